@@ -1,0 +1,27 @@
+"""The product table of the database demo."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from fastopp.auth.models import utc_now
+from sqlmodel import Field, SQLModel
+
+
+class Product(SQLModel, table=True):
+    """Something on sale."""
+
+    __tablename__ = "products"
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+    name: str = Field(max_length=100, nullable=False)
+    description: str | None = Field(default=None)
+    price: float = Field(nullable=False)
+    category: str | None = Field(default=None, max_length=50)
+    in_stock: bool = Field(default=True, nullable=False)
+    created_at: datetime = Field(default_factory=utc_now, nullable=False)
+    updated_at: datetime = Field(default_factory=utc_now, nullable=False, sa_column_kwargs={"onupdate": utc_now})
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,34 @@
+"""The registrant table of the webinar demo."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from fastopp.auth.models import utc_now
+from sqlmodel import Field, SQLModel
+
+
+class WebinarRegistrant(SQLModel, table=True):
+    """Somebody who signed up for a webinar."""
+
+    __tablename__ = "webinar_registrants"
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+    email: str = Field(unique=True, index=True, nullable=False)
+    name: str = Field(max_length=100, nullable=False)
+    company: str | None = Field(default=None, max_length=100)
+    webinar_title: str = Field(max_length=200, nullable=False)
+    webinar_date: datetime = Field(nullable=False)
+    registration_date: datetime = Field(default_factory=utc_now, nullable=False)
+    status: str = Field(default="registered", nullable=False)
+    assigned_sales_rep: str | None = Field(default=None)
+    group: str | None = Field(default=None)
+    is_public: bool = Field(default=True, nullable=False)
+    notes: str | None = Field(default=None)
+    photo_url: str | None = Field(default=None)
+    created_at: datetime = Field(default_factory=utc_now, nullable=False)
+    updated_at: datetime = Field(default_factory=utc_now, nullable=False, sa_column_kwargs={"onupdate": utc_now})
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,61 @@
+"""The root of every exception FastOpp raises on purpose."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class FastOppError(Exception):
+    """Something went wrong."""
+
+    # A subclass's docstring is its default message; `status` is the HTTP status it is answered
+    # with, `hint` the sentence that says how to mend it.
+    status: ClassVar[int] = 500
+    hint: str | None = None
+    headers: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
+        self.message = message or (type(self).__doc__ or "").strip()
+        if hint is not None:
+            self.hint = hint
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+
+class Unavailable(FastOppError):
+    """A service that FastOpp depends on does not answer at the moment."""
+
+    status = 503
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+
+
+class NotFound(FastOppError):
+    """There is nothing at this address."""
+
+    status = 404
+
+
+class BadRequest(FastOppError):
+    """The request cannot be understood."""
+
+    status = 400
+
+
+class Conflict(FastOppError):
+    """The request does not fit the present state."""
+
+    status = 409
+
+
+class Unauthorized(FastOppError):
+    """Sign in to go on."""
+
+    status = 401
+
+
+class Forbidden(FastOppError):
+    """Your account may not do this."""
+
+    status = 403
