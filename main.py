@@ -1,0 +1,13 @@
+"""The project: which apps it has. Run it with `./script/server`, or `uvicorn main:app`."""
+
+from fastopp import FastOpp
+
+app = FastOpp(
+    apps=[
+        "demo.pages",
+        "demo.products",
+        "demo.webinars",
+        "demo.design",
+        "demo.chat",
+    ],
+)

@@ -1,0 +1,154 @@
+"""An app is one vertical slice of a project: a package whose parts are found by their file names.
+
+    shop/
+        __init__.py    NAVIGATION: links in the header (optional)
+        models.py      SQLModel tables
+        routes.py      router = APIRouter()
+        admin.py       AdminView classes
+        seed.py        STEPS: sample data
+        templates/shop/…   static/shop/…
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+from fastopp.errors import FastOppError
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+
+class AppError(FastOppError):
+    """An app of this project cannot be loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    """A link in the header, shown to everyone or to those with a role."""
+
+    label: str
+    href: str
+    section: Literal["demos", "management"] = "demos"
+    requires: Literal["staff", "superuser"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What became of a seed step; `message` is one sentence for people."""
+
+    status: Literal["success", "skipped", "error"]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeedStep:
+    """A named, idempotent piece of sample data. `run(session, storage, settings)` is one transaction."""
+
+    name: str
+    title: str
+    run: Callable[[Any, Any, Any], Awaitable[StepResult]]
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One app of a project. Its modules are imported when they are asked for, not before."""
+
+    package: str
+    """Import path, like `demo.products`."""
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The last part of the import path; the prefix of its templates and static files."""
+        return self.package.rpartition(".")[2]
+
+    @property
+    def templates_dir(self) -> Path | None:
+        """The folder with its templates, if it has one."""
+        return self._subfolder("templates")
+
+    @property
+    def static_dir(self) -> Path | None:
+        """The folder with its static files, if it has one."""
+        return self._subfolder("static")
+
+    def load_models(self) -> None:
+        """Import its tables, which makes SQLModel's metadata know them."""
+        self._module("models")
+
+    def router(self) -> APIRouter | None:
+        """The `router` of its routes.py."""
+        module = self._module("routes")
+        if module is None:
+            return None
+        router: APIRouter | None = getattr(module, "router", None)
+        if router is None:
+            hint = "Add `router = APIRouter()` to it and decorate your handlers with it."
+            raise AppError(f"{self.package}/routes.py has no `router`.", hint=hint)
+        return router
+
+    def admin_views(self) -> list[type]:
+        """The AdminView classes that its admin.py defines, in the order they stand there."""
+        module = self._module("admin")
+        if module is None:
+            return []
+        return [
+            value
+            for value in vars(module).values()
+            if isinstance(value, type) and value.__module__ == module.__name__ and hasattr(value, "model")
+        ]
+
+    def seed_steps(self) -> list[SeedStep]:
+        """The STEPS of its seed.py."""
+        module = self._module("seed")
+        return list(module.STEPS) if module else []
+
+    def navigation(self) -> list[NavItem]:
+        """The NAVIGATION of its package."""
+        return list(getattr(importlib.import_module(self.package), "NAVIGATION", ()))
+
+    def _module(self, name: str) -> ModuleType | None:
+        if not (self.folder / f"{name}.py").is_file() and not (self.folder / name / "__init__.py").is_file():
+            return None
+        return importlib.import_module(f"{self.package}.{name}")
+
+    def _subfolder(self, name: str) -> Path | None:
+        folder = self.folder / name
+        return folder if folder.is_dir() else None
+
+
+def find_apps(packages: Iterable[str]) -> tuple[App, ...]:
+    """Find the named packages without importing what is in them.
+
+    Raises AppError when one is missing, or when two share a name and so would share templates.
+    """
+    apps: dict[str, App] = {}
+    for package in packages:
+        app = App(package, _folder(package))
+        if app.name in apps:
+            raise AppError(
+                f"Two apps are named {app.name!r}: {apps[app.name].package} and {package}.",
+                hint="Rename the folder of one of them, in the project and in main.py.",
+            )
+        apps[app.name] = app
+    return tuple(apps.values())
+
+
+def _folder(package: str) -> Path:
+    try:
+        spec = importlib.util.find_spec(package)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise AppError(
+            f"There is no app {package!r}.",
+            hint=f"Make it with `python oppman.py startapp {package}`, or take it out of `apps` in main.py.",
+        )
+    return Path(spec.submodule_search_locations[0])

@@ -1,0 +1,58 @@
+"""What handlers may ask for with `Depends`. The only module that reads `app.state`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastopp.database.session import Database
+from fastopp.runtime import Runtime
+from fastopp.settings import Settings
+from fastopp.storage.base import Storage
+
+READ_ONLY_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def get_runtime(request: Request) -> Runtime:
+    """What this process owns."""
+    runtime: Runtime = request.app.state.runtime
+    return runtime
+
+
+RuntimeDep = Annotated[Runtime, Depends(get_runtime)]
+
+
+def get_settings(runtime: RuntimeDep) -> Settings:
+    """The settings of this process."""
+    return runtime.settings
+
+
+def get_storage(runtime: RuntimeDep) -> Storage:
+    """The storage of uploaded files."""
+    return runtime.storage
+
+
+def get_database(runtime: RuntimeDep) -> Database:
+    """The database, for a handler that needs a transaction of its own."""
+    return runtime.database
+
+
+async def get_session(request: Request, runtime: RuntimeDep) -> AsyncIterator[AsyncSession]:
+    """A session for this request: a GET reads in autocommit, anything else is one transaction.
+
+    The transaction is committed before the answer is sent, so an answer never promises what was not
+    kept; raising any exception rolls it back.
+    """
+    database = runtime.database
+    opened = database.read() if request.method in READ_ONLY_METHODS else database.transaction()
+    async with opened as session:
+        yield session
+
+
+SettingsDep = Annotated[Settings, Depends(get_settings)]
+StorageDep = Annotated[Storage, Depends(get_storage)]
+DatabaseDep = Annotated[Database, Depends(get_database)]
+SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
