@@ -1,12 +1,12 @@
 """An app is one vertical slice of a project: a package whose parts are found by their file names.
 
-    shop/
-        __init__.py    NAVIGATION: links in the header (optional)
-        models.py      SQLModel tables
-        routes.py      router = APIRouter()
-        admin.py       AdminView classes
-        seed.py        STEPS: sample data
-        templates/shop/…   static/shop/…
+shop/
+    __init__.py    NAVIGATION: links in the header (optional)
+    models.py      SQLModel tables
+    routes.py      router = APIRouter()
+    admin.py       AdminView classes
+    seed.py        STEPS: sample data
+    templates/shop/…   static/shop/…
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class SeedStep:
     name: str
     title: str
     run: Callable[[Any, Any, Any], Awaitable[StepResult]]
+    destructive: bool = False
+    """It deletes what people may have entered: run only when asked for by name, never as part of an init."""
 
 
 @dataclass(frozen=True, slots=True)
