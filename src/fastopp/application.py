@@ -98,9 +98,9 @@ class FastOpp:
         if self.settings.platform.background_cpu:
             try:
                 await self.start()
-            except Exception as error:  # the edge: uvicorn logs it and ends the process
+            except Exception:  # the edge: uvicorn logs it and ends the process
                 await send({"type": "lifespan.startup.failed", "message": ""})
-                raise error
+                raise
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.stop()

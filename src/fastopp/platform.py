@@ -56,6 +56,8 @@ class Platform:
     """What a place to run offers and demands. Sizes are in bytes, times in seconds; None: no limit."""
 
     name: str
+    title: str
+    """The name as people write it."""
     evidence: tuple[str, ...] = ()
     writable_root: bool = True
     """The project's folder can be written to."""
@@ -83,12 +85,13 @@ class Platform:
     health_paths: frozenset[str] = field(default=HEALTH_PATHS)
 
 
-LOCAL = Platform(name="local")
+LOCAL = Platform(name="local", title="Local")
 
-FLY = Platform(name="fly", default_environment="production")
+FLY = Platform(name="fly", title="Fly.io", default_environment="production")
 
 LEAPCELL = Platform(
     name="leapcell",
+    title="LeapCell",
     writable_root=False,
     persistent_disk=False,
     background_cpu=False,
@@ -120,14 +123,13 @@ LEAPCELL_PERSISTENT = replace(
     request_timeout=None,
 )
 
-PLATFORMS: Mapping[str, Platform] = {
-    p.name: p for p in (LOCAL, FLY, LEAPCELL, LEAPCELL_PERSISTENT)
-}
+PLATFORMS: Mapping[str, Platform] = {p.name: p for p in (LOCAL, FLY, LEAPCELL, LEAPCELL_PERSISTENT)}
+
+# `ENVIRONMENT` says development or production; these say production and name the platform as well.
+PRODUCTION_ENVIRONMENTS = frozenset({LEAPCELL.name})
 
 
-def detect_platform(
-    environ: Mapping[str, str] | None = None, *, root_writable: bool | None = None
-) -> Platform:
+def detect_platform(environ: Mapping[str, str] | None = None, *, root_writable: bool | None = None) -> Platform:
     """Weigh the evidence for where the process runs, and return that platform with the evidence found.
 
     The first that holds decides: `FASTOPP_PLATFORM`; `LEAPCELL_APP_NAME` or `ENVIRONMENT=leapcell`;

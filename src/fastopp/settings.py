@@ -10,45 +10,16 @@ import hashlib
 import os
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from fastopp.database.url import DatabaseURL, DatabaseURLError
-from fastopp.errors import FastOppError
+from fastopp.database.url import DatabaseURL
 from fastopp.platform import PLATFORMS, Platform, detect_platform
+from fastopp.settings_check import SettingProblem, SettingsError, environment_too_big, explain, find_problems
 
-MIN_SECRET_KEY = 32  # characters; HS256 wants a key of at least 256 bits (RFC 7518, 3.2)
-MIN_OPS_TOKEN = 24  # characters
-
-# Values that stand in tutorials, examples and FastOpp's own history: anyone can sign with them.
-PUBLISHED_KEYS = ("dev_secret_key", "change_in_production", "change-in-production", "changeme", "your-secret-key",
-                  "your_secret_key", "your-super-secret", "insecure", "example")  # fmt: skip
-
-_SECRET_HINT = "Run `python oppman.py secrets` and set the line that it prints."
-
-
-@dataclass(frozen=True, slots=True)
-class SettingProblem:
-    """One mistake: which variable, what is wrong, how to mend it."""
-
-    variable: str
-    what: str
-    mend: str
-
-    def __str__(self) -> str:
-        return f"{self.variable}: {self.what} {self.mend}"
-
-
-class SettingsError(FastOppError):
-    """The configuration has mistakes."""
-
-    def __init__(self, problems: list[SettingProblem]) -> None:
-        self.problems = problems
-        lines = "\n".join(f"  {problem}" for problem in problems)
-        super().__init__(f"The configuration has {len(problems)} mistake(s):\n{lines}")
+__all__ = ["SettingProblem", "Settings", "SettingsError", "get_upload_dir", "load_settings"]
 
 
 class Settings(BaseModel):
@@ -70,7 +41,7 @@ class Settings(BaseModel):
         "on your own machine one is derived from the machine.",
     )
     debug: bool = Field(False, description="Log at debug level, SQL included (never its values).")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe log line shown.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line shown.")
     host: str = Field("127.0.0.1", description="Address that `oppman.py runserver` listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port that `oppman.py runserver` listens on.")
     force_https: bool = Field(
@@ -157,90 +128,47 @@ class Settings(BaseModel):
         return DatabaseURL.parse(self.leapcell_database_url, require_tls=self.platform.requires_tls)
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str], platform: Platform) -> Self:
+    def from_variables(cls, variables: Mapping[str, str], platform: Platform) -> Self:
         """Parse variables, fill in the platform's defaults, and check everything.
 
         Raises SettingsError with every mistake at once.
         """
-        given = {name.lower(): value.strip() for name, value in environ.items()}
-        given = {name: value for name, value in given.items() if value and name in _VARIABLES}
-        problems: list[SettingProblem] = []
-        defaults: dict[str, Any] = {
+        given = {name.lower(): value.strip() for name, value in variables.items() if name.lower() in _VARIABLES}
+        given = {name: value.lower() if name in _CASELESS else value for name, value in given.items() if value}
+        values: dict[str, Any] = {
             "platform": platform,
             "environment": platform.default_environment,
             "upload_dir": platform.default_upload_dir,
             "db_pool_size": platform.default_pool_size,
             "db_max_overflow": platform.default_pool_overflow,
             "s3_endpoint_url": platform.default_s3_endpoint_url or "",
-        }
-        if given.get("environment", "").lower() == "leapcell":
-            given["environment"] = "production"
-        elif "environment" in given:
-            given["environment"] = given["environment"].lower()
-        if "log_level" in given:
-            given["log_level"] = given["log_level"].upper()
-        if "storage_type" in given:
-            given["storage_type"] = given["storage_type"].lower()
+        } | given
+        if _says_production(given):
+            values["environment"] = "production"
+        if values["environment"] == "development":
+            values.setdefault("secret_key", _machine_key())
+        problems: list[SettingProblem] = []
         try:
-            settings = cls.model_validate(defaults | given)
+            settings = cls.model_validate(values)
         except ValidationError as error:
-            problems += [_explain(details) for details in error.errors(include_url=False)]
-            # What is valid is still checked below, so that one message names every mistake.
+            problems = [explain(details) for details in error.errors(include_url=False)]
+            # What is valid is checked as well, so that one message names every mistake.
             wrong = {problem.variable.lower() for problem in problems}
-            settings = cls.model_validate(
-                defaults | {name: value for name, value in given.items() if name not in wrong}
-            )
-        settings = settings._completed(given)
-        problems += settings._check(given)
+            settings = cls.model_validate({name: value for name, value in values.items() if name not in wrong})
+        problems += find_problems(settings, given)
         if problems:
             raise SettingsError(problems)
         return settings
 
-    def _completed(self, given: Mapping[str, str]) -> Self:
-        update: dict[str, Any] = {}
-        if self.production or self.railway_environment or self.leapcell_environment:
-            update["environment"] = "production"
-        if not self.secret_key.get_secret_value() and update.get("environment", self.environment) == "development":
-            update["secret_key"] = SecretStr(_machine_key())
-        if self.debug:
-            update["log_level"] = "DEBUG"
-        return self.model_copy(update=update)
-
-    def _check(self, given: Mapping[str, str]) -> list[SettingProblem]:
-        problems = []
-        if self.fastopp_platform and self.fastopp_platform.lower() not in PLATFORMS:
-            names = ", ".join(PLATFORMS)
-            problems.append(SettingProblem("FASTOPP_PLATFORM", "There is no such platform.", f"Choose one of {names}."))
-        if not self.development:
-            problems += _check_secret_key(self.secret_key.get_secret_value())
-        if 0 < len(self.ops_token.get_secret_value()) < MIN_OPS_TOKEN:
-            what = f"It has fewer than {MIN_OPS_TOKEN} characters, so it can be guessed."
-            problems.append(SettingProblem("OPS_TOKEN", what, "Run `python oppman.py secrets` and copy its OPS_TOKEN."))
-        if self.platform.requires_database_url and not ({"database_url", "database_dsn"} & given.keys()):
-            mend = f"Set it to {self.platform.database_url_source}."
-            problems.append(SettingProblem("DATABASE_URL", "It is not set.", mend))
-        else:
-            try:
-                _ = self.database
-            except DatabaseURLError as error:
-                problems.append(SettingProblem("DATABASE_URL", error.message, error.hint or ""))
-        problems += self._check_object_storage(given)
-        return problems
-
-    def _check_object_storage(self, given: Mapping[str, str]) -> list[SettingProblem]:
-        required = ("s3_access_key", "s3_secret_key", "s3_bucket")
-        present = [name for name in required if name in given]
-        if len(present) == len(required) or (not present and self.storage_type != "s3"):
-            return []
-        because = f"{present[0].upper()} is set" if present else "STORAGE_TYPE is s3"
-        return [
-            SettingProblem(name.upper(), f"It is not set, although {because}.", "Object Storage needs all three.")
-            for name in required
-            if name not in given
-        ]
-
 
 _VARIABLES = (Settings.model_fields.keys() - {"platform"}) | {"database_dsn"}
+_CASELESS = frozenset({"environment", "log_level", "storage_type", "fastopp_platform"})
+_PRODUCTION_MARKERS = ("production", "railway_environment", "leapcell_environment")
+
+
+def _says_production(given: Mapping[str, str]) -> bool:
+    marked = any(given.get(marker, "false").lower() not in ("false", "0", "no") for marker in _PRODUCTION_MARKERS)
+    return marked or given.get("environment") in PRODUCTION_ENVIRONMENTS
 
 
 def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | None = None) -> Settings:
@@ -256,50 +184,30 @@ def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | 
     ------
     SettingsError: with every mistake, each with the variable, what is wrong and how to mend it.
     """
-    variables = dict(os.environ if environ is None else environ)
+    process = dict(os.environ if environ is None else environ)
+    from_file: dict[str, str] = {}
     path = env_file or Path(".env")
     if path.is_file():
         from dotenv import dotenv_values  # noqa: PLC0415 - 30 ms that a deployed process does not need
 
-        variables = {k: v for k, v in dotenv_values(path).items() if v is not None} | variables
+        from_file = {name: value for name, value in dotenv_values(path).items() if value is not None}
+    variables = from_file | process
     platform = detect_platform(variables)
-    too_big = _check_environment_size(os.environ if environ is None else environ, platform)
+    # Only what somebody set for FastOpp counts; what the operating system adds cannot be told apart from the rest.
+    ours = {name: value for name, value in variables.items() if name.lower() in _VARIABLES or name in from_file}
+    problems = environment_too_big(ours, platform)
     try:
-        settings = Settings.from_environ(variables, platform)
+        settings = Settings.from_variables(variables, platform)
     except SettingsError as error:
-        raise SettingsError(error.problems + too_big) from None
-    if too_big:
-        raise SettingsError(too_big)
+        raise SettingsError(error.problems + problems) from None
+    if problems:
+        raise SettingsError(problems)
     return settings
 
 
 def get_upload_dir(settings: Settings | None = None) -> Path:
     """The folder of uploaded files: `UPLOAD_DIR`, or the platform's default."""
     return (settings or load_settings()).upload_dir
-
-
-def _check_environment_size(environ: Mapping[str, str], platform: Platform) -> list[SettingProblem]:
-    """Only what the user set counts; what the operating system adds does not, as far as that can be told."""
-    limit = platform.max_environment
-    size = sum(len(f"{name}={value}".encode()) + 1 for name, value in environ.items() if name.lower() in _VARIABLES)
-    if limit is None or size <= limit:
-        return []
-    what = f"All variables together are {size:,} bytes; {platform.name} allows {limit:,}."
-    return [SettingProblem("the environment", what, "Shorten or remove some.")]
-
-
-def _check_secret_key(key: str) -> list[SettingProblem]:
-    if not key:
-        what = "It is not set, and sessions cannot be signed without it."
-    elif any(published in key.lower() for published in PUBLISHED_KEYS):
-        what = "It is a published example, so anyone can sign in with it."
-    elif len(key) < MIN_SECRET_KEY:
-        what = f"It has {len(key)} characters; {MIN_SECRET_KEY} is the least."
-    elif len(set(key)) < MIN_SECRET_KEY // 4:
-        what = "It repeats too few characters to be a secret."
-    else:
-        return []
-    return [SettingProblem("SECRET_KEY", what, _SECRET_HINT)]
 
 
 def _machine_key() -> str:
@@ -309,12 +217,3 @@ def _machine_key() -> str:
     except (OSError, UnicodeDecodeError):
         machine = str(uuid.getnode())
     return hashlib.sha256(f"fastopp development key|{machine.strip()}|{Path.cwd()}".encode()).hexdigest()
-
-
-def _explain(details: Any) -> SettingProblem:
-    location = details["loc"][0] if details["loc"] else "the configuration"
-    variable = str(location).upper()
-    kind, context = details["type"], details.get("ctx", {})
-    if kind == "literal_error":
-        return SettingProblem(variable, "The value is none of those allowed.", f"Use {context['expected']}.")
-    return SettingProblem(variable, details["msg"] + ".", "See docs/settings.md.")

@@ -1,0 +1,265 @@
+"""Fill an empty database: tables, the first superuser, test users, then what the project's apps bring.
+
+Every step is one transaction and may be repeated, also by two processes at once: a step takes a lock that
+ends with its transaction, looks again, and adds only what is missing.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import SQLModel, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastopp.apps import SeedStep, StepResult
+from fastopp.auth.models import User
+from fastopp.auth.passwords import hash_password
+from fastopp.database import migrate
+from fastopp.errors import FastOppError, NotFound
+from fastopp.runtime import Runtime
+from fastopp.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOCK = 0x5EEDF0BB  # any number that nothing else in the database uses for an advisory lock
+
+DEVELOPMENT_PASSWORD = "admin123"  # noqa: S105 - published on purpose; exists on a developer's machine only
+TEST_PASSWORD = "test123"  # noqa: S105 - as above
+
+GENERATED_PASSWORD_BYTES = 15  # 20 characters, 120 bits
+
+# email, group, staff, superuser, active
+TEST_USERS: tuple[tuple[str, str | None, bool, bool, bool], ...] = (
+    ("john@example.com", "marketing", True, False, True),
+    ("jane@example.com", "sales", True, False, True),
+    ("bob@example.com", None, False, False, False),
+    ("admin2@example.com", "admin", True, True, True),
+    ("staff@example.com", "support", True, False, True),
+    ("marketing@example.com", "marketing", True, False, True),
+    ("sales@example.com", "sales", True, False, True),
+)
+
+
+class UnknownStep(NotFound):
+    """There is no such step."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """How far a step has come, as one line for people."""
+
+    step: str
+    status: Literal["running", "success", "skipped", "error"]
+    message: str
+    generated_password: str | None = field(default=None, repr=False)
+    """Made by this step and kept nowhere else: show it once."""
+
+    def as_json(self) -> dict[str, str]:
+        """The keys that clients know; without the password."""
+        return {"step": self.step, "status": self.status, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class InitReport:
+    """What an initialisation did, step by step."""
+
+    success: bool
+    message: str
+    results: list[StepOutcome]
+
+    @property
+    def generated_password(self) -> str | None:
+        """The first superuser's password, if this run generated one."""
+        return next((outcome.generated_password for outcome in self.results if outcome.generated_password), None)
+
+
+@dataclass(frozen=True, slots=True)
+class InitStep:
+    """One step of an initialisation, the framework's own or an app's."""
+
+    name: str
+    title: str
+    run: Callable[[Runtime], Awaitable[StepOutcome]]
+    destructive: bool = False
+
+
+Progress = Callable[[StepOutcome], None]
+
+
+def known_passwords_allowed(settings: Settings) -> bool:
+    """Whether accounts with published passwords may be made: on a developer's own machine only."""
+    return settings.development and settings.platform.default_environment == "development"
+
+
+def init_steps(runtime: Runtime) -> list[InitStep]:
+    """All steps of this project in the order an initialisation takes them, destructive ones included."""
+    steps = [
+        InitStep("db", "Database Initialization", migrate_database),
+        InitStep("superuser", "Superuser Creation", create_first_superuser),
+        InitStep("users", "Test Users", create_test_users),
+    ]
+    for app in runtime.apps:
+        steps += [_app_step(step) for step in app.seed_steps()]
+    return steps
+
+
+async def run_full_init(runtime: Runtime, *, progress: Progress | None = None) -> InitReport:
+    """Run every step but the destructive ones. Repeating it changes nothing that is there.
+
+    Without tables no later step can work, so a failed first step ends the run; any other failure is
+    reported and the rest goes on. `progress` is called as each step begins and ends.
+    """
+    results: list[StepOutcome] = []
+    for step in init_steps(runtime):
+        if step.destructive:
+            continue
+        if progress:
+            progress(StepOutcome(step.title, "running", ""))
+        outcome = await _guarded(step, runtime)
+        if progress:
+            progress(outcome)
+        results.append(outcome)
+        if step.name == "db" and outcome.status == "error":
+            break
+    failed = [outcome.step for outcome in results if outcome.status == "error"]
+    if failed:
+        return InitReport(False, f"Not everything could be initialised: {', '.join(failed)} failed.", results)
+    return InitReport(True, "The project is initialised.", results)
+
+
+async def run_step(runtime: Runtime, name: str) -> StepOutcome:
+    """Run the one step of that name. Raises UnknownStep; a step's own failure is in the outcome."""
+    for step in init_steps(runtime):
+        if step.name == name:
+            return await _guarded(step, runtime)
+    names = ", ".join(step.name for step in init_steps(runtime))
+    raise UnknownStep(f"There is no step {name!r}.", hint=f"This project has: {names}.")
+
+
+async def migrate_database(runtime: Runtime) -> StepOutcome:
+    """Bring the tables to the newest revision."""
+    await migrate.upgrade(runtime.database.url)
+    return StepOutcome("Database Initialization", "success", "All tables are there and up to date.")
+
+
+async def create_first_superuser(runtime: Runtime) -> StepOutcome:
+    """Make the account of SUPERUSER_EMAIL, unless there is a superuser already.
+
+    Its password is SUPERUSER_PASSWORD, else `admin123` on a developer's machine, else a generated one that
+    the outcome carries.
+    """
+    title = "Superuser Creation"
+    exists = StepOutcome(title, "skipped", "There is a superuser already.")
+    settings = runtime.settings
+    email = settings.superuser_email.strip().lower()
+    async with runtime.database.read() as session:
+        if await _any_superuser(session):
+            return exists
+    given = settings.superuser_password.get_secret_value()
+    known = DEVELOPMENT_PASSWORD if known_passwords_allowed(settings) else ""
+    generated = None if given or known else secrets.token_urlsafe(GENERATED_PASSWORD_BYTES)
+    # Hashed before the transaction begins: it takes long, and others may wait for the lock.
+    hashed = await hash_password(given or known or generated or "")
+    user = User(email=email, hashed_password=hashed, is_superuser=True)
+    async with runtime.database.transaction() as session:
+        await lock(session)
+        if await _any_superuser(session):
+            return exists
+        created = await insert_missing(session, [user], unique="email")
+    if not created:
+        message = f"{email} has an account that is not a superuser. Give it the role, or set another SUPERUSER_EMAIL."
+        return StepOutcome(title, "error", message)
+    return StepOutcome(title, "success", f"The superuser {email} was created.", generated)
+
+
+async def create_test_users(runtime: Runtime) -> StepOutcome:
+    """Make the seven accounts that show what roles and groups may do; on a developer's machine only."""
+    title = "Test Users"
+    if not known_passwords_allowed(runtime.settings):
+        message = "Test users have a published password, so they are made on a developer's own machine only."
+        return StepOutcome(title, "skipped", message)
+    emails = [email for email, *_ in TEST_USERS]
+    async with runtime.database.read() as session:
+        known = set((await session.exec(select(User.email).where(User.email.in_(emails)))).all())  # type: ignore[attr-defined] # SQLModel types a column as its value
+    if len(known) == len(TEST_USERS):
+        return StepOutcome(title, "skipped", "All test users are there already.")
+    hashed = await hash_password(TEST_PASSWORD)
+    users = [
+        User(email=email, hashed_password=hashed, group=group, is_staff=staff, is_superuser=superuser, is_active=active)
+        for email, group, staff, superuser, active in TEST_USERS
+    ]
+    async with runtime.database.transaction() as session:
+        await lock(session)
+        created = await insert_missing(session, users, unique="email")
+    return StepOutcome(title, "success", f"{created} test user(s) were created.")
+
+
+async def lock(session: AsyncSession) -> None:
+    """Wait until no other process seeds this database; the lock ends with the session's transaction.
+
+    SQLite needs none: `Database.transaction` begins there as the only writer.
+    """
+    from sqlalchemy import func  # noqa: PLC0415
+
+    if session.get_bind().dialect.name == "postgresql":
+        await session.exec(select(func.pg_advisory_xact_lock(LOCK)))
+
+
+async def insert_missing(session: AsyncSession, rows: Sequence[SQLModel], *, unique: str) -> int:
+    """Insert those rows whose `unique` column (with a unique index) is not taken. Returns how many."""
+    if not rows:
+        return 0
+    table: Any = type(rows[0]).__table__  # type: ignore[attr-defined] # every table model has one
+    insert = _insert(session.get_bind().dialect.name)
+    statement = insert(table).values([row.model_dump() for row in rows])
+    statement = statement.on_conflict_do_nothing(index_elements=[unique]).returning(table.c[unique])
+    return len((await session.execute(statement)).all())
+
+
+def _insert(dialect: str) -> Callable[[Any], Any]:
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415 - one dialect a process
+
+        return insert
+    from sqlalchemy.dialects.sqlite import insert as sqlite_insert  # noqa: PLC0415 - as above
+
+    return sqlite_insert
+
+
+async def _any_superuser(session: AsyncSession) -> bool:
+    return (await session.exec(select(User.id).where(User.is_superuser).limit(1))).first() is not None
+
+
+def _app_step(step: SeedStep) -> InitStep:
+    async def run(runtime: Runtime) -> StepOutcome:
+        async with runtime.database.transaction() as session:
+            await lock(session)
+            result: StepResult = await step.run(session, runtime.storage, runtime.settings)
+            if result.status == "error":
+                raise StepFailed(result.message)  # rolls back
+        return StepOutcome(step.title, result.status, result.message)
+
+    return InitStep(step.name, step.title, run, step.destructive)
+
+
+class StepFailed(FastOppError):
+    """This step failed."""
+
+
+async def _guarded(step: InitStep, runtime: Runtime) -> StepOutcome:
+    """Run a step; its failure becomes its outcome, so that the steps after it still run."""
+    try:
+        return await step.run(runtime)
+    except FastOppError as error:
+        log.warning("Seed step failed", extra={"action": "seed_failed", "step": step.name, "reason": error.message})
+        return StepOutcome(step.title, "error", str(error))
+    except (SQLAlchemyError, OSError):
+        # The driver's text may carry values; it goes to the log, not to the page.
+        log.exception("Seed step failed", extra={"action": "seed_failed", "step": step.name})
+        message = "The database or the storage refused it; the log has the reason. Is the database migrated?"
+        return StepOutcome(step.title, "error", message)

@@ -1,0 +1,147 @@
+"""Settings are read once, typed, with the platform's defaults; every mistake is said in one message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fastopp.settings import Settings, SettingsError, get_upload_dir, load_settings
+
+KEY = "mK3vX9qLw2TnZ8rBf5YhJ7dPc4sGa6Ue0RtVxNyWk1M"
+NOWHERE = Path("/nonexistent/.env")
+LEAPCELL = {
+    "FASTOPP_PLATFORM": "leapcell",
+    "SECRET_KEY": KEY,
+    "DATABASE_URL": "postgresql://u:dbsecret@9x.leapcellpool.com:6438/d",
+}
+
+
+def load(**environ: str) -> Settings:
+    return load_settings(environ, env_file=NOWHERE)
+
+
+def problems(**environ: str) -> dict[str, str]:
+    with pytest.raises(SettingsError) as caught:
+        load(**environ)
+    return {problem.variable: f"{problem.what} {problem.mend}" for problem in caught.value.problems}
+
+
+def test_nothing_needs_to_be_set_on_ones_own_machine():
+    settings = load()
+    assert settings.development
+    assert settings.database.backend == "sqlite"
+    assert settings.upload_dir == Path("static/uploads")
+    assert len(settings.secret_key.get_secret_value()) == 64
+    assert settings.secret_key == load().secret_key, "sessions outlive a restart"
+
+
+def test_the_development_key_differs_by_project(tmp_path, monkeypatch):
+    here = load().secret_key
+    monkeypatch.chdir(tmp_path)
+    assert load().secret_key != here
+
+
+def test_leapcells_defaults():
+    settings = load(**LEAPCELL)
+    assert not settings.development
+    assert settings.upload_dir == Path("/tmp/uploads")
+    assert get_upload_dir(settings) == Path("/tmp/uploads")
+    assert (settings.db_pool_size, settings.db_max_overflow) == (2, 3)
+    assert settings.s3_endpoint_url == "https://objstorage.leapcell.io"
+    assert settings.leapcell_database_url == LEAPCELL["DATABASE_URL"]
+
+
+def test_what_is_set_beats_the_platform():
+    settings = load(**LEAPCELL, UPLOAD_DIR="/tmp/x", DB_POOL_SIZE="7", S3_ENDPOINT_URL="https://s3.example")
+    assert settings.upload_dir == Path("/tmp/x")
+    assert settings.db_pool_size == 7
+    assert settings.s3_endpoint_url == "https://s3.example"
+
+
+def test_environment_leapcell_says_both():
+    environ = {name: value for name, value in LEAPCELL.items() if name != "FASTOPP_PLATFORM"}
+    settings = load(**environ, ENVIRONMENT="LeapCell")
+    assert settings.platform.name == "leapcell"
+    assert settings.environment == "production"
+
+
+@pytest.mark.parametrize("marker", ["PRODUCTION", "RAILWAY_ENVIRONMENT", "LEAPCELL_ENVIRONMENT"])
+def test_production_markers(marker):
+    assert not load(**{marker: "true", "SECRET_KEY": KEY}).development
+
+
+def test_production_false_is_development():
+    assert load(PRODUCTION="false").development
+
+
+def test_database_dsn_is_an_alias():
+    environ = {name: value for name, value in LEAPCELL.items() if name != "DATABASE_URL"}
+    assert load(**environ, DATABASE_DSN=LEAPCELL["DATABASE_URL"]).database.backend == "postgresql"
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("", "not set"),
+        ("short", "5 characters"),
+        ("dev_secret_key_change_in_production_and_so_on", "published"),
+        ("x" * 40, "too few"),
+    ],
+)
+def test_production_needs_a_real_secret_key(key, says):
+    assert says in problems(ENVIRONMENT="production", SECRET_KEY=key)["SECRET_KEY"]
+
+
+def test_all_mistakes_are_said_at_once():
+    found = problems(
+        FASTOPP_PLATFORM="leapcell",
+        PORT="eighty",
+        DEBUG="perhaps",
+        S3_BUCKET="b",
+        OPS_TOKEN="short",
+        STORAGE_TYPE="ftp",
+    )
+    assert found.keys() == {
+        "PORT", "DEBUG", "SECRET_KEY", "OPS_TOKEN", "DATABASE_URL", "S3_ACCESS_KEY", "S3_SECRET_KEY", "STORAGE_TYPE",
+    }  # fmt: skip
+    assert all(text.strip().endswith(".") for text in found.values())
+    assert "dashboard" in found["DATABASE_URL"]
+
+
+def test_a_wrong_database_url_is_said_without_its_password():
+    text = problems(DATABASE_URL="mysql://u:hunter2@db/x")["DATABASE_URL"]
+    assert "hunter2" not in text
+
+
+def test_an_unknown_platform_is_a_mistake():
+    assert "leapcell" in problems(FASTOPP_PLATFORM="heroku")["FASTOPP_PLATFORM"]
+
+
+def test_storage_s3_needs_its_variables():
+    assert problems(STORAGE_TYPE="s3").keys() == {"S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_BUCKET"}
+
+
+def test_leapcell_caps_the_environment():
+    found = problems(**LEAPCELL, S3_CDN_URL="https://" + "x" * 3000)
+    assert "3,072" in found["the environment"]
+    assert load(**{**LEAPCELL, "FASTOPP_PLATFORM": "local"}, S3_CDN_URL="https://" + "x" * 3000)
+
+
+def test_the_env_file_is_read_beneath_the_environment(tmp_path):
+    file = tmp_path / ".env"
+    file.write_text("PORT=9000\nHOST=0.0.0.0\nSOME_OTHER_PROGRAM=1\nS3_CDN_URL=https://cdn.example\n")
+    settings = load_settings({"PORT": "9001"}, env_file=file)
+    assert (settings.port, settings.host, settings.s3_cdn_url) == (9001, "0.0.0.0", "https://cdn.example")
+
+
+def test_empty_values_count_as_not_set():
+    assert load(DATABASE_URL="", PORT="", S3_BUCKET="").port == 8000
+
+
+def test_no_secret_in_repr():
+    environ = LEAPCELL | {"OPS_TOKEN": "o" * 12 + "p" * 12, "OPENROUTER_API_KEY": "sk-or-v1-abc"}
+    settings = load(**environ)
+    for text in (repr(settings), str(settings), settings.model_dump_json(exclude={"platform"})):
+        for secret in (KEY, "dbsecret", environ["OPS_TOKEN"], "sk-or-v1-abc"):
+            assert secret not in text
