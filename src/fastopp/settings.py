@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from fastopp.database.url import DatabaseURL
-from fastopp.platform import PLATFORMS, Platform, detect_platform
+from fastopp.platform import PLATFORMS, PRODUCTION_ENVIRONMENTS, Platform, detect_platform
 from fastopp.settings_check import SettingProblem, SettingsError, environment_too_big, explain, find_problems
 
 __all__ = ["SettingProblem", "Settings", "SettingsError", "get_upload_dir", "load_settings"]
