@@ -1,0 +1,99 @@
+"""What every command shares: where it prints, how it asks, how it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fastopp.errors import FastOppError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+EXIT_FAILED = 1
+EXIT_MISUSED = 2
+
+# `soft_wrap` leaves long lines whole in a pipe, where a program reads them.
+console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+error_console = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False)
+
+
+def command(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
+    """Make an async function a Typer command; our own errors end it with one message and status 1."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        async def main() -> T:
+            return await function(*args, **kwargs)
+
+        try:
+            return asyncio.run(main())
+        except FastOppError as error:
+            fail(error)
+
+    return run
+
+
+def plain_command(function: Callable[P, T]) -> Callable[P, T]:
+    """The same for a function that needs no event loop."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except FastOppError as error:
+            fail(error)
+
+    return run
+
+
+def fail(error: FastOppError | str, *, status: int = EXIT_FAILED) -> NoReturn:
+    """Say what is wrong and how to mend it, on standard error, and end with `status`."""
+    if isinstance(error, FastOppError):
+        error_console.print(error.message, style="red", markup=False)
+        if error.hint:
+            error_console.print(error.hint, markup=False)
+    else:
+        error_console.print(error, style="red", markup=False)
+    raise typer.Exit(status)
+
+
+def say(text: str, *, style: str | None = None) -> None:
+    """Print a line for people. Markup in it is not interpreted, since it may hold somebody's data."""
+    console.print(text, style=style, markup=False)
+
+
+def emit_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can say
+    """Print a value for programs."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something that cannot be undone; `--yes` or a "y" goes on, anything else ends with status 1."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        fail(f"{question} There is nobody to ask here: add --yes to go on.")
+    if not typer.confirm(question, default=False):
+        say("Nothing was changed.")
+        raise typer.Exit(EXIT_FAILED)
+
+
+def print_table(columns: list[str], rows: list[list[str]], *, title: str | None = None) -> None:
+    """Print rows as a table; in a pipe, as tab-separated lines that `cut` and `awk` can read."""
+    if not sys.stdout.isatty():
+        for row in [columns, *rows]:
+            sys.stdout.write("\t".join(row) + "\n")
+        return
+    table = Table(*columns, title=title, title_justify="left", header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)

@@ -1,0 +1,92 @@
+"""Commands that serve the project."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastopp.cli.console import fail, plain_command, say
+from fastopp.cli.project import load_project
+
+PRODUCTION_HOST = "0.0.0.0"  # noqa: S104 - a server behind a platform's proxy listens on every address
+STOP_PATIENCE = 10  # seconds a server gets to finish its requests
+
+HostOption = Annotated[str | None, typer.Option(help="Address to listen on. Default: HOST.")]
+PortOption = Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on. Default: PORT.")]
+
+
+@plain_command
+def runserver(
+    host: HostOption = None,
+    port: PortOption = None,
+    *,
+    reload: Annotated[bool, typer.Option(help="Restart when a file changes.")] = True,
+) -> None:
+    """Serve the project on this machine and restart it when a file changes."""
+    import uvicorn  # noqa: PLC0415 - 140 ms that the other commands do not need
+
+    settings = load_project().settings
+    host, port = host or settings.host, port or settings.port
+    shown = f"[{host}]" if ":" in host else host
+    say(f"FastOpp is at http://{shown}:{port}")
+    if settings.development:
+        say(
+            "Demo accounts: admin@example.com with admin123, and seven more with test123 (python oppman.py list_users)."
+        )
+    with _pid_file():
+        uvicorn.run("main:app", host=host, port=port, reload=reload, reload_dirs=["."] if reload else None)
+
+
+@plain_command
+def production(
+    host: HostOption = None,
+    port: PortOption = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes to serve with.")] = 1,
+) -> None:
+    """Serve the project as a platform would: no reload, on every address, proxy headers honoured."""
+    import uvicorn  # noqa: PLC0415 - as above
+
+    settings = load_project().settings
+    with _pid_file():
+        uvicorn.run("main:app", host=host or PRODUCTION_HOST, port=port or settings.port, workers=workers)
+
+
+@plain_command
+def stopserver() -> None:
+    """Stop the server that runserver or production started in this folder."""
+    path = _pid_path()
+    try:
+        pid = int(path.read_text(encoding="ascii"))
+        os.kill(pid, signal.SIGTERM)
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        path.unlink(missing_ok=True)
+        fail("No server that was started here is running.")
+    for _ in range(STOP_PATIENCE * 10):
+        if not path.exists():
+            say("The server has stopped.")
+            return
+        time.sleep(0.1)
+    fail(f"The server (process {pid}) did not stop within {STOP_PATIENCE} seconds.")
+
+
+def _pid_path() -> Path:
+    return Path(".server.pid")
+
+
+class _pid_file:  # noqa: N801 - a context manager that reads like a function
+    """Remember the server's process while it runs, for `stopserver`."""
+
+    def __enter__(self) -> None:
+        try:
+            _pid_path().write_text(str(os.getpid()), encoding="ascii")
+        except OSError:
+            # A read-only folder: there is no shell to stop it from either.
+            return
+
+    def __exit__(self, *exc: object) -> None:
+        _pid_path().unlink(missing_ok=True)
