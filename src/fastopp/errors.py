@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 
@@ -9,10 +11,10 @@ class FastOppError(Exception):
     """Something went wrong."""
 
     # A subclass's docstring is its default message; `status` is the HTTP status it is answered
-    # with, `hint` the sentence that says how to mend it.
+    # with, `headers` go along, `hint` is the sentence that says how to mend it.
     status: ClassVar[int] = 500
     hint: str | None = None
-    headers: ClassVar[dict[str, str]] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
         self.message = message or (type(self).__doc__ or "").strip()
@@ -28,7 +30,7 @@ class Unavailable(FastOppError):
     """A service that FastOpp depends on does not answer at the moment."""
 
     status = 503
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+    headers = MappingProxyType({"Retry-After": "5"})
 
 
 class NotFound(FastOppError):

@@ -1,0 +1,173 @@
+"""Who makes this request, as dependencies for handlers: `OptionalUser`, `StaffUser`, `SuperUser`, `Operator`.
+
+A token only says who somebody is. What they may do is read from their row on every request, so that whoever is
+demoted, switched off or given a new password loses their rights at once.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Iterator
+from contextlib import suppress
+from types import MappingProxyType
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastopp.auth.lockout import TooManyAttempts, address_subject, client_address, read_standing, record_failure
+from fastopp.auth.models import User
+from fastopp.auth.sessions import TOKEN_COOKIE
+from fastopp.auth.tokens import read_token
+from fastopp.database.errors import DatabaseUnavailable
+from fastopp.database.session import Database
+from fastopp.dependencies import DatabaseDep, SessionDep, SettingsDep
+from fastopp.errors import Forbidden, Unauthorized
+from fastopp.settings import Settings
+
+# What proxies add: a request that carries one only seems to come from this machine.
+FORWARDED_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+
+
+class NotSignedIn(Unauthorized):
+    """You are not signed in."""
+
+    hint = "Sign in at /login, or send `Authorization: Bearer <token>`."
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})  # RFC 9110, 11.6.1: a 401 names the way in
+
+
+class StaffOnly(Forbidden):
+    """This is for staff."""
+
+    hint = "Sign in with an account that is staff or superuser."
+
+
+class SuperusersOnly(Forbidden):
+    """This is for superusers."""
+
+    hint = "Sign in with an account that is superuser."
+
+
+class NotAnOperator(Unauthorized):
+    """This is for operators."""
+
+    hint = "Sign in as a superuser, or send `Authorization: Bearer <OPS_TOKEN>`."
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
+
+
+async def load_user(request: Request, session: AsyncSession, settings: Settings) -> User | None:
+    """The active user whose token the request carries. One query if there is a genuine token, else none.
+
+    The first genuine token counts: that of the cookie, the session, the Authorization header.
+    Raises DatabaseUnavailable.
+    """
+    for token in _tokens(request):
+        claims = read_token(token, settings)
+        if claims is None:
+            continue
+        user = await session.get(User, claims.user_id)
+        if user is not None and user.is_active and claims.fits(user, settings):
+            return user
+        return None
+    return None
+
+
+async def current_user(request: Request, session: SessionDep, settings: SettingsDep) -> User:
+    """Dependency: whoever is signed in, with or without a role. Raises NotSignedIn, DatabaseUnavailable."""
+    user = request.state.user = await load_user(request, session, settings)
+    if user is None:
+        raise NotSignedIn
+    return user
+
+
+async def optional_user(request: Request, session: SessionDep, settings: SettingsDep) -> User | None:
+    """Dependency: whoever is signed in, for showing it. None also while the database is down."""
+    request.state.user = None
+    with suppress(DatabaseUnavailable):
+        request.state.user = await load_user(request, session, settings)
+    user: User | None = request.state.user
+    return user
+
+
+async def staff_user(user: CurrentUser) -> User:
+    """Dependency: staff or superuser. Raises NotSignedIn, StaffOnly, DatabaseUnavailable."""
+    if not (user.is_staff or user.is_superuser):
+        raise StaffOnly
+    return user
+
+
+async def superuser(user: CurrentUser) -> User:
+    """Dependency: superuser. Raises NotSignedIn, SuperusersOnly, DatabaseUnavailable."""
+    if not user.is_superuser:
+        raise SuperusersOnly
+    return user
+
+
+async def operator(request: Request, session: SessionDep, database: DatabaseDep, settings: SettingsDep) -> User | None:
+    """Dependency: a superuser, the holder of OPS_TOKEN, or anybody at this machine in local development.
+
+    Returns the superuser, or None for the other two, who need no database: it may be the thing to look at.
+    The right OPS_TOKEN is never locked out, or anybody could stop the scheduled operations; wrong ones are counted
+    and soon answered 429. Raises NotAnOperator, SuperusersOnly, TooManyAttempts, DatabaseUnavailable.
+    """
+    request.state.user = None
+    if holds_ops_token(request, settings) or is_local_development(request, settings):
+        return None
+    user = request.state.user = await load_user(request, session, settings)
+    if user is None:
+        if _bearer(request) is not None:
+            await _count_wrong_token(database, client_address(request))
+        raise NotAnOperator
+    if not user.is_superuser:
+        raise SuperusersOnly
+    return user
+
+
+def holds_ops_token(request: Request, settings: Settings) -> bool:
+    """Whether the request carries OPS_TOKEN, compared in constant time; never when none is set."""
+    expected, given = settings.ops_token.get_secret_value(), _bearer(request)
+    if not expected or given is None:
+        return False
+    return hmac.compare_digest(given.encode(errors="surrogatepass"), expected.encode())
+
+
+def is_local_development(request: Request, settings: Settings) -> bool:
+    """Whether this is a developer's own machine, and the request comes from it and through no proxy."""
+    own_machine = settings.development and settings.platform.persistent_disk and settings.platform.shell
+    if not own_machine or any(name in request.headers for name in FORWARDED_HEADERS):
+        return False
+    try:
+        return ipaddress.ip_address(client_address(request)).is_loopback
+    except ValueError:
+        return False
+
+
+async def _count_wrong_token(database: Database, address: str) -> None:
+    subject = address_subject(address, purpose="operations")
+    with suppress(DatabaseUnavailable):  # the answer is "no" in any case
+        async with database.transaction() as session:
+            standing = await read_standing(session, subject)
+            if standing.locked_for is None:
+                await record_failure(session, subject)
+        if standing.locked_for:
+            raise TooManyAttempts(standing.locked_for)
+
+
+def _tokens(request: Request) -> Iterator[str]:
+    session_token = request.session.get("token") if "session" in request.scope else None
+    for token in (request.cookies.get(TOKEN_COOKIE), session_token, _bearer(request)):
+        if isinstance(token, str) and token:
+            yield token
+
+
+def _bearer(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+CurrentUser = Annotated[User, Depends(current_user)]
+OptionalUser = Annotated[User | None, Depends(optional_user)]
+StaffUser = Annotated[User, Depends(staff_user)]
+SuperUser = Annotated[User, Depends(superuser)]
+Operator = Annotated[User | None, Depends(operator)]

@@ -1,0 +1,120 @@
+"""Password hashes: Argon2id for new ones, bcrypt and older Argon2 parameters still verified.
+
+Parameters: OWASP Password Storage Cheat Sheet, Argon2id with m=19 MiB, t=2, p=1
+(https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html). FastOpp 0.4.8 wrote
+m=64 MiB, t=3, p=4; such a hash is replaced at the next sign-in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
+
+from fastopp.errors import FastOppError
+
+if TYPE_CHECKING:
+    from pwdlib.hashers.argon2 import Argon2Hasher
+
+MEMORY_COST = 19 * 1024  # KiB
+TIME_COST = 2  # passes over that memory
+PARALLELISM = 1  # threads; a small instance has less than one core
+
+MIN_PASSWORD = 6  # characters, as ever in FastOpp
+MAX_PASSWORD = 1024  # bytes; nobody types more, and a body of megabytes would be hashed otherwise
+
+# A hash takes 19 MiB while it is computed, one of FastOpp 0.4.8's takes 64 MiB, and LeapCell's smallest
+# instance has 128 MiB altogether. Two also fill the cores of any small machine.
+CONCURRENT_HASHES = 2
+
+BCRYPT_PREFIXES = ("$2a$", "$2b$", "$2y$")
+BCRYPT_SIGNIFICANT = 72  # bytes; bcrypt ignores the rest, and its library now refuses more
+
+# A hash of random bytes that nobody knows: verifying it takes as long as verifying a real one.
+NOBODYS_HASH = "$argon2id$v=19$m=19456,t=2,p=1$U3Q9l2mGrxIG+uPjqrtK/A$d1cQVnFQmVSuMZ3HFUGqKrzHyFkYEqDNlLDx/kDl8yU"
+
+# The limiter of the running event loop; anyio keeps its own in the same way.
+_limiter: RunVar[CapacityLimiter] = RunVar("fastopp_password_hashes")
+
+
+class PasswordRejected(FastOppError):
+    """This password cannot be used."""
+
+    status = 422
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Whether a password fits a hash; `replacement` is a hash to store instead, when the old one is out of date."""
+
+    matches: bool
+    replacement: str | None = None
+
+
+def check_password(password: str) -> None:
+    """Raise PasswordRejected, saying why, when this may not become somebody's password."""
+    if len(password) < MIN_PASSWORD:
+        raise PasswordRejected(f"The password is too short: it needs at least {MIN_PASSWORD} characters.")
+    _encode(password)
+
+
+async def hash_password(password: str) -> str:
+    """A new hash, computed off the event loop. Raises PasswordRejected."""
+    check_password(password)
+    return await to_thread.run_sync(_hash, _encode(password), limiter=_hashes())
+
+
+async def verify_password(password: str, hashed: str) -> Verification:
+    """Compare off the event loop. A hash of an unknown kind fits no password. Raises PasswordRejected: too long."""
+    return await to_thread.run_sync(_verify, _encode(password), hashed, limiter=_hashes())
+
+
+async def verify_nobody(password: str) -> None:
+    """Take as long as `verify_password`, so that the time of an answer does not tell whether the account exists."""
+    await verify_password(password, NOBODYS_HASH)
+
+
+def _encode(password: str) -> bytes:
+    try:
+        encoded = password.encode()
+    except UnicodeEncodeError:
+        raise PasswordRejected("The password contains characters that are not text.") from None
+    if len(encoded) > MAX_PASSWORD:
+        raise PasswordRejected(f"The password is too long: {MAX_PASSWORD:,} bytes are the most.")
+    return encoded
+
+
+def _hashes() -> CapacityLimiter:
+    try:
+        return _limiter.get()
+    except LookupError:
+        limiter = CapacityLimiter(CONCURRENT_HASHES)
+        _limiter.set(limiter)
+        return limiter
+
+
+def _argon2() -> Argon2Hasher:
+    from pwdlib.hashers.argon2 import Argon2Hasher  # noqa: PLC0415 - 24 ms that most requests do not need
+
+    return Argon2Hasher(time_cost=TIME_COST, memory_cost=MEMORY_COST, parallelism=PARALLELISM)
+
+
+def _hash(password: bytes) -> str:
+    return _argon2().hash(password)
+
+
+def _verify(password: bytes, hashed: str) -> Verification:
+    argon2 = _argon2()
+    try:
+        if hashed.startswith(BCRYPT_PREFIXES):
+            from pwdlib.hashers.bcrypt import BcryptHasher  # noqa: PLC0415 - only for accounts older than Argon2
+
+            matches, outdated = BcryptHasher().verify(password[:BCRYPT_SIGNIFICANT], hashed), True
+        else:
+            matches = argon2.identify(hashed) and argon2.verify(password, hashed)
+            outdated = matches and argon2.check_needs_rehash(hashed)
+    except ValueError:  # a damaged hash: both libraries say so in their own ways, all of them ValueErrors
+        return Verification(matches=False)
+    return Verification(matches, argon2.hash(password) if matches and outdated else None)
