@@ -1,0 +1,1 @@
+"""FastOpp's figures beside a peer's, measured in the same run. Nothing here is asserted; it is read by people."""

@@ -1,0 +1,52 @@
+"""`oppman.py clean`: from FastOpp's repository to a project of one's own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from fastopp.cli import demo_mode
+from fastopp.cli.project import write_atomically
+
+# What belongs to FastOpp and not to a project made with it. Never .git: its history is the user's.
+FASTOPPS_OWN = ("docs", "tests", "benchmarks", ".ci", ".github", "README.md", "LICENSE", "oppdemo.py")
+
+
+def cleanable(project: Path) -> list[str]:
+    """What `clean` would move away."""
+    names = ("demo", *FASTOPPS_OWN)
+    return [name for name in names if (project / name).exists()]
+
+
+def clean(project: Path, *, name: str, author: str, description: str) -> Path:
+    """Move the demo and FastOpp's own files to backups/clean/, and write the project's name into what stays.
+
+    Returns the backup's folder. Interrupted, it can be run again and goes on.
+    """
+    folder = demo_mode.new_backup_folder(project, "clean")
+    folder.mkdir(parents=True)
+    if (project / demo_mode.DEMO).is_dir():
+        demo_mode.destroy(project)
+    for item in FASTOPPS_OWN:
+        if (project / item).exists():
+            (project / item).rename(folder / item)
+    readme = f"# {name}\n\n{description}\n\nRun `./script/server` and open http://127.0.0.1:8000.\n"
+    write_atomically(project / "README.md", readme.encode())
+    _name_the_package(project / "pyproject.toml", author=author, description=description)
+    return folder
+
+
+def _name_the_package(pyproject: Path, *, author: str, description: str) -> None:
+    """The distribution keeps its name while the framework lies in src/; the rest is the project's."""
+    text = pyproject.read_text(encoding="utf-8")
+    text = re.sub(r'^description = ".*"$', lambda _: f"description = {_toml(description)}", text, count=1, flags=re.M)
+    text = re.sub(r"^license-files = .*\n", "", text, count=1, flags=re.M)
+    if author and "\nauthors = " not in text:
+        text = text.replace("\nreadme = ", f"\nauthors = [{{ name = {_toml(author)} }}]\nreadme = ", 1)
+    write_atomically(pyproject, text.encode())
+
+
+def _toml(value: str) -> str:
+    """A TOML basic string (https://toml.io/en/v1.0.0#string)."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'

@@ -1,0 +1,72 @@
+"""Commands about the configuration: secrets, what is set, what can be set."""
+
+from __future__ import annotations
+
+import secrets as random
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from fastopp.auth.emergency import emergency_token
+from fastopp.cli.console import emit_json, fail, plain_command, print_table, say
+from fastopp.cli.users import JsonOption
+from fastopp.settings import Settings, SettingsError, load_settings
+from fastopp.settings_reference import env_example, markdown_table, variables
+
+SECRET_BYTES = 32  # 256 bits, as HS256 wants (RFC 7518, 3.2)
+
+
+@plain_command
+def secrets() -> None:
+    """Generate a SECRET_KEY and an OPS_TOKEN to set; nothing is written."""
+    for name in ("SECRET_KEY", "OPS_TOKEN"):
+        say(f"{name}={random.token_urlsafe(SECRET_BYTES)}")
+
+
+@plain_command
+def env(*, as_json: JsonOption = False) -> None:
+    """Show the platform, how it was detected, and every setting with secrets masked. Status 2 if any is wrong."""
+    settings = _settings()
+    shown = {variable.name: _shown(settings, variable.name) for variable in variables()}
+    if as_json:
+        emit_json({"platform": settings.platform.name, "evidence": settings.platform.evidence, "settings": shown})
+        return
+    say(f"Platform: {settings.platform.title} ({'; '.join(settings.platform.evidence)})")
+    print_table(["Variable", "Value"], [[name, value] for name, value in shown.items()])
+
+
+@plain_command
+def settings(
+    *,
+    env_file: Annotated[bool, typer.Option("--env", help="Print them as the content of .env.example.")] = False,
+) -> None:
+    """Print every setting with its default and meaning, as the Markdown table of docs/settings.md."""
+    typer.echo(env_example() if env_file else markdown_table(), nl=False)
+
+
+@plain_command
+def emergency() -> None:
+    """Print the token for /oppman/emergency, and what to do with it."""
+    settings = _settings()
+    say(f"Token: {emergency_token(settings)}")
+    if not settings.emergency_access_enabled:
+        say("1. Set EMERGENCY_ACCESS_ENABLED=true and restart; the page does not exist until then.")
+    say("2. Open /oppman/emergency, enter the token, and make or mend the account within fifteen minutes.")
+    say("3. Remove EMERGENCY_ACCESS_ENABLED and restart.")
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        fail(error, status=2)
+
+
+def _shown(settings: Settings, variable: str) -> str:
+    if variable == "DATABASE_URL":
+        return settings.database.masked
+    value = getattr(settings, variable.lower())
+    if isinstance(value, SecretStr):
+        return "set" if value.get_secret_value() else "not set"
+    return str(value)
