@@ -1,0 +1,165 @@
+"""What stands on every answer and is settled about every request: scheme, request id, security headers.
+
+All are plain ASGI middleware: they stream, and they cover mounted applications and static files too.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fastopp.settings import Settings
+
+REQUEST_ID = "X-Request-ID"
+HSTS = "max-age=31536000"  # a year; no includeSubDomains, since a platform's domain is shared
+
+_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{8,128}")
+
+# SQLAdmin and Swagger UI bring pages of their own, with inline scripts and styles; the policy is loosened for
+# them only.
+LOOSE_PATHS = ("/admin", "/docs", "/redoc")
+
+
+class ForwardedMiddleware:
+    """Takes the scheme from the platform's proxy, which ends TLS.
+
+    `X-Forwarded-Proto` is believed from anyone: on a hosting platform the proxy is the only way in and sets it,
+    and lying about it gains a caller nothing but links with another scheme. `FORCE_HTTPS` is for a proxy that
+    does not send it. `X-Forwarded-For` is left to `client_address`.
+    """
+
+    def __init__(self, app: ASGIApp, *, force_https: bool = False) -> None:
+        self.app = app
+        self.force_https = force_https
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            said = Headers(scope=scope).get("x-forwarded-proto", "").split(",")[0].strip().lower()
+            if self.force_https or said in ("https", "wss"):
+                scope["scheme"] = "https" if scope["type"] == "http" else "wss"
+        await self.app(scope, receive, send)
+
+
+def client_address(connection: HTTPConnection, *, behind_proxy: bool) -> str:
+    """The caller's address, for limits and the audit log; an empty text when it is unknown.
+
+    Behind a proxy it is the last entry of `X-Forwarded-For`, the one our own proxy wrote; earlier ones come from
+    the caller and may say anything.
+    """
+    if behind_proxy:
+        last = connection.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+        if last:
+            return last[:64]
+    return connection.client.host if connection.client else ""
+
+
+class RequestIdMiddleware:
+    """Gives each request an id: `request.state.request_id`, and `X-Request-ID` on the answer.
+
+    An incoming id is kept when it looks like one, so that a trace may span several services.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(REQUEST_ID, "")
+        request_id = given if _SANE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            await send(message)
+
+        await self.app(scope, receive, send_with_id)
+
+
+class SecurityHeadersMiddleware:
+    """Sets the headers that narrow what a browser will do with an answer, where the handler did not.
+
+    Over HTTPS, cookies become `Secure` here, whoever set them.
+    """
+
+    def __init__(self, app: ASGIApp, *, production: bool, asset_origin: str = "") -> None:
+        self.app = app
+        self.production = production
+        self.strict = {**_COMMON, "Content-Security-Policy": content_security_policy(asset_origin)}
+        self.loose = {**_COMMON, "Content-Security-Policy": content_security_policy(asset_origin, loose=True)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = self.loose if _is_loose(scope["path"]) else self.strict
+        https = scope["scheme"] == "https"
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer = MutableHeaders(scope=message)
+                for name, value in headers.items():
+                    answer.setdefault(name, value)
+                if https:
+                    message["headers"] = [_secured(name, value) for name, value in message["headers"]]
+                    if self.production:
+                        MutableHeaders(scope=message).setdefault("Strict-Transport-Security", HSTS)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+_COMMON = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def content_security_policy(asset_origin: str = "", *, loose: bool = False) -> str:
+    """The policy of our pages, or the loose one of pages that others wrote; see LOOSE_PATHS.
+
+    `asset_origin` (scheme and host) is where uploaded pictures may come from beside this site.
+    """
+    inline = " 'unsafe-inline'" if loose else ""
+    directives = {
+        "default-src": "'self'",
+        "script-src": f"'self'{inline}",
+        "style-src": f"'self'{inline}",
+        "img-src": " ".join(["'self'", "data:", *filter(None, [asset_origin])]),
+        "object-src": "'none'",
+        "base-uri": "'self'",
+        "form-action": "'self'",
+        "frame-ancestors": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in directives.items())
+
+
+def origin_of(url: str) -> str:
+    """Scheme and host of an address, or an empty text."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else ""
+
+
+def asset_origin(settings: Settings) -> str:
+    """Where pictures come from when Object Storage has a public address."""
+    return origin_of(settings.s3_cdn_url)
+
+
+def _is_loose(path: str) -> bool:
+    return any(path == prefix or path.startswith(prefix + "/") for prefix in LOOSE_PATHS)
+
+
+def _secured(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    if name.lower() == b"set-cookie" and b"; secure" not in value.lower():
+        value += b"; Secure"
+    return name, value

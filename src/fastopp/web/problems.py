@@ -1,0 +1,222 @@
+"""How errors are answered. Handlers raise; what the caller gets is decided here, by who is asking.
+
+- an API caller gets `application/problem+json` (RFC 9457) with `hint` and `request_id` beside the standard keys;
+- a browser gets a page, or on a GET without sign-in is sent to /login and comes back;
+- htmx gets a message that it puts into the page's alert region.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fastopp.errors import FastOppError
+from fastopp.web.templating import render
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+API_PREFIXES = ("/api/", "/async/", "/debug/", "/health")
+LOGIN = "/login"
+
+_DETAILS = {
+    400: "The request cannot be understood.",
+    401: "Sign in to go on.",
+    403: "Your account may not do this.",
+    404: "There is nothing at this address.",
+    405: "This address does not take that kind of request.",
+    413: "What you sent is too large.",
+    422: "Something that you sent is not right.",
+    429: "That was too often.",
+    500: "Something went wrong on our side.",
+    503: "A service that this page needs does not answer at the moment.",
+}
+_HINTS = {
+    404: "It may have moved, or the address has a typing error.",
+    413: "Send a smaller file.",
+    429: "Wait a moment and try again.",
+    500: "It has been recorded. Try again; if it happens again, report the request id.",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An error as it is told to a caller."""
+
+    status: int
+    detail: str
+    hint: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The status in words."""
+        try:
+            return HTTPStatus(self.status).phrase
+        except ValueError:
+            return "Error"
+
+    @classmethod
+    def of(cls, error: Exception) -> Problem:
+        """What may be told of an exception; of one that nobody foresaw, nothing."""
+        if isinstance(error, FastOppError):
+            return cls(error.status, error.message, error.hint, error.headers)
+        if isinstance(error, HTTPException):
+            detail = error.detail if isinstance(error.detail, str) else ""
+            if not detail or detail == cls(error.status_code, "").title:  # Starlette's own wording
+                detail = _DETAILS.get(error.status_code, detail or "The request failed.")
+            return cls(error.status_code, detail, _HINTS.get(error.status_code), error.headers or {})
+        if isinstance(error, RequestValidationError):
+            return cls(422, _DETAILS[422], "; ".join(_in_words(mistake) for mistake in error.errors()))
+        return cls(500, _DETAILS[500], _HINTS[500])
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers of every error that is raised on purpose. `UnhandledErrorMiddleware` does the rest."""
+    for kind in (FastOppError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, answer)
+
+
+async def answer(request: Request, error: Exception) -> Response:
+    """The response for an error; see the top of this module."""
+    problem = Problem.of(error)
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and isinstance(error, FastOppError):
+        logger.warning("answered %d: %s", problem.status, error, extra=_log_extra(request, "problem"))
+    if "hx-request" in request.headers:
+        return _fragment(request, problem)
+    if wants_html(request):
+        if problem.status == HTTPStatus.UNAUTHORIZED and request.method in ("GET", "HEAD"):
+            return RedirectResponse(login_address(request), status_code=303, headers={"Cache-Control": "no-store"})
+        return _page(request, problem)
+    if isinstance(error, RequestValidationError):
+        detail = [_without_secrets(mistake) for mistake in error.errors()]
+        return JSONResponse({"detail": jsonable_encoder(detail)}, status_code=422)  # FastAPI's own shape
+    return _json(request, problem, error)
+
+
+def wants_html(request: Request) -> bool:
+    """Whether a person is looking: the browser asks for HTML, and not of the API."""
+    path = request.url.path
+    is_api = path.startswith(API_PREFIXES) or path == "/api"
+    return not is_api and "text/html" in request.headers.get("accept", "")
+
+
+def login_address(request: Request, path: str | None = None) -> str:
+    """`/login?next=<where the browser is now>`, so that signing in leads back."""
+    if path is None:
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return f"{LOGIN}?next={quote(path, safe='/')}"
+
+
+class UnhandledErrorMiddleware:
+    """The edge: logs what nobody foresaw, and answers 500 without telling anything of it.
+
+    It stands inside the other middleware, unlike Starlette's own, so that this answer has its request id and
+    security headers too.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:
+            request = Request(scope, receive)
+            if started:  # too late for another answer: the server cuts the connection, which tells the client
+                raise
+            if not isinstance(error, (FastOppError, HTTPException)):
+                logger.exception("unhandled error", extra=_log_extra(request, "unhandled_error"))
+            response = await answer(request, error)
+            await response(scope, receive, send)
+
+
+def _json(request: Request, problem: Problem, error: Exception) -> Response:
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "hint": problem.hint,
+        "request_id": request_id(request),
+    }
+    if isinstance(error, HTTPException) and not isinstance(error.detail, str):
+        body["detail"] = error.detail  # a handler's own structure is kept
+    return JSONResponse(jsonable_encoder(body), problem.status, headers=_headers(problem), media_type=PROBLEM_JSON)
+
+
+def _page(request: Request, problem: Problem) -> Response:
+    context = {"problem": problem, "request_id": request_id(request), "login": login_address(request)}
+    return render(request, "error.html", context, status_code=problem.status, headers=_headers(problem))
+
+
+def _fragment(request: Request, problem: Problem) -> Response:
+    headers = {**_headers(problem), "HX-Retarget": "#alerts", "HX-Reswap": "innerHTML show:window:top"}
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        here = urlsplit(request.headers.get("hx-current-url", "/"))
+        path = (here.path or "/") + (f"?{here.query}" if here.query else "")
+        headers["HX-Redirect"] = login_address(request, path)
+    context = {"problem": problem, "request_id": request_id(request)}
+    return render(request, "error_fragment.html", context, status_code=problem.status, headers=headers)
+
+
+def _headers(problem: Problem) -> dict[str, str]:
+    headers = {"Cache-Control": "no-store", **problem.headers}
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        headers.setdefault("WWW-Authenticate", "Bearer")  # RFC 9110, 15.5.2: a 401 must have one
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.setdefault("Retry-After", "5")
+    return headers
+
+
+def request_id(request: Request) -> str | None:
+    """The id of this request, as in the `X-Request-ID` header and in the log."""
+    known: str | None = getattr(request.state, "request_id", None)
+    return known
+
+
+def _log_extra(request: Request, action: str) -> dict[str, Any]:
+    return {
+        "action": action,
+        "request_id": request_id(request),
+        "method": request.method,
+        "path": request.url.path,
+    }
+
+
+def _in_words(mistake: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in mistake["loc"][1:])
+    return f"{where}: {mistake['msg']}" if where else str(mistake["msg"])
+
+
+def _without_secrets(mistake: Mapping[str, Any]) -> dict[str, Any]:
+    """A mistake without the value that was sent when that may be a secret, and without Python's exception."""
+    # Only a plain value of a field whose name is harmless is echoed: a whole body may hold a password.
+    names = [str(part).lower() for part in mistake["loc"]]
+    secret = any(word in name for name in names for word in ("password", "token", "secret", "key"))
+    told = {key: value for key, value in mistake.items() if key in ("type", "loc", "msg")}
+    value = mistake.get("input")
+    if not secret and (value is None or isinstance(value, (str, int, float, bool))):
+        told["input"] = value
+    return told

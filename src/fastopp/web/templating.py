@@ -1,0 +1,204 @@
+"""Jinja for the whole application: one environment, and what every page may use.
+
+A page is looked for in the project's `templates/`, then in each app's, then in the framework's, so that a
+project may replace any page by a file of the same name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote, urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from markupsafe import Markup, escape
+
+from fastopp.settings import Settings
+from fastopp.web import csrf
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+FRAMEWORK_TEMPLATES = Path(__file__).parent / "templates"
+FRAMEWORK_STATIC = Path(__file__).parent / "static"
+
+SECTIONS = {"demos": "Demos", "management": "Management"}  # of the menu, in order
+
+
+class MenuItem(Protocol):
+    """One line of the menu; `fastopp.apps.NavItem` is one."""
+
+    @property
+    def label(self) -> str: ...  # noqa: D102 - the names say it
+    @property
+    def href(self) -> str: ...  # noqa: D102
+    @property
+    def section(self) -> str: ...  # noqa: D102
+    @property
+    def requires(self) -> str | None: ...  # noqa: D102
+
+
+class Templates:
+    """The Jinja environment of one application. It lives in `app.state.templates`; pages go through `render`.
+
+    Parameters
+    ----------
+    settings: for the badge, and to reload changed files in development.
+    directories: template folders, the first to win first; the framework's own is always the last.
+    static: folders behind /static, in the same order; `static_url` hashes the files in them.
+    """
+
+    def __init__(self, settings: Settings, directories: Sequence[Path] = (), static: Sequence[Path] = ()) -> None:
+        self.settings = settings
+        self.directories = (*directories, FRAMEWORK_TEMPLATES)
+        self.static = (*static, FRAMEWORK_STATIC)
+        self._versions: dict[str, tuple[float, str]] = {}
+
+    @cached_property
+    def environment(self) -> Environment:
+        """Made on first use: an API-only process never pays for it."""
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - 70 ms
+
+        environment = Environment(
+            loader=FileSystemLoader(self.directories),
+            autoescape=True,
+            undefined=StrictUndefined,
+            auto_reload=self.settings.development,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            cache_size=-1,
+        )
+        environment.globals |= {
+            "static_url": self.static_url,
+            "platform_name": self.settings.platform.title,
+            "development": self.settings.development,
+            "htmx_file": _vendored("htmx"),
+            "alpine_file": _vendored("alpine-csp"),
+        }
+        environment.filters |= {"date": format_date, "datetime": format_datetime, "initials": initials}
+        return environment
+
+    def render(self, name: str, context: Mapping[str, Any]) -> str:
+        """The text of a template. Raises jinja2.TemplateNotFound, jinja2.UndefinedError."""
+        get = self.environment.get_template
+        # Looked up each time, which costs nothing once cached, so that an edit shows without a restart.
+        components = {"ui": get("components.html").module, "icon": get("icons.html").module.icon}
+        return get(name).render(components | dict(context))
+
+    def static_url(self, path: str) -> str:
+        """`/static/<path>?v=<hash of the content>`: such an address may be cached for ever."""
+        file = self._static_file(path)
+        address = f"/static/{quote(path)}"
+        if file is None:
+            return address
+        modified = file.stat().st_mtime if self.settings.development else 0.0
+        known = self._versions.get(path)
+        if known is None or known[0] != modified:
+            known = (modified, hashlib.sha256(file.read_bytes()).hexdigest()[:12])
+            self._versions[path] = known
+        return f"{address}?v={known[1]}"
+
+    def _static_file(self, path: str) -> Path | None:
+        return next((file for folder in self.static if (file := folder / path).is_file()), None)
+
+
+def _vendored(name: str) -> str:
+    """The file of a script that script/css copied; its version is in the name."""
+    return next((FRAMEWORK_STATIC / "vendor").glob(f"{name}-*.min.js")).name
+
+
+def render(
+    request: Request,
+    name: str,
+    context: Mapping[str, Any] | None = None,
+    *,
+    status_code: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """Answer with a page, or with a fragment of one.
+
+    Beside `context` a template may use `request`, `user` (or None), `navigation` (a list of sections, each
+    with its items, of what this user may open), `csrf_token()`, `csrf_field()`, `csrf_wanted`, `query(**changes)`,
+    `active(path)`, `static_url(path)`, `platform_name`, `development`, and without an import `ui` (components.html)
+    and `icon(name)` (icons.html).
+
+    Raises
+    ------
+    jinja2.TemplateNotFound, jinja2.UndefinedError: a mistake in the program.
+    """
+    templates: Templates = request.app.state.templates
+    text = templates.render(name, page_context(request) | dict(context or {}))
+    return HTMLResponse(text, status_code=status_code, headers=headers)
+
+
+def page_context(request: Request) -> dict[str, Any]:
+    """What every page may use; see `render`."""
+    user = getattr(request.state, "user", None)
+    path = request.url.path
+
+    def csrf_token() -> str:
+        return csrf.token(request)
+
+    def csrf_field() -> Markup:
+        return Markup('<input type="hidden" name="{}" value="{}">').format(csrf.FIELD, csrf.token(request))
+
+    def active(href: str) -> bool:
+        target = href.rstrip("/") or "/"
+        return path == target or (target != "/" and path.startswith(target + "/"))
+
+    def query(**changes: object) -> str:
+        """This page's query string with some parameters changed; None takes one away."""
+        parameters = dict(request.query_params) | changes
+        return "?" + urlencode({name: value for name, value in parameters.items() if value not in (None, "")})
+
+    return {
+        "request": request,
+        "user": user,
+        "navigation": visible_navigation(getattr(request.app.state, "navigation", ()), user),
+        "csrf_token": csrf_token,
+        "csrf_field": csrf_field,
+        "csrf_wanted": csrf.is_wanted(request),
+        "active": active,
+        "query": query,
+    }
+
+
+def visible_navigation(items: Sequence[MenuItem], user: Any) -> list[dict[str, Any]]:
+    """The menu's sections with what `user` may open; a section with nothing in it is left out."""
+    superuser = user is not None and user.is_superuser
+    staff = superuser or (user is not None and user.is_staff)
+    allowed = {None: True, "staff": staff, "superuser": superuser}
+    sections = []
+    for key, label in SECTIONS.items():
+        shown = [item for item in items if item.section == key and allowed.get(item.requires, False)]
+        if shown:
+            sections.append({"key": key, "label": label, "items": shown})
+    return sections
+
+
+def format_date(moment: datetime | None) -> Markup:
+    """A date as people read it, in a `<time>` that machines can read."""
+    return _time(moment, "%d %b %Y")
+
+
+def format_datetime(moment: datetime | None) -> Markup:
+    """A date and a time of day, in UTC as stored."""
+    return _time(moment, "%d %b %Y, %H:%M")
+
+
+def _time(moment: datetime | None, pattern: str) -> Markup:
+    if moment is None:
+        return escape("–")
+    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), moment.strftime(pattern).lstrip("0"))
+
+
+def initials(name: str) -> str:
+    """One or two letters that stand for a person without a photo."""
+    words = name.split()
+    letters = words[0][:1] + (words[-1][:1] if len(words) > 1 else "") if words else "?"
+    return letters.upper()
