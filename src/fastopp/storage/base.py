@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
@@ -62,7 +62,7 @@ class Storage(Protocol):
         """The whole file. Raises FileMissing."""
         ...
 
-    def stream(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    def stream(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         """The bytes from `start` up to, not including, `end` (None: all the rest), in pieces.
 
         Raises FileMissing when the first piece is asked for. Beyond the end of the file there is nothing.
@@ -73,7 +73,7 @@ class Storage(Protocol):
         """What is known about a file without reading it. Raises FileMissing."""
         ...
 
-    def list(self, prefix: str = "") -> AsyncIterator[StoredFile]:
+    def list(self, prefix: str = "") -> AsyncGenerator[StoredFile]:
         """The files whose key begins with `prefix`, in no particular order, found as they are asked for."""
         ...
 

@@ -13,7 +13,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import FileIO
@@ -71,7 +71,7 @@ class LocalStorage:
         check_key(key)
         return await run_to_end(self._read, key)
 
-    async def stream(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    async def stream(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         """See Storage.stream."""
         check_key(key)
         reading = _Reading(self, key)
@@ -88,7 +88,7 @@ class LocalStorage:
         check_key(key)
         return await run_to_end(self._head, key)
 
-    async def list(self, prefix: str = "") -> AsyncIterator[StoredFile]:
+    async def list(self, prefix: str = "") -> AsyncGenerator[StoredFile]:
         """See Storage.list."""
         folder = prefix.rpartition("/")[0]
         if folder:

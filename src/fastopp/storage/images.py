@@ -1,0 +1,200 @@
+"""Photos: checked by what their bytes are, made upright and small, stripped of metadata, encoded anew.
+
+What is stored is never what was sent. Whatever hides before, in or behind a picture, like a script, a
+position or an archive, does not survive.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from anyio import CapacityLimiter
+from anyio.lowlevel import RunVar
+from anyio.to_thread import run_sync
+
+from fastopp.errors import FastOppError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_PHOTO_BYTES = 5 * 1024 * 1024  # as FastOpp 0.4.8
+MAX_PHOTO_PIXELS = 40_000_000  # decoded, 160 MB at four bytes each; phones take 12 to 50 million
+MAX_PHOTO_SIDE = 1600  # pixels: twice the width of the widest card, for dense screens
+JPEG_QUALITY = 85
+PHOTOS_AT_ONCE = 2  # as many as the small instances have cores; bounds the memory
+
+# Pillow's name of a format: the content type, the extension, and what to save it as.
+_FORMATS = {
+    "JPEG": ("image/jpeg", "jpg", "JPEG"),
+    "MPO": ("image/jpeg", "jpg", "JPEG"),  # a JPEG with more pictures behind it, as phones take
+    "PNG": ("image/png", "png", "PNG"),
+    "WEBP": ("image/webp", "webp", "WEBP"),
+    "GIF": ("image/png", "png", "PNG"),
+}
+_SAVE_OPTIONS = {
+    "JPEG": {"quality": JPEG_QUALITY, "optimize": True},
+    "PNG": {},
+    "WEBP": {"quality": JPEG_QUALITY},
+}
+
+# What Pillow's decoders raise for a file that is not as it should be.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error)
+
+# EXIF's Orientation: the PIL.Image.Transpose that undoes it (Exif 2.32, 4.6.4 A).
+_TRANSPOSE = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+
+_limiter: RunVar[CapacityLimiter] = RunVar("fastopp photo limiter")
+
+
+class PhotoTooLarge(FastOppError):
+    """The picture is too large."""
+
+    status = 413
+    hint = "Make it smaller and try again."
+
+
+class PhotoNotSupported(FastOppError):
+    """The file is no JPEG, PNG, WebP or GIF picture."""
+
+    status = 415
+    hint = "Save the picture as JPEG and try again."
+
+
+class PhotoDamaged(FastOppError):
+    """The picture is damaged or incomplete."""
+
+    status = 422
+    hint = "Send it again, or choose another one."
+
+
+class PhotoEmpty(FastOppError):
+    """The file is empty."""
+
+    status = 422
+    hint = "Choose a picture."
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A picture that is safe to store and to serve."""
+
+    data: bytes
+    content_type: str
+    extension: str
+    """Without its dot."""
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+
+
+async def process_photo(data: bytes) -> Photo:
+    """`prepare_photo` in a worker thread, two at a time in a process so that memory stays bounded."""
+    limiter = _limiter.get(None)
+    if limiter is None:
+        limiter = CapacityLimiter(PHOTOS_AT_ONCE)
+        _limiter.set(limiter)
+    return await run_sync(prepare_photo, data, limiter=limiter)
+
+
+def prepare_photo(data: bytes) -> Photo:
+    """Check an uploaded picture and encode it anew.
+
+    JPEG, PNG and WebP stay what they are; a GIF becomes PNG. Of a moving picture the first frame is
+    kept. The picture is turned upright as its EXIF data says, its colours are converted to sRGB, it is
+    made at most 1,600 pixels wide and high, and all metadata is dropped.
+
+    Raises
+    ------
+    PhotoEmpty, PhotoTooLarge (over 5 MiB or 40 million pixels, known before decoding),
+    PhotoNotSupported (another kind of file, whatever its name says), PhotoDamaged
+    """
+    if not data:
+        raise PhotoEmpty
+    if len(data) > MAX_PHOTO_BYTES:
+        raise PhotoTooLarge(f"The picture has {len(data) / 2**20:.1f} MiB; {MAX_PHOTO_BYTES // 2**20} are allowed.")
+    with _open(data) as image:
+        content_type, extension, save_as = _FORMATS[image.format or ""]
+        try:
+            clean = _clean(image)
+            encoded = BytesIO()
+            clean.save(encoded, save_as, **_SAVE_OPTIONS[save_as])
+        except _DAMAGE:
+            raise PhotoDamaged from None
+    return Photo(encoded.getvalue(), content_type, extension, clean.width, clean.height)
+
+
+def _open(data: bytes) -> Image:
+    """Read the header only."""
+    # 60 ms that only an upload needs. Naming the plugin keeps Pillow from loading fifty others to find it.
+    from PIL import Image, UnidentifiedImageError, WebPImagePlugin  # noqa: PLC0415
+
+    try:
+        image = Image.open(BytesIO(data), formats=["JPEG", "PNG", "GIF", WebPImagePlugin.WebPImageFile.format])
+    except UnidentifiedImageError:
+        raise PhotoNotSupported from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise PhotoTooLarge(_TOO_MANY_PIXELS) from None
+    except _DAMAGE:
+        raise PhotoDamaged from None
+    if image.width * image.height > MAX_PHOTO_PIXELS:
+        image.close()
+        raise PhotoTooLarge(_TOO_MANY_PIXELS)
+    return image
+
+
+_TOO_MANY_PIXELS = f"The picture has more than {MAX_PHOTO_PIXELS // 10**6} million pixels."
+
+
+def _clean(image: Image) -> Image:
+    """The picture itself: decoded, small, upright, in sRGB, and nothing else."""
+    if image.format not in ("JPEG", "MPO"):  # a JPEG is decoded at a fraction of its size where that is enough
+        image = _in_plain_colours(image)
+    image.thumbnail((MAX_PHOTO_SIDE, MAX_PHOTO_SIDE), reducing_gap=3.0)
+    clean = _in_plain_colours(_in_srgb(_upright(image)))
+    clean.info.clear()  # what an encoder would otherwise copy: comments, XMP, resolution
+    return clean
+
+
+def _upright(image: Image) -> Image:
+    """Turn and mirror as the camera noted; a note that cannot be read is none."""
+    from PIL import ExifTags, Image  # noqa: PLC0415 - see _open
+
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except _DAMAGE:
+        return image
+    method = _TRANSPOSE.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(Image.Transpose(method))
+
+
+def _in_plain_colours(image: Image) -> Image:
+    """As grey, RGB or RGBA: what every encoder here takes and what resizes well."""
+    if image.mode in ("L", "RGB", "RGBA"):
+        image.load()
+        return image
+    if image.mode.startswith("I"):  # 16 bits of grey, of which converting alone would keep the low ones
+        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _in_srgb(image: Image) -> Image:
+    """Convert from the colour profile that the picture carries; phones use a wider one than browsers assume."""
+    from PIL import ImageCms  # noqa: PLC0415 - see _open
+
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        mode = image.mode if image.mode in ("RGB", "RGBA") else "RGB"
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return image  # a profile that does not fit the picture says nothing
+    return converted or image

@@ -1,0 +1,105 @@
+"""Uploaded files, served at `/static/uploads/<key>`; never touches the database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator
+from datetime import UTC
+from email.utils import format_datetime, parsedate_to_datetime
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from fastopp.dependencies import StorageDep
+from fastopp.storage.base import StoredFile
+from fastopp.storage.keys import UPLOADS_URL, is_random_key
+
+router = APIRouter(include_in_schema=False)
+
+CACHE_FOR_GOOD = "public, max-age=31536000, immutable"  # a random key never stands for another content
+CACHE_BUT_ASK = "public, no-cache"
+
+# Even a file that a browser could be talked into taking for a page runs nothing and reads nothing here.
+_SAFE_HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
+
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+@router.api_route(UPLOADS_URL + "{key:path}", methods=["GET", "HEAD"])
+async def uploaded_file(key: str, request: Request, storage: StorageDep) -> Response:
+    """One uploaded file, or a part of it."""
+    file = await storage.head(key)
+    headers = _headers(file)
+    if _is_known(request, file):
+        return Response(status_code=304, headers=headers)
+    if request.method == "HEAD":
+        return Response(headers=headers | {"Content-Length": str(file.size)}, media_type=file.content_type)
+    start, end, status = 0, file.size, 200
+    if (wanted := request.headers.get("range")) and _range_applies(request, file):
+        part = _parse_range(wanted, file.size)
+        if part is not None:
+            start, end = part
+            if start >= end:
+                return Response(status_code=416, headers=_SAFE_HEADERS | {"Content-Range": f"bytes */{file.size}"})
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
+            status = 206
+    pieces = storage.stream(key, start=start, end=end)
+    # The first piece comes before the head of the answer, so that a file just deleted is a 404.
+    first = await anext(pieces, b"")
+    if len(first) == end - start:
+        await pieces.aclose()
+        return Response(first, status, headers, media_type=file.content_type)
+    headers["Content-Length"] = str(end - start)
+    return StreamingResponse(_continued(first, pieces), status, headers, media_type=file.content_type)
+
+
+async def _continued(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    async with aclosing(rest):
+        yield first
+        async for piece in rest:
+            yield piece
+
+
+def _headers(file: StoredFile) -> dict[str, str]:
+    picture = file.content_type.startswith("image/")
+    return _SAFE_HEADERS | {
+        "ETag": file.etag,
+        "Last-Modified": format_datetime(file.modified.astimezone(UTC), usegmt=True),
+        "Cache-Control": CACHE_FOR_GOOD if is_random_key(file.key) else CACHE_BUT_ASK,
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": "inline" if picture else "attachment",
+    }
+
+
+def _is_known(request: Request, file: StoredFile) -> bool:
+    """Whether the client has this very file (RFC 9110, 13.2.2)."""
+    if (tags := request.headers.get("if-none-match")) is not None:
+        return tags.strip() == "*" or file.etag in (tag.strip().removeprefix("W/") for tag in tags.split(","))
+    return _not_modified_since(request.headers.get("if-modified-since"), file)
+
+
+def _not_modified_since(date: str | None, file: StoredFile) -> bool:
+    try:
+        return date is not None and file.modified.replace(microsecond=0) <= parsedate_to_datetime(date)
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return False
+
+
+def _range_applies(request: Request, file: StoredFile) -> bool:
+    """Whether the file is still the one that the client has a part of (RFC 9110, 13.1.5)."""
+    condition = request.headers.get("if-range")
+    return condition is None or condition in (file.etag, format_datetime(file.modified.astimezone(UTC), usegmt=True))
+
+
+def _parse_range(header: str, size: int) -> tuple[int, int] | None:
+    """Start and end (not included) of the one range asked for; an empty one where the file has nothing of it.
+
+    None when it is not a single, well-formed range: then all is sent, as RFC 9110, 14.2 allows.
+    """
+    match = _RANGE.fullmatch(header.strip())
+    first, last = match.groups() if match else ("", "")
+    if not first:
+        return (max(0, size - int(last)), size) if last else None
+    if not last:
+        return int(first), size
+    return (int(first), min(size, int(last) + 1)) if int(first) <= int(last) else None
