@@ -19,6 +19,14 @@ _SQLITE_OUTAGES = {
     13: "The disk is full.",
     14: "The file cannot be opened.",
 }
+# What servers and TLS say in English when they refuse a connection; libpq gives no code then.
+_REFUSALS = (
+    (("certificate", "hostname mismatch"), "Its certificate cannot be verified."),
+    (("support ssl", "rejected ssl"), "It does not offer TLS."),
+    (("28p01", "28000", "authentication failed"), "It refuses the user or the password."),
+    (("3d000",), "It has no database of that name."),
+    (("too many", "no more connections"), "It has too many connections."),
+)
 
 
 class DatabaseURLError(FastOppError):
@@ -28,11 +36,36 @@ class DatabaseURLError(FastOppError):
 class DatabaseUnavailable(Unavailable):
     """The database cannot be reached at the moment."""
 
+    # Visitors see `message`; `target`, the masked URL, is in `str` for logs and the command line.
+    target: str | None = None
+
+    def __init__(self, message: str | None = None, *, target: str | None = None, hint: str | None = None) -> None:
+        self.target = target
+        super().__init__(message, hint=hint)
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} ({self.target})" if self.target else super().__str__()
+
+
+def unavailable(target: str, error: BaseException) -> DatabaseUnavailable:
+    """The error to raise when connecting failed, with a reason where one can be told.
+
+    Parameters
+    ----------
+    target: the masked URL.
+    error: what the driver raised. Its words are not repeated: they may hold data.
+    """
+    text = f"{getattr(error, 'sqlstate', None)} {error}".lower()
+    refusals = (reason for signs, reason in _REFUSALS if any(sign in text for sign in signs))
+    reason = next(refusals, None) or outage_reason(error)
+    message = " ".join(filter(None, (DatabaseUnavailable.__doc__, reason)))
+    return DatabaseUnavailable(message, target=target)
+
 
 def outage_reason(error: BaseException) -> str | None:
     """Why a driver's error means that the database cannot be reached, as a sentence; None when it does not mean that.
 
-    The driver's own words are not repeated: they may hold data.
+    A statement that the server refuses is no outage; neither is a row that breaks a constraint.
     """
     if isinstance(error, TimeoutError):
         return "It did not answer in time."

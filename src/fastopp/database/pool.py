@@ -1,0 +1,78 @@
+"""A pool whose connections are ready within a time limit, and checked only when they may have died."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy import exc as sqlalchemy_errors
+from sqlalchemy.connectors.asyncio import AsyncAdapt_dbapi_connection
+from sqlalchemy.engine import Engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.util import await_only, greenlet_spawn
+
+from fastopp.database.errors import DatabaseUnavailable
+
+IDLE_LIMIT = 5.0  # seconds; a connection unused for longer is checked before use
+PING_TIMEOUT = 2.0  # seconds; a healthy server answers in milliseconds, and the user is waiting
+RECYCLE_AFTER = 600  # seconds; a connection older than this is replaced
+
+_RETURNED = "returned_at"
+
+Ping = Callable[[Any, float], Awaitable[bool]]
+
+
+class BoundedPool(AsyncAdaptedQueuePool):
+    """Gives a connection within `timeout` seconds: waiting, checking and connecting together.
+
+    SQLAlchemy's own limit covers only the waiting for a free place, so that a request could wait for a place and
+    then as long again for a connection to a server that does not answer.
+    """
+
+    target: str | None = None  # the masked URL, for the error message
+
+    def connect(self) -> PoolProxiedConnection:
+        """A connection, or DatabaseUnavailable."""
+        return await_only(self._connect_in_time())
+
+    async def _connect_in_time(self) -> PoolProxiedConnection:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await greenlet_spawn(super().connect)
+        except (sqlalchemy_errors.TimeoutError, TimeoutError) as error:
+            what = "No connection to the database was free, or could be made, in time."
+            raise DatabaseUnavailable(what, target=self.target) from error
+
+    def recreate(self) -> BoundedPool:
+        """A new pool with the same arguments."""
+        pool = super().recreate()
+        assert isinstance(pool, BoundedPool)  # noqa: S101 - SQLAlchemy makes it of this class, but types it as its own
+        pool.target = self.target
+        return pool
+
+
+def check_idle_connections(engine: Engine, ping: Ping, hang_up: Callable[[Any], None]) -> None:
+    """Ping a connection that was idle for longer than `IDLE_LIMIT`; when it is dead, replace it and all its elders.
+
+    A platform that freezes the process between requests kills its sockets unseen. Whether the monotonic clock runs
+    while frozen depends on the freezer, so both clocks are asked. A connection in steady use costs no round trip.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def remember(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info[_RETURNED] = (time.monotonic(), time.time())
+
+    @event.listens_for(engine, "checkout")
+    def check(dbapi_connection: AsyncAdapt_dbapi_connection, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if _RETURNED not in record.info:  # it is new
+            return
+        monotonic, wall = record.info.pop(_RETURNED)
+        if max(time.monotonic() - monotonic, time.time() - wall) <= IDLE_LIMIT:
+            return
+        connection = dbapi_connection.driver_connection
+        if not await_only(ping(connection, PING_TIMEOUT)):
+            hang_up(connection)
+            raise sqlalchemy_errors.InvalidatePoolError

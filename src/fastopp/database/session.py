@@ -1,0 +1,63 @@
+"""Sessions: reading, and transactions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastopp.database.engine import create_engine, in_autocommit
+from fastopp.database.errors import DatabaseUnavailable
+from fastopp.database.url import DatabaseURL
+from fastopp.settings import Settings
+
+__all__ = ["Database", "DatabaseUnavailable"]
+
+
+class Database:
+    """The database of a process: one engine, and sessions from its pool.
+
+    Making one connects to nothing. A session takes a connection at its first query and raises DatabaseUnavailable,
+    then or later, when the database cannot be reached.
+    """
+
+    def __init__(self, url: DatabaseURL, engine: AsyncEngine) -> None:
+        self.url = url
+        self.engine = engine
+        self._reading = in_autocommit(engine)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Database:
+        """The database that the settings name, with their pool and time limit.
+
+        Raises DatabaseURLError as `create_engine` does.
+        """
+        engine = create_engine(
+            settings.database,
+            pool_size=settings.db_pool_size,
+            max_overflow=settings.db_max_overflow,
+            timeout=settings.db_timeout,
+        )
+        return cls(settings.database, engine)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """A session for reading, in autocommit: one round trip a query, and each query sees the newest rows.
+
+        What is added to it is not written.
+        """
+        async with AsyncSession(self._reading, expire_on_commit=False, autoflush=False) as session:
+            yield session
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session whose changes are committed together at the end, or not at all when an exception leaves it."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+            yield session
+            await session.commit()
+
+    async def dispose(self) -> None:
+        """Close all connections. A session that is still open keeps its own until it ends."""
+        await self.engine.dispose()

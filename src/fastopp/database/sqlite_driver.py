@@ -1,0 +1,82 @@
+"""SQLite through aiosqlite, safe under concurrent requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, event
+from sqlalchemy.connectors.asyncio import AsyncAdapt_dbapi_connection
+from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import Dialect as AnyDialect
+
+from fastopp.database.errors import DatabaseURLError
+from fastopp.database.url import DatabaseURL
+
+# An execution option of the engine that reads: no BEGIN, so that a reader never waits for the writer.
+AUTOCOMMIT = "sqlite_autocommit"
+
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",  # readers and the writer do not wait for each other
+    "PRAGMA synchronous=NORMAL",  # with WAL still never corrupt: https://www.sqlite.org/pragma.html#pragma_synchronous
+    "PRAGMA foreign_keys=ON",
+)
+
+
+class Dialect(SQLiteDialect_aiosqlite):
+    """SQLAlchemy's aiosqlite dialect, without the trips to the driver's thread that change nothing."""
+
+    supports_statement_cache = True
+
+    @classmethod
+    def get_async_dialect_cls(cls, url: URL) -> type[AnyDialect]:
+        """This very class: it is asynchronous."""
+        return cls
+
+    def do_rollback(self, dbapi_connection: DBAPIConnection) -> None:
+        """Roll back if there is anything to roll back."""
+        if _in_transaction(dbapi_connection):
+            dbapi_connection.rollback()
+
+    def do_commit(self, dbapi_connection: DBAPIConnection) -> None:
+        """Commit if there is anything to commit."""
+        if _in_transaction(dbapi_connection):
+            dbapi_connection.commit()
+
+
+def _in_transaction(connection: DBAPIConnection) -> bool:
+    assert isinstance(connection, AsyncAdapt_dbapi_connection)  # noqa: S101 - every asynchronous dialect's is one
+    return bool(connection.driver_connection.in_transaction)
+
+
+def connect_arguments(url: DatabaseURL, *, timeout: float) -> dict[str, Any]:
+    """The arguments of `sqlite3.connect`: `timeout` seconds for a lock, and no BEGIN of Python's own.
+
+    Raises DatabaseURLError when the folder of the file is not there.
+    """
+    folder = Path(url.database or "").parent
+    if not folder.is_dir():
+        raise DatabaseURLError(
+            f"The folder {folder} of the SQLite file is not there.", hint="Make it, or mend the URL."
+        )
+    return {"timeout": timeout, "isolation_level": None}
+
+
+def prepare(engine: Engine) -> None:
+    """Set each new connection up, and begin transactions so that writers queue instead of failing."""
+
+    @event.listens_for(engine, "connect")
+    def set_up(dbapi_connection: AsyncAdapt_dbapi_connection, _record: object) -> None:
+        cursor = dbapi_connection.cursor()
+        for pragma in _PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A deferred transaction that reads and then writes cannot wait for a lock: it would have to see other data.
+        # An immediate one takes its turn at the start.
+        if not connection.get_execution_options().get(AUTOCOMMIT):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")

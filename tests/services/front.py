@@ -1,0 +1,213 @@
+"""TCP in front of a PostgreSQL that listens on a unix socket: with TLS, through a network that is far, or dead."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import threading
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import trustme
+
+SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
+
+
+class Service:
+    """A TCP server in a thread of its own, with its own event loop, on a port of the kernel's choice."""
+
+    def __init__(self) -> None:
+        self.host = "127.0.0.1"
+        self.port = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._server: asyncio.Server | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._run(self._start())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._run(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
+
+    async def _start(self) -> None:
+        self._server = await asyncio.start_server(self._handle, self.host, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _stop(self) -> None:
+        if self._server:
+            self._server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self.serve(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection until it ends."""
+        raise NotImplementedError
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+class Certificates:
+    """A certificate authority made for this run, and a certificate of its for `localhost`, in PEM files."""
+
+    def __init__(self, folder: Path) -> None:
+        authority = trustme.CA()
+        self.root = folder / "root.pem"
+        authority.cert_pem.write_to_path(str(self.root))
+        self.stranger = folder / "stranger.pem"
+        trustme.CA().cert_pem.write_to_path(str(self.stranger))
+        self.certificate, self.key = folder / "server.pem", folder / "server.key"
+        issued = authority.issue_cert("localhost")
+        issued.private_key_pem.write_to_path(str(self.key))
+        for index, pem in enumerate(issued.cert_chain_pems):
+            pem.write_to_path(str(self.certificate), append=index > 0)
+
+    def server_context(self) -> ssl.SSLContext:
+        """For a server that shows the certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
+
+class Front(Service):
+    """A TCP port for a PostgreSQL on a unix socket, the only one that the wheel's PostgreSQL has.
+
+    certificates: speak TLS as PostgreSQL does; without, refuse it as PostgreSQL does.
+    require_tls: turn away whoever does not ask for it.
+    """
+
+    def __init__(
+        self, socket_path: str, certificates: Certificates | None = None, *, require_tls: bool = False
+    ) -> None:
+        super().__init__()
+        self.socket_path = socket_path
+        self.context = certificates.server_context() if certificates else None
+        self.require_tls = require_tls
+        self.encrypted = 0
+        """Connections that asked for TLS and got it."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the question for TLS, then pass everything on."""
+        first = await reader.readexactly(len(SSL_REQUEST))
+        if first == SSL_REQUEST and self.context:
+            writer.write(b"S")
+            await writer.drain()
+            await writer.start_tls(self.context)
+            self.encrypted += 1
+            first = b""
+        elif first == SSL_REQUEST:
+            writer.write(b"N")
+            first = b""
+        elif self.require_tls:
+            return
+        server_reader, server_writer = await asyncio.open_unix_connection(self.socket_path)
+        server_writer.write(first)
+        await asyncio.gather(_pipe(reader, server_writer), _pipe(server_reader, writer))
+
+
+class Network(Service):
+    """A network between a client and a TCP server: it adds a delay, counts round trips, and can go dead.
+
+    A round trip is counted when the client speaks after it was silent or was spoken to: it then waits for an answer.
+    Connecting is one as well. The count is exact whatever the machine does, unlike a time.
+
+    delay: seconds a round trip takes beyond the real ones.
+    """
+
+    def __init__(self, host: str, port: int, *, delay: float = 0.0) -> None:
+        super().__init__()
+        self.target = (host, port)
+        self.delay = delay
+        self.round_trips = 0
+        self.connections = 0
+        self._dead = threading.Event()
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass everything on, late and counted."""
+        self.connections += 1
+        self.round_trips += 1
+        await asyncio.sleep(self.delay)
+        server_reader, server_writer = await asyncio.open_connection(*self.target)
+        self._writers |= {writer, server_writer}
+        client_may_speak = True
+
+        async def to_server() -> None:
+            nonlocal client_may_speak
+            while data := await reader.read(65536):
+                if client_may_speak:
+                    self.round_trips += 1
+                    client_may_speak = False
+                if self._dead.is_set():
+                    continue
+                await asyncio.sleep(self.delay / 2)
+                server_writer.write(data)
+            server_writer.close()
+
+        async def to_client() -> None:
+            nonlocal client_may_speak
+            while data := await server_reader.read(65536):
+                if self._dead.is_set():
+                    continue
+                await asyncio.sleep(self.delay / 2)
+                client_may_speak = True
+                writer.write(data)
+            writer.close()
+
+        try:
+            await asyncio.gather(to_server(), to_client())
+        finally:
+            server_writer.close()
+            self._writers -= {writer, server_writer}
+
+    def die(self) -> None:
+        """From now on swallow everything and close nothing, as a network does that has forgotten a connection."""
+        self._dead.set()
+
+    def revive(self) -> None:
+        """Work again."""
+        self._dead.clear()
+
+    def cut(self) -> None:
+        """Close all connections, as a server does that restarts."""
+        for writer in tuple(self._writers):
+            self._loop.call_soon_threadsafe(writer.close)
+        deadline = time.monotonic() + 5
+        while self._writers and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+class BlackHole(Service):
+    """Takes connections and never says a word."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read, and do nothing."""
+        while await reader.read(65536):
+            pass
