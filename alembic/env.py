@@ -1,0 +1,21 @@
+"""Alembic's entry point, for `oppman.py migrate` and for the plain `alembic` command alike."""
+
+from sqlalchemy import MetaData
+
+from alembic import context
+from fastopp.database.alembic_env import run
+
+
+def load_metadata() -> MetaData:
+    """Import every table of the project. Called only when models are compared with the database."""
+    from sqlmodel import SQLModel  # noqa: PLC0415 - as above
+
+    from fastopp.auth import models  # noqa: PLC0415, F401 - migrating needs no models; importing them registers them
+    from main import app  # noqa: PLC0415 - as above
+
+    for each in app.apps:
+        each.load_models()
+    return SQLModel.metadata
+
+
+run(context, load_metadata)

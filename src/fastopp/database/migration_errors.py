@@ -1,0 +1,51 @@
+"""Why a migration cannot be done."""
+
+from __future__ import annotations
+
+from fastopp.errors import Conflict, FastOppError, Unavailable
+
+
+class MigrationError(FastOppError):
+    """The database cannot be migrated."""
+
+
+class NoMigrations(MigrationError):
+    """There is no folder of migrations here."""
+
+    hint = "Run the command in the project's folder: the one with main.py and alembic/."
+
+
+class UnknownRevision(MigrationError):
+    """There is no such migration."""
+
+    hint = "`python oppman.py migrate history` lists them."
+
+
+class MultipleHeads(MigrationError):
+    """Several migrations claim to be the latest."""
+
+
+class SchemaMismatch(MigrationError):
+    """A table of the database is not the one that FastOpp knows by that name. Nothing was changed."""
+
+
+class MigrationFailed(MigrationError):
+    """A migration failed, and nothing was changed."""
+
+
+class MigrationsPending(Conflict):
+    """The database lacks migrations."""
+
+    hint = "Run `python oppman.py migrate upgrade` first."
+
+
+class MigrationTimeout(Unavailable):
+    """The migration did not end in time, and nothing was changed."""
+
+    hint = "Another process holds a lock on the database. Run it again; while nobody works, if it keeps failing."
+
+
+class VersionsNotWritable(MigrationError):
+    """The folder of migrations cannot be written to."""
+
+    hint = "Make migrations on your own machine, commit the file and deploy it."

@@ -1,0 +1,50 @@
+"""What migrating and asking about migrations returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastopp.database.revisions import Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A migration that was just run, upwards or downwards."""
+
+    revision: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationResult:
+    """What a migration did: the steps in their order, and where the database is now (None: before the first)."""
+
+    applied: tuple[Applied, ...]
+    current: str | None
+    adopted: bool = False
+    """The database was FastOpp 0.4.8's and has been taken over, with all its rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationState:
+    """A migration, and whether the database has it."""
+
+    revision: str
+    title: str
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Whether the database is up to date with the migrations, and they with the models."""
+
+    current: str | None
+    head: str | None
+    pending: tuple[Revision, ...]
+    differences: tuple[str, ...]
+    """What `makemigrations` would write, a sentence each. Empty while migrations are pending."""
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is left to do."""
+        return not self.pending and not self.differences
