@@ -1,0 +1,134 @@
+"""Every query on products. Columns are selected, not entities: a list is read, never changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, Field
+from sqlalchemy import ColumnElement, Select, and_, func, select, true
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from demo.products.models import Product
+from fastopp.web.forms import CleanText, EmptyIsNone
+
+MAX_PAGE = 100_000
+MAX_PER_PAGE = 1_000
+
+# Lower edges in dollars; the last band has no upper edge.
+PRICE_BANDS = (0, 25, 50, 100, 500)
+
+_LISTED = (
+    col(Product.id),
+    col(Product.name),
+    col(Product.description),
+    col(Product.price),
+    col(Product.category),
+    col(Product.in_stock),
+    col(Product.created_at),
+)
+
+_SORTABLE = {
+    "name": func.lower(Product.name),
+    "price": col(Product.price),
+    "category": col(Product.category),
+    "in_stock": col(Product.in_stock),
+    "created_at": col(Product.created_at),
+}
+
+
+Sort = Literal[
+    "name", "-name", "price", "-price", "category", "-category", "in_stock", "-in_stock", "created_at", "-created_at"
+]
+
+
+class ProductFilter(BaseModel):
+    """Which products, in which order: the parameters that the page and the API share."""
+
+    q: Annotated[CleanText, Field(max_length=100, description="Text in the name or the description.")] = ""
+    category: Annotated[CleanText, Field(max_length=50, description="Exactly this category.")] = ""
+    in_stock: Annotated[bool | None, EmptyIsNone, Field(description="Only those in stock, or only those not.")] = None
+    sort: Annotated[Sort, Field(description="A column; with `-` in front from the highest to the lowest.")] = "name"
+    page: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 1
+
+    def as_query(self) -> str:
+        """As a query string that names only what differs from the defaults, like `?q=lamp`; empty if nothing does."""
+        given = self.model_dump(exclude_defaults=True, mode="json")
+        return "?" + urlencode({name: value for name, value in given.items() if value != ""}) if given else ""
+
+    @property
+    def active(self) -> bool:
+        """Whether it leaves any product out."""
+        return bool(self.q or self.category) or self.in_stock is not None
+
+    def condition(self) -> ColumnElement[bool]:
+        """The WHERE clause. Wildcards in the search text are looked for as they are."""
+        conditions: list[ColumnElement[bool]] = []
+        if self.q:
+            text = self.q.strip()
+            found = col(Product.name).icontains(text, autoescape=True)
+            conditions.append(found | col(Product.description).icontains(text, autoescape=True))
+        if self.category:
+            conditions.append(col(Product.category) == self.category)
+        if self.in_stock is not None:
+            conditions.append(col(Product.in_stock).is_(self.in_stock))
+        return and_(true(), *conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class CategorySummary:
+    """The figures of one category; `category` is None for products without one."""
+
+    category: str | None
+    count: int
+    matching: int
+    """How many of them the filter lets through."""
+    in_stock: int
+    price_sum: float
+    price_min: float
+    price_max: float
+    bands: tuple[int, ...] = ()
+    """Products per price band, when asked for."""
+
+
+async def summarise(session: AsyncSession, wanted: ProductFilter, *, bands: bool = False) -> list[CategorySummary]:
+    """The figures of every category over the whole table, in one round trip; the biggest category first."""
+    count, price = func.count(), col(Product.price)
+    columns: list[ColumnElement[Any]] = [
+        count.filter(wanted.condition()) if wanted.active else count,
+        count.filter(col(Product.in_stock)),
+        func.sum(price),
+        func.min(price),
+        func.max(price),
+    ]
+    if bands:
+        edges = (*PRICE_BANDS, None)
+        for lower, upper in pairwise(edges):
+            # A price below the first edge would be a mistake; it is counted, not hidden.
+            above = price >= lower if lower else true()
+            columns.append(count.filter(above if upper is None else and_(above, price < upper)))
+    query: Select[Any] = (
+        select(Product.category, count.label("size"), *columns)
+        .group_by(col(Product.category))
+        .order_by(count.desc(), col(Product.category))
+    )
+    rows = await session.execute(query)
+    return [CategorySummary(*row[:7], bands=tuple(row[7:])) for row in rows]
+
+
+async def list_page(session: AsyncSession, wanted: ProductFilter, *, per_page: int) -> list[dict[str, Any]]:
+    """One page of products as dictionaries of their public columns."""
+    column: Any = _SORTABLE[wanted.sort.removeprefix("-")]
+    direction = column.desc() if wanted.sort.startswith("-") else column.asc()
+    query: Select[Any] = (
+        select(*_LISTED)
+        .where(wanted.condition())
+        # The id settles ties, so that no row is on two pages.
+        .order_by(direction.nulls_last(), col(Product.id))
+        .limit(per_page)
+        .offset((wanted.page - 1) * per_page)
+    )
+    return [dict(row) for row in (await session.execute(query)).mappings()]

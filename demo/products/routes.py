@@ -1,0 +1,79 @@
+"""The product dashboard and its JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import Field
+from pydantic_core import to_json
+
+from demo.products import service
+from demo.products.repository import MAX_PER_PAGE, ProductFilter
+from demo.products.schemas import PRODUCTS_DOWN, PRODUCTS_OK
+from fastopp.auth.current_user import OptionalUser, SuperUser, set_user
+from fastopp.database.errors import DatabaseUnavailable
+from fastopp.dependencies import DatabaseDep, RuntimeDep
+from fastopp.seeding import run_step
+from fastopp.web.templating import render
+
+router = APIRouter()
+
+PAGE = "/database-demo"
+VARY = {"Vary": "HX-Request, HX-Target"}  # a cache must not answer a page with a table
+ROWS = 10  # of the dashboard's table
+
+
+class ApiFilter(ProductFilter):
+    """The page's filter, and a page size."""
+
+    per_page: Annotated[int, Field(ge=1, le=MAX_PER_PAGE, description="Products per page.")] = MAX_PER_PAGE
+
+
+@router.get(
+    "/api/products",
+    tags=["products"],
+    summary="Products with figures about the catalogue",
+    response_class=Response,
+    responses={200: PRODUCTS_OK, 503: PRODUCTS_DOWN},
+)
+async def list_products(wanted: Annotated[ApiFilter, Query()], database: DatabaseDep) -> Response:
+    """Filter, sort and page through the products. `categories`, `stats` and `stock` cover the whole catalogue."""
+    try:
+        async with database.read() as session:
+            catalogue = await service.load_catalogue(session, wanted, per_page=wanted.per_page)
+    except DatabaseUnavailable as error:
+        return _json(service.outage(wanted, per_page=wanted.per_page), status_code=503, headers=error.headers)
+    return _json(catalogue.as_json())
+
+
+@router.get(PAGE, include_in_schema=False)
+async def dashboard(request: Request, wanted: Annotated[ProductFilter, Query()], database: DatabaseDep) -> Response:
+    """The dashboard, or for htmx its table alone. While the database is down it says so and tries again."""
+    table_only = request.headers.get("hx-target") == "products"
+    context: dict[str, Any] = {"wanted": wanted, "address": PAGE + wanted.as_query()}
+    try:
+        async with database.read() as session:
+            context["catalogue"] = await service.load_catalogue(session, wanted, per_page=ROWS, bands=not table_only)
+    except DatabaseUnavailable as error:
+        # The table's place cannot say that everything is out of date, so htmx is told to swap the dashboard.
+        swap = {"HX-Retarget": "#dashboard", "HX-Reselect": "#dashboard", "HX-Reswap": "outerHTML"}
+        return render(request, "products/down.html", context, status_code=503, headers=error.headers | swap | VARY)
+    if table_only:
+        headers = {"HX-Push-Url": context["address"]}
+        return render(request, "products/table.html", context, headers=headers | VARY)
+    return render(request, "products/dashboard.html", context, headers=VARY)
+
+
+@router.post(f"{PAGE}/sample-data", include_in_schema=False)
+async def add_sample_data(runtime: RuntimeDep, user: SuperUser) -> Response:
+    """Add the sample products and go back to the dashboard; what its empty state offers to superusers."""
+    await run_step(runtime, "products")
+    return RedirectResponse(PAGE, status_code=303)
+
+
+def _json(content: dict[str, Any], *, status_code: int = 200, headers: dict[str, str] | None = None) -> Response:
+    # Serialised in Rust from plain dictionaries; a response model would check a thousand rows again.
+    body = to_json(content, inf_nan_mode="null")
+    return Response(body, status_code=status_code, headers=headers, media_type="application/json")
