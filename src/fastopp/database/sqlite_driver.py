@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 from sqlalchemy import URL, event
 from sqlalchemy.connectors.asyncio import AsyncAdapt_dbapi_connection
 from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.engine.interfaces import Dialect as AnyDialect
+from sqlalchemy.pool import PoolProxiedConnection
 
 from fastopp.database.errors import DatabaseURLError
 from fastopp.database.url import DatabaseURL
@@ -35,20 +36,20 @@ class Dialect(SQLiteDialect_aiosqlite):
         """This very class: it is asynchronous."""
         return cls
 
-    def do_rollback(self, dbapi_connection: DBAPIConnection) -> None:
+    def do_rollback(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Roll back if there is anything to roll back."""
         if _in_transaction(dbapi_connection):
             dbapi_connection.rollback()
 
-    def do_commit(self, dbapi_connection: DBAPIConnection) -> None:
+    def do_commit(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Commit if there is anything to commit."""
         if _in_transaction(dbapi_connection):
             dbapi_connection.commit()
 
 
-def _in_transaction(connection: DBAPIConnection) -> bool:
-    assert isinstance(connection, AsyncAdapt_dbapi_connection)  # noqa: S101 - every asynchronous dialect's is one
-    return bool(connection.driver_connection.in_transaction)
+def _in_transaction(connection: PoolProxiedConnection) -> bool:
+    driver_connection: aiosqlite.Connection | None = connection.driver_connection
+    return driver_connection is not None and driver_connection.in_transaction
 
 
 def connect_arguments(url: DatabaseURL, *, timeout: float) -> dict[str, Any]:
