@@ -10,7 +10,6 @@ import hmac
 import ipaddress
 from collections.abc import Iterator
 from contextlib import suppress
-from types import MappingProxyType
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -34,7 +33,6 @@ class NotSignedIn(Unauthorized):
     """You are not signed in."""
 
     hint = "Sign in at /login, or send `Authorization: Bearer <token>`."
-    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})  # RFC 9110, 11.6.1: a 401 names the way in
 
 
 class StaffOnly(Forbidden):
@@ -53,7 +51,6 @@ class NotAnOperator(Unauthorized):
     """This is for operators."""
 
     hint = "Sign in as a superuser, or send `Authorization: Bearer <OPS_TOKEN>`."
-    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
 async def load_user(request: Request, session: AsyncSession, settings: Settings) -> User | None:

@@ -28,10 +28,9 @@ def safe_next(text: str, request: Request) -> str | None:
         parts = urlsplit(text)
     except ValueError:
         return None
-    if parts.scheme or parts.netloc:
-        own = parts.scheme in ("http", "https") and parts.netloc.lower() == request.url.netloc.lower()
-        if not own:
-            return None
+    own = parts.scheme in ("http", "https") and parts.netloc.lower() == request.url.netloc.lower()
+    if not own and (not text.startswith("/") or text.startswith("//")):
+        return None
     # Proxies may decode a path before they compare or forward it.
     path = unquote(parts.path) or "/"
     if not path.startswith("/") or path.startswith("//") or "\\" in path or not path.isprintable():

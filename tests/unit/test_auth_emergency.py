@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from fastopp.auth import emergency
+from fastopp.auth.emergency import emergency_token, grant, is_granted, revoke
+from fastopp.platform import LOCAL
+from fastopp.settings import Settings
+
+KEY = "an-ordinary-key-of-forty-characters-more"
+SETTINGS = Settings(platform=LOCAL, secret_key=SecretStr(KEY))
+
+
+def test_the_token_is_derived_from_the_key_and_does_not_tell_it() -> None:
+    token = emergency_token(SETTINGS)
+    assert token == emergency_token(SETTINGS) != emergency_token(Settings(platform=LOCAL, secret_key=SecretStr("k")))
+    assert len(token) == 43
+    assert KEY not in token
+
+
+def test_a_grant_lasts_a_quarter_of_an_hour() -> None:
+    session: dict[str, Any] = {"other": 1}
+    grant(session, now=1000.5)
+    assert session == {"other": 1, "emergency_access": True, "emergency_granted_at": "1000"}
+    assert is_granted(session, now=1000.6)
+    assert is_granted(session, now=1000 + 15 * 60 - 1)
+    assert not is_granted(session, now=1000 + 15 * 60)
+    assert not is_granted(session, now=900)
+    revoke(session)
+    assert session == {"other": 1}
+    revoke(session)
+    assert not is_granted(session)
+
+
+@pytest.mark.parametrize("moment", ["", "soon", None, [], "nan", "inf", "-inf"])
+def test_a_strange_moment_grants_nothing(moment: object) -> None:
+    assert not is_granted({emergency.GRANTED: True, emergency.GRANTED_AT: moment}, now=1000)
+
+
+@pytest.mark.parametrize("flag", [False, "true", 1, None])
+def test_a_strange_flag_grants_nothing(flag: object) -> None:
+    assert not is_granted({emergency.GRANTED: flag, emergency.GRANTED_AT: "1000"}, now=1000)
