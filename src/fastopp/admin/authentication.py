@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 from sqladmin.application import BaseAdmin
 from sqladmin.authentication import AuthenticationBackend
@@ -11,7 +10,7 @@ from sqladmin.authorization import Action, AuthorizationBackend
 from sqladmin.models import ModelView
 from sqlalchemy import false
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from fastopp.admin.sessions import Actor, current_actor
 from fastopp.auth import permissions
@@ -19,7 +18,8 @@ from fastopp.auth.current_user import NotSignedIn, StaffOnly, load_user
 from fastopp.auth.models import User
 from fastopp.auth.permissions import FULL, READ_ONLY, STAFF, SUPERUSER, Grant, Rights
 from fastopp.auth.sign_in import may_sign_in
-from fastopp.dependencies import READ_ONLY_METHODS, get_runtime
+from fastopp.dependencies import get_runtime
+from fastopp.errors import BadRequest
 from fastopp.web.csrf import CrossSiteRequest, is_cross_site
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ _ACTIONS: Mapping[str, permissions.Action] = {
 _PLAIN: Mapping[str, Grant] = {SUPERUSER: FULL, STAFF: READ_ONLY}
 
 
+class UnsuitableText(BadRequest):
+    """The request contains a character that no text has (NUL)."""
+
+
 class SiteAuthentication(AuthenticationBackend):
     """Signs in with the site's own accounts and cookies, so that /login and /admin/login are the same."""
 
@@ -50,20 +54,19 @@ class SiteAuthentication(AuthenticationBackend):
         self.middlewares = []
 
     async def authenticate(self, request: Request) -> Response | bool:
-        """Let staff and superusers in, by the rights their row has now; send others to the sign-in page.
+        """Let staff and superusers in, by the rights their row has now.
 
-        Raises NotSignedIn for what is no page (a script would follow the redirect), StaffOnly,
-        DatabaseUnavailable, CrossSiteRequest.
+        Raises NotSignedIn (a browser is sent to the sign-in page), StaffOnly, CrossSiteRequest, UnsuitableText,
+        DatabaseUnavailable.
         """
+        if any("\0" in text for text in (request.url.path, *request.query_params.values())):
+            raise UnsuitableText
         runtime = get_runtime(request)
         async with runtime.database.read() as session:
             user = await load_user(request, session, runtime.settings)
         request.state.user = user
         if user is None:
-            if request.method not in READ_ONLY_METHODS or not _wants_page(request):
-                raise NotSignedIn
-            target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            return RedirectResponse(f"{request.url_for('admin:login')}?{urlencode({'next': target})}", 302)
+            raise NotSignedIn
         if not may_sign_in(user):
             raise StaffOnly
         # SQLAdmin's custom actions change things by GET, which the check of unsafe methods lets pass.
@@ -118,8 +121,3 @@ class SiteAuthorization(AuthorizationBackend):
             elif grant.rows is not None:
                 conditions[view.model] = grant.rows(user)
         return conditions
-
-
-def _wants_page(request: Request) -> bool:
-    accept = request.headers.get("accept", "*/*")
-    return "text/html" in accept or "*/*" in accept

@@ -12,12 +12,13 @@ from sqladmin.templating import Jinja2Templates, _TemplateResponse
 from starlette import status
 from starlette.applications import Starlette
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from fastopp.admin.audit_admin import AuditLogAdmin
-from fastopp.admin.authentication import SiteAuthentication, SiteAuthorization
+from fastopp.admin.authentication import SiteAuthentication, SiteAuthorization, UnsuitableText
 from fastopp.admin.mount import PATH
 from fastopp.admin.sessions import admin_sessions
 from fastopp.admin.user_admin import UserAdmin
@@ -31,6 +32,7 @@ from fastopp.auth.tokens import issue_token
 from fastopp.dependencies import get_runtime
 from fastopp.errors import BadRequest, FastOppError, Unavailable
 from fastopp.runtime import Runtime
+from fastopp.web.problems import answer
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +41,6 @@ MAX_DELETED_AT_ONCE = 100  # the longest page of a list
 
 NOTHING_TYPED = "Enter your email address and your password."
 NO_STORE = {"Cache-Control": "no-store"}
-
-
-class UnsuitableText(BadRequest):
-    """The request contains a character that no text has (NUL)."""
 
 
 class Templates(Jinja2Templates):
@@ -82,8 +80,7 @@ class AdminSite(Admin):
         )
         # What FastOpp keeps in the application's state is found from here too.
         self.admin.state = application.state  # type: ignore[attr-defined]  # an ASGIApp, which is a FastAPI here
-        self.admin.add_middleware(_RefuseNul)
-        self.admin.exception_handlers |= {FastOppError: self._answer_error, Exception: self._answer_fault}
+        self.admin.exception_handlers = dict.fromkeys((FastOppError, HTTPException, Exception), answer)
 
     def init_templating_engine(self) -> Jinja2Templates:
         """SQLAdmin's environment behind our `Templates`."""
@@ -134,7 +131,8 @@ class AdminSite(Admin):
         keys = request.query_params.get("pks", "").split(",")
         if keys == [""] or len(keys) > MAX_DELETED_AT_ONCE:
             raise BadRequest(f"`pks` names the rows to delete: at least one, at most {MAX_DELETED_AT_ONCE}.")
-        return await super().delete(request)
+        response: Response = await super().delete(request)
+        return response
 
     async def _login_form(
         self, request: Request, status_code: int = status.HTTP_200_OK, error: str = "", email: str = ""
@@ -154,33 +152,6 @@ class AdminSite(Admin):
         if any("\0" in value for value in form.values() if isinstance(value, str)):
             raise UnsuitableText
         return form
-
-    async def _answer_error(self, request: Request, error: Exception) -> Response:
-        if not isinstance(error, FastOppError):
-            raise error
-        return await self._error_page(request, error.status, str(error), dict(error.headers))
-
-    async def _answer_fault(self, request: Request, error: Exception) -> Response:
-        # Starlette raises the error again after this answer, and the server logs it.
-        return await self._error_page(request, 500, "Something went wrong here. It has been logged.", {})
-
-    async def _error_page(self, request: Request, code: int, message: str, headers: dict[str, str]) -> Response:
-        context = {"status_code": code, "message": message}
-        response = await self.templates.TemplateResponse(request, "sqladmin/error.html", context, status_code=code)
-        response.headers.update(headers)
-        return response
-
-
-class _RefuseNul:
-    """Refuses addresses with a NUL: PostgreSQL keeps none in a text."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and ("\0" in scope["path"] or b"%00" in scope["query_string"]):
-            raise UnsuitableText
-        await self.app(scope, receive, send)
 
 
 def build_site(runtime: Runtime, application: ASGIApp) -> AdminSite:

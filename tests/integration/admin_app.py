@@ -1,0 +1,143 @@
+"""The admin as a project serves it, over SQLite or PostgreSQL, with accounts of every group and some rows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from demo.products.models import Product
+from demo.webinars.models import WebinarRegistrant
+from fastapi import FastAPI
+from fastopp.admin.mount import admin_mount
+from fastopp.apps import App, find_apps
+from fastopp.auth.models import AuditLog, User
+from fastopp.auth.passwords import hash_password
+from fastopp.auth.routes import router
+from fastopp.platform import PLATFORMS
+from fastopp.runtime import Runtime, open_runtime
+from fastopp.settings import Settings
+from fastopp.web import setup
+from sqlmodel import SQLModel, select
+
+PASSWORD = "correct horse"
+BROWSER = {"accept": "text/html,*/*;q=0.8"}
+GROUPS = ("superuser", "marketing", "sales", "support", "nobody")
+
+
+@dataclass
+class AdminApp:
+    """A running application, and clients that are signed in."""
+
+    app: FastAPI
+    runtime: Runtime
+
+    def client(self, base_url: str = "http://site.test", **options: Any) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+        headers = BROWSER | options.pop("headers", {})
+        return httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers, **options)
+
+    @asynccontextmanager
+    async def signed_in(self, group: str) -> AsyncIterator[httpx.AsyncClient]:
+        async with self.client() as client:
+            answer = await client.post("/admin/login", data={"username": email(group), "password": PASSWORD})
+            assert answer.status_code == 302, answer.text
+            yield client
+
+    async def rows(self, model: type[Any], *conditions: Any) -> Sequence[Any]:
+        async with self.runtime.database.read() as session:
+            return (await session.exec(select(model).where(*conditions))).all()
+
+    async def one(self, model: type[Any], *conditions: Any) -> Any:
+        (row,) = await self.rows(model, *conditions)
+        return row
+
+    async def add(self, *rows: SQLModel) -> None:
+        async with self.runtime.database.transaction() as session:
+            session.add_all(rows)
+
+    async def audit(self, action: str) -> Sequence[AuditLog]:
+        return await self.rows(AuditLog, AuditLog.action == action)
+
+
+def email(group: str) -> str:
+    return f"{group}@example.com"
+
+
+def settings(database_url: str, folder: Path) -> Settings:
+    variables = {
+        "DATABASE_URL": database_url,
+        "SECRET_KEY": "a-secret-key-for-tests-of-40-characters!",
+        "UPLOAD_DIR": str(folder / "uploads"),
+        "ENVIRONMENT": "development",
+    }
+    return Settings.from_variables(variables, PLATFORMS["local"])
+
+
+@asynccontextmanager
+async def running(
+    database_url: str, folder: Path, password_hash: str, extra_apps: Sequence[App] = ()
+) -> AsyncIterator[AdminApp]:
+    configuration = settings(database_url, folder)
+    apps = (*find_apps(["demo.products", "demo.webinars"]), *extra_apps)
+    async with open_runtime(configuration, apps) as runtime:
+        async with runtime.database.engine.begin() as connection:
+            await connection.run_sync(SQLModel.metadata.create_all)
+        app = FastAPI()
+        app.state.runtime = runtime
+        setup.install(app, configuration, apps)
+        app.include_router(router)
+        app.router.routes.append(admin_mount())
+        site = AdminApp(app, runtime)
+        await site.add(*accounts(password_hash))
+        await site.add(*products(), *registrants())
+        yield site
+
+
+async def make_password_hash() -> str:
+    return await hash_password(PASSWORD)
+
+
+def accounts(password_hash: str) -> list[User]:
+    return [
+        User(
+            email=email(group),
+            hashed_password=password_hash,
+            is_staff=True,
+            is_superuser=group == "superuser",
+            group=None if group in ("superuser", "nobody") else group,
+        )
+        for group in GROUPS
+    ]
+
+
+def products() -> list[Product]:
+    return [
+        Product(name="Lamp", price=10.5, category="Light"),
+        Product(name="Chair", price=80, category="Furniture", in_stock=False),
+        Product(name="=1+1", price=1, category=None),
+    ]
+
+
+def registrants() -> list[WebinarRegistrant]:
+    when = datetime(2027, 3, 1, 18, 30, tzinfo=UTC)
+    return [
+        WebinarRegistrant(
+            email=f"{name}@customers.test",
+            name=name.title(),
+            webinar_title="Sales in spring",
+            webinar_date=when,
+            assigned_sales_rep=representative,
+            is_public=public,
+            group="sales",
+        )
+        for name, representative, public in (
+            ("mine", email("sales"), False),
+            ("other", "somebody@example.com", True),
+            ("nobodys", None, True),
+        )
+    ]
