@@ -64,10 +64,10 @@ class Pooler:
         (self.folder / "pgbouncer.ini").write_text(text)
         command = [program, str(self.folder / "pgbouncer.ini")]
         if os.geteuid() == 0:  # which pgbouncer refuses to be
-            owner = pwd.getpwnam("nobody")
+            owner = pwd.getpwuid(Path(self.postgres.socket_folder).stat().st_uid)  # who may use the socket
             for path in (self.folder, *self.folder.iterdir()):
                 os.chown(path, owner.pw_uid, owner.pw_gid)
-            command += ["-u", "nobody"]
+            command += ["-u", owner.pw_name]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._wait()
         return self

