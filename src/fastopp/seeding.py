@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
+from sqlalchemy import func
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import SQLModel, select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.apps import SeedStep, StepResult
+from fastopp.auth.accounts import add_if_missing, check_email, superuser_exists
 from fastopp.auth.models import User
 from fastopp.auth.passwords import hash_password
 from fastopp.database import migrate
@@ -58,6 +60,8 @@ class StepOutcome:
     message: str
     generated_password: str | None = field(default=None, repr=False)
     """Made by this step and kept nowhere else: show it once."""
+    name: str = ""
+    """The step's short name, like `db`."""
 
     def as_json(self) -> dict[str, str]:
         """The keys that clients know; without the password."""
@@ -119,7 +123,7 @@ async def run_full_init(runtime: Runtime, *, progress: Progress | None = None) -
         if step.destructive:
             continue
         if progress:
-            progress(StepOutcome(step.title, "running", ""))
+            progress(StepOutcome(step.title, "running", "", name=step.name))
         outcome = await _guarded(step, runtime)
         if progress:
             progress(outcome)
@@ -143,8 +147,13 @@ async def run_step(runtime: Runtime, name: str) -> StepOutcome:
 
 async def migrate_database(runtime: Runtime) -> StepOutcome:
     """Bring the tables to the newest revision."""
-    await migrate.upgrade(runtime.database.url)
-    return StepOutcome("Database Initialization", "success", "All tables are there and up to date.")
+    bounded = runtime.settings.platform.request_timeout is not None
+    timeout = migrate.LEAPCELL_TIMEOUT if bounded else migrate.DEFAULT_TIMEOUT
+    done = await migrate.upgrade(runtime.database, timeout=timeout)
+    if not done.applied:
+        return StepOutcome("Database Initialization", "success", "All tables are there and up to date.")
+    message = f"{len(done.applied)} migration(s) were applied; the database is at {done.current}."
+    return StepOutcome("Database Initialization", "success", message)
 
 
 async def create_first_superuser(runtime: Runtime) -> StepOutcome:
@@ -156,9 +165,9 @@ async def create_first_superuser(runtime: Runtime) -> StepOutcome:
     title = "Superuser Creation"
     exists = StepOutcome(title, "skipped", "There is a superuser already.")
     settings = runtime.settings
-    email = settings.superuser_email.strip().lower()
+    email = check_email(settings.superuser_email)
     async with runtime.database.read() as session:
-        if await _any_superuser(session):
+        if await superuser_exists(session):
             return exists
     given = settings.superuser_password.get_secret_value()
     known = DEVELOPMENT_PASSWORD if known_passwords_allowed(settings) else ""
@@ -168,9 +177,9 @@ async def create_first_superuser(runtime: Runtime) -> StepOutcome:
     user = User(email=email, hashed_password=hashed, is_superuser=True)
     async with runtime.database.transaction() as session:
         await lock(session)
-        if await _any_superuser(session):
+        if await superuser_exists(session):
             return exists
-        created = await insert_missing(session, [user], unique="email")
+        created = await add_if_missing(session, user)
     if not created:
         message = f"{email} has an account that is not a superuser. Give it the role, or set another SUPERUSER_EMAIL."
         return StepOutcome(title, "error", message)
@@ -183,11 +192,12 @@ async def create_test_users(runtime: Runtime) -> StepOutcome:
     if not known_passwords_allowed(runtime.settings):
         message = "Test users have a published password, so they are made on a developer's own machine only."
         return StepOutcome(title, "skipped", message)
+    already = StepOutcome(title, "skipped", "All test users are there already.")
     emails = [email for email, *_ in TEST_USERS]
     async with runtime.database.read() as session:
-        known = set((await session.exec(select(User.email).where(User.email.in_(emails)))).all())  # type: ignore[attr-defined] # SQLModel types a column as its value
+        known = (await session.exec(select(User.email).where(col(User.email).in_(emails)))).all()
     if len(known) == len(TEST_USERS):
-        return StepOutcome(title, "skipped", "All test users are there already.")
+        return already
     hashed = await hash_password(TEST_PASSWORD)
     users = [
         User(email=email, hashed_password=hashed, group=group, is_staff=staff, is_superuser=superuser, is_active=active)
@@ -195,7 +205,9 @@ async def create_test_users(runtime: Runtime) -> StepOutcome:
     ]
     async with runtime.database.transaction() as session:
         await lock(session)
-        created = await insert_missing(session, users, unique="email")
+        created = sum([await add_if_missing(session, user) for user in users])
+    if not created:
+        return already
     return StepOutcome(title, "success", f"{created} test user(s) were created.")
 
 
@@ -204,35 +216,8 @@ async def lock(session: AsyncSession) -> None:
 
     SQLite needs none: `Database.transaction` begins there as the only writer.
     """
-    from sqlalchemy import func  # noqa: PLC0415
-
     if session.get_bind().dialect.name == "postgresql":
         await session.exec(select(func.pg_advisory_xact_lock(LOCK)))
-
-
-async def insert_missing(session: AsyncSession, rows: Sequence[SQLModel], *, unique: str) -> int:
-    """Insert those rows whose `unique` column (with a unique index) is not taken. Returns how many."""
-    if not rows:
-        return 0
-    table: Any = type(rows[0]).__table__  # type: ignore[attr-defined] # every table model has one
-    insert = _insert(session.get_bind().dialect.name)
-    statement = insert(table).values([row.model_dump() for row in rows])
-    statement = statement.on_conflict_do_nothing(index_elements=[unique]).returning(table.c[unique])
-    return len((await session.execute(statement)).all())
-
-
-def _insert(dialect: str) -> Callable[[Any], Any]:
-    if dialect == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415 - one dialect a process
-
-        return insert
-    from sqlalchemy.dialects.sqlite import insert as sqlite_insert  # noqa: PLC0415 - as above
-
-    return sqlite_insert
-
-
-async def _any_superuser(session: AsyncSession) -> bool:
-    return (await session.exec(select(User.id).where(User.is_superuser).limit(1))).first() is not None
 
 
 def _app_step(step: SeedStep) -> InitStep:
@@ -254,12 +239,12 @@ class StepFailed(FastOppError):
 async def _guarded(step: InitStep, runtime: Runtime) -> StepOutcome:
     """Run a step; its failure becomes its outcome, so that the steps after it still run."""
     try:
-        return await step.run(runtime)
+        return replace(await step.run(runtime), name=step.name)
     except FastOppError as error:
         log.warning("Seed step failed", extra={"action": "seed_failed", "step": step.name, "reason": error.message})
-        return StepOutcome(step.title, "error", str(error))
+        message = " ".join(filter(None, (error.message, error.hint)))
     except (SQLAlchemyError, OSError):
         # The driver's text may carry values; it goes to the log, not to the page.
         log.exception("Seed step failed", extra={"action": "seed_failed", "step": step.name})
         message = "The database or the storage refused it; the log has the reason. Is the database migrated?"
-        return StepOutcome(step.title, "error", message)
+    return StepOutcome(step.title, "error", message, name=step.name)

@@ -1,0 +1,30 @@
+"""Who may run an operation that works with the database by itself.
+
+The usual `SuperUser` and `Operator` belong to the request's own transaction, which stays open until the handler
+is done. A migration or an initialisation would wait for that transaction, and it for them. These check with a short
+session and close it before the handler begins.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from fastopp.auth.current_user import current_user, operator, superuser
+from fastopp.auth.models import User
+from fastopp.dependencies import RuntimeDep
+
+
+async def _detached_superuser(request: Request, runtime: RuntimeDep) -> User:
+    async with runtime.database.read() as session:
+        return await superuser(await current_user(request, session, runtime.settings))
+
+
+async def _detached_operator(request: Request, runtime: RuntimeDep) -> User | None:
+    async with runtime.database.read() as session:
+        return await operator(request, session, runtime.database, runtime.settings)
+
+
+DetachedSuperUser = Annotated[User, Depends(_detached_superuser)]
+DetachedOperator = Annotated[User | None, Depends(_detached_operator)]

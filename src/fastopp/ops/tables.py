@@ -1,0 +1,23 @@
+"""What is in the database, table by table."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, inspect
+from sqlmodel import SQLModel, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+
+async def table_names(session: AsyncSession) -> list[str]:
+    """Every table of the database, whoever made it."""
+    connection = await session.connection()
+    return sorted(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
+
+
+async def count_rows(session: AsyncSession) -> dict[str, int]:
+    """Rows of each table that the framework or an app has a model for; those not made yet are left out."""
+    known = SQLModel.metadata.tables
+    return {
+        name: (await session.exec(select(func.count()).select_from(known[name]))).one()
+        for name in await table_names(session)
+        if name in known
+    }
