@@ -91,7 +91,7 @@ class LocalStorage:
     async def list(self, prefix: str = "") -> AsyncGenerator[StoredFile]:
         """See Storage.list."""
         folder = prefix.rpartition("/")[0]
-        if folder:
+        if folder or prefix == "/":
             check_key(folder)
         files = self._walk(folder, prefix)
         try:
@@ -125,7 +125,7 @@ class LocalStorage:
         """The file's path. Raises FileMissing when a symbolic link lies on the way, so that none is followed."""
         root = os.path.realpath(self.root)
         path = os.path.join(root, *key.split("/"))  # noqa: PTH118 - pathlib would drop what must be compared
-        if os.path.realpath(path) != path:
+        if os.path.realpath(path) != path or os.path.islink(path):  # noqa: PTH114 - a link to itself resolves to itself
             raise FileMissing
         return path
 
@@ -222,7 +222,7 @@ class _Incoming:
 
     def open(self) -> None:
         """Make the folders that are missing, and the temporary file."""
-        with _explained(self.storage):
+        with _explained(self.storage, writing=True):
             try:
                 self.path = Path(self.storage._locate(self.key))  # noqa: SLF001 - one thing in two classes
             except FileMissing:
@@ -240,7 +240,7 @@ class _Incoming:
     def write(self, chunk: bytes) -> None:
         """Append to the temporary file."""
         assert self.file is not None  # noqa: S101 - opened first
-        with _explained(self.storage):
+        with _explained(self.storage, writing=True):
             rest = memoryview(chunk)
             while rest:
                 rest = rest[self.file.write(rest) :]
@@ -249,7 +249,7 @@ class _Incoming:
         """Write the rest, flush it to the disk, and give the file its name."""
         self.write(chunk)
         assert self.file is not None  # noqa: S101 - opened first
-        with _explained(self.storage):
+        with _explained(self.storage, writing=True):
             os.fsync(self.file.fileno())
             stored = _stored(self.key, os.fstat(self.file.fileno()))
             self.file.close()
@@ -291,12 +291,12 @@ def _flush_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _explained(storage: LocalStorage) -> Iterator[None]:
+def _explained(storage: LocalStorage, *, writing: bool = False) -> Iterator[None]:
     """Turn an error of the operating system into one of ours. The log has the path; the answer has not."""
     try:
         yield
     except OSError as error:
-        if error.errno in _ABSENT:
+        if error.errno in _ABSENT and not writing:
             raise FileMissing from None
         if error.errno == errno.ENAMETOOLONG:
             raise InvalidKey("The name is too long for the disk.") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
 
