@@ -1,0 +1,41 @@
+"""Puts the parts of a FastOpp application together. Importing this module imports FastAPI and SQLAlchemy."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI
+
+from fastopp.admin.mount import admin_mount
+from fastopp.apps import App
+from fastopp.auth import routes as auth_routes
+from fastopp.auth.sessions import session_middleware
+from fastopp.ops import routers as ops_routers
+from fastopp.runtime import Runtime, open_runtime
+from fastopp.settings import Settings
+from fastopp.web import setup, uploads
+
+DESCRIPTION = "A FastOpp project: see /docs of each app's section, and docs/ of the repository."
+
+
+def assemble(settings: Settings, apps: tuple[App, ...]) -> tuple[FastAPI, AbstractAsyncContextManager[Runtime]]:
+    """Build the FastAPI application, and the runtime that is to be opened before its first request.
+
+    Routes are added from the most particular to the most general: a project's apps may replace any page of the
+    framework but not its operations, and /admin and /static take what is left below them.
+    """
+    application = FastAPI(title="FastOpp", description=DESCRIPTION, docs_url=None, redoc_url=None)
+    navigation = [item for app in apps for item in app.navigation()]
+    setup.install(application, settings, apps, navigation, sessions=session_middleware(settings))
+    for router in ops_routers.operations(settings):
+        application.include_router(router)
+    application.include_router(uploads.router)
+    for app in apps:
+        if (app_router := app.router()) is not None:
+            application.include_router(app_router)
+    application.include_router(auth_routes.router)
+    for router in ops_routers.pages(settings):
+        application.include_router(router)
+    application.router.routes.append(admin_mount())
+    setup.install_static(application, apps)
+    return application, open_runtime(settings, apps)
