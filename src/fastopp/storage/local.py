@@ -20,6 +20,8 @@ from io import FileIO
 from itertools import islice
 from pathlib import Path
 
+from anyio import to_thread
+
 from fastopp.storage.base import FileMissing, InvalidKey, StorageFull, StorageUnavailable, StoredFile
 from fastopp.storage.keys import check_key, content_type_of, is_key, url_of
 from fastopp.storage.threads import run_to_end
@@ -69,7 +71,7 @@ class LocalStorage:
     async def get(self, key: str) -> bytes:
         """See Storage.get."""
         check_key(key)
-        return await run_to_end(self._read, key)
+        return await to_thread.run_sync(self._read, key)
 
     async def stream(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         """See Storage.stream."""
@@ -86,7 +88,7 @@ class LocalStorage:
     async def head(self, key: str) -> StoredFile:
         """See Storage.head."""
         check_key(key)
-        return await run_to_end(self._head, key)
+        return await to_thread.run_sync(self._head, key)
 
     async def list(self, prefix: str = "") -> AsyncGenerator[StoredFile]:
         """See Storage.list."""
