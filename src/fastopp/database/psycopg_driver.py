@@ -53,7 +53,7 @@ class Dialect(PreparedDialect, PGDialectAsync_psycopg):
 
     def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - SQLAlchemy's, of many types
         # Looking for the extension hstore, which few have, takes three round trips.
-        super().__init__(use_native_hstore=False, **arguments)
+        super().__init__(use_native_hstore=False, **arguments)  # type: ignore[no-untyped-call] # as PreparedDialect
 
     def server_version(self, connection: Connection) -> tuple[int, ...]:
         """The version that the server sent with its greeting."""

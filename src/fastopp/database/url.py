@@ -124,7 +124,7 @@ class DatabaseURL:
         places = ",".join(_write_host(host) for host in self.hosts if host.name)
         pairs = ((name, secret if secret and name in SECRET_PARAMETERS else value)
                  for name, value in self.query.items())  # fmt: skip
-        query = "&".join(f"{name}={quote(value, safe='/')}" for name, value in pairs)
+        query = "&".join(f"{name}={quote(value, safe='/*')}" for name, value in pairs)
         return "".join([
             f"{scheme}://", f"{login}@" if login else "", places, f"/{quote(self.database or '', safe='')}",
             f"?{query}" if query else "",
@@ -233,16 +233,15 @@ def _pairs(query: str, *, plus_is_blank: bool) -> Iterator[tuple[str, str]]:
 
 
 def _read_host(text: str, default_port: int = DEFAULT_PORT) -> Host:
-    text = unquote(text)
     if text.startswith("/"):
         return Host(text, default_port)
     if text.startswith("["):
         name, _, port = text[1:].partition("]")
-        return Host(name, _read_port(port.removeprefix(":"), default_port))
+        return Host(unquote(name), _read_port(port.removeprefix(":"), default_port))
     if text.count(":") > 1:  # an IPv6 address as a parameter needs no brackets
         return Host(text, default_port)
     name, _, port = text.partition(":")
-    return Host(name or None, _read_port(port, default_port))
+    return Host(unquote(name) or None, _read_port(port, default_port))
 
 
 def _read_port(text: str, default: int = DEFAULT_PORT) -> int:

@@ -1,0 +1,98 @@
+"""Real services for the tests: each started once, at the first test that asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from fastopp.database.engine import create_engine
+from fastopp.database.session import Database
+from fastopp.database.url import DatabaseURL
+from tests.services.front import Certificates, Front
+from tests.services.pooler import Pooler, find_pgbouncer
+from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL of this run's own."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A certificate authority of this run's own, and a certificate for localhost."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def plain_front(postgres: Postgres) -> Iterator[Front]:
+    """The PostgreSQL on a TCP port, without TLS."""
+    with Front(postgres.socket_path) as front:
+        yield front
+
+
+@pytest.fixture(scope="session")
+def tls_front(postgres: Postgres, certificates: Certificates) -> Iterator[Front]:
+    """The PostgreSQL on a TCP port that insists on TLS."""
+    with Front(postgres.socket_path, certificates, require_tls=True) as front:
+        yield front
+
+
+@pytest.fixture(scope="session")
+def pooler(postgres: Postgres, certificates: Certificates) -> Iterator[Pooler]:
+    """pgbouncer in transaction mode in front of the PostgreSQL, insisting on TLS."""
+    if not find_pgbouncer():
+        missing = "pgbouncer is not installed (apt install pgbouncer)"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(missing)
+    with Pooler(postgres, certificates) as running:
+        yield running
+
+
+@pytest.fixture
+def postgres_database(postgres: Postgres) -> Iterator[str]:
+    """The name of a fresh, empty database, deleted after the test."""
+    name = postgres.create_database()
+    yield name
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def postgres_url(postgres_database: str, plain_front: Front) -> str:
+    """The URL of a fresh, empty database over plain TCP."""
+    return f"postgresql://{USER}:{ENCODED_PASSWORD}@localhost:{plain_front.port}/{postgres_database}"
+
+
+@pytest.fixture
+def tls_url(postgres_database: str, tls_front: Front) -> str:
+    """The URL of a fresh, empty database over TLS, as a dashboard gives it."""
+    return f"postgresql://{USER}:{ENCODED_PASSWORD}@localhost:{tls_front.port}/{postgres_database}?sslmode=require"
+
+
+@pytest.fixture
+def pooler_url(postgres_database: str, pooler: Pooler) -> str:
+    """The URL of a fresh, empty database over TLS behind a transaction pooler, as on LeapCell."""
+    return f"postgresql://{USER}:{ENCODED_PASSWORD}@localhost:{pooler.port}/{postgres_database}?sslmode=require"
+
+
+@pytest.fixture
+async def open_database() -> AsyncIterator[Callable[..., Database]]:
+    """Opens databases by URL, with LeapCell's pool unless told otherwise, and closes them after the test."""
+    opened: list[Database] = []
+
+    def open_one(
+        url: str, *, driver: str | None = None, pool_size: int = 2, max_overflow: int = 3, timeout: float = 10
+    ) -> Database:
+        if driver:
+            url = url.replace("postgresql://", f"postgresql+{driver}://", 1)
+        parsed = DatabaseURL.parse(url)
+        engine = create_engine(parsed, pool_size=pool_size, max_overflow=max_overflow, timeout=timeout)
+        opened.append(Database(parsed, engine))
+        return opened[-1]
+
+    yield open_one
+    for database in opened:
+        await database.dispose()
