@@ -94,6 +94,7 @@ class SameSiteMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and is_cross_site(scope):
             from fastopp.web.problems import answer  # noqa: PLC0415 - a circle: pages carry tokens
 

@@ -10,7 +10,6 @@ import secrets
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastopp.settings import Settings
@@ -20,9 +19,8 @@ HSTS = "max-age=31536000"  # a year; no includeSubDomains, since a platform's do
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{8,128}")
 
-# SQLAdmin and Swagger UI bring pages of their own, with inline scripts and styles; the policy is loosened for
-# them only.
-LOOSE_PATHS = ("/admin", "/docs", "/redoc")
+# SQLAdmin's pages have inline scripts and styles; the policy is loosened for them only.
+LOOSE_PATH = "/admin"
 
 
 class ForwardedMiddleware:
@@ -30,7 +28,7 @@ class ForwardedMiddleware:
 
     `X-Forwarded-Proto` is believed from anyone: on a hosting platform the proxy is the only way in and sets it,
     and lying about it gains a caller nothing but links with another scheme. `FORCE_HTTPS` is for a proxy that
-    does not send it. `X-Forwarded-For` is left to `client_address`.
+    does not send it. `X-Forwarded-For` is not read here.
     """
 
     def __init__(self, app: ASGIApp, *, force_https: bool = False) -> None:
@@ -38,24 +36,12 @@ class ForwardedMiddleware:
         self.force_https = force_https
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
         if scope["type"] in ("http", "websocket"):
             said = Headers(scope=scope).get("x-forwarded-proto", "").split(",")[0].strip().lower()
             if self.force_https or said in ("https", "wss"):
                 scope["scheme"] = "https" if scope["type"] == "http" else "wss"
         await self.app(scope, receive, send)
-
-
-def client_address(connection: HTTPConnection, *, behind_proxy: bool) -> str:
-    """The caller's address, for limits and the audit log; an empty text when it is unknown.
-
-    Behind a proxy it is the last entry of `X-Forwarded-For`, the one our own proxy wrote; earlier ones come from
-    the caller and may say anything.
-    """
-    if behind_proxy:
-        last = connection.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-        if last:
-            return last[:64]
-    return connection.client.host if connection.client else ""
 
 
 class RequestIdMiddleware:
@@ -68,6 +54,7 @@ class RequestIdMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -96,6 +83,7 @@ class SecurityHeadersMiddleware:
         self.loose = {**_COMMON, "Content-Security-Policy": content_security_policy(asset_origin, loose=True)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -126,7 +114,7 @@ _COMMON = {
 
 
 def content_security_policy(asset_origin: str = "", *, loose: bool = False) -> str:
-    """The policy of our pages, or the loose one of pages that others wrote; see LOOSE_PATHS.
+    """The policy of our pages, or the loose one of pages that others wrote; see LOOSE_PATH.
 
     `asset_origin` (scheme and host) is where uploaded pictures may come from beside this site.
     """
@@ -135,7 +123,7 @@ def content_security_policy(asset_origin: str = "", *, loose: bool = False) -> s
         "default-src": "'self'",
         "script-src": f"'self'{inline}",
         "style-src": f"'self'{inline}",
-        "img-src": " ".join(["'self'", "data:", *filter(None, [asset_origin])]),
+        "img-src": " ".join(["'self'", "data:", "blob:", *filter(None, [asset_origin])]),
         "object-src": "'none'",
         "base-uri": "'self'",
         "form-action": "'self'",
@@ -156,7 +144,7 @@ def asset_origin(settings: Settings) -> str:
 
 
 def _is_loose(path: str) -> bool:
-    return any(path == prefix or path.startswith(prefix + "/") for prefix in LOOSE_PATHS)
+    return path == LOOSE_PATH or path.startswith(LOOSE_PATH + "/")
 
 
 def _secured(name: bytes, value: bytes) -> tuple[bytes, bytes]:

@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -101,13 +103,13 @@ async def answer(request: Request, error: Exception) -> Response:
         return _page(request, problem)
     if isinstance(error, RequestValidationError):
         detail = [_without_secrets(mistake) for mistake in error.errors()]
-        return JSONResponse({"detail": jsonable_encoder(detail)}, status_code=422)  # FastAPI's own shape
+        return AsciiJSONResponse({"detail": jsonable_encoder(detail)}, status_code=422)  # FastAPI's own shape
     return _json(request, problem, error)
 
 
 def wants_html(request: Request) -> bool:
     """Whether a person is looking: the browser asks for HTML, and not of the API."""
-    path = request.url.path
+    path: str = request.scope["path"]
     is_api = path.startswith(API_PREFIXES) or path == "/api"
     return not is_api and "text/html" in request.headers.get("accept", "")
 
@@ -115,8 +117,17 @@ def wants_html(request: Request) -> bool:
 def login_address(request: Request, path: str | None = None) -> str:
     """`/login?next=<where the browser is now>`, so that signing in leads back."""
     if path is None:
-        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        query = request.scope["query_string"].decode("latin-1")
+        path = request.scope["path"] + (f"?{query}" if query else "")
     return f"{LOGIN}?next={quote(path, safe='/')}"
+
+
+class AsciiJSONResponse(JSONResponse):
+    """JSON that any text fits in: a caller may have sent half a surrogate pair, which UTF-8 cannot encode."""
+
+    def render(self, content: object) -> bytes:
+        """Encode, with everything beyond ASCII escaped."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 class UnhandledErrorMiddleware:
@@ -130,6 +141,7 @@ class UnhandledErrorMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -163,7 +175,7 @@ def _json(request: Request, problem: Problem, error: Exception) -> Response:
     }
     if isinstance(error, HTTPException) and not isinstance(error.detail, str):
         body["detail"] = error.detail  # a handler's own structure is kept
-    return JSONResponse(jsonable_encoder(body), problem.status, headers=_headers(problem), media_type=PROBLEM_JSON)
+    return AsciiJSONResponse(jsonable_encoder(body), problem.status, headers=_headers(problem), media_type=PROBLEM_JSON)
 
 
 def _page(request: Request, problem: Problem) -> Response:
@@ -201,7 +213,7 @@ def _log_extra(request: Request, action: str) -> dict[str, Any]:
         "action": action,
         "request_id": request_id(request),
         "method": request.method,
-        "path": request.url.path,
+        "path": request.scope["path"],
     }
 
 
@@ -211,12 +223,19 @@ def _in_words(mistake: Mapping[str, Any]) -> str:
 
 
 def _without_secrets(mistake: Mapping[str, Any]) -> dict[str, Any]:
-    """A mistake without the value that was sent when that may be a secret, and without Python's exception."""
-    # Only a plain value of a field whose name is harmless is echoed: a whole body may hold a password.
-    names = [str(part).lower() for part in mistake["loc"]]
-    secret = any(word in name for name in names for word in ("password", "token", "secret", "key"))
+    """A mistake without Python's own objects, and without the value that was sent when that may be a secret.
+
+    Only a plain value of a named field is echoed: a whole body may hold a password.
+    """
     told = {key: value for key, value in mistake.items() if key in ("type", "loc", "msg")}
-    value = mistake.get("input")
-    if not secret and (value is None or isinstance(value, (str, int, float, bool))):
-        told["input"] = value
+    if "ctx" in mistake:
+        told["ctx"] = {key: value if _is_plain(value) else str(value) for key, value in mistake["ctx"].items()}
+    names = [str(part).lower() for part in mistake["loc"][1:]]
+    secret = not names or any(word in name for name in names for word in ("password", "token", "secret", "key"))
+    if not secret and _is_plain(mistake.get("input")):
+        told["input"] = mistake.get("input")
     return told
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastapi import Depends, FastAPI
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
-from starlette.middleware.sessions import SessionMiddleware
+from starlette.middleware import Middleware
 
 from fastopp.apps import App
 from fastopp.settings import Settings
-from fastopp.web import problems, statics
+from fastopp.web import api_docs, problems, statics
+from fastopp.web.body_limit import BodyLimitMiddleware
 from fastopp.web.csrf import SameSiteMiddleware, verify_csrf_token
 from fastopp.web.headers import (
     ForwardedMiddleware,
@@ -19,11 +19,7 @@ from fastopp.web.headers import (
     SecurityHeadersMiddleware,
     asset_origin,
 )
-from fastopp.web.templating import MenuItem, Templates
-
-MIB = 1024 * 1024
-MAX_BODY = 8 * MIB  # bytes: a photo of 5 MiB with its form, and room; routes that stream raise it for themselves
-SESSION_LIFETIME = 14 * 24 * 60 * 60  # seconds; FastOpp's two weeks
+from fastopp.web.templating import FRAMEWORK_STATIC, MenuItem, Templates
 
 
 def install(
@@ -32,6 +28,8 @@ def install(
     apps: Sequence[App] = (),
     navigation: Sequence[MenuItem] = (),
     project: Path | None = None,
+    *,
+    sessions: Middleware,
 ) -> None:
     """Give `app` its templates, menu, error answers, CSRF check, session, headers and body limit.
 
@@ -40,6 +38,7 @@ def install(
     Parameters
     ----------
     project: the project's folder, for its own `templates/`; the current one by default.
+    sessions: what fills `request.session`, as `fastopp.auth.sessions.session_middleware` makes it.
     """
     root = project or Path.cwd()
     app.state.templates = Templates(
@@ -50,17 +49,13 @@ def install(
     app.state.navigation = list(navigation)
     app.router.dependencies.append(Depends(verify_csrf_token))
     problems.install(app)
+    app.include_router(api_docs.router)
 
     # The last one added is the first to see a request.
     app.add_middleware(problems.UnhandledErrorMiddleware)
     app.add_middleware(SameSiteMiddleware)
-    app.add_middleware(
-        SessionMiddleware,
-        secret_key=settings.secret_key.get_secret_value(),
-        session_cookie="session",
-        max_age=SESSION_LIFETIME,
-    )
-    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY)
+    app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(sessions.cls, *sessions.args, **sessions.kwargs)
     app.add_middleware(
         SecurityHeadersMiddleware, production=not settings.development, asset_origin=asset_origin(settings)
     )
@@ -70,7 +65,7 @@ def install(
 
 def install_static(app: FastAPI, apps: Sequence[App] = (), project: Path | None = None) -> None:
     """Serve /static. Last, so that /static/uploads, which has rules of its own, is found before it."""
-    statics.install(app, [*_static_folders(apps, project or Path.cwd()), statics.FRAMEWORK_STATIC])
+    statics.install(app, [*_static_folders(apps, project or Path.cwd()), FRAMEWORK_STATIC])
 
 
 def _static_folders(apps: Sequence[App], root: Path) -> list[Path]:

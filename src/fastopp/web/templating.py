@@ -43,6 +43,13 @@ class MenuItem(Protocol):
     def requires(self) -> str | None: ...  # noqa: D102
 
 
+class Account(Protocol):
+    """Who is looking, as far as the menu cares; `fastopp.auth.models.User` is one."""
+
+    is_superuser: bool
+    is_staff: bool
+
+
 class Templates:
     """The Jinja environment of one application. It lives in `app.state.templates`; pages go through `render`.
 
@@ -77,8 +84,11 @@ class Templates:
             "static_url": self.static_url,
             "platform_name": self.settings.platform.title,
             "development": self.settings.development,
-            "htmx_file": _vendored("htmx"),
-            "alpine_file": _vendored("alpine-csp"),
+            "attribute": html_attribute,
+            "htmx_file": _vendored("htmx-*.min.js"),
+            "alpine_file": _vendored("alpine-csp-*.min.js"),
+            "swagger_js": _vendored("swagger-ui-*.js"),
+            "swagger_css": _vendored("swagger-ui-*.css"),
         }
         environment.filters |= {"date": format_date, "datetime": format_datetime, "initials": initials}
         return environment
@@ -87,7 +97,7 @@ class Templates:
         """The text of a template. Raises jinja2.TemplateNotFound, jinja2.UndefinedError."""
         get = self.environment.get_template
         # Looked up each time, which costs nothing once cached, so that an edit shows without a restart.
-        components = {"ui": get("components.html").module, "icon": get("icons.html").module.icon}
+        components = {"ui": get("components.html").module, "icon": vars(get("icons.html").module)["icon"]}
         return get(name).render(components | dict(context))
 
     def static_url(self, path: str) -> str:
@@ -107,9 +117,9 @@ class Templates:
         return next((file for folder in self.static if (file := folder / path).is_file()), None)
 
 
-def _vendored(name: str) -> str:
+def _vendored(pattern: str) -> str:
     """The file of a script that script/css copied; its version is in the name."""
-    return next((FRAMEWORK_STATIC / "vendor").glob(f"{name}-*.min.js")).name
+    return next((FRAMEWORK_STATIC / "vendor").glob(pattern)).name
 
 
 def render(
@@ -122,10 +132,14 @@ def render(
 ) -> HTMLResponse:
     """Answer with a page, or with a fragment of one.
 
-    Beside `context` a template may use `request`, `user` (or None), `navigation` (a list of sections, each
-    with its items, of what this user may open), `csrf_token()`, `csrf_field()`, `csrf_wanted`, `query(**changes)`,
-    `active(path)`, `static_url(path)`, `platform_name`, `development`, and without an import `ui` (components.html)
-    and `icon(name)` (icons.html).
+    Beside `context` a template may use
+
+    - `user`, or None; `maybe_signed_in`, when nobody asked (error pages);
+    - `navigation`: the menu's sections, each with its items, of what this user may open; `active(path)`;
+    - `csrf_field()` in forms, `csrf_token()`;
+    - `query(**changes)`: this address's parameters with some changed; `path`, `request`;
+    - `static_url(path)`, `platform_name`, `development`;
+    - without an import `ui` (components.html) and `icon(name)` (icons.html).
 
     Raises
     ------
@@ -139,7 +153,7 @@ def render(
 def page_context(request: Request) -> dict[str, Any]:
     """What every page may use; see `render`."""
     user = getattr(request.state, "user", None)
-    path = request.url.path
+    path: str = request.scope["path"]
 
     def csrf_token() -> str:
         return csrf.token(request)
@@ -159,6 +173,8 @@ def page_context(request: Request) -> dict[str, Any]:
     return {
         "request": request,
         "user": user,
+        "maybe_signed_in": not hasattr(request.state, "user") and "access_token" in request.cookies,
+        "path": path,
         "navigation": visible_navigation(getattr(request.app.state, "navigation", ()), user),
         "csrf_token": csrf_token,
         "csrf_field": csrf_field,
@@ -168,7 +184,7 @@ def page_context(request: Request) -> dict[str, Any]:
     }
 
 
-def visible_navigation(items: Sequence[MenuItem], user: Any) -> list[dict[str, Any]]:
+def visible_navigation(items: Sequence[MenuItem], user: Account | None) -> list[dict[str, Any]]:
     """The menu's sections with what `user` may open; a section with nothing in it is left out."""
     superuser = user is not None and user.is_superuser
     staff = superuser or (user is not None and user.is_staff)
@@ -193,8 +209,13 @@ def format_datetime(moment: datetime | None) -> Markup:
 
 def _time(moment: datetime | None, pattern: str) -> Markup:
     if moment is None:
-        return escape("–")
+        return escape("-")
     return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), moment.strftime(pattern).lstrip("0"))
+
+
+def html_attribute(value: object) -> object:
+    """A value for Jinja's `xmlattr`: True is an attribute without a value, False and None none at all."""
+    return "" if value is True else None if value is False else value
 
 
 def initials(name: str) -> str:

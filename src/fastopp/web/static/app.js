@@ -32,6 +32,13 @@ function closeMenus(except) {
   }
 }
 
+async function copy(button) {
+  const text = button.closest("[data-copy]").querySelector("[data-copy-text]").textContent;
+  await navigator.clipboard.writeText(text);
+  button.setAttribute("aria-label", "Copied");
+  button.classList.add("text-success");
+}
+
 document.addEventListener("click", (event) => {
   const at = (selector) => event.target.closest(selector);
   closeMenus(at("details[data-menu]"));
@@ -46,6 +53,7 @@ document.addEventListener("click", (event) => {
   if (at("[data-dialog-close]")) at("dialog")?.close();
   if (at("[data-dismiss]")) at("[data-alert]")?.remove();
   if (at("[data-reload]")) location.reload();
+  if (at("[data-copy-button]")) copy(at("[data-copy-button]"));
 });
 
 document.addEventListener("keydown", (event) => {
