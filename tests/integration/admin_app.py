@@ -18,6 +18,7 @@ from fastopp.apps import App, find_apps
 from fastopp.auth.models import AuditLog, User
 from fastopp.auth.passwords import hash_password
 from fastopp.auth.routes import router
+from fastopp.auth.sessions import session_middleware
 from fastopp.platform import PLATFORMS
 from fastopp.runtime import Runtime, open_runtime
 from fastopp.settings import Settings
@@ -37,7 +38,7 @@ class AdminApp:
     runtime: Runtime
 
     def client(self, base_url: str = "http://site.test", **options: Any) -> httpx.AsyncClient:
-        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(app=self.app)
         headers = BROWSER | options.pop("headers", {})
         return httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers, **options)
 
@@ -89,12 +90,11 @@ async def running(
             await connection.run_sync(SQLModel.metadata.create_all)
         app = FastAPI()
         app.state.runtime = runtime
-        setup.install(app, configuration, apps)
+        setup.install(app, configuration, apps, sessions=session_middleware(configuration))
         app.include_router(router)
         app.router.routes.append(admin_mount())
         site = AdminApp(app, runtime)
-        await site.add(*accounts(password_hash))
-        await site.add(*products(), *registrants())
+        await site.add(*accounts(password_hash), *products(), *registrants())
         yield site
 
 

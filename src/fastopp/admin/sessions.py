@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, event, inspect
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
+from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemySession
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader_criteria
 from sqlmodel import Session as SQLModelSession
@@ -64,6 +65,8 @@ current_actor: ContextVar[Actor] = ContextVar("fastopp_admin_actor")
 class AuditedSession(SQLModelSession):
     """The synchronous inside of an AdminSession, on which the listeners below hang."""
 
+    execute = Session.execute  # SQLAdmin calls it, and SQLModel's own warns of it
+
     def get_bind(self, *args: Any, **options: Any) -> Engine | Connection:
         """Reading happens in autocommit, which spares two round trips a query."""
         reading: Engine = self.info["reading"]
@@ -74,6 +77,7 @@ class AdminSession(AsyncSession):
     """A session that says in one sentence why a change was refused, without SQL and values."""
 
     sync_session_class = AuditedSession
+    execute = SQLAlchemySession.execute  # as above
 
     async def commit(self) -> None:
         """Write and commit. Raises StillInUse, AlreadyThere, DoesNotFit."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sqladmin import Admin
+from sqladmin.forms import ModelConverter
 from sqladmin.models import BaseView, ModelView
 from sqladmin.templating import Jinja2Templates, _TemplateResponse
 from starlette import status
@@ -22,6 +23,7 @@ from fastopp.admin.authentication import SiteAuthentication, SiteAuthorization, 
 from fastopp.admin.mount import PATH
 from fastopp.admin.sessions import admin_sessions
 from fastopp.admin.user_admin import UserAdmin
+from fastopp.admin.views import FormConverter
 from fastopp.auth.current_user import load_user
 from fastopp.auth.landing import safe_next
 from fastopp.auth.lockout import client_address
@@ -90,6 +92,8 @@ class AdminSite(Admin):
 
     def add_model_view(self, view: type[ModelView]) -> None:
         """Add the view of a table, and its rights."""
+        if view.form_converter is ModelConverter:
+            view.form_converter = FormConverter
         super().add_model_view(view)
         self.authorization.know(self._find_model_view(view.identity))
 

@@ -10,6 +10,7 @@ Everything of SQLAdmin's ModelView works as its documentation says.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from pydantic_core import PydanticUndefined
 from sqladmin.authorization import Action
 from sqladmin.filters import AllUniqueStringValuesFilter
 from sqladmin.formatters import BASE_FORMATTERS
+from sqladmin.forms import ModelConverter, converts
 from sqladmin.helpers import Writer, secure_filename, stream_to_csv
 from sqladmin.models import ModelView
 from sqlalchemy import Select
@@ -26,6 +28,7 @@ from starlette import status
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
+from wtforms import FloatField, Form, ValidationError  # type: ignore[import-untyped]  # WTForms has no types
 
 from fastopp.auth.permissions import Action as Right
 from fastopp.auth.permissions import Grant
@@ -60,6 +63,20 @@ class ValuesFilter(AllUniqueStringValuesFilter):
         return [("__all", "All"), *((value, value) for value in sorted(set(values) - {"__all"}))]
 
 
+class FormConverter(ModelConverter):
+    """SQLAdmin's choice of form fields, and one for Float, which is no Numeric any more since SQLAlchemy 2.1."""
+
+    @converts("Float")
+    def conv_float(self, model: type, prop: Any, kwargs: dict[str, Any]) -> Any:  # noqa: ARG002 - SQLAdmin's signature
+        """A number that is one: neither infinite nor NaN, which databases refuse or take for nothing."""
+        return FloatField(**kwargs | {"validators": [*kwargs["validators"], _finite]})
+
+
+def _finite(form: Form, field: FloatField) -> None:  # noqa: ARG001 - WTForms' signature
+    if field.data is not None and not math.isfinite(field.data):
+        raise ValidationError("This is not a number.")
+
+
 class AdminView(ModelView):
     """A table in the admin, with rights that hold, records of changes, readable times and safe exports."""
 
@@ -70,6 +87,7 @@ class AdminView(ModelView):
     action_rights: ClassVar[Mapping[str, Right]] = {}
     """The right that each custom `@action` needs, by its slug; `edit` when it is not named."""
 
+    form_converter = FormConverter
     page_size = 25
     page_size_options: ClassVar[Sequence[int]] = (10, 25, 50, 100)
     column_type_formatters: ClassVar[dict[type, Any]] = BASE_FORMATTERS | {datetime: format_time}
