@@ -160,7 +160,7 @@ def pool_status(runtime: Runtime) -> dict[str, Any]:
         "size": size,
         "checked_in": checked_in,
         "checked_out": checked_out,
-        "overflow": overflow,
+        "overflow": None if overflow is None else max(0, overflow),  # below zero: the pool is not yet full
         "pool_type": type(pool).__name__,
     }
 

@@ -104,7 +104,7 @@ async def step(
     done = await run_step(runtime, wanted.name)
     if sequence and is_htmx(request):
         return _next_in_sequence(request, runtime, wanted, done)
-    keys = {"status": done.status}
+    keys: dict[str, Any] = {"status": done.status}
     if done.generated_password:
         keys["generated_password"] = done.generated_password
     return outcome(

@@ -1,0 +1,82 @@
+"""A whole project for the tests of operations: settings, a running application, and clients that are signed in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from sqlmodel import select
+
+from fastopp.application import FastOpp
+from fastopp.runtime import Runtime
+from fastopp.settings import load_settings
+
+ADMIN = ("admin@example.com", "admin123")
+OPS_TOKEN = "operations-token-of-the-tests"
+BEARER = {"Authorization": f"Bearer {OPS_TOKEN}"}
+BROWSER = {"Accept": "text/html,*/*;q=0.8"}
+HTMX = {"HX-Request": "true"}
+PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "6c0f6e1b9a4d4c7e8f2a1b3c5d7e9f00"}
+LOOPBACK, ELSEWHERE = "127.0.0.1", "203.0.113.9"
+
+
+@dataclass
+class Project:
+    """A running application."""
+
+    asgi: FastOpp
+    app: FastAPI
+
+    @property
+    def runtime(self) -> Runtime:
+        runtime: Runtime = self.app.state.runtime
+        return runtime
+
+    def client(self, address: str = ELSEWHERE, **options: Any) -> httpx.AsyncClient:
+        """A caller from an address; not this machine's, unless the test says so."""
+        transport = httpx.ASGITransport(app=self.asgi, client=(address, 1234))
+        return httpx.AsyncClient(transport=transport, base_url="http://site.test", **options)
+
+    @asynccontextmanager
+    async def signed_in(self, email: str = ADMIN[0], password: str = ADMIN[1]) -> AsyncIterator[httpx.AsyncClient]:
+        """A browser with the cookies and the form token of an account."""
+        async with self.client() as client:
+            answer = await client.post("/login", data={"username": email, "password": password})
+            assert answer.status_code == 302, answer.text
+            await use_form_token(client, "/database-status")
+            yield client
+
+    async def all(self, model: type[Any]) -> Sequence[Any]:
+        """Every row of a table."""
+        async with self.runtime.database.read() as session:
+            return (await session.exec(select(model))).all()
+
+
+async def use_form_token(client: httpx.AsyncClient, page: str) -> None:
+    """Send the page's form token with every further request, as its script does."""
+    answer = await client.get(page, headers=BROWSER)
+    found = re.search(r'name="csrf[-_]token" (?:content|value)="([^"]+)"', answer.text)
+    assert found, answer.text
+    client.headers["X-CSRF-Token"] = found[1]
+
+
+def settings_of(url: str, folder: Path, environ: Mapping[str, str] | None = None) -> Any:
+    """The settings of a project with this database and nothing else of this machine's environment."""
+    own = {"DATABASE_URL": url, "UPLOAD_DIR": str(folder / "uploads"), "OPS_TOKEN": OPS_TOKEN}
+    return load_settings(own | dict(environ or {}), env_file=folder / "no.env")
+
+
+@asynccontextmanager
+async def running(
+    url: str, folder: Path, environ: Mapping[str, str] | None = None, apps: Sequence[str] = ()
+) -> AsyncIterator[Project]:
+    """Start the application, and stop it in the end."""
+    asgi = FastOpp(apps, settings=settings_of(url, folder, environ))
+    async with asgi.running() as app:
+        yield Project(asgi, app)
