@@ -123,7 +123,10 @@ def test_what_is_percent_encoded_comes_back(user: str, password: str, database: 
     assert DatabaseURL.parse(url.plain) == url
 
 
-@given(st.text(alphabet="abc019@:/?#&=%[]+,. ", min_size=8, max_size=20), st.sampled_from(["@h/d", "@h/d?bad=1", "@h:port/d"]))
+@given(
+    st.text(alphabet="abc019@:/?#&=%[]+,. ", min_size=8, max_size=20),
+    st.sampled_from(["@h/d", "@h/d?bad=1", "@h:port/d"]),
+)
 def test_no_error_and_no_representation_repeats_the_password(password: str, rest: str) -> None:
     secret = f"{password}Zq7"
     try:

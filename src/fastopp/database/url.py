@@ -194,7 +194,7 @@ def _split(rest: str, *, plus_is_blank: bool) -> tuple[str, str, str, dict[str, 
     end = re.search(r"[/?#]", rest)
     boundary = rest.rfind("@", 0, end.start() if end else len(rest))
     standard = _read_tail(rest[boundary + 1 :], plus_is_blank=plus_is_blank)
-    if standard and ("@" not in rest[boundary + 1 :] or ("@" not in standard[1] and all(map(is_known, standard[2])))):
+    if standard and ("@" not in rest[boundary + 1 :] or all(map(is_known, standard[2]))):
         return (rest[: max(boundary, 0)], *standard)
     readings = [
         (rest[:index], *tail)
@@ -212,6 +212,8 @@ def _read_tail(tail: str, *, plus_is_blank: bool) -> tuple[str, str, dict[str, s
     """What follows the login: hosts, path and parameters; None when it cannot be that."""
     location, mark, query = tail.partition("?")
     places, _, path = location.partition("/")
+    if "@" in path:  # it would have to be %40
+        return None
     for place in places.split(","):
         host = _HOST.match(place)
         if not host or not re.fullmatch(r"(?::\d*)?", place[host.end() :]):
