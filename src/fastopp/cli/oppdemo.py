@@ -78,7 +78,9 @@ def _show(outcome: StepOutcome) -> None:
     say(f"{outcome.status:8} {outcome.step}: {outcome.message}", style=style)
 
 
-def _step_command(name: str, title: str) -> Callable[..., None]:
+def step_command(name: str, title: str) -> Callable[..., None]:
+    """A command that runs the seed step of that name."""
+
     @command
     async def run() -> None:
         project = load_project()
@@ -104,7 +106,7 @@ _STEPS = {
     "registrants": ("registrants", "Add the sample registrants with photos."),
 }
 for _command, (_step, _title) in _STEPS.items():
-    app.command(_command)(_step_command(_step, _title))
+    app.command(_command)(step_command(_step, _title))
 
 
 @app.command("clear_registrants")
@@ -193,5 +195,3 @@ def show_help(context: typer.Context) -> None:
 def main() -> None:
     """Run the command line."""
     app()
-
-

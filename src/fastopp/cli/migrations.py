@@ -1,0 +1,184 @@
+"""`oppman.py migrate …` and Django's names for the same: the history of the tables."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fastopp.cli.console import command, emit_json, fail, print_table, say
+from fastopp.cli.project import load_project
+from fastopp.cli.users import JsonOption
+from fastopp.database import migrate
+from fastopp.database.migrate import Applied
+from fastopp.settings import Settings
+
+app = typer.Typer(help="Change the tables, step by step. Without a subcommand: upgrade.", no_args_is_help=False)
+
+RevisionArgument = Annotated[str, typer.Argument(help="An id, like 0002; `head` is the newest.")]
+
+
+def _settings() -> Settings:
+    """The project's settings, with the tables of all its apps known."""
+    project = load_project()
+    for each in project.apps:
+        each.load_models()
+    return project.settings
+
+
+def _say_applied(step: Applied) -> None:
+    say(f"  {step.revision} {step.title}")
+
+
+async def _upgrade(revision: str = "head") -> None:
+    result = await migrate.upgrade(_settings(), revision, progress=_say_applied)
+    if result.adopted:
+        say("A database of FastOpp 0.4.8 was taken over, with everything in it.", style="green")
+    if result.applied:
+        say(f"The database is at {result.current}.", style="green")
+    else:
+        say(f"Nothing to do: the database is at {result.current}.")
+
+
+@app.callback(invoke_without_command=True)
+@command
+async def default(context: typer.Context) -> None:
+    """Change the tables, step by step. Without a subcommand: upgrade."""
+    if context.invoked_subcommand is None:
+        await _upgrade()
+
+
+@app.command()
+@command
+async def upgrade(revision: RevisionArgument = "head") -> None:
+    """Run the migrations that the database lacks; all of them or none."""
+    await _upgrade(revision)
+
+
+@app.command()
+@command
+async def leapcell() -> None:
+    """Upgrade the way LeapCell needs it: behind the pooler, a statement at a time, within a minute."""
+    await run_migrate_leapcell(_settings())
+
+
+async def run_migrate_leapcell(settings: Settings) -> None:
+    """Upgrade and say what was done."""
+    result = await migrate.migrate_leapcell(settings, progress=_say_applied)
+    say(f"The database is at {result.current}.", style="green")
+
+
+@app.command()
+@command
+async def downgrade(revision: Annotated[str, typer.Argument(help="An id, `base`, or -1 for one step.")]) -> None:
+    """Take migrations back, as far as REVISION; all of them or none."""
+    result = await migrate.downgrade(_settings(), revision, progress=_say_applied)
+    say(f"The database is at {result.current or 'base'}.", style="green")
+
+
+@app.command()
+@command
+async def current() -> None:
+    """Print the migration that the database is at."""
+    say(await migrate.current(_settings()) or "base")
+
+
+@app.command()
+@command
+async def history(*, verbose: Annotated[bool, typer.Option("--verbose", "-v", help="With the files.")] = False) -> None:
+    """List the project's migrations, newest first."""
+    revisions = list(reversed(await migrate.history()))
+    columns = ["Revision", "Title", "File"] if verbose else ["Revision", "Title"]
+    print_table(columns, [[r.id, r.title, str(r.path)][: len(columns)] for r in revisions])
+
+
+@app.command()
+@command
+async def show(revision: RevisionArgument = "head") -> None:
+    """Print one migration's file."""
+    found = await migrate.show(revision)
+    say(f"{found.id} {found.title}\n{found.path}\n")
+    say(found.path.read_text(encoding="utf-8"))
+
+
+@app.command()
+@command
+async def stamp(revision: RevisionArgument = "head") -> None:
+    """Write down that the database is at REVISION, without changing any table."""
+    say(f"The database says that it is at {await migrate.stamp(_settings(), revision) or 'base'}.")
+
+
+@app.command()
+@command
+async def check(*, as_json: JsonOption = False) -> None:
+    """Fail unless the database has every migration and the models have no change without one."""
+    found = await migrate.check(_settings())
+    if as_json:
+        emit_json(
+            {
+                "current": found.current,
+                "head": found.head,
+                "pending": [revision.id for revision in found.pending],
+                "differences": list(found.differences),
+            }
+        )
+    if found.pending:
+        names = ", ".join(revision.id for revision in found.pending)
+        fail(f"The database lacks {names}. Run `python oppman.py migrate`.")
+    if found.differences:
+        changes = "\n".join(f"  {difference}" for difference in found.differences)
+        fail(f"The models have changes without a migration:\n{changes}\nRun `python oppman.py makemigrations`.")
+    if not as_json:
+        say(f"The database is at {found.current}, and the models fit.", style="green")
+
+
+@app.command()
+@command
+async def init() -> None:
+    """Check that the project has its alembic folder, which comes with it."""
+    say(f"The project has {len(await migrate.history())} migrations in alembic/versions.")
+
+
+@command
+async def makemigrations(
+    message: Annotated[list[str] | None, typer.Argument(help="What changes, in a few words.")] = None,
+    *,
+    empty: Annotated[bool, typer.Option("--empty", help="Make an empty one, to be filled by hand.")] = False,
+) -> None:
+    """Write a migration for what changed in the models."""
+    path = await migrate.make_migration(_settings(), " ".join(message or []) or "changes", autogenerate=not empty)
+    if path is None:
+        say("No changes detected.")
+    else:
+        say(f"Wrote {path}. Read it, then run `python oppman.py migrate`.", style="green")
+
+
+@command
+async def sqlmigrate(
+    revision: Annotated[str, typer.Argument(help="An id, like 0002.")],
+    *,
+    backwards: Annotated[bool, typer.Option("--backwards", help="The SQL that takes it back.")] = False,
+) -> None:
+    """Print the SQL of a migration without running it."""
+    typer.echo(await migrate.sqlmigrate(_settings(), revision, "downgrade" if backwards else "upgrade"))
+
+
+@command
+async def showmigrations(*, as_json: JsonOption = False) -> None:
+    """List the migrations and mark those that the database has."""
+    states = await migrate.show_migrations(_settings())
+    if as_json:
+        emit_json([{"revision": s.revision, "title": s.title, "applied": s.applied} for s in states])
+        return
+    for state in states:
+        say(f"[{'X' if state.applied else ' '}] {state.revision} {state.title}")
+
+
+app.command("create")(makemigrations)
+app.command("setup")(upgrade)
+for _name, _function in (
+    ("makemigrations", makemigrations),
+    ("sqlmigrate", sqlmigrate),
+    ("showmigrations", showmigrations),
+):
+    app.command(_name)(_function)
