@@ -1,0 +1,1 @@
+"""The home page of the demo, and the licence."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from fastopp.auth.models import utc_now
 from sqlmodel import Field, SQLModel
+
+from fastopp.auth.models import utc_now
 
 
 class Product(SQLModel, table=True):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, Select, and_, func, select, true
+from sqlalchemy import ColumnElement, and_, func, select, true
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -97,7 +97,9 @@ class CategorySummary:
 async def summarise(session: AsyncSession, wanted: ProductFilter, *, bands: bool = False) -> list[CategorySummary]:
     """The figures of every category over the whole table, in one round trip; the biggest category first."""
     count, price = func.count(), col(Product.price)
-    columns: list[ColumnElement[Any]] = [
+    columns: list[Any] = [
+        col(Product.category),
+        count,
         count.filter(wanted.condition()) if wanted.active else count,
         count.filter(col(Product.in_stock)),
         func.sum(price),
@@ -110,20 +112,16 @@ async def summarise(session: AsyncSession, wanted: ProductFilter, *, bands: bool
             # A price below the first edge would be a mistake; it is counted, not hidden.
             above = price >= lower if lower else true()
             columns.append(count.filter(above if upper is None else and_(above, price < upper)))
-    query: Select[Any] = (
-        select(Product.category, count.label("size"), *columns)
-        .group_by(col(Product.category))
-        .order_by(count.desc(), col(Product.category))
-    )
-    rows = await session.execute(query)
-    return [CategorySummary(*row[:7], bands=tuple(row[7:])) for row in rows]
+    query = select(*columns).group_by(col(Product.category)).order_by(count.desc(), col(Product.category))
+    rows: list[Any] = list(await session.execute(query))
+    return [CategorySummary(*[*row[:7], tuple(row[7:])]) for row in rows]
 
 
 async def list_page(session: AsyncSession, wanted: ProductFilter, *, per_page: int) -> list[dict[str, Any]]:
     """One page of products as dictionaries of their public columns."""
     column: Any = _SORTABLE[wanted.sort.removeprefix("-")]
     direction = column.desc() if wanted.sort.startswith("-") else column.asc()
-    query: Select[Any] = (
+    query = (
         select(*_LISTED)
         .where(wanted.condition())
         # The id settles ties, so that no row is on two pages.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,9 +13,9 @@ from pydantic_core import to_json
 from demo.products import service
 from demo.products.repository import MAX_PER_PAGE, ProductFilter
 from demo.products.schemas import PRODUCTS_DOWN, PRODUCTS_OK
-from fastopp.auth.current_user import OptionalUser, SuperUser, set_user
+from fastopp.auth.current_user import OptionalUser, SuperUser
 from fastopp.database.errors import DatabaseUnavailable
-from fastopp.dependencies import DatabaseDep, RuntimeDep
+from fastopp.dependencies import DatabaseDep, RuntimeDep, SessionDep
 from fastopp.seeding import run_step
 from fastopp.web.templating import render
 
@@ -49,13 +50,14 @@ async def list_products(wanted: Annotated[ApiFilter, Query()], database: Databas
 
 
 @router.get(PAGE, include_in_schema=False)
-async def dashboard(request: Request, wanted: Annotated[ProductFilter, Query()], database: DatabaseDep) -> Response:
+async def dashboard(
+    request: Request, wanted: Annotated[ProductFilter, Query()], session: SessionDep, user: OptionalUser
+) -> Response:
     """The dashboard, or for htmx its table alone. While the database is down it says so and tries again."""
     table_only = request.headers.get("hx-target") == "products"
     context: dict[str, Any] = {"wanted": wanted, "address": PAGE + wanted.as_query()}
     try:
-        async with database.read() as session:
-            context["catalogue"] = await service.load_catalogue(session, wanted, per_page=ROWS, bands=not table_only)
+        context["catalogue"] = await service.load_catalogue(session, wanted, per_page=ROWS, bands=not table_only)
     except DatabaseUnavailable as error:
         # The table's place cannot say that everything is out of date, so htmx is told to swap the dashboard.
         swap = {"HX-Retarget": "#dashboard", "HX-Reselect": "#dashboard", "HX-Reswap": "outerHTML"}
@@ -73,7 +75,7 @@ async def add_sample_data(runtime: RuntimeDep, user: SuperUser) -> Response:
     return RedirectResponse(PAGE, status_code=303)
 
 
-def _json(content: dict[str, Any], *, status_code: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _json(content: dict[str, Any], *, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     # Serialised in Rust from plain dictionaries; a response model would check a thousand rows again.
     body = to_json(content, inf_nan_mode="null")
     return Response(body, status_code=status_code, headers=headers, media_type="application/json")

@@ -1,0 +1,8 @@
+"""The webinar demo: a public showcase of attendees, and the registrants behind it with notes and photos."""
+
+from fastopp.apps import NavItem
+
+NAVIGATION = [
+    NavItem("Webinars", "/webinar-demo"),
+    NavItem("Registrants", "/webinar-registrants", section="management", requires="staff"),
+]

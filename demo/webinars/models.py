@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from typing import Literal
+
+from sqlmodel import Field, SQLModel
 
 from fastopp.auth.models import utc_now
-from sqlmodel import Field, SQLModel
+
+Status = Literal["registered", "confirmed", "attended", "cancelled", "no_show"]
+"""What a registrant's status may become. Older rows may hold any text."""
 
 
 class WebinarRegistrant(SQLModel, table=True):

@@ -1,0 +1,67 @@
+"""The home page and the licence."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from demo.pages import state
+from fastopp.auth.current_user import OptionalUser
+from fastopp.auth.models import User
+from fastopp.dependencies import SessionDep, SettingsDep
+from fastopp.errors import NotFound
+from fastopp.web.templating import render
+
+router = APIRouter(include_in_schema=False)
+
+LICENSE = Path(__file__).parents[2] / "LICENSE"
+
+
+@router.get("/")
+async def home(request: Request, session: SessionDep, settings: SettingsDep, user: OptionalUser) -> Response:
+    """Where to go, how far the project is, and what to do next. Works without a database too."""
+    found = await state.read_state(session)
+    context: dict[str, Any] = {
+        "state": found,
+        "checks": state.checks(found, settings),
+        "next_step": state.next_step(found, settings, user),
+        "cards": cards(user),
+    }
+    return render(request, "pages/home.html", context)
+
+
+@router.get("/license")
+async def licence(request: Request) -> Response:
+    """The text of the project's LICENSE."""
+    try:
+        text = await asyncio.to_thread(LICENSE.read_text, encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFound("This project has no LICENSE file.") from None
+    return render(request, "license.html", {"text": text})
+
+
+def cards(user: User | None) -> list[dict[str, str]]:
+    """Where this user may go from here."""
+    shown = [
+        _card("Database", "/database-demo", "database", "A product dashboard: search, filters, sorting and charts."),
+        _card("Webinars", "/webinar-demo", "video", "Who comes to which webinar, with photos from the storage."),
+        _card("AI chat", "/ai-demo", "chat", "An assistant that answers word by word. Works without a key, too."),
+        _card("Design", "/design-demo", "palette", "Patterns for pages: forms with errors, galleries, live parts."),
+    ]
+    if user is not None and (user.is_staff or user.is_superuser):
+        shown += [
+            _card(
+                "Registrants", "/webinar-registrants", "users", "Photos, notes and status of everybody you look after."
+            ),
+            _card(
+                "Admin panel", "/admin/", "settings", "Tables with the rights of your account, and a record of changes."
+            ),
+        ]
+    return [*shown, _card("API", "/docs", "terminal", "Every endpoint with its parameters, to try in the browser.")]
+
+
+def _card(title: str, href: str, icon: str, text: str) -> dict[str, str]:
+    return {"title": title, "href": href, "icon": icon, "text": text}

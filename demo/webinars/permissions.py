@@ -1,0 +1,35 @@
+"""Who may do what with registrants."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement
+from sqlmodel import col
+
+from demo.webinars.models import WebinarRegistrant
+from fastopp.auth.models import User
+from fastopp.auth.permissions import FULL, STAFF, SUPERUSER, Grant, Rights, RightsTable
+
+TABLE = "webinar_registrants"
+
+
+def assigned_to(user: User) -> ColumnElement[bool]:
+    """The rows whose sales representative the user is."""
+    return col(WebinarRegistrant.assigned_sales_rep) == user.email
+
+
+def public_rows(user: User) -> ColumnElement[bool]:
+    """The rows that everybody may see."""
+    return col(WebinarRegistrant.is_public).is_(True)
+
+
+RIGHTS: RightsTable = {
+    TABLE: {
+        SUPERUSER: FULL,
+        "marketing": FULL,
+        "sales": Grant.of("view", "edit", rows=assigned_to),
+    }
+}
+"""In the admin panel, where other staff have no business with registrants."""
+
+PAGE_RIGHTS = Rights({TABLE: {**RIGHTS[TABLE], STAFF: Grant.of("view", rows=public_rows)}})
+"""On the registrants' page, where other staff may look at what is public."""

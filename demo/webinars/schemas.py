@@ -1,0 +1,113 @@
+"""What the API takes and answers."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, StringConstraints
+
+from demo.webinars.models import Status, WebinarRegistrant
+from fastopp.web.forms import NO_NUL, EmailText, EmptyIsNone
+
+# A name has to have something to read in it.
+_VISIBLE = r"^[^\x00]*[^\x00\s][^\x00]*$"
+
+
+def _as_utc(value: object) -> object:
+    """A browser's datetime-local input sends no zone; the page says that it means UTC."""
+    return f"{value}Z" if isinstance(value, str) and len(value) in (16, 19) and "T" in value else value
+
+
+class NewRegistrant(BaseModel):
+    """The form that adds a registrant."""
+
+    name: Annotated[str, StringConstraints(max_length=100, pattern=_VISIBLE)]
+    email: EmailText
+    company: Annotated[str | None, EmptyIsNone, Field(max_length=100, pattern=NO_NUL)] = None
+    webinar_title: Annotated[str, StringConstraints(max_length=200, pattern=_VISIBLE)]
+    webinar_date: Annotated[AwareDatetime, BeforeValidator(_as_utc), Field(description="In UTC if it has no zone.")]
+    status: Status = "registered"
+    assigned_sales_rep: Annotated[EmailText | None, EmptyIsNone] = None
+    is_public: Annotated[bool, Field(description="Shown to everybody on the webinar page.")] = False
+    notes: Annotated[str | None, EmptyIsNone, Field(max_length=5000, pattern=NO_NUL)] = None
+
+
+class RegistrantItem(BaseModel):
+    """A registrant as staff see them."""
+
+    id: uuid.UUID
+    name: str
+    email: str
+    company: str | None
+    webinar_title: str
+    webinar_date: datetime
+    status: str
+    photo_url: str | None
+    notes: str | None
+    registration_date: datetime
+
+
+class RegistrantList(BaseModel):
+    """One page of registrants; `total` counts those on all pages."""
+
+    registrants: list[RegistrantItem]
+    total: int
+
+
+class AttendeeItem(BaseModel):
+    """An attendee as everybody sees them. `email`, `group` and `notes` are null unless staff ask."""
+
+    id: uuid.UUID
+    name: str
+    email: str | None
+    company: str | None
+    webinar_title: str
+    webinar_date: datetime
+    status: str
+    group: str | None
+    notes: str | None
+    photo_url: str | None
+    created_at: datetime
+
+    @classmethod
+    def for_everybody(cls, registrant: WebinarRegistrant) -> Self:
+        """Without what is internal."""
+        public = registrant.model_dump(exclude={"email", "group", "notes"})
+        return cls(**public, email=None, group=None, notes=None)
+
+
+class AttendeeList(BaseModel):
+    """One page of attendees."""
+
+    attendees: list[AttendeeItem]
+
+
+def html_fragment(description: str) -> dict[str, Any]:
+    """An OpenAPI response that is a piece of HTML."""
+    return {"description": description, "content": {"text/html": {"schema": {"type": "string"}}}}
+
+
+PROBLEM: dict[str, Any] = {
+    "content": {"application/problem+json": {"schema": {"type": "object", "additionalProperties": True}}}
+}
+Responses = dict[int | str, dict[str, Any]]
+
+NEEDS_DATABASE: Responses = {503: {"description": "The database does not answer"} | PROBLEM}
+NEEDS_STAFF: Responses = {
+    401: {"description": "Nobody is signed in"} | PROBLEM,
+    403: {"description": "The account may not do this"} | PROBLEM,
+    **NEEDS_DATABASE,
+}
+CHANGES_ONE: Responses = {
+    200: html_fragment("A message that contains the word “successfully”"),
+    404: {"description": "There is no such registrant, or none that the account may see"} | PROBLEM,
+    **NEEDS_STAFF,
+}
+PHOTO_REFUSED: Responses = {
+    413: {"description": "The picture is over 5 MiB or 40 million pixels"} | PROBLEM,
+    415: {"description": "The file is no JPEG, PNG, WebP or GIF picture"} | PROBLEM,
+    507: {"description": "The storage is full"} | PROBLEM,
+}
+CONFLICT: dict[str, Any] = {"description": "Somebody with this email address is registered already"} | PROBLEM
