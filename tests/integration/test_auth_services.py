@@ -43,6 +43,8 @@ from fastopp.settings import Settings
 
 # Written by FastOpp 0.4.8 for test123.
 OLD_HASH = "$argon2id$v=19$m=65536,t=3,p=4$CbtS5Mw4B3dsRb2K6vgr2Q$Xv9V6VgXIVmBrR/lBylBlTq4vPerk1mGSk+Z8gmhZ/s"
+# Of test123, with today's parameters.
+NEW_HASH = "$argon2id$v=19$m=19456,t=2,p=1$JajeBKNzf82i434noYdnLg$6sKLsOUazWQzTTzkHr7pAAnpB7iMmAeZLl1r1r5YFwg"
 ADDRESS = "192.0.2.1"
 
 
@@ -83,7 +85,7 @@ async def other_instance(settings: Settings, database: Database) -> AsyncIterato
 
 
 async def add(database: Database, email: str, **columns: object) -> User:
-    columns = {"hashed_password": await hash_password("test123"), "is_staff": True} | columns
+    columns = {"hashed_password": NEW_HASH, "is_staff": True} | columns
     async with database.transaction() as session:
         user = User(email=email, **columns)
         session.add(user)

@@ -111,10 +111,13 @@ async def operator(request: Request, session: SessionDep, database: DatabaseDep,
     request.state.user = None
     if holds_ops_token(request, settings) or is_local_development(request, settings):
         return None
+    bearer = _bearer(request)
+    if bearer is not None and read_token(bearer, settings) is None:
+        # Before the request's own session asks anything: on SQLite its transaction would be in the way.
+        await _count_wrong_token(database, client_address(request))
+        raise NotAnOperator
     user = request.state.user = await load_user(request, session, settings)
     if user is None:
-        if _bearer(request) is not None:
-            await _count_wrong_token(database, client_address(request))
         raise NotAnOperator
     if not user.is_superuser:
         raise SuperusersOnly
@@ -130,12 +133,21 @@ def holds_ops_token(request: Request, settings: Settings) -> bool:
 
 
 def is_local_development(request: Request, settings: Settings) -> bool:
-    """Whether this is a developer's own machine, and the request comes from it and through no proxy."""
+    """Whether this is a developer's own machine, and the request comes from it and through no proxy.
+
+    It must ask for this machine by name as well, or a web page whose own name resolves to 127.0.0.1 ("DNS
+    rebinding") could run operations from the developer's browser.
+    """
     own_machine = settings.development and settings.platform.persistent_disk and settings.platform.shell
     if not own_machine or any(name in request.headers for name in FORWARDED_HEADERS):
         return False
+    name = request.url.hostname or ""
+    return _is_loopback(client_address(request)) and (name == "localhost" or _is_loopback(name))
+
+
+def _is_loopback(address: str) -> bool:
     try:
-        return ipaddress.ip_address(client_address(request)).is_loopback
+        return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
 

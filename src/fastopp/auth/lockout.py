@@ -10,6 +10,7 @@ long as they go on, which `forget` (a new password by the command line or emerge
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -39,7 +40,7 @@ class TooManyAttempts(FastOppError):
     status: ClassVar[int] = 429
 
     def __init__(self, wait: timedelta) -> None:
-        seconds = max(1, int(wait.total_seconds()) + 1)
+        seconds = max(1, math.ceil(wait.total_seconds()))
         super().__init__(hint=f"Try again in {_in_words(seconds)}.")
         self.retry_after = seconds
         self.headers = {"Retry-After": str(seconds)}
@@ -145,5 +146,5 @@ def _subject_name(kind: str, value: str) -> str:
 def _in_words(seconds: int) -> str:
     if seconds < 60:
         return f"{seconds} seconds" if seconds > 1 else "a second"
-    minutes = -(-seconds // 60)
+    minutes = math.ceil(seconds / 60)
     return f"{minutes} minutes" if minutes > 1 else "a minute"
