@@ -44,7 +44,13 @@ class Dialect(SQLiteDialect_aiosqlite):
     def do_commit(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Commit if there is anything to commit."""
         if _in_transaction(dbapi_connection):
-            dbapi_connection.commit()
+            try:
+                dbapi_connection.commit()
+            except BaseException:
+                # SQLite keeps a transaction whose COMMIT fails open, and SQLAlchemy takes it for ended: with its lock
+                # and what it wrote, it would go back to the pool.
+                self.do_rollback(dbapi_connection)
+                raise
 
 
 def _in_transaction(connection: PoolProxiedConnection) -> bool:
