@@ -22,20 +22,28 @@ def get_runtime(request: Request) -> Runtime:
     return runtime
 
 
-RuntimeDep = Annotated[Runtime, Depends(get_runtime)]
+# What FastAPI calls below is asynchronous though it waits for nothing: a plain function would be sent to a
+# worker thread, which costs each request as much as its routing.
 
 
-def get_settings(runtime: RuntimeDep) -> Settings:
+async def _runtime(request: Request) -> Runtime:
+    return get_runtime(request)
+
+
+RuntimeDep = Annotated[Runtime, Depends(_runtime)]
+
+
+async def get_settings(runtime: RuntimeDep) -> Settings:
     """The settings of this process."""
     return runtime.settings
 
 
-def get_storage(runtime: RuntimeDep) -> Storage:
+async def get_storage(runtime: RuntimeDep) -> Storage:
     """The storage of uploaded files."""
     return runtime.storage
 
 
-def get_database(runtime: RuntimeDep) -> Database:
+async def get_database(runtime: RuntimeDep) -> Database:
     """The database, for a handler that needs a transaction of its own."""
     return runtime.database
 
