@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import Connection, MetaData
 from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
 
+from fastopp.database.constraint_names import name_constraints
 from fastopp.database.migration_lock import migration_transaction
-from fastopp.database.revisions import Revision, find_migrations, next_id, read_revisions
+from fastopp.database.revisions import find_migrations, next_id, read_revisions
 from fastopp.settings import load_settings
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def run(context: ModuleType, load_metadata: Callable[[], MetaData]) -> None:
 
 async def _run_alone(context: ModuleType, metadata: MetaData) -> None:
     def migrate(connection: Connection) -> None:
-        context.configure(connection=connection, process_revision_directives=_number, **_options(metadata))
+        options = _options(metadata) | {"process_revision_directives": _number}
+        context.configure(connection=connection, **options)
         with context.begin_transaction():
             context.run_migrations()
 
@@ -79,6 +81,7 @@ def _options(metadata: MetaData | None) -> dict[str, Any]:
         "render_as_batch": True,  # SQLite alters a table by copying it; on PostgreSQL a batch is plain ALTER TABLE
         "include_object": _include_object,
         "render_item": _render_item,
+        "process_revision_directives": _name_constraints,
     }
 
 
@@ -101,8 +104,14 @@ def _render_item(kind: str, item: object, context: AutogenContext) -> str | Lite
     return False
 
 
-def _number(_context: object, _revision: object, directives: list[Any]) -> None:
+def _name_constraints(_context: object, _revision: object, directives: list[Any]) -> None:
+    for directive in directives:
+        name_constraints(directive.upgrade_ops, directive.downgrade_ops)
+
+
+def _number(context: object, revision: object, directives: list[Any]) -> None:
     """Give a new migration the next number, as `oppman.py makemigrations` does."""
-    revisions: dict[str, Revision] = read_revisions(find_migrations())
+    _name_constraints(context, revision, directives)
+    revisions = read_revisions(find_migrations())
     for directive in directives:
         directive.rev_id = next_id(revisions)

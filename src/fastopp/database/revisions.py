@@ -47,7 +47,7 @@ def read_revisions(migrations: Path) -> dict[str, Revision]:
     """
     found: dict[str, Revision] = {}
     for path in sorted((migrations / "versions").glob("*.py")):
-        revision = _read(path)
+        revision = _read(path) if path.is_file() else None
         if revision is None:
             continue
         if twin := found.get(revision.id):
@@ -154,7 +154,8 @@ def _in_order(found: Mapping[str, Revision]) -> dict[str, Revision]:
         ready = [id_ for id_, revision in waiting.items() if all(parent in ordered for parent in revision.parents)]
         if not ready:
             revision = next(iter(waiting.values()))
-            missing = [parent for parent in revision.parents if parent not in found] or list(revision.parents)
+            missing = [parent for parent in revision.parents if parent not in ordered]
+            missing.sort(key=found.__contains__)
             raise MigrationError(
                 f"{revision.path.name} follows {missing[0]}, which is missing or follows it in turn.",
                 hint="Bring the file back, or mend `down_revision`.",

@@ -1,0 +1,304 @@
+"""Migrations on SQLite and on PostgreSQL with both drivers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from fastopp.database import migrate
+from fastopp.database.errors import DatabaseUnavailable
+from fastopp.database.migration_errors import (
+    MigrationError,
+    MigrationFailed,
+    MigrationsPending,
+    MultipleHeads,
+    UnknownRevision,
+    VersionsNotWritable,
+)
+from fastopp.database.session import Database
+from tests.services.migrations import HEAD, ROOT, add_migration, copy_migrations, execute, settings_for, tables
+
+OURS = {"users", "products", "webinar_registrants", "audit_logs", "failed_attempts"}
+FOLDER = ROOT / "alembic"
+
+
+@pytest.fixture(params=["sqlite", "psycopg", "asyncpg"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/test.db"
+        return
+    postgres = request.getfixturevalue("postgres")
+    name = postgres.create_database()
+    yield postgres.url(name).replace("postgresql://", f"postgresql+{request.param}://")
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def settings(url):
+    return settings_for(url)
+
+
+async def test_up_down_and_up_again(settings):
+    assert await migrate.current(settings) is None
+    seen = []
+    up = await migrate.upgrade(settings, progress=seen.append, folder=FOLDER)
+    assert (up.current, up.adopted, list(up.applied)) == (HEAD, False, seen)
+    assert [each.revision for each in seen] == [each.id for each in await migrate.history(folder=FOLDER)]
+    assert seen[0].title == "The schema of FastOpp 0.4.8"
+    assert await tables(settings) >= OURS | {"alembic_version"}
+    again = await migrate.upgrade(settings, folder=FOLDER)
+    assert (again.applied, again.current) == ((), HEAD)
+    down = await migrate.downgrade(settings, "base", folder=FOLDER)
+    assert [each.revision for each in down.applied] == [each.revision for each in reversed(seen)]
+    assert down.current is None
+    assert await tables(settings) - {"sqlite_sequence"} == {"alembic_version"}
+    assert (await migrate.upgrade(settings, folder=FOLDER)).current == HEAD
+
+
+async def test_models_and_migrations_agree(settings):
+    """The reason for a failure here is a change to a model without a migration."""
+    before = await migrate.check(settings, folder=FOLDER)
+    assert (before.ok, before.current, before.head, len(before.pending)) == (False, None, HEAD, 3)
+    await migrate.upgrade(settings, folder=FOLDER)
+    after = await migrate.check(settings, folder=FOLDER)
+    assert (after.differences, after.pending, after.ok) == ((), (), True)
+
+
+async def test_steps_by_id_and_by_number(settings):
+    assert (await migrate.upgrade(settings, "2", folder=FOLDER)).current == "0002"
+    assert [each.id for each in await migrate.pending(settings, folder=FOLDER)] == ["0003"]
+    states = await migrate.show_migrations(settings, folder=FOLDER)
+    assert [each.applied for each in states] == [True, True, False]
+    assert (await migrate.upgrade(settings, "+1", folder=FOLDER)).current == "0003"
+    assert (await migrate.upgrade(settings, "0001", folder=FOLDER)).applied == ()
+    assert (await migrate.downgrade(settings, "-1", folder=FOLDER)).current == "0002"
+    assert (await migrate.downgrade(settings, "0001", folder=FOLDER)).current == "0001"
+
+
+async def test_stamp_runs_nothing(settings):
+    assert await migrate.stamp(settings, "0002", folder=FOLDER) == "0002"
+    assert await tables(settings) - {"sqlite_sequence"} == {"alembic_version"}
+    assert await migrate.stamp(settings, folder=FOLDER) == HEAD
+    assert await migrate.stamp(settings, "1", folder=FOLDER) == "0001"
+    assert await migrate.stamp(settings, "base", folder=FOLDER) is None
+    await execute(settings, "INSERT INTO alembic_version VALUES ('stranger')")
+    assert await migrate.stamp(settings, "0002", folder=FOLDER) == "0002"
+
+
+async def test_what_does_not_exist(settings):
+    for work in (migrate.upgrade, migrate.downgrade, migrate.stamp, migrate.sqlmigrate):
+        with pytest.raises(UnknownRevision, match="no migration 'nonsense'"):
+            await work(settings, "nonsense", folder=FOLDER)
+    with pytest.raises(MigrationError):
+        await migrate.downgrade(settings, "-99", folder=FOLDER)
+
+
+async def test_the_database_of_the_process_will_do(settings):
+    database = Database.from_settings(settings)
+    try:
+        assert await migrate.current(database) is None
+        assert (await migrate.upgrade(database, folder=FOLDER)).current == HEAD
+        async with database.read() as session:
+            assert await migrate.current_revision(session) == HEAD
+    finally:
+        await database.dispose()
+
+
+async def test_a_missing_table_does_not_spoil_the_session(settings):
+    database = Database.from_settings(settings)
+    try:
+        async with database.read() as session:
+            assert await migrate.current_revision(session) is None
+            assert await migrate.current_revision(session) is None
+    finally:
+        await database.dispose()
+
+
+async def test_leapcells_way_is_the_same_way(settings):
+    seen = []
+    result = await migrate.migrate_leapcell(settings, progress=seen.append, folder=FOLDER)
+    assert (result.current, len(seen)) == (HEAD, 3)
+
+
+async def test_nothing_is_printed(settings, capfd):
+    await migrate.upgrade(settings, folder=FOLDER)
+    await migrate.check(settings, folder=FOLDER)
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_a_failing_migration_leaves_nothing(settings, tmp_path):
+    folder = copy_migrations(tmp_path)
+    half = "op.create_table('half', sa.Column('id', sa.Integer)); op.execute('SELECT nonsense')"
+    add_migration(folder, "0004", HEAD, half)
+    with pytest.raises(MigrationFailed, match=r"Migration 0004 failed.*nonsense"):
+        await migrate.upgrade(settings, folder=folder)
+    assert await migrate.current(settings) is None
+    assert await tables(settings) - {"sqlite_sequence"} == set()
+    await migrate.upgrade(settings, "0003", folder=folder)
+    with pytest.raises(MigrationFailed):
+        await migrate.upgrade(settings, folder=folder)
+    assert await migrate.current(settings) == HEAD
+    assert "half" not in await tables(settings)
+
+
+async def test_a_percent_sign_in_the_folder(settings, tmp_path):
+    folder = copy_migrations(tmp_path / "100%(x)s")
+    assert (await migrate.upgrade(settings, folder=folder)).current == HEAD
+
+
+async def test_two_latest(settings, tmp_path):
+    folder = copy_migrations(tmp_path)
+    add_migration(folder, "0004", HEAD, "pass")
+    add_migration(folder, "0005", HEAD, "pass")
+    for work in (migrate.upgrade(settings, folder=folder), migrate.make_migration(settings, "x", folder=folder)):
+        with pytest.raises(MultipleHeads, match=r"0004_by_hand\.py and 0005_by_hand\.py"):
+            await work
+
+
+async def test_newer_code_was_here(settings, tmp_path):
+    folder = copy_migrations(tmp_path)
+    add_migration(folder, "0004", HEAD, "pass")
+    await migrate.upgrade(settings, folder=folder)
+    with pytest.raises(UnknownRevision, match="'0004', which this project does not have"):
+        await migrate.upgrade(settings, folder=FOLDER)
+    assert await migrate.current(settings) == "0004"
+
+
+SHOP = """
+import uuid
+from datetime import datetime
+from sqlmodel import Field, SQLModel
+
+class Shop(SQLModel, table=True):
+    __tablename__ = "shops"
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+    name: str = Field(max_length=70, index=True)
+    owner_id: uuid.UUID = Field(foreign_key="users.id")
+    opened: datetime
+    motto: str | None = None
+{more}
+"""
+
+MAKE = """
+import asyncio, sys
+from fastopp.database import migrate
+from fastopp.settings import load_settings
+settings = load_settings()
+path = asyncio.run(migrate.make_migration(settings, sys.argv[1]))
+print(path and path.name)
+if path:
+    asyncio.run(migrate.upgrade(settings))
+check = asyncio.run(migrate.check(settings))
+assert check.ok, check
+"""
+
+
+async def test_a_project_grows(settings, url, tmp_path):
+    """In processes of their own, since a model cannot be taken back."""
+    copy_migrations(tmp_path)
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/__init__.py").write_text("")
+    (tmp_path / "main.py").write_text("from fastopp import FastOpp\napp = FastOpp(apps=['shop'])\n")
+
+    def make(message, more=""):
+        (tmp_path / "shop/models.py").write_text(SHOP.format(more=more))
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", MAKE, message], cwd=tmp_path, capture_output=True, text=True,
+            env={"DATABASE_URL": url, "PATH": ""}, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    await migrate.upgrade(settings, folder=FOLDER)
+    assert make("Shops: the first!") == "0004_shops_the_first.py"
+    text = (tmp_path / "alembic/versions/0004_shops_the_first.py").read_text()
+    assert 'revision = "0004"' in text
+    assert 'down_revision = "0003"' in text
+    assert "sa.String(length=70)" in text
+    assert "sa.DateTime(timezone=True)" in text
+    assert 'name="shops_owner_id_fkey"' in text.replace("'", '"')
+    assert "sqlmodel" not in text
+    assert make("again") == "None"
+    # The demo's tables have no models in this project, and are left alone. A batch copies the table on SQLite.
+    await execute(
+        settings,
+        "INSERT INTO users VALUES ('00000000000000000000000000000001', 'a@b.c', 'x', true, true, true, null)",
+        "INSERT INTO shops (id, name, owner_id, opened) VALUES ('00000000000000000000000000000002', 'One', "
+        "'00000000000000000000000000000001', '2026-01-01 00:00:00+00')",
+    )
+    assert make("colour", "    colour: str | None = Field(default=None, unique=True)") == "0005_colour.py"
+    assert [row["name"] for row in await execute(settings, "SELECT name, colour FROM shops")] == ["One"]
+    assert await tables(settings) >= OURS
+    down = await migrate.downgrade(settings, "3", folder=tmp_path / "alembic")
+    assert [each.revision for each in down.applied] == ["0005", "0004"]
+    assert "shops" not in await tables(settings)
+
+
+async def test_an_empty_migration_to_fill_in(settings, tmp_path):
+    folder = copy_migrations(tmp_path)
+    path = await migrate.make_migration(settings, "By hand", autogenerate=False, folder=folder)
+    assert path == folder.resolve() / "versions/0004_by_hand.py"
+    assert (await migrate.upgrade(settings, folder=folder)).current == "0004"
+
+
+async def test_makemigrations_wants_an_up_to_date_database(settings):
+    with pytest.raises(MigrationsPending):
+        await migrate.make_migration(settings, "x", folder=FOLDER)
+
+
+async def test_a_folder_that_cannot_be_written(settings, tmp_path):
+    folder = copy_migrations(tmp_path)
+    # The file would lie in a folder that is not there: refused even to root, as by a read-only disk.
+    (folder / "versions/0004_x.py").symlink_to(tmp_path / "nowhere/0004_x.py")
+    with pytest.raises(VersionsNotWritable, match="cannot be written to"):
+        await migrate.make_migration(settings, "x", autogenerate=False, folder=folder)
+
+
+async def test_a_database_that_is_not_there(tmp_path, postgres):
+    for url in (postgres.url("none"), "postgresql://u@127.0.0.1:1/x"):
+        with pytest.raises(DatabaseUnavailable):
+            await migrate.upgrade(settings_for(url), folder=FOLDER)
+
+
+async def test_a_naive_column_is_a_difference(postgres):
+    name = postgres.create_database()
+    settings = settings_for(postgres.url(name))
+    await migrate.upgrade(settings, folder=FOLDER)
+    await execute(settings, "ALTER TABLE products ALTER created_at TYPE timestamp, DROP COLUMN category")
+    check = await migrate.check(settings, folder=FOLDER)
+    assert len(check.differences) == 2
+    assert not check.ok
+    postgres.drop_database(name)
+
+
+async def test_rows_that_would_point_nowhere_stop_it_on_sqlite(tmp_path):
+    settings = settings_for(f"sqlite:///{tmp_path}/test.db")
+    folder = copy_migrations(tmp_path)
+    await migrate.upgrade(settings, folder=folder)
+    add_migration(
+        folder, "0004", HEAD,
+        "op.execute(\"INSERT INTO audit_logs VALUES ('1', 'nobody', 'a', 'b', 'c', null, null, null, '2026-01-01')\")",
+    )  # fmt: skip
+    with pytest.raises(MigrationError, match="A row of audit_logs points to a row of users"):
+        await migrate.upgrade(settings, folder=folder)
+    assert await migrate.current(settings) == HEAD
+
+
+async def test_the_plain_alembic_command_works(settings, url):
+    def alembic(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "alembic", *arguments], cwd=ROOT, capture_output=True, text=True,
+            env={"DATABASE_URL": url, "PATH": ""}, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    alembic("upgrade", "head")
+    assert await migrate.current(settings) == HEAD
+    assert HEAD in alembic("current")
+    assert "No new upgrade operations" in alembic("check")
+    assert "DROP TABLE failed_attempts" in alembic("downgrade", f"{HEAD}:0002", "--sql")
+    alembic("downgrade", "base")
+    assert await migrate.current(settings) is None
