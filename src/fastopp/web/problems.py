@@ -32,6 +32,8 @@ PROBLEM_JSON = "application/problem+json"
 API_PREFIXES = ("/api/", "/async/", "/debug/", "/health")
 LOGIN = "/login"
 
+# RFC 9110's names where Python's differ from version to version.
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 _DETAILS = {
     400: "The request cannot be understood.",
     401: "Sign in to go on.",
@@ -64,10 +66,7 @@ class Problem:
     @property
     def title(self) -> str:
         """The status in words."""
-        try:
-            return HTTPStatus(self.status).phrase
-        except ValueError:
-            return "Error"
+        return _TITLES.get(self.status) or _phrase(self.status)
 
     @classmethod
     def of(cls, error: Exception) -> Problem:
@@ -76,12 +75,19 @@ class Problem:
             return cls(error.status, error.message, error.hint, error.headers)
         if isinstance(error, HTTPException):
             detail = error.detail if isinstance(error.detail, str) else ""
-            if not detail or detail == cls(error.status_code, "").title:  # Starlette's own wording
+            if detail in ("", _phrase(error.status_code), _TITLES.get(error.status_code)):  # Starlette's own wording
                 detail = _DETAILS.get(error.status_code, detail or "The request failed.")
             return cls(error.status_code, detail, _HINTS.get(error.status_code), error.headers or {})
         if isinstance(error, RequestValidationError):
             return cls(422, _DETAILS[422], "; ".join(_in_words(mistake) for mistake in error.errors()))
         return cls(500, _DETAILS[500], _HINTS[500])
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
 
 
 def install(app: FastAPI) -> None:

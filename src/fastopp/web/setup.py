@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import Depends, FastAPI
 from starlette.middleware import Middleware
 
-from fastopp.apps import App
+from fastopp.apps import App, NavItem
 from fastopp.settings import Settings
 from fastopp.web import api_docs, problems, statics
 from fastopp.web.body_limit import BodyLimitMiddleware
@@ -20,6 +20,13 @@ from fastopp.web.headers import (
     asset_origin,
 )
 from fastopp.web.templating import FRAMEWORK_STATIC, MenuItem, Templates
+
+# The framework's own part of the menu, after what the apps bring.
+MANAGEMENT = (
+    NavItem("Admin panel", "/admin/", "management", "staff"),
+    NavItem("Oppman", "/oppman/", "management", "superuser"),
+    NavItem("Oppdemo", "/oppdemo/", "management", "superuser"),
+)
 
 
 def install(
@@ -37,6 +44,7 @@ def install(
 
     Parameters
     ----------
+    navigation: the apps' part of the menu.
     project: the project's folder, for its own `templates/`; the current one by default.
     sessions: what fills `request.session`, as `fastopp.auth.sessions.session_middleware` makes it.
     """
@@ -46,7 +54,7 @@ def install(
         directories=[*_existing(root / "templates"), *(a.templates_dir for a in apps if a.templates_dir)],
         static=_static_folders(apps, root),
     )
-    app.state.navigation = list(navigation)
+    app.state.navigation = [*navigation, *MANAGEMENT]
     app.router.dependencies.append(Depends(verify_csrf_token))
     problems.install(app)
     app.include_router(api_docs.router)

@@ -1,0 +1,73 @@
+"""What stands on every answer, and what is believed of a request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fastopp.web.headers import content_security_policy, origin_of
+from tests.services.web_project import BROWSER, client, make_app
+
+PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "k" * 16 + "0123456789abcdefXYZ"}
+
+
+@pytest.mark.parametrize("path", ["/where", "/nowhere", "/static/app.css", "/fail/bug", "/fail/unavailable", "/docs"])
+async def test_every_answer_has_them(tmp_path: Path, path: str) -> None:
+    async with client(make_app(tmp_path), **BROWSER) as browser:
+        headers = (await browser.get(path)).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "same-origin"
+    assert "unsafe" not in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert len(headers["x-request-id"]) == 32
+    assert "strict-transport-security" not in headers
+
+
+async def test_only_the_admin_has_a_looser_policy(tmp_path: Path) -> None:
+    async with client(make_app(tmp_path)) as caller:
+        assert "script-src 'self' 'unsafe-inline'" in (await caller.get("/admin/x")).headers["content-security-policy"]
+        assert "unsafe" not in (await caller.get("/administration")).headers["content-security-policy"]
+
+
+async def test_a_sane_request_id_is_kept(tmp_path: Path) -> None:
+    async with client(make_app(tmp_path)) as caller:
+        kept = await caller.get("/nowhere", headers={"x-request-id": "trace-0123.abc"})
+        assert kept.headers["x-request-id"] == "trace-0123.abc"
+        assert kept.json()["request_id"] == "trace-0123.abc"
+        for insane in ("short", "x" * 129, "a b c d e f g", "<script>alert(1)</script>"):
+            made = await caller.get("/nowhere", headers={"x-request-id": insane})
+            assert made.headers["x-request-id"] != insane
+
+
+async def test_the_proxy_tells_the_scheme(tmp_path: Path) -> None:
+    async with client(make_app(tmp_path)) as caller:
+        assert (await caller.get("/where")).json() == {"base": "http://testserver/"}
+        for said in ("https", "HTTPS", "https, http"):
+            answer = await caller.get("/where", headers={"x-forwarded-proto": said})
+            assert answer.json() == {"base": "https://testserver/"}
+        for said in ("http", "gopher", ""):
+            answer = await caller.get("/where", headers={"x-forwarded-proto": said})
+            assert answer.json() == {"base": "http://testserver/"}
+    async with client(make_app(tmp_path, {"FORCE_HTTPS": "true"})) as caller:
+        assert (await caller.get("/where")).json() == {"base": "https://testserver/"}
+
+
+async def test_https_makes_cookies_secure_and_production_lasting(tmp_path: Path) -> None:
+    https = {"x-forwarded-proto": "https"}
+    async with client(make_app(tmp_path)) as caller:
+        assert "secure" not in (await caller.post("/enter")).headers["set-cookie"].lower()
+        answer = await caller.get("/where", headers=https)
+        assert "strict-transport-security" not in answer.headers
+    async with client(make_app(tmp_path, PRODUCTION)) as caller:
+        answer = await caller.post("/enter", headers=https)
+        assert answer.headers["set-cookie"].lower().count("; secure") == 1
+        assert answer.headers["strict-transport-security"].startswith("max-age=")
+        assert "strict-transport-security" not in (await caller.get("/where")).headers
+
+
+def test_pictures_may_come_from_the_bucket() -> None:
+    policy = content_security_policy(origin_of("https://cdn.example.com/bucket/"))
+    assert "img-src 'self' data: blob: https://cdn.example.com;" in policy
+    assert origin_of("rubbish") == ""
