@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import ssl
 import threading
-import time
 from collections.abc import Coroutine
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +14,9 @@ from typing import Any, Self
 import trustme
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
+# What PostgreSQL says to a client that its pg_hba.conf wants encrypted.
+_REFUSAL = b"SFATAL\0VFATAL\0C28000\0Mno pg_hba.conf entry for this host, no encryption\0\0"
+NO_ENCRYPTION = b"E" + (len(_REFUSAL) + 4).to_bytes(4, "big") + _REFUSAL
 
 
 class Service:
@@ -126,14 +128,19 @@ class Front(Service):
             writer.write(b"N")
             first = b""
         elif self.require_tls:
+            writer.write(NO_ENCRYPTION)
+            await writer.drain()
             return
         server_reader, server_writer = await asyncio.open_unix_connection(self.socket_path)
-        server_writer.write(first)
-        await asyncio.gather(_pipe(reader, server_writer), _pipe(server_reader, writer))
+        try:
+            server_writer.write(first)
+            await asyncio.gather(_pipe(reader, server_writer), _pipe(server_reader, writer))
+        finally:
+            server_writer.close()
 
 
 class Network(Service):
-    """A network between a client and a TCP server: it adds a delay, counts round trips, and can go dead.
+    """A network between a client and a TCP server: it adds a delay, counts round trips, and can forget connections.
 
     A round trip is counted when the client speaks after it was silent or was spoken to: it then waits for an answer.
     Connecting is one as well. The count is exact whatever the machine does, unlike a time.
@@ -147,16 +154,15 @@ class Network(Service):
         self.delay = delay
         self.round_trips = 0
         self.connections = 0
-        self._dead = threading.Event()
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._forgotten = 0  # connections up to this number are dead
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass everything on, late and counted."""
         self.connections += 1
+        number = self.connections
         self.round_trips += 1
         await asyncio.sleep(self.delay)
         server_reader, server_writer = await asyncio.open_connection(*self.target)
-        self._writers |= {writer, server_writer}
         client_may_speak = True
 
         async def to_server() -> None:
@@ -165,7 +171,7 @@ class Network(Service):
                 if client_may_speak:
                     self.round_trips += 1
                     client_may_speak = False
-                if self._dead.is_set():
+                if number <= self._forgotten:
                     continue
                 await asyncio.sleep(self.delay / 2)
                 server_writer.write(data)
@@ -174,7 +180,7 @@ class Network(Service):
         async def to_client() -> None:
             nonlocal client_may_speak
             while data := await server_reader.read(65536):
-                if self._dead.is_set():
+                if number <= self._forgotten:
                     continue
                 await asyncio.sleep(self.delay / 2)
                 client_may_speak = True
@@ -185,23 +191,13 @@ class Network(Service):
             await asyncio.gather(to_server(), to_client())
         finally:
             server_writer.close()
-            self._writers -= {writer, server_writer}
 
-    def die(self) -> None:
-        """From now on swallow everything and close nothing, as a network does that has forgotten a connection."""
-        self._dead.set()
+    def forget(self) -> None:
+        """From now on swallow what the present connections carry, and close none, as a NAT gateway does after a freeze.
 
-    def revive(self) -> None:
-        """Work again."""
-        self._dead.clear()
-
-    def cut(self) -> None:
-        """Close all connections, as a server does that restarts."""
-        for writer in tuple(self._writers):
-            self._loop.call_soon_threadsafe(writer.close)
-        deadline = time.monotonic() + 5
-        while self._writers and time.monotonic() < deadline:
-            time.sleep(0.01)
+        New connections work.
+        """
+        self._forgotten = self.connections
 
 
 class BlackHole(Service):

@@ -41,7 +41,8 @@ class Project:
     def client(self, address: str = ELSEWHERE, **options: Any) -> httpx.AsyncClient:
         """A caller from an address; not this machine's, unless the test says so."""
         transport = httpx.ASGITransport(app=self.asgi, client=(address, 1234))
-        return httpx.AsyncClient(transport=transport, base_url="http://site.test", **options)
+        host = "localhost:8000" if address == LOOPBACK else "site.test"
+        return httpx.AsyncClient(transport=transport, base_url=f"http://{host}", **options)
 
     @asynccontextmanager
     async def signed_in(self, email: str = ADMIN[0], password: str = ADMIN[1]) -> AsyncIterator[httpx.AsyncClient]:

@@ -140,7 +140,7 @@ def test_no_error_and_no_representation_repeats_the_password(password: str, rest
 
 def test_a_password_that_can_be_read_in_two_ways_is_an_error() -> None:
     with pytest.raises(DatabaseURLError, match="percent form"):
-        DatabaseURL.parse("postgresql://user:a/b@one/two@db.example.com/shop")
+        DatabaseURL.parse("postgresql://user:a/b@c@db.example.com/shop?application_name=x@y")
 
 
 @pytest.mark.parametrize("around", [" {} ", "'{}'", '"{}"', "{}\n", "`{}`"])

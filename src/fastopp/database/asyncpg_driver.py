@@ -112,7 +112,7 @@ def _arguments(query: Mapping[str, str]) -> dict[str, Any]:
 async def ping(connection: asyncpg.Connection, limit: float) -> bool:
     """Whether the server still answers, within `limit` seconds."""
     try:
-        await connection.execute(";", timeout=limit)
+        await connection.execute("select 1", timeout=limit)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         return False
     return True

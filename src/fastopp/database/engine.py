@@ -103,7 +103,9 @@ def _translate_errors(engine: Engine, url: DatabaseURL) -> None:
         error = context.original_exception
         if not isinstance(error, Exception):  # a cancellation
             return
-        if isinstance(error, OSError):  # asyncpg's, a TimeoutError among them: the connection is of no more use
-            context.is_disconnect = True
         if context.is_disconnect or outage_reason(error):
+            context.is_disconnect = context.is_disconnect or isinstance(error, OSError)  # asyncpg's way to time out
             raise unavailable(url.masked, error) from error
+        if context.execution_context and not isinstance(error, context.dialect.loaded_dbapi.Error):
+            # asyncpg stumbled over an answer: what it remembers of the columns is from before somebody's migration.
+            context.is_disconnect = True
