@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -182,21 +181,22 @@ async def test_an_interrupted_step_leaves_nothing_and_can_be_repeated(url, tmp_p
         "from fastopp.runtime import open_runtime; from fastopp.seeding import run_step;"
         "from tests.services.ops_project import settings_of\n"
         "async def main():\n"
-        "    async with open_runtime(settings_of(sys.argv[1], Path(sys.argv[2])), find_apps([sys.argv[3]])) as runtime:\n"
+        "    settings, apps = settings_of(sys.argv[1], Path(sys.argv[2])), find_apps([sys.argv[3]])\n"
+        "    async with open_runtime(settings, apps) as runtime:\n"
         "        await run_step(runtime, 'add')\n"
         "asyncio.run(main())"
     )
     paths = os.pathsep.join([str(Path.cwd()), str(tmp_path / "project")])
-    child = subprocess.Popen(
-        [sys.executable, "-c", program, url, str(tmp_path), name], env={**os.environ, "PYTHONPATH": paths}
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, url, str(tmp_path), name, env={**os.environ, "PYTHONPATH": paths}
     )
     try:
         while not (tmp_path / "project" / name / "reached").exists():
-            assert child.poll() is None
+            assert child.returncode is None
             await asyncio.sleep(0.02)
     finally:
         child.send_signal(signal.SIGKILL)
-        child.wait()
+        await child.wait()
     async with open_runtime(settings, apps) as runtime:
         assert await users(runtime) == {}
         assert (await run_step(runtime, "add")).status == "success"

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.database.migrate import current_revision, head_revision
 from fastopp.database.migration_errors import MigrationError
@@ -148,8 +149,13 @@ async def _timed(name: str, check: Awaitable[dict[str, Any]]) -> Check:
 
 async def _check_database(runtime: Runtime) -> dict[str, Any]:
     async with runtime.database.read() as session:
-        await session.execute(text("SELECT 1"))
+        await ping(session)
     return {}
+
+
+async def ping(session: AsyncSession) -> None:
+    """One query that reads no table. Raises DatabaseUnavailable."""
+    await (await session.connection()).execute(text("SELECT 1"))
 
 
 async def _check_migrations(runtime: Runtime, head: str | None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from fastopp.auth.current_user import Operator
 from fastopp.auth.models import User
 from fastopp.dependencies import RuntimeDep
 from fastopp.errors import FastOppError, Unavailable
-from fastopp.ops.checks import TIME_LIMIT
+from fastopp.ops.checks import TIME_LIMIT, ping
 from fastopp.ops.tables import count_rows, table_names
 from fastopp.runtime import Runtime
 from fastopp.storage.base import Storage
@@ -135,7 +135,7 @@ async def connection(runtime: RuntimeDep, operator: Operator) -> JSONResponse:
     masked = runtime.database.url.masked
     try:
         async with asyncio.timeout(TIME_LIMIT), runtime.database.read() as session:
-            await session.execute(text("SELECT 1"))
+            await ping(session)
     except (FastOppError, SQLAlchemyError, OSError, TimeoutError) as error:
         message = error.message if isinstance(error, FastOppError) else "The database does not answer; see the log."
         answer = {"status": "error", "error": message, "error_type": type(error).__name__}
@@ -179,7 +179,7 @@ def can_write(folder: Path) -> bool:
 async def _postgresql_facts(runtime: Runtime) -> dict[str, Any]:
     async with asyncio.timeout(TIME_LIMIT), runtime.database.read() as session:
         query = "SELECT pg_database_size(current_database()), pg_is_in_recovery()"
-        size, read_only = (await session.execute(text(query))).one()
+        size, read_only = (await (await session.connection()).execute(text(query))).one()
     return {
         "database_path": None,
         "database_exists": True,
