@@ -239,7 +239,7 @@ class StorageConformance:
             storage.url(key)
         assert await listed(storage) == {}
 
-    @pytest.mark.parametrize("prefix", ["../", "/", "/etc/", "photos/../../", "a\\b/"])
+    @pytest.mark.parametrize("prefix", ["../", "/", "/a", "/etc/", "photos/../../", "a\\b/"])
     async def test_bad_prefixes_are_refused(self, storage: Storage, prefix: str) -> None:
         with pytest.raises(InvalidKey):
             await listed(storage, prefix)

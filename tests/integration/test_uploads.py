@@ -12,7 +12,8 @@ from fastapi import FastAPI, Request, Response
 
 from fastopp.dependencies import get_storage
 from fastopp.errors import FastOppError
-from fastopp.storage.local import CHUNK, LocalStorage
+from fastopp.storage.disk import CHUNK
+from fastopp.storage.local import LocalStorage
 from fastopp.web.uploads import router
 
 KEY = "photos/0123456789abcdef0123456789abcdef.jpg"

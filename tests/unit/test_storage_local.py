@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -251,21 +252,17 @@ asyncio.run(main())
 """
 
 
-async def test_a_folder_without_permission(tmp_path: Path) -> None:
-    root = tmp_path / "uploads"
-    await LocalStorage(root).put("photos/b.jpg", b"x", content_type="image/jpeg")
-    # Everybody may come this far; pytest's own folders are closed.
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    try:
-        result = subprocess.run(
-            [sys.executable, "-c", FORBIDDEN, root], capture_output=True, text=True, check=True, timeout=60
-        )
-    finally:
-        (root / "photos").chmod(0o755)
+async def test_a_folder_without_permission() -> None:
+    # Not in pytest's own folder, which is closed to all but its user.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        await LocalStorage(Path(folder, "uploads")).put("photos/b.jpg", b"x", content_type="image/jpeg")
+        command = [sys.executable, "-c", FORBIDDEN, f"{folder}/uploads"]
+        result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        Path(folder, "uploads", "photos").chmod(0o755)
     lines = result.stdout.splitlines()
     assert len(lines) == 3
-    assert all("UPLOAD_DIR" in line and str(tmp_path) not in line for line in lines)
+    assert all("UPLOAD_DIR" in line and folder not in line for line in lines)
     assert "Permission denied" in result.stderr
 
 

@@ -1,0 +1,176 @@
+"""Files on a disk: found without following links, read in parts, written so that they are whole or not there.
+
+Everything here blocks: it is called in a worker thread.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from io import FileIO
+from pathlib import Path
+
+from fastopp.storage.base import FileMissing, InvalidKey, StorageFull, StorageUnavailable, StoredFile
+from fastopp.storage.keys import content_type_of
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 256 * 1024  # bytes read at a time
+TEMPORARY = ".incoming-"  # begins with a dot, so that it is no key: never listed, never served
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
+# A link or a pipe that was put there a moment ago is neither followed nor waited for; absent on Windows.
+_SAFE_OPEN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def locate(root: Path, key: str) -> str:
+    """The file's path. Raises FileMissing when a symbolic link lies on the way, so that none is followed."""
+    path = os.path.join(os.path.realpath(root), *key.split("/"))  # noqa: PTH118 - pathlib would drop what must be compared
+    if os.path.realpath(path) != path or os.path.islink(path):  # noqa: PTH114 - a link to itself resolves to itself
+        raise FileMissing
+    return path
+
+
+def open_file(root: Path, key: str) -> FileIO:
+    """Open a regular file for reading. Raises FileMissing when it is something else."""
+    file = FileIO(os.open(locate(root, key), os.O_RDONLY | _SAFE_OPEN), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise FileMissing
+    return file
+
+
+class Reading:
+    """A part of a file on its way out. `close` may be called anywhere."""
+
+    def __init__(self, root: Path, key: str) -> None:
+        self.root, self.key = root, key
+        self.file: FileIO | None = None
+        self.left = 0
+
+    def open(self, start: int, end: int | None) -> bytes:
+        """Open the file and read the first piece."""
+        with explained(self.root):
+            self.file = open_file(self.root, self.key)
+            size = os.fstat(self.file.fileno()).st_size
+            self.left = max(0, min(size, size if end is None else end) - start)
+            self.file.seek(start)
+        return self.read()
+
+    def read(self) -> bytes:
+        """The next piece; the last one closes the file."""
+        assert self.file is not None  # noqa: S101 - opened first
+        with explained(self.root):
+            piece = self.file.read(min(CHUNK, self.left)) if self.left else b""
+        self.left -= len(piece)
+        if not self.left:
+            self.close()
+        return piece
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self.file is not None:
+            self.file.close()
+
+
+class Incoming:
+    """A file on its way in, under a temporary name beside its place."""
+
+    def __init__(self, root: Path, key: str) -> None:
+        self.root, self.key = root, key
+        self.file: FileIO | None = None
+        self.new_folders: list[Path] = []
+
+    def open(self) -> None:
+        """Make the folders that are missing, and the temporary file."""
+        with explained(self.root, writing=True):
+            try:
+                self.path = Path(locate(self.root, self.key))
+            except FileMissing:
+                raise InvalidKey("A symbolic link stands where the file should go.") from None
+            folder = self.path.parent
+            if not folder.is_dir():
+                self.new_folders = [f for f in (folder, *folder.parents) if not f.exists()]
+                try:
+                    folder.mkdir(parents=True, exist_ok=True)
+                except (FileExistsError, NotADirectoryError):
+                    raise InvalidKey("A file stands where the key wants a folder.") from None
+            self.temporary = folder / f"{TEMPORARY}{secrets.token_hex(16)}"
+            self.file = FileIO(self.temporary, "xb")
+
+    def write(self, chunk: bytes) -> None:
+        """Append to the temporary file."""
+        assert self.file is not None  # noqa: S101 - opened first
+        with explained(self.root, writing=True):
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[self.file.write(rest) :]
+
+    def store(self, chunk: bytes = b"") -> StoredFile:
+        """Write the rest, flush it to the disk, and give the file its name."""
+        self.write(chunk)
+        assert self.file is not None  # noqa: S101 - opened first
+        with explained(self.root, writing=True):
+            os.fsync(self.file.fileno())
+            stored = described(self.key, os.fstat(self.file.fileno()))
+            self.file.close()
+            if self.path.is_dir():
+                raise InvalidKey("A folder stands where the file should go.")
+            self.temporary.replace(self.path)
+            for folder in (self.path.parent, *(new.parent for new in self.new_folders)):
+                _flush_folder(folder)
+            return stored
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        if self.file is not None:
+            with suppress(OSError):
+                self.file.close()
+            with suppress(OSError):
+                self.temporary.unlink()
+
+
+def described(key: str, status: os.stat_result) -> StoredFile:
+    """What the system knows about a file, in our words."""
+    # A renamed-in file has an inode of its own, so a change within one tick of the clock shows too.
+    etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
+    modified = datetime.fromtimestamp(status.st_mtime, UTC)
+    return StoredFile(key, status.st_size, etag, content_type_of(key), modified)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename survive a power cut, where the system can."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def explained(root: Path, *, writing: bool = False) -> Iterator[None]:
+    """Turn an error of the operating system into one of ours. The log has the path; the answer has not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _ABSENT and not writing:
+            raise FileMissing from None
+        if error.errno == errno.ENAMETOOLONG:
+            raise InvalidKey("The name is too long for the disk.") from None
+        logger.exception("The upload folder %s failed", root)
+        if error.errno in _FULL:
+            raise StorageFull from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StorageUnavailable(
+                "The folder of uploaded files may not be used.",
+                hint="Let the user that runs the server read and write it, or set UPLOAD_DIR to another folder.",
+            ) from error
+        raise StorageUnavailable from error
