@@ -77,6 +77,8 @@ class Platform:
     default_pool_size: int = 5
     default_pool_overflow: int = 5
     default_s3_endpoint_url: str | None = None
+    client_address_header: str | None = None
+    """The request header in which the platform's own proxy writes the caller's address, as its last entry."""
     requires_tls: bool = False
     """The database is reached over a network that others share: TLS unless the URL says otherwise."""
     requires_database_url: bool = False
@@ -87,7 +89,13 @@ class Platform:
 
 LOCAL = Platform(name="local", title="Local")
 
-FLY = Platform(name="fly", title="Fly.io", default_environment="production")
+FLY = Platform(
+    name="fly",
+    title="Fly.io",
+    default_environment="production",
+    # X-Forwarded-For may hold what the caller made up (https://fly.io/docs/networking/request-headers/).
+    client_address_header="fly-client-ip",
+)
 
 LEAPCELL = Platform(
     name="leapcell",
@@ -107,6 +115,7 @@ LEAPCELL = Platform(
     default_pool_size=2,
     default_pool_overflow=3,
     default_s3_endpoint_url=LEAPCELL_OBJECT_STORAGE,
+    client_address_header="x-forwarded-for",
     requires_tls=True,
     requires_database_url=True,
     database_url_source="LeapCell's dashboard: open your PostgreSQL, choose Connection, copy the URL",

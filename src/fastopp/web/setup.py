@@ -68,7 +68,11 @@ def install(
         SecurityHeadersMiddleware, production=not settings.development, asset_origin=asset_origin(settings)
     )
     app.add_middleware(RequestIdMiddleware)
-    app.add_middleware(ForwardedMiddleware, force_https=settings.force_https)
+    app.add_middleware(
+        ForwardedMiddleware,
+        force_https=settings.force_https,
+        address_header=settings.platform.client_address_header,
+    )
 
 
 def install_static(app: FastAPI, apps: Sequence[App] = (), project: Path | None = None) -> None:
