@@ -101,10 +101,12 @@ async def list_public(session: AsyncSession, *, page: int = 1, per_page: int = M
     return list((await session.execute(query)).scalars())
 
 
-async def count_public(session: AsyncSession) -> tuple[int, int]:
-    """How many registrants everybody may see, and how many different webinars they are of."""
-    query = select(func.count(), func.count(col(WebinarRegistrant.webinar_title).distinct())).where(
-        col(WebinarRegistrant.is_public).is_(True)
-    )
+async def count_public(session: AsyncSession) -> tuple[int, int, int]:
+    """How many registrants everybody may see, of how many webinars, and from how many companies."""
+    query = select(
+        func.count(),
+        func.count(col(WebinarRegistrant.webinar_title).distinct()),
+        func.count(col(WebinarRegistrant.company).distinct()),
+    ).where(col(WebinarRegistrant.is_public).is_(True))
     row = (await session.execute(query)).one()
-    return row[0], row[1]
+    return row[0], row[1], row[2]

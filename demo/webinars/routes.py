@@ -29,13 +29,13 @@ PerPage = Annotated[int, Query(ge=1, le=MAX_PER_PAGE)]
 async def showcase(request: Request, session: SessionDep, user: OptionalUser) -> Response:
     """Everybody who may be shown, by webinar. While the database is down it says so and tries again."""
     try:
-        attendees, webinars = await repository.count_public(session)
+        attendees, webinars, companies = await repository.count_public(session)
         groups = service.by_webinar(await repository.list_public(session, per_page=SHOWN))
     except DatabaseUnavailable as error:
         swap = {"HX-Retarget": "#showcase", "HX-Reselect": "#showcase", "HX-Reswap": "outerHTML"}
         return render(request, "webinars/showcase_down.html", status_code=503, headers=error.headers | swap)
-    companies = len({registrant.company for group in groups for registrant in group.attendees if registrant.company})
     context = {"webinars": groups, "attendee_count": attendees, "webinar_count": webinars, "company_count": companies}
+    context["hidden_count"] = attendees - sum(len(group.attendees) for group in groups)
     return render(request, "webinars/showcase.html", context)
 
 

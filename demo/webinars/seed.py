@@ -27,7 +27,6 @@ MARKETING = ("marketing", "marketing@example.com")
 
 ASYNC = "Async Python in Production"
 SERVERLESS = "From Laptop to Serverless in an Hour"
-DESIGN = "Interfaces with HTMX"
 LAUNCH = "Launching Your First AI Product"
 
 
@@ -70,8 +69,8 @@ UPCOMING = (
     Upcoming(
         "Sofia Rossi",
         "Studio Aurora",
-        DESIGN,
-        7,
+        SERVERLESS,
+        12,
         "registered",
         "marketing",
         MARKETING[1],
@@ -90,8 +89,8 @@ UPCOMING = (
     Upcoming(
         "Hannah Cole",
         "Brightside Health",
-        SERVERLESS,
-        12,
+        ASYNC,
+        3,
         "registered",
         "marketing",
         MARKETING[1],
@@ -101,8 +100,8 @@ UPCOMING = (
     Upcoming(
         "Omar Haddad",
         "Cedar Logistics",
-        LAUNCH,
-        18,
+        SERVERLESS,
+        12,
         "registered",
         "sales",
         SALES[1],
@@ -112,7 +111,7 @@ UPCOMING = (
         "Ingrid Nilsen",
         "Fjord Analytics",
         LAUNCH,
-        18,
+        28,
         "cancelled",
         "marketing",
         MARKETING[1],
