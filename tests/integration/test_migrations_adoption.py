@@ -197,6 +197,18 @@ async def test_columns_that_somebody_gave_a_zone_keep_their_moment(postgres):
     postgres.drop_database(name)
 
 
+async def test_rows_that_pointed_nowhere_before_stay(tmp_path):
+    """SQLite did not enforce foreign keys under FastOpp 0.4.8."""
+    settings = settings_for(load_sqlite_0_4_8(tmp_path / "test.db"))
+    add_audit_log(tmp_path / "test.db")
+    connection = sqlite3.connect(tmp_path / "test.db")
+    connection.execute("UPDATE audit_logs SET user_id = 'nobody'")
+    connection.commit()
+    connection.close()
+    assert (await migrate.upgrade(settings, folder=FOLDER)).adopted
+    assert await execute(settings, "SELECT user_id FROM audit_logs") == [{"user_id": "nobody"}]
+
+
 async def test_the_text_of_times_on_sqlite_stays_as_it_is(tmp_path):
     path = tmp_path / "test.db"
     settings = settings_for(load_sqlite_0_4_8(path))

@@ -4,6 +4,9 @@ Everything here returns data and prints nothing; `oppman.py` does the talking. `
 or its `Settings`; a migration always opens a connection of its own. `folder` is the project's `alembic` folder, found
 by itself. What compares models with the database (`check`, `make_migration`) loads the project's apps.
 
+Alembic keeps the migration that is running in globals of its own; the lock on the database keeps two from meeting in
+one process. `sqlmigrate`, which takes no lock, is for the command line.
+
 Alembic costs 100 ms to import and is imported where it is used; `head_revision` and `current_revision`, which the
 health check asks, do without.
 """
@@ -16,6 +19,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from fastopp.database.errors import TablesMissing
 from fastopp.database.migration_errors import MigrationsPending
 from fastopp.database.migration_results import Applied, Check, MigrationResult, MigrationState
 from fastopp.database.revisions import (
@@ -50,8 +54,6 @@ DEFAULT_TIMEOUT = 600.0  # seconds; whoever migrates from a terminal watches it
 # Seconds. A request on LeapCell may last 15 minutes, but the browser or the deploy that waits for it gives up long
 # before; our own migrations take less than a second, and one that waits for a lock can simply be run again.
 LEAPCELL_TIMEOUT = 60.0
-
-_UNDEFINED_TABLE = "42P01"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 
 async def upgrade(
@@ -151,15 +153,12 @@ async def current_revision(session: AsyncSession) -> str | None:
     table that is not there spoils what follows.
     """
     from sqlalchemy import text  # noqa: PLC0415 - nothing else here needs SQLAlchemy
-    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - as above
 
     try:
         connection = await session.connection()
         row = (await connection.execute(text("SELECT version_num FROM alembic_version"))).first()
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) == _UNDEFINED_TABLE or "no such table" in str(error.orig):
-            return None
-        raise
+    except TablesMissing:
+        return None
     return str(row[0]) if row else None
 
 

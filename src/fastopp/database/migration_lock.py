@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -53,14 +54,10 @@ async def migration_transaction(url: DatabaseURL, timeout: float) -> AsyncIterat
         timeout=timeout if url.backend == "sqlite" else min(timeout, CONNECT_TIMEOUT),  # SQLite: to wait for its lock
         statement_timeout=timeout,
     )
-    prepare, lock, verify = _BACKENDS[url.backend]
+    exclusive = _sqlite if url.backend == "sqlite" else _postgresql
     try:
-        async with asyncio.timeout(timeout), engine.connect() as connection:
-            await prepare(connection)
-            async with connection.begin():
-                await lock(connection, timeout)
-                yield connection
-                await verify(connection)
+        async with asyncio.timeout(timeout), engine.connect() as connection, exclusive(connection, timeout):
+            yield connection
     except TimeoutError as error:
         raise MigrationTimeout(f"The migration did not end within {timeout:g} seconds.") from error
     except DBAPIError as error:
@@ -76,42 +73,41 @@ def timed_out(error: BaseException | None) -> bool:
     return getattr(error, "sqlstate", None) in _TIMEOUT_CODES
 
 
-async def _prepare_postgresql(connection: AsyncConnection) -> None:
-    # After waiting for the lock, the next query must see what its holder committed.
-    await connection.execution_options(isolation_level="READ COMMITTED")
-
-
-async def _lock_postgresql(connection: AsyncConnection, timeout: float) -> None:  # noqa: ASYNC109 - as above
+@asynccontextmanager
+async def _postgresql(connection: AsyncConnection, timeout: float) -> AsyncIterator[None]:  # noqa: ASYNC109 - as above
     from sqlalchemy import text  # noqa: PLC0415 - as above
 
     limits = text("SELECT set_config('lock_timeout', :lock, true), set_config('statement_timeout', :whole, true)")
     whole, table = f"{timeout * 1000:.0f}", f"{min(timeout, TABLE_LOCK_TIMEOUT) * 1000:.0f}"
-    await connection.execute(limits, {"lock": whole, "whole": whole})
-    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
-    await connection.execute(limits, {"lock": table, "whole": whole})
+    # After waiting for the lock, the next query must see what its holder committed.
+    await connection.execution_options(isolation_level="READ COMMITTED")
+    async with connection.begin():
+        await connection.execute(limits, {"lock": whole, "whole": whole})
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+        await connection.execute(limits, {"lock": table, "whole": whole})
+        yield
 
 
-async def _prepare_sqlite(connection: AsyncConnection) -> None:
+@asynccontextmanager
+async def _sqlite(connection: AsyncConnection, _timeout: float) -> AsyncIterator[None]:
     # A batch migration replaces a table by its copy; with foreign keys on, dropping the old one would delete what
     # points to it. Inside a transaction the switch does nothing. https://www.sqlite.org/lang_altertable.html#otheralter
     driver: Any = (await connection.get_raw_connection()).driver_connection
     await driver.execute("PRAGMA foreign_keys = OFF")
+    async with connection.begin():
+        # FastOpp 0.4.8 did not enforce foreign keys, so rows that point nowhere may be there already.
+        before = await _dangling(connection)
+        yield
+        for (table, parent), count in (await _dangling(connection)).items():
+            if count > before[table, parent]:
+                raise MigrationError(
+                    f"The migration leaves rows of {table} that point to rows of {parent} that are not there. "
+                    "Nothing was changed.",
+                    hint="Let the migration mend or delete those rows as well.",
+                )
 
 
-async def _verify_sqlite(connection: AsyncConnection) -> None:
-    broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).mappings().first()
-    if broken:
-        raise MigrationError(
-            f"A row of {broken['table']} points to a row of {broken['parent']} that is not there. Nothing was changed.",
-            hint="Mend or delete the row, or let the migration do so.",
-        )
-
-
-async def _nothing(*_: object) -> None:
-    """SQLite's lock is its BEGIN; PostgreSQL checks foreign keys itself."""
-
-
-_BACKENDS: dict[str, tuple[Any, Any, Any]] = {
-    "postgresql": (_prepare_postgresql, _lock_postgresql, _nothing),
-    "sqlite": (_prepare_sqlite, _nothing, _verify_sqlite),
-}
+async def _dangling(connection: AsyncConnection) -> Counter[tuple[str, str]]:
+    """How many rows of which table point to a row of which table that is not there."""
+    rows = await connection.exec_driver_sql("PRAGMA foreign_key_check")
+    return Counter((row["table"], row["parent"]) for row in rows.mappings())

@@ -1,0 +1,154 @@
+"""Many processes at once, a process killed in the middle, and locks that somebody else holds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import subprocess
+import sys
+
+import psycopg
+import pytest
+
+from fastopp.database import migrate, migration_lock
+from fastopp.database.migration_errors import MigrationTimeout
+from fastopp.errors import Unavailable
+from tests.services.migrations import (
+    HEAD,
+    ROOT,
+    add_migration,
+    copy_migrations,
+    execute,
+    load_postgresql_0_4_8,
+    load_sqlite_0_4_8,
+    settings_for,
+    tables,
+)
+
+FOLDER = ROOT / "alembic"
+
+MIGRATE = """
+import asyncio, json
+from fastopp.database.migrate import migrate_leapcell
+from fastopp.settings import load_settings
+result = asyncio.run(migrate_leapcell(load_settings(), progress=lambda step: print(step.revision, flush=True)))
+print(json.dumps([len(result.applied), result.adopted, result.current]))
+"""
+
+
+def start(url, project):
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", MIGRATE], cwd=project, env={"DATABASE_URL": url, "PATH": ""},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.fixture(params=["sqlite", "psycopg", "asyncpg"])
+def old_url(request, tmp_path):
+    """The URL of FastOpp 0.4.8's database; PostgreSQL's is reached through a transaction pooler with TLS."""
+    if request.param == "sqlite":
+        return load_sqlite_0_4_8(tmp_path / "test.db")
+    name = request.getfixturevalue("postgres_database")
+    load_postgresql_0_4_8(request.getfixturevalue("postgres"), name)
+    url = request.getfixturevalue("pooler_url")
+    return url.replace("postgresql://", f"postgresql+{request.param}://")
+
+
+async def test_five_at_once(old_url):
+    processes = [start(old_url, ROOT) for _ in range(5)]
+    results = []
+    for process in processes:
+        out, err = process.communicate(timeout=90)
+        assert process.returncode == 0, err
+        results.append(json.loads(out.splitlines()[-1]))
+    assert sorted(results) == [[0, False, HEAD]] * 4 + [[3, True, HEAD]]
+    settings = settings_for(old_url)
+    assert (await migrate.check(settings, folder=FOLDER)).ok
+    assert (await execute(settings, "SELECT count(*) AS n FROM users"))[0]["n"] == 8
+
+
+async def test_three_at_once_in_one_process(old_url):
+    settings = settings_for(old_url)
+    results = await asyncio.gather(*(migrate.upgrade(settings, folder=FOLDER) for _ in range(3)))
+    assert sorted(len(result.applied) for result in results) == [0, 0, 3]
+
+
+async def test_killed_in_the_middle(old_url, tmp_path):
+    settings = settings_for(old_url)
+    before = await tables(settings)
+    users = await execute(settings, "SELECT * FROM users ORDER BY id")
+    project = tmp_path / "project"
+    folder = copy_migrations(project)
+    half = "op.create_table('half', sa.Column('id', sa.Integer)); op.execute('DELETE FROM users'); "
+    add_migration(folder, "0004", HEAD, half + "print('now', flush=True); time.sleep(60)")
+    process = start(old_url, project)
+    with process:
+        assert process.stdout
+        for line in process.stdout:
+            if line.strip() == "now":
+                break
+        process.kill()
+    assert await tables(settings) == before
+    assert await execute(settings, "SELECT * FROM users ORDER BY id") == users
+    add_migration(folder, "0004", HEAD, "op.create_table('half', sa.Column('id', sa.Integer))")
+    result = await migrate.upgrade(settings, folder=folder)
+    assert (result.adopted, len(result.applied), result.current) == (True, 4, "0004")
+    assert await execute(settings, "SELECT * FROM users ORDER BY id") == users
+
+
+async def test_another_instance_takes_too_long(postgres, postgres_database):
+    settings = settings_for(postgres.url(postgres_database))
+    with psycopg.connect(postgres.url(postgres_database)) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [migration_lock.LOCK_KEY])
+        with pytest.raises(MigrationTimeout):
+            await migrate.upgrade(settings, timeout=0.5, folder=FOLDER)
+    assert await tables(settings) == set()
+    assert (await migrate.upgrade(settings, folder=FOLDER)).current == HEAD
+
+
+async def test_a_table_in_use_is_not_waited_for_long(postgres, postgres_database, monkeypatch):
+    """Everybody else would wait behind the migration."""
+    monkeypatch.setattr(migration_lock, "TABLE_LOCK_TIMEOUT", 0.2)
+    settings = settings_for(load_postgresql_0_4_8(postgres, postgres_database))
+    with psycopg.connect(postgres.url(postgres_database)) as other:
+        other.execute("SELECT * FROM products")
+        with pytest.raises(MigrationTimeout):
+            await migrate.upgrade(settings, folder=FOLDER)
+    assert await migrate.current(settings) is None
+    assert (await migrate.upgrade(settings, folder=FOLDER)).current == HEAD
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+async def test_a_statement_that_does_not_end(postgres, postgres_database, driver, tmp_path):
+    url = postgres.url(postgres_database).replace("postgresql://", f"postgresql+{driver}://")
+    folder = copy_migrations(tmp_path)
+    add_migration(folder, "0004", HEAD, "op.execute('SELECT pg_sleep(60)')")
+    with pytest.raises(Unavailable):
+        await migrate.upgrade(settings_for(url), timeout=1.5, folder=folder)
+    assert await migrate.current(settings_for(url)) is None
+    # Nothing is left behind that holds the lock for long: the server gives up by itself.
+    assert (await migrate.upgrade(settings_for(url), timeout=30, folder=FOLDER)).current == HEAD
+
+
+async def test_a_writer_on_sqlite_takes_too_long(tmp_path):
+    settings = settings_for(f"sqlite:///{tmp_path}/test.db")
+    await migrate.upgrade(settings, "0001", folder=FOLDER)
+    other = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable):
+        await migrate.upgrade(settings, timeout=0.5, folder=FOLDER)
+    other.execute("ROLLBACK")
+    other.close()
+    assert await migrate.current(settings) == "0001"
+    assert (await migrate.upgrade(settings, folder=FOLDER)).current == HEAD
+
+
+async def test_a_database_that_isolates_more(postgres, postgres_database):
+    """After the wait for the lock it must see what the others did, whatever the server's default is."""
+    postgres.execute(f"ALTER DATABASE {postgres_database} SET default_transaction_isolation TO 'serializable'")
+    url = postgres.url(postgres_database)
+    processes = [start(url, ROOT) for _ in range(3)]
+    for process in processes:
+        _, err = process.communicate(timeout=90)
+        assert process.returncode == 0, err
