@@ -8,13 +8,14 @@ from sqlalchemy import text
 from fastopp.auth import emergency
 from fastopp.auth.emergency import emergency_token
 from fastopp.auth.models import AuditLog, User
+from fastopp.ops.emergency import drop_tables
 from tests.services.ops_project import BEARER, BROWSER, HTMX, PRODUCTION, running, use_form_token
 
 ENABLED = PRODUCTION | {"EMERGENCY_ACCESS_ENABLED": "true"}
 HOME = "/oppman/emergency"
 
 
-@pytest.fixture(params=["sqlite", "psycopg", "asyncpg"])
+@pytest.fixture(params=["sqlite", "psycopg"])
 def url(request, tmp_path):
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/test.db"
@@ -140,3 +141,16 @@ async def test_disabled_it_looks_like_any_unknown_address(tmp_path):
         for method, path in [("GET", ""), ("POST", "/verify"), ("GET", "/verify"), ("POST", "/drop-tables")]:
             answer = await client.request(method, HOME + path)
             assert (answer.status_code, answer.json()["detail"]) == (404, unknown.json()["detail"])
+
+
+async def test_who_was_signed_in_when_the_tables_went_is_nobody(url, tmp_path):
+    async with running(url, tmp_path, ENABLED | {"ENVIRONMENT": "development"}) as project:
+        async with project.client() as client:
+            await client.post("/async/init-demo", headers=BEARER)
+        async with project.signed_in() as client:
+            async with project.runtime.database.transaction() as session:
+                await drop_tables(session)
+            assert (await client.get("/oppman/")).status_code == 401
+            for page in ("/login", "/database-status", HOME):
+                assert (await client.get(page, headers=BROWSER)).status_code == 200
+            assert (await client.get("/debug/database-data")).status_code == 401

@@ -1,8 +1,8 @@
 """Who may run an operation that works with the database by itself.
 
 The usual `SuperUser` and `Operator` belong to the request's own transaction, which stays open until the handler
-is done. A migration or an initialisation would wait for that transaction, and it for them. These check with a short
-session and close it before the handler begins.
+is done. A migration or an initialisation would wait for that transaction, and it for them; and on SQLite nobody
+could write while a password is hashed in it. These check with a short session and close it before the handler begins.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from fastopp.auth.current_user import OptionalUser
+from fastopp.auth.current_user import optional_user
 from fastopp.dependencies import RuntimeDep
 from fastopp.ops.answers import is_htmx
 from fastopp.ops.checks import HealthMonitor
@@ -20,12 +20,17 @@ def create_router(monitor: HealthMonitor) -> APIRouter:
     router = APIRouter()
 
     @router.get("/database-status", include_in_schema=False)
-    async def database_status(request: Request, runtime: RuntimeDep, user: OptionalUser) -> Response:
+    async def database_status(request: Request, runtime: RuntimeDep) -> Response:
         """For everyone, with details for superusers. While something is down it asks again by itself."""
-        url = runtime.database.url
+        url, report = runtime.database.url, await monitor.report(runtime)
+        user = request.state.user = None
+        # Who asks is looked up only where that can be answered: a page about an outage must not wait for it.
+        if report.checks["migrations"].details.get("current"):
+            async with runtime.database.read() as session:
+                user = await optional_user(request, session, runtime.settings)
         details = user is not None and user.is_superuser
         context: dict[str, Any] = {
-            "report": await monitor.report(runtime),
+            "report": report,
             "database_type": database_type(url),
             "database_url": url.masked if details else public_url(url),
             "pool": pool_status(runtime) if details else None,

@@ -17,6 +17,7 @@ from fastopp.auth.models import User
 from fastopp.auth.passwords import MAX_PASSWORD
 from fastopp.dependencies import SessionDep
 from fastopp.errors import Conflict, NotFound
+from fastopp.ops.access import DetachedSuperUser
 from fastopp.ops.answers import OperationRoute, is_htmx, outcome
 from fastopp.web.forms import CleanText, EmptyIsNone
 from fastopp.web.templating import render
@@ -65,7 +66,7 @@ async def users(request: Request, session: SessionDep, superuser: SuperUser) -> 
 async def create_user(
     request: Request,
     session: SessionDep,
-    superuser: SuperUser,
+    superuser: DetachedSuperUser,
     email: Email,
     password: Password,
     role: Annotated[Role, Form()] = "user",
@@ -110,7 +111,7 @@ async def update_user(
 
 @router.post("/change-password", summary="Set an account's password")
 async def change_password(
-    request: Request, session: SessionDep, superuser: SuperUser, email: Email, new_password: Password
+    request: Request, session: SessionDep, superuser: DetachedSuperUser, email: Email, new_password: Password
 ) -> Response:
     """Ends every sign-in under the old password."""
     user = await accounts.change_password(session, email=email, password=new_password)
