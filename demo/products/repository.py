@@ -56,8 +56,10 @@ class ProductFilter(BaseModel):
 
     def as_query(self) -> str:
         """As a query string that names only what differs from the defaults, like `?q=lamp`; empty if nothing does."""
-        given = self.model_dump(exclude_defaults=True, mode="json")
-        return "?" + urlencode({name: value for name, value in given.items() if value != ""}) if given else ""
+        given = self.model_dump(exclude_defaults=True)
+        if "in_stock" in given:
+            given["in_stock"] = str(given["in_stock"]).lower()
+        return "?" + urlencode(given) if given else ""
 
     @property
     def active(self) -> bool:

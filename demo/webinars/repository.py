@@ -33,7 +33,7 @@ class RegistrantFilter(BaseModel):
     def as_query(self) -> str:
         """As a query string that names only what differs from the defaults, like `?q=lee`; empty if nothing does."""
         given = self.model_dump(exclude_defaults=True, mode="json")
-        return "?" + urlencode({name: value for name, value in given.items() if value != ""}) if given else ""
+        return "?" + urlencode(given) if given else ""
 
     def condition(self) -> ColumnElement[bool]:
         """The WHERE clause. Wildcards in the search text are looked for as they are."""

@@ -15,8 +15,8 @@ dialog.addEventListener("close", () => document.getElementById("dialog-body").re
 
 // An error of a form in the dialog is shown there; the page's own place for messages is behind it.
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const { xhr, elt } = event.detail;
-  const result = elt.closest?.("dialog[open]")?.querySelector("[data-dialog-result]");
+  const { xhr, requestConfig } = event.detail;
+  const result = requestConfig.elt.closest("dialog[open]")?.querySelector("[data-dialog-result]");
   if (xhr.status < 400 || !result) return;
   if (!xhr.getResponseHeader("HX-Retarget")) {
     result.textContent = `The server answered with status ${xhr.status}. Try again in a moment.`;
