@@ -97,14 +97,14 @@ class App:
         return router
 
     def admin_views(self) -> list[type]:
-        """The AdminView classes that its admin.py defines, in the order they stand there."""
+        """The views of tables and the pages of its own that its admin.py defines, in the order they stand there."""
         module = self._module("admin")
         if module is None:
             return []
         return [
             value
             for value in vars(module).values()
-            if isinstance(value, type) and value.__module__ == module.__name__ and hasattr(value, "model")
+            if isinstance(value, type) and value.__module__ == module.__name__ and _is_admin_view(value)
         ]
 
     def seed_steps(self) -> list[SeedStep]:
@@ -124,6 +124,11 @@ class App:
     def _subfolder(self, name: str) -> Path | None:
         folder = self.folder / name
         return folder if folder.is_dir() else None
+
+
+def _is_admin_view(value: type) -> bool:
+    # SQLAdmin, which is not to be imported for this, marks both kinds with `is_model`; a base class has no model yet.
+    return hasattr(value, "model") or getattr(value, "is_model", None) is False
 
 
 def find_apps(packages: Iterable[str]) -> tuple[App, ...]:

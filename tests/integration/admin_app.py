@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
+from sqlmodel import SQLModel, select
+
 from demo.products.models import Product
 from demo.webinars.models import WebinarRegistrant
-from fastapi import FastAPI
 from fastopp.admin.mount import admin_mount
 from fastopp.apps import App, find_apps
 from fastopp.auth.models import AuditLog, User
@@ -23,7 +25,6 @@ from fastopp.platform import PLATFORMS
 from fastopp.runtime import Runtime, open_runtime
 from fastopp.settings import Settings
 from fastopp.web import setup
-from sqlmodel import SQLModel, select
 
 PASSWORD = "correct horse"
 BROWSER = {"accept": "text/html,*/*;q=0.8"}

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,11 +14,12 @@ from pathlib import Path
 import httpx
 import pytest
 from admin_app import PASSWORD, AdminApp, email, make_password_hash, running
+
 from demo.products.models import Product
 from demo.webinars.models import WebinarRegistrant
 from fastopp.auth.models import AuditLog, User
 from fastopp.auth.passwords import verify_password
-from services.postgres import Postgres
+from tests.services.postgres import Postgres
 
 SAVE = {"save": "Save"}
 
@@ -49,8 +51,8 @@ async def user(site: AdminApp, group: str) -> User:
     return found
 
 
-def account(group: str, **changes: str) -> dict[str, str]:
-    form = {"email": email(group), "group": "", "is_active": "y", "is_staff": "y"} | SAVE | changes
+def account(whose: str, /, **changes: str) -> dict[str, str]:
+    form = {"email": email(whose), "group": "", "is_active": "y", "is_staff": "y"} | SAVE | changes
     return {name: value for name, value in form.items() if value != "off"}
 
 
@@ -75,7 +77,9 @@ async def test_an_empty_password_changes_nothing_on_edit_and_is_refused_on_creat
     site: AdminApp, client: httpx.AsyncClient
 ) -> None:
     before = await user(site, "sales")
-    answer = await client.post(f"/admin/user/edit/{before.id}", data=account("sales", group="marketing", new_password=""))
+    answer = await client.post(
+        f"/admin/user/edit/{before.id}", data=account("sales", group="marketing", new_password="")
+    )
     assert answer.status_code == 302
     after = await user(site, "sales")
     assert (after.group, after.hashed_password) == ("marketing", before.hashed_password)
@@ -83,25 +87,23 @@ async def test_an_empty_password_changes_nothing_on_edit_and_is_refused_on_creat
     assert not await site.rows(User, User.email == email("fresh"))
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"email": "sales@example.com"}, "already an account"),
-        ({"email": "SALES@example.com"}, "already an account"),
-        ({"email": "no address"}, "not an email address"),
-        ({"email": ""}, "required"),
-        ({"password": "short"}, "too short"),
-    ],
-)
-async def test_mistakes_are_shown_beside_their_field(
-    site: AdminApp, client: httpx.AsyncClient, changes: dict[str, str], message: str
-) -> None:
-    form = account("fresh", password="a fresh password") | changes
-    answer = await client.post("/admin/user/create", data=form)
-    assert answer.status_code == 400
-    field = answer.text.split(f'name="{next(iter(changes))}"')[1].split("</div>")[0]
-    assert message in field, field
-    assert "a fresh password" not in answer.text
+MISTAKES: list[tuple[dict[str, str], str]] = [
+    ({"email": "sales@example.com"}, "already an account"),
+    ({"email": "SALES@example.com"}, "already an account"),
+    ({"email": "no address"}, "not an email address"),
+    ({"email": ""}, "required"),
+    ({"password": "short"}, "too short"),
+]
+
+
+async def test_mistakes_are_shown_beside_their_field(site: AdminApp, client: httpx.AsyncClient) -> None:
+    for changes, message in MISTAKES:
+        form = account("fresh", password="a fresh password") | changes
+        answer = await client.post("/admin/user/create", data=form)
+        assert answer.status_code == 400
+        field = answer.text.split(f'name="{next(iter(changes))}"')[1].split("</div>")[0]
+        assert message in field, field
+        assert "a fresh password" not in answer.text
     assert len(await site.rows(User)) == 5
 
 
@@ -164,7 +166,7 @@ async def test_an_account_with_recorded_changes_is_kept(site: AdminApp, client: 
     answer = await client.delete(f"/admin/user/delete?pks={found.id}")
     assert answer.status_code == 200
     shown = await client.get(answer.text)
-    assert "switch the account off" in shown.text
+    assert "switches the account off" in shown.text
     assert await user(site, "sales") == found
     free = await user(site, "support")
     assert "error=" not in (await client.delete(f"/admin/user/delete?pks={free.id}")).text
@@ -274,46 +276,84 @@ async def test_lists_sort_filter_search_and_page(site: AdminApp, client: httpx.A
 NOWHERE = "5c2f1e0a-0000-4000-8000-000000000000"
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "product/details/x", f"product/details/{NOWHERE}", "product/edit/1;2", "product/edit/%00", "nothing/list",
-        "product/list?page=x", "product/list?page=" + "9" * 5000, "product/list?pageSize=0", "product/list?pageSize=-1",
-        "product/list?sortBy=nothing", "product/list?sortBy=hashed_password", "product/list?search=%00",
-        "product/list?category=%00", "product/ajax/lookup?name=x&term=y", "product/x/photo/download/",
-        f"product/{NOWHERE}/name/download/", "product/action/x", "user/list?sortBy=hashed_password",
-    ],
-)
-async def test_rubbish_in_an_address_is_refused(client: httpx.AsyncClient, path: str) -> None:
-    answer = await client.get(f"/admin/{path}")
-    assert 400 <= answer.status_code < 500, answer.status_code
+RUBBISH = [
+    "product/details/x",
+    f"product/details/{NOWHERE}",
+    "product/edit/1;2",
+    "product/edit/%00",
+    "nothing/list",
+    "product/list?page=x",
+    "product/list?page=" + "9" * 5000,
+    "product/list?pageSize=0",
+    "product/list?pageSize=-1",
+    "product/list?sortBy=nothing",
+    "product/list?sortBy=hashed_password",
+    "product/list?search=%00",
+    "product/list?category=%00",
+    "product/ajax/lookup?name=x&term=y",
+    "product/x/photo/download/",
+    f"product/{NOWHERE}/name/download/",
+    "product/action/x",
+    "user/list?sortBy=hashed_password",
+]
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["product/list?page=-5", "product/list?page=" + "9" * 40, "product/list?pageSize=" + "9" * 40,
-     "product/list?sort=sideways", "product/list?search=%25_'%22;--", "product/list?in_stock=maybe",
-     "product/list?search=%ff%fe", "product/list?category=" + "x" * 3000],
-)
-async def test_odd_addresses_show_a_list(client: httpx.AsyncClient, path: str) -> None:
-    assert (await client.get(f"/admin/{path}", follow_redirects=True)).status_code == 200
+async def test_rubbish_in_an_address_is_refused(client: httpx.AsyncClient) -> None:
+    for path in RUBBISH:
+        answer = await client.get(f"/admin/{path}")
+        assert 400 <= answer.status_code < 500, (path, answer.status_code)
 
 
-@pytest.mark.parametrize("pks", ["", "x", NOWHERE, ",", "%00", ",".join(["a"] * 101)])
-async def test_rubbish_to_delete_is_refused(client: httpx.AsyncClient, pks: str) -> None:
-    assert 400 <= (await client.delete(f"/admin/product/delete?pks={pks}")).status_code < 500
+ODD = [
+    "product/list?page=-5",
+    "product/list?page=" + "9" * 40,
+    "product/list?pageSize=" + "9" * 40,
+    "product/list?sort=sideways",
+    "product/list?search=%25_'%22;--",
+    "product/list?in_stock=maybe",
+    "product/list?search=%ff%fe",
+    "product/list?category=" + "x" * 3000,
+]
+
+
+async def test_odd_addresses_show_a_list(client: httpx.AsyncClient) -> None:
+    for path in ODD:
+        assert (await client.get(f"/admin/{path}", follow_redirects=True)).status_code == 200, path
+
+
+async def test_rubbish_to_delete_is_refused(client: httpx.AsyncClient) -> None:
+    for pks in ("", "x", NOWHERE, ",", "%00", ",".join(["a"] * 101)):
+        assert 400 <= (await client.delete(f"/admin/product/delete?pks={pks}")).status_code < 500
     assert (await client.delete("/admin/product/delete")).status_code == 400
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"price": "x"}, {"price": "nan"}, {"price": "inf"}, {"price": "1e999"}, {"price": ""}, {"name": ""},
-     {"name": "x" * 101}, {"category": "x" * 51}, {"name": "a\0b"}],
-)
-async def test_rubbish_in_a_form_is_refused(site: AdminApp, client: httpx.AsyncClient, changes: dict[str, str]) -> None:
-    answer = await client.post("/admin/product/create", data={"name": "Desk", "price": "1"} | SAVE | changes)
-    assert answer.status_code == 400
+BAD_PRODUCTS = [
+    {"price": "x"},
+    {"price": "nan"},
+    {"price": "inf"},
+    {"price": "1e999"},
+    {"price": ""},
+    {"name": ""},
+    {"name": "x" * 101},
+    {"category": "x" * 51},
+    {"name": "a\0b"},
+]
+
+
+async def test_rubbish_in_a_form_is_refused(site: AdminApp, client: httpx.AsyncClient) -> None:
+    for changes in BAD_PRODUCTS:
+        answer = await client.post("/admin/product/create", data={"name": "Desk", "price": "1"} | SAVE | changes)
+        assert answer.status_code == 400, changes
     assert len(await site.rows(Product)) == 3
+
+
+async def test_a_file_for_a_field_that_takes_none_is_refused(site: AdminApp, client: httpx.AsyncClient) -> None:
+    lamp = await site.one(Product, Product.name == "Lamp")
+    for content in (b"", b"x"):
+        for page in ("create", f"edit/{lamp.id}"):
+            files = {"name": ("a.txt", content)}
+            answer = await client.post(f"/admin/product/{page}", data={"price": "1"} | SAVE, files=files)
+            assert answer.status_code == 400
 
 
 async def test_sign_in_survives_rubbish(site: AdminApp) -> None:
@@ -330,7 +370,7 @@ async def test_behind_a_proxy_with_https_every_link_is_https(site: AdminApp) -> 
     client = site.client(headers={"x-forwarded-proto": "https"})
     signed_in = await client.post("/admin/login", data={"username": email("superuser"), "password": PASSWORD})
     assert signed_in.headers["location"] == "https://site.test/admin/"
-    assert all("Secure" in cookie for cookie in signed_in.headers.get_list("set-cookie"))
+    assert all("; secure" in cookie.lower() for cookie in signed_in.headers.get_list("set-cookie"))
     client.cookies.clear()
     for cookie in signed_in.headers.get_list("set-cookie"):
         name, _, value = cookie.partition(";")[0].partition("=")
@@ -343,8 +383,6 @@ async def test_behind_a_proxy_with_https_every_link_is_https(site: AdminApp) -> 
 
 
 async def test_everything_a_page_loads_is_served_here(client: httpx.AsyncClient) -> None:
-    import re
-
     for page in ("list", "create"):
         text = (await client.get(f"/admin/product/{page}")).text
         for address in re.findall(r'<(?:link|script|img)[^>]+(?:href|src)="([^"]+)"', text):
@@ -358,6 +396,8 @@ async def test_everything_a_page_loads_is_served_here(client: httpx.AsyncClient)
                     assert part.startswith(("data:", "../webfonts/", "#")), part
                     if part.startswith("../"):
                         font = part.partition("?")[0].partition("#")[0].removeprefix("../")
+                        if "v4compatibility" in font:  # SQLAdmin ships none: for names of old icons only
+                            continue
                         assert (await client.get(f"/admin/statics/{font}")).status_code == 200, part
 
 

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 from admin_app import BROWSER, GROUPS, AdminApp, email, make_password_hash, running
+
 from demo.products.models import Product
 from demo.webinars.models import WebinarRegistrant
+from fastopp.auth.lockout import ACCOUNT_FAILURES
 from fastopp.auth.models import AuditLog, User
 
 # Table, then action, then the groups that may. What is not here is forbidden.
 ALL_STAFF = set(GROUPS)
 ALLOWED = {
-    "user": dict.fromkeys(("view", "create", "edit", "delete"), {"superuser"}),
+    "user": {key: {"superuser"} for key in ("view", "create", "edit", "delete")},
     "product": {"view": ALL_STAFF, "create": {"superuser"}, "edit": ALL_STAFF, "delete": {"superuser"}},
     "webinar-registrants": {
         "view": {"superuser", "marketing", "sales"},
@@ -42,8 +44,14 @@ FORMS = {
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[AdminApp]:
     async with running(f"sqlite:///{tmp_path}/test.db", tmp_path, await make_password_hash()) as app:
-        await app.add(AuditLog(user_id=(await app.one(User, User.email == email("nobody"))).id, action="x",
-                               model_name="y", record_id="z"))
+        await app.add(
+            AuditLog(
+                user_id=(await app.one(User, User.email == email("nobody"))).id,
+                action="x",
+                model_name="y",
+                record_id="z",
+            )
+        )
         yield app
 
 
@@ -63,14 +71,19 @@ async def test_matrix(site: AdminApp, group: str, table: str) -> None:
     row = await some_row(site, table)
     form = FORMS[table]
     ways = [
-        ("view", "GET", f"list", None),
+        ("view", "GET", "list", None),
         ("view", "GET", f"details/{row}", None),
         ("view", "GET", "export/csv", None),
         ("view", "GET", "export/json", None),
         ("create", "GET", "create", None),
         ("create", "POST", "create", form | {"save": "Save"}),
         ("edit", "GET", f"edit/{row}", None),
-        ("edit", "POST", f"edit/{row}", form | {"save": "Save"} | ({"email": "x@example.com"} if "email" in form else {})),
+        (
+            "edit",
+            "POST",
+            f"edit/{row}",
+            form | {"save": "Save"} | ({"email": "x@example.com"} if "email" in form else {}),
+        ),
         ("delete", "DELETE", f"delete?pks={row}", None),
     ]
     async with site.signed_in(group) as client:
@@ -122,8 +135,15 @@ async def test_sales_see_and_touch_only_their_own_registrants(site: AdminApp) ->
 
 
 async def test_a_filter_offers_only_values_of_visible_rows(site: AdminApp) -> None:
-    await site.add(WebinarRegistrant(**(await site.one(WebinarRegistrant, WebinarRegistrant.name == "Other")).model_dump(
-        exclude={"id", "email", "group"}), email="x@customers.test", group="the-hidden-group"))
+    await site.add(
+        WebinarRegistrant(
+            **(await site.one(WebinarRegistrant, WebinarRegistrant.name == "Other")).model_dump(
+                exclude={"id", "email", "group"}
+            ),
+            email="x@customers.test",
+            group="the-hidden-group",
+        )
+    )
     async with site.signed_in("marketing") as client:
         assert "the-hidden-group" in (await client.get("/admin/webinar-registrants/list")).text
     async with site.signed_in("sales") as client:
@@ -153,9 +173,15 @@ async def change(site: AdminApp, group: str, **values: bool) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/admin/"), ("GET", "/admin/product/list"), ("POST", "/admin/product/create"),
-     ("DELETE", "/admin/product/delete?pks=1"), ("GET", "/admin/product/export/csv"),
-     ("GET", "/admin/product/ajax/lookup?name=a&term=b"), ("POST", "/admin/product/import")],
+    [
+        ("GET", "/admin/"),
+        ("GET", "/admin/product/list"),
+        ("POST", "/admin/product/create"),
+        ("DELETE", "/admin/product/delete?pks=1"),
+        ("GET", "/admin/product/export/csv"),
+        ("GET", "/admin/product/ajax/lookup?name=a&term=b"),
+        ("POST", "/admin/product/import"),
+    ],
 )
 async def test_nothing_without_signing_in(site: AdminApp, method: str, path: str) -> None:
     async with site.client() as client:
@@ -204,7 +230,7 @@ async def test_sign_in_page(site: AdminApp) -> None:
 async def test_an_account_is_locked_here_as_on_the_other_page(site: AdminApp) -> None:
     wrong = {"username": email("sales"), "password": "wrong"}
     async with site.client() as client:
-        for _ in range(5):
+        for _ in range(ACCOUNT_FAILURES):
             await client.post("/login", data=wrong)
         answer = await client.post("/admin/login", data=wrong | {"password": "correct horse"})
     assert answer.status_code == 429

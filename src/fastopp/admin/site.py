@@ -12,7 +12,7 @@ from sqladmin.models import BaseView, ModelView
 from sqladmin.templating import Jinja2Templates, _TemplateResponse
 from starlette import status
 from starlette.applications import Starlette
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -106,8 +106,8 @@ class AdminSite(Admin):
             if user is not None and may_sign_in(user):
                 return RedirectResponse(self._after_login(request), status.HTTP_302_FOUND, headers=NO_STORE)
             return await self._login_form(request)
-        form = await self._handle_form_data(request)
-        email, password = str(form.get("username", "")), str(form.get("password", ""))
+        async with request.form(max_files=0) as form:
+            email, password = str(form.get("username", "")), str(form.get("password", ""))
         if not email.strip() or not password:
             return await self._login_form(request, status.HTTP_400_BAD_REQUEST, NOTHING_TYPED, email)
         try:
@@ -150,12 +150,15 @@ class AdminSite(Admin):
         ours = (f"{PATH}/login", f"{PATH}/logout")
         return target if target and not target.startswith(ours) else str(request.url_for("admin:index"))
 
-    @staticmethod
-    async def _handle_form_data(request: Request, obj: Any = None) -> FormData:
-        form = await Admin._handle_form_data(request, obj)  # noqa: SLF001 - the same method of our parent
-        if any("\0" in value for value in form.values() if isinstance(value, str)):
+    async def _handle_form_data(self, request: Request, obj: Any = None) -> FormData:  # type: ignore[override]  # static there
+        fields = (await request.form()).multi_items()
+        if any("\0" in value for _, value in fields if isinstance(value, str)):
             raise UnsuitableText
-        return form
+        view = self._find_model_view(request.path_params["identity"])
+        if any(isinstance(value, UploadFile) and not _takes_file(view, name) for name, value in fields):
+            await request.close()
+            raise BadRequest("A file was sent for a field that takes none.")
+        return await super()._handle_form_data(request, obj)
 
 
 def build_site(runtime: Runtime, application: ASGIApp) -> AdminSite:
@@ -164,6 +167,11 @@ def build_site(runtime: Runtime, application: ASGIApp) -> AdminSite:
     for view in _views(runtime):
         site.add_view(view)
     return site
+
+
+def _takes_file(view: ModelView, name: str) -> bool:
+    column = view._mapper.columns.get(name)  # noqa: SLF001 - SQLAdmin has no public way to it
+    return name in view.form_overrides or hasattr(getattr(column, "type", None), "storage")
 
 
 _GUARDED: dict[type, type[ModelView]] = {User: UserAdmin, AuditLog: AuditLogAdmin}

@@ -14,6 +14,7 @@ from wtforms import Form, PasswordField  # type: ignore[import-untyped]  # WTFor
 from wtforms.validators import InputRequired  # type: ignore[import-untyped]  # WTForms has no types
 from wtforms.widgets import PasswordInput  # type: ignore[import-untyped]  # WTForms has no types
 
+from fastopp.admin.sessions import StillInUse
 from fastopp.admin.views import AdminView, InvalidField, ValuesFilter
 from fastopp.auth.accounts import EmailTaken, InvalidEmail, check_email, find_user
 from fastopp.auth.models import User
@@ -28,6 +29,12 @@ class LastSuperuser(Conflict):
     """This is the last active superuser: without one nobody could manage the accounts."""
 
     hint = "Make somebody else a superuser first."
+
+
+class AccountInUse(Conflict):
+    """Changes by this account are on record, so it cannot be deleted."""
+
+    hint = "Edit it and take away `Active` instead: that switches the account off."
 
 
 class OwnAccount(Conflict):
@@ -90,6 +97,13 @@ class UserAdmin(AdminView, model=User):
         if model.id == request.state.user.id:
             raise OwnAccount
         await _keep_a_superuser(model)
+
+    async def delete_model(self, request: Request, pk: Any) -> None:
+        """Delete an account. Raises OwnAccount, LastSuperuser, AccountInUse."""
+        try:
+            await super().delete_model(request, pk)
+        except StillInUse:
+            raise AccountInUse from None
 
     async def _checked(self, request: Request, data: dict[str, Any], own_id: uuid.UUID | None) -> dict[str, Any]:
         # Before any transaction, so that no connection waits for the hash.

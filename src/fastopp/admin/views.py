@@ -66,13 +66,13 @@ class ValuesFilter(AllUniqueStringValuesFilter):
 class FormConverter(ModelConverter):
     """SQLAdmin's choice of form fields, and one for Float, which is no Numeric any more since SQLAlchemy 2.1."""
 
-    @converts("Float")
-    def conv_float(self, model: type, prop: Any, kwargs: dict[str, Any]) -> Any:  # noqa: ARG002 - SQLAdmin's signature
+    @converts("Float")  # type: ignore[untyped-decorator]  # SQLAdmin gives it no types
+    def conv_float(self, model: type, prop: Any, kwargs: dict[str, Any]) -> Any:
         """A number that is one: neither infinite nor NaN, which databases refuse or take for nothing."""
         return FloatField(**kwargs | {"validators": [*kwargs["validators"], _finite]})
 
 
-def _finite(form: Form, field: FloatField) -> None:  # noqa: ARG001 - WTForms' signature
+def _finite(form: Form, field: FloatField) -> None:
     if field.data is not None and not math.isfinite(field.data):
         raise ValidationError("This is not a number.")
 
