@@ -17,6 +17,7 @@ from fastopp.errors import Unavailable
 from tests.services.migrations import (
     HEAD,
     ROOT,
+    add_audit_log,
     add_migration,
     copy_migrations,
     execute,
@@ -145,10 +146,26 @@ async def test_a_writer_on_sqlite_takes_too_long(tmp_path):
 
 
 async def test_a_database_that_isolates_more(postgres, postgres_database):
-    """After the wait for the lock it must see what the others did, whatever the server's default is."""
+    """After the wait for the lock an instance must see what the others did, whatever the server's default is."""
     postgres.execute(f"ALTER DATABASE {postgres_database} SET default_transaction_isolation TO 'serializable'")
-    url = postgres.url(postgres_database)
-    processes = [start(url, ROOT) for _ in range(3)]
-    for process in processes:
-        _, err = process.communicate(timeout=90)
-        assert process.returncode == 0, err
+    settings = settings_for(postgres.url(postgres_database))
+    with psycopg.connect(postgres.url(postgres_database), autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [migration_lock.LOCK_KEY])
+        upgrades = [asyncio.create_task(migrate.upgrade(settings, folder=FOLDER)) for _ in range(3)]
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        while other.execute(waiting).fetchone() != (3,):  # noqa: ASYNC110 - only the server knows who waits
+            await asyncio.sleep(0.02)
+    results = await asyncio.gather(*upgrades)
+    assert sorted(len(result.applied) for result in results) == [0, 0, 3]
+
+
+async def test_a_batch_on_sqlite_keeps_what_points_to_the_table(tmp_path):
+    settings = settings_for(load_sqlite_0_4_8(tmp_path / "test.db"))
+    add_audit_log(tmp_path / "test.db")
+    folder = copy_migrations(tmp_path / "project")
+    change = "with op.batch_alter_table('users') as batch: batch.alter_column('email', type_=sa.String(200))"
+    add_migration(folder, "0004", HEAD, change)
+    assert (await migrate.upgrade(settings, folder=folder)).current == "0004"
+    assert (await execute(settings, "SELECT count(*) AS n FROM audit_logs JOIN users ON user_id = users.id")) == [
+        {"n": 1}
+    ]
