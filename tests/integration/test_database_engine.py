@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -186,6 +187,31 @@ async def test_allow_takes_tls_when_nothing_else_is_had(driver: str, tls_url: st
 
 
 @DRIVERS
+async def test_the_certificates_of_the_system(
+    driver: str, certificates: Certificates, tls_url: str, open_database: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.root))  # as if our authority were among them
+
+    assert await ask(open_database(tls_url.replace("sslmode=require", "sslrootcert=system"), driver=driver)) == 1
+
+
+@DRIVERS
+async def test_a_server_that_asks_for_a_certificate(
+    driver: str, postgres: Postgres, postgres_database: str, certificates: Certificates, open_database: Open
+) -> None:
+    with Front(postgres.socket_path, certificates) as front:
+        assert front.context
+        front.context.verify_mode = ssl.CERT_REQUIRED
+        front.context.load_verify_locations(certificates.root)
+        url = f"postgresql://{USER}:{ENCODED_PASSWORD}@localhost:{front.port}/{postgres_database}?sslmode=require"
+        shown = f"{url}&sslcert={certificates.certificate}&sslkey={certificates.key}"
+
+        assert await ask(open_database(shown, driver=driver)) == 1
+        with pytest.raises(DatabaseUnavailable):
+            await ask(open_database(url, driver=driver))
+
+
+@DRIVERS
 @pytest.mark.parametrize(
     ("query", "message"),
     [
@@ -295,14 +321,13 @@ async def test_a_changed_column_costs_asyncpg_one_failure_at_most(
 
 @DRIVERS
 async def test_a_connection_killed_while_idle_is_replaced(
-    driver: str, postgres: Postgres, postgres_url: str, postgres_database: str, open_database: Open,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    driver: str, postgres: Postgres, postgres_url: str, open_database: Open
+) -> None:
     database = open_database(postgres_url, driver=driver)
     killed = await ask(database, "select pg_backend_pid()")
 
     postgres.execute(f"select pg_terminate_backend({killed}, 2000)")
-    monkeypatch.setattr(pool, "IDLE_LIMIT", -1)  # as if it had been idle for long
+    await asyncio.sleep(0.01)  # the event loop hears of it between two requests
 
     assert await ask(database, "select pg_backend_pid()") != killed
 

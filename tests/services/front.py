@@ -28,6 +28,8 @@ class Service:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -44,16 +46,25 @@ class Service:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
 
     async def _start(self) -> None:
-        self._server = await asyncio.start_server(self._handle, self.host, 0)
+        self._server = await asyncio.start_server(self._accept, self.host, 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _stop(self) -> None:
         if self._server:
             self._server.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.sleep(0.01)  # for the event loop to close the sockets
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        task = asyncio.ensure_future(self._handle(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -62,6 +73,10 @@ class Service:
             pass
         finally:
             writer.close()
+
+    def also_closes(self, writer: asyncio.StreamWriter) -> None:
+        """Close this connection, too, when the service stops."""
+        self._writers.add(writer)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until it ends."""
@@ -88,6 +103,7 @@ class Certificates:
         self.certificate, self.key = folder / "server.pem", folder / "server.key"
         issued = authority.issue_cert("localhost")
         issued.private_key_pem.write_to_path(str(self.key))
+        self.key.chmod(0o600)  # libpq refuses a key that others may read
         for index, pem in enumerate(issued.cert_chain_pems):
             pem.write_to_path(str(self.certificate), append=index > 0)
 
@@ -132,6 +148,7 @@ class Front(Service):
             await writer.drain()
             return
         server_reader, server_writer = await asyncio.open_unix_connection(self.socket_path)
+        self.also_closes(server_writer)
         try:
             server_writer.write(first)
             await asyncio.gather(_pipe(reader, server_writer), _pipe(server_reader, writer))
@@ -163,6 +180,7 @@ class Network(Service):
         self.round_trips += 1
         await asyncio.sleep(self.delay)
         server_reader, server_writer = await asyncio.open_connection(*self.target)
+        self.also_closes(server_writer)
         client_may_speak = True
 
         async def to_server() -> None:

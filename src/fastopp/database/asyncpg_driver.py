@@ -109,6 +109,11 @@ def _arguments(query: Mapping[str, str]) -> dict[str, Any]:
     return arguments
 
 
+def has_news(connection: asyncpg.Connection) -> bool:
+    """Whether the server said goodbye, which the event loop has then heard; no round trip."""
+    return bool(connection.is_closed())
+
+
 async def ping(connection: asyncpg.Connection, limit: float) -> bool:
     """Whether the server still answers, within `limit` seconds."""
     try:

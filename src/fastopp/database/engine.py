@@ -9,7 +9,7 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.engine import Engine, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from fastopp.database.errors import outage_reason, unavailable
+from fastopp.database.errors import TablesMissing, is_table_missing, outage_reason, unavailable
 from fastopp.database.pool import RECYCLE_AFTER, BoundedPool, check_idle_connections
 from fastopp.database.url import DatabaseURL
 
@@ -93,7 +93,7 @@ def _create_postgresql(
     # The creator knows where to connect; the rest is for those who look at `engine.url`.
     shown = URL.create(f"postgresql+{name}", username=url.user, host=url.host, port=url.port, database=url.database)
     engine = create_async_engine(shown, connect_args=connect_args, pool_recycle=RECYCLE_AFTER, **arguments)
-    check_idle_connections(engine.sync_engine, driver.ping, driver.hang_up)
+    check_idle_connections(engine.sync_engine, driver)
     return engine
 
 
@@ -106,6 +106,8 @@ def _translate_errors(engine: Engine, url: DatabaseURL) -> None:
         if context.is_disconnect or outage_reason(error):
             context.is_disconnect = context.is_disconnect or isinstance(error, OSError)  # asyncpg's way to time out
             raise unavailable(url.masked, error) from error
+        if is_table_missing(error):
+            raise TablesMissing from error
         if context.execution_context and not isinstance(error, context.dialect.loaded_dbapi.Error):
             # asyncpg stumbled over an answer: what it remembers of the columns is from before somebody's migration.
             context.is_disconnect = True

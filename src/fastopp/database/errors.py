@@ -11,6 +11,7 @@ _OUTAGE_CODES = frozenset({
     "25006",  # read-only: this server has become a standby
     "57P01", "57P02", "57P03", "57P05",  # shut down, crashed, starting up, idle session ended
 })  # fmt: skip
+_MISSING_CODES = frozenset({"42P01", "42703"})  # undefined table, undefined column
 # Primary result codes of SQLite. Source: https://www.sqlite.org/rescode.html
 _SQLITE_OUTAGES = {
     5: "Another process keeps it locked.",
@@ -24,6 +25,7 @@ _REFUSALS = (
     (("certificate", "hostname mismatch"), "Its certificate cannot be verified."),
     (("support ssl", "rejected ssl"), "It does not offer TLS."),
     (("28p01", "28000", "authentication failed"), "It refuses the user or the password."),
+    (("channel binding",), "It does not offer channel binding."),
     (("3d000",), "It has no database of that name."),
     (("too many", "no more connections"), "It has too many connections."),
 )
@@ -45,6 +47,19 @@ class DatabaseUnavailable(Unavailable):
 
     def __str__(self) -> str:
         return f"{super().__str__()} ({self.target})" if self.target else super().__str__()
+
+
+class TablesMissing(Unavailable):
+    """The database has no tables yet, or not all of them."""
+
+    hint = "Run `python oppman.py migrate`, or POST /async/init-demo where there is no shell."
+
+
+def is_table_missing(error: BaseException) -> bool:
+    """Whether a driver's error says that a table or column is not there."""
+    if getattr(error, "sqlstate", None) in _MISSING_CODES:
+        return True
+    return type(error).__module__ == "sqlite3" and str(error).startswith(("no such table", "no such column"))
 
 
 def unavailable(target: str, error: BaseException) -> DatabaseUnavailable:

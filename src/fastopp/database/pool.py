@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import event
 from sqlalchemy import exc as sqlalchemy_errors
@@ -22,7 +21,18 @@ RECYCLE_AFTER = 600  # seconds; a connection older than this is replaced
 
 _RETURNED = "returned_at"
 
-Ping = Callable[[Any, float], Awaitable[bool]]
+
+class Driver(Protocol):
+    """What the pool asks of a driver's module about one of its connections."""
+
+    def has_news(self, connection: Any, /) -> bool:  # noqa: ANN401 - each driver has its own type
+        """Whether the server said something unasked, which is mostly goodbye; no round trip."""
+
+    async def ping(self, connection: Any, limit: float, /) -> bool:  # noqa: ANN401 - each driver has its own type
+        """Whether the server still answers, within `limit` seconds."""
+
+    def hang_up(self, connection: Any, /) -> None:  # noqa: ANN401 - each driver has its own type
+        """Close the socket without a word."""
 
 
 class BoundedPool(AsyncAdaptedQueuePool):
@@ -54,11 +64,12 @@ class BoundedPool(AsyncAdaptedQueuePool):
         return pool
 
 
-def check_idle_connections(engine: Engine, ping: Ping, hang_up: Callable[[Any], None]) -> None:
+def check_idle_connections(engine: Engine, driver: Driver) -> None:
     """Ping a connection that was idle for longer than `IDLE_LIMIT`; when it is dead, replace it and all its elders.
 
     A platform that freezes the process between requests kills its sockets unseen. Whether the monotonic clock runs
-    while frozen depends on the freezer, so both clocks are asked. A connection in steady use costs no round trip.
+    while frozen depends on the freezer, so both clocks are asked. A connection in steady use costs no round trip,
+    only a look whether its socket was closed.
     """
 
     @event.listens_for(engine, "checkin")
@@ -70,9 +81,10 @@ def check_idle_connections(engine: Engine, ping: Ping, hang_up: Callable[[Any], 
         if _RETURNED not in record.info:  # it is new
             return
         monotonic, wall = record.info.pop(_RETURNED)
-        if max(time.monotonic() - monotonic, time.time() - wall) <= IDLE_LIMIT:
-            return
+        idle = max(time.monotonic() - monotonic, time.time() - wall)
         connection = dbapi_connection.driver_connection
-        if not await_only(ping(connection, PING_TIMEOUT)):
-            hang_up(connection)
+        if idle <= IDLE_LIMIT and not driver.has_news(connection):
+            return
+        if not await_only(driver.ping(connection, PING_TIMEOUT)):
+            driver.hang_up(connection)
             raise sqlalchemy_errors.InvalidatePoolError

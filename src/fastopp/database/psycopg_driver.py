@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -79,9 +80,8 @@ def connector(
         **{f"keepalives_{name}": value for name, value in KEEPALIVE.items()},
         **tls.libpq_parameters(url.query),
     }
-    places = [host for host in url.hosts if host.name]
-    if places:
-        parameters["host"] = ",".join(str(host.name) for host in places)
+    if url.host:
+        parameters["host"] = ",".join(host.name or "" for host in url.hosts)
     parameters["port"] = ",".join(str(host.port) for host in url.hosts)
     login = {"user": url.user, "password": url.password, "dbname": url.database}
     parameters |= {name: value for name, value in login.items() if value is not None}
@@ -99,6 +99,15 @@ def connector(
         return connection
 
     return connect
+
+
+def has_news(connection: BoundedConnection) -> bool:
+    """Whether the server said something unasked, which is mostly goodbye; no round trip."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 async def ping(connection: BoundedConnection, limit: float) -> bool:

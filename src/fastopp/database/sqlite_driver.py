@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,18 @@ def _in_transaction(connection: PoolProxiedConnection) -> bool:
     return driver_connection is not None and driver_connection.in_transaction
 
 
+async def _connect(*arguments: Any, **options: Any) -> aiosqlite.Connection:  # noqa: ANN401 - sqlite3's, of many types
+    connection = aiosqlite.connect(*arguments, **options)
+    thread = connection._thread  # noqa: SLF001 - as SQLAlchemy does; there is no other way to it
+    thread.daemon = True
+    try:
+        return await connection
+    except sqlite3.Error:
+        # aiosqlite leaves its thread to report to an event loop that may be closed by then.
+        await asyncio.to_thread(thread.join)
+        raise
+
+
 def connect_arguments(url: DatabaseURL, *, timeout: float) -> dict[str, Any]:
     """The arguments of `sqlite3.connect`: `timeout` seconds for a lock, and no BEGIN of Python's own.
 
@@ -68,7 +82,7 @@ def connect_arguments(url: DatabaseURL, *, timeout: float) -> dict[str, Any]:
         raise DatabaseURLError(
             f"The folder {folder} of the SQLite file is not there.", hint="Make it, or mend the URL."
         )
-    return {"timeout": timeout, "isolation_level": None}
+    return {"timeout": timeout, "isolation_level": None, "async_creator_fn": _connect}
 
 
 def prepare(engine: Engine) -> None:
