@@ -1,0 +1,43 @@
+"""An answer's markdown as HTML that is safe to put into a page, whatever the model was talked into writing."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+
+# No pictures: fetching one tells its host who reads what.
+TAGS = frozenset(
+    "a blockquote br code del em h1 h2 h3 h4 h5 h6 hr li ol p pre s strong table tbody td th thead tr ul".split()
+)
+ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
+SCHEMES = frozenset({"http", "https", "mailto"})
+
+
+def to_html(text: str) -> str:
+    """Render CommonMark with tables, strikethrough and line breaks as typed.
+
+    Raw HTML is shown as text. Links open in a new tab, tell it nothing, and lead to other sites only: one to this
+    site, like `/logout`, would act in the reader's name.
+    """
+    import nh3  # noqa: PLC0415 - only the chat needs it
+
+    return nh3.clean(
+        _parser().render(text),
+        tags=set(TAGS),
+        attributes=ATTRIBUTES,
+        url_schemes=set(SCHEMES),
+        url_relative="deny",
+        link_rel="noopener noreferrer nofollow",
+        set_tag_attribute_values={"a": {"target": "_blank"}},
+    )
+
+
+@cache
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - 18 ms, and only the chat needs it
+
+    parser = MarkdownIt("commonmark", {"html": False, "breaks": True})
+    return parser.enable(["table", "strikethrough"]).disable("image")
