@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from fastopp.apps import App, AppError, find_apps
+from fastopp.errors import FastOppError
 from fastopp.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from fastopp.runtime import Runtime
+
+    Assemble = Callable[[Settings, tuple[App, ...]], tuple[FastAPI, AbstractAsyncContextManager[Runtime]]]
 
 # The ASGI types, spelled out since importing them from Starlette would cost a cold start 80 ms.
 Scope = MutableMapping[str, Any]
@@ -98,8 +104,11 @@ class FastOpp:
         if self.settings.platform.background_cpu:
             try:
                 await self.start()
-            except Exception:  # the edge: uvicorn logs it and ends the process
-                await send({"type": "lifespan.startup.failed", "message": ""})
+            except FastOppError as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            except Exception:  # the edge: without this word the server would serve an application that cannot start
+                await send({"type": "lifespan.startup.failed", "message": traceback.format_exc()})
                 raise
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -107,7 +116,7 @@ class FastOpp:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _import_assembly() -> Callable[..., Any]:
+def _import_assembly() -> Assemble:
     from fastopp.assembly import assemble  # noqa: PLC0415 - imports FastAPI and everything else
 
     return assemble
