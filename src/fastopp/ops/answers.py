@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from fastopp.errors import FastOppError, Forbidden, Unauthorized
+from fastopp.errors import FastOppError, Unauthorized
 from fastopp.web.templating import render
 
 _ID = re.compile(r"[A-Za-z][\w-]*")
@@ -82,7 +82,7 @@ def prefers_html(request: Request) -> bool:
 class OperationRoute(APIRoute):
     """A route whose refusals keep the keys that FastOpp's clients know (`success`, `message`) and are shown in place.
 
-    Not signed in, or not allowed to, is answered as everywhere else.
+    Not signed in is answered as everywhere else: with the way to sign in.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -92,7 +92,7 @@ class OperationRoute(APIRoute):
         async def handle(request: Request) -> Response:
             try:
                 return await handler(request)
-            except (Unauthorized, Forbidden):
+            except Unauthorized:
                 raise
             except FastOppError as error:
                 return outcome(request, str(error), success=False, status_code=error.status, headers=error.headers)

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Path, Request, Response
 
-from fastopp.auth import accounts
+from fastopp.auth import accounts, audit
 from fastopp.auth.current_user import SuperUser
+from fastopp.auth.models import User
 from fastopp.dependencies import RuntimeDep, SessionDep
 from fastopp.errors import FastOppError
 from fastopp.ops.access import DetachedOperator
@@ -57,6 +58,7 @@ async def init(request: Request, runtime: RuntimeDep, operator: DetachedOperator
     if is_htmx(request):
         return render(request, "ops/_steps.html", {"steps": _sequence(runtime)})
     report = await run_full_init(runtime)
+    await _record(runtime, request, operator, "init", report.results)
     results = [done.as_json() for done in report.results]
     lines = "\n".join(f"{done.status:8} {done.step}: {done.message}" for done in report.results)
     keys: dict[str, Any] = {"results": results}
@@ -78,7 +80,11 @@ async def debug_storage(request: Request, runtime: RuntimeDep, operator: Detache
     info = await examine_storage(runtime)
     success = "error" not in info["test_operations"]
     message = "The storage works." if success else f"The storage does not work: {info['test_operations']['error']}"
-    lines = "\n".join(f"{name:8} {result}" for name, result in info["test_operations"].items())
+    lines = "\n".join(
+        f"{name:8} {'works' if result['success'] else 'fails'}"
+        for name, result in info["test_operations"].items()
+        if name != "error"
+    )
     return outcome(
         request,
         message,
@@ -102,6 +108,7 @@ async def step(
     steps = init_steps(runtime)
     wanted = _find(steps, name)
     done = await run_step(runtime, wanted.name)
+    await _record(runtime, request, operator, wanted.name, [done])
     if sequence and is_htmx(request):
         return _next_in_sequence(request, runtime, wanted, done)
     keys: dict[str, Any] = {"status": done.status}
@@ -175,6 +182,17 @@ async def _sample_photos(storage: Storage) -> dict[str, Any]:
     except FastOppError as error:
         found["sample_photos/"] = {"exists": False, "error": error.message}
     return found
+
+
+async def _record(
+    runtime: Runtime, request: Request, actor: User | None, what: str, outcomes: list[StepOutcome]
+) -> None:
+    """Write down who seeded, if anything came of it; the holder of OPS_TOKEN has no account to write down."""
+    changes = {done.name: done.message for done in outcomes if done.status == "success"}
+    if actor is None or not changes:
+        return
+    async with runtime.database.transaction() as session:
+        await audit.record(session, actor, "seed", "oppdemo", what, changes, request)
 
 
 def _find(steps: list[InitStep], name: str) -> InitStep:
