@@ -1,4 +1,4 @@
-"""The AI demo: a chat page and API in front of any service that speaks OpenAI's protocol; canned answers without one."""
+"""The AI demo: a chat with any service that speaks OpenAI's protocol, or with canned answers."""
 
 from fastopp.apps import NavItem
 

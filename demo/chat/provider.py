@@ -85,7 +85,7 @@ async def try_out(settings: Settings) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _ask(settings: Settings, **payload: Any) -> AsyncIterator[httpx.Response]:
+async def _ask(settings: Settings, **payload: object) -> AsyncIterator[httpx.Response]:
     """Send a request and yield its answer, still unread, once the status is known to be 200.
 
     Each request has a connection of its own: a kept one would not survive the pauses of a serverless process.

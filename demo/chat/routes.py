@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -108,7 +108,7 @@ async def ask(question: ChatRequest, settings: SettingsDep) -> ChatAnswer:
     summary="Ask, and get the answer while it is written",
 )
 async def ask_for_stream(question: ChatRequest, settings: SettingsDep) -> AsyncIterator[ServerSentEvent]:
-    """Events: `message` {content, raw_content, model} with the whole answer so far; then `complete`, or `error` {error}.
+    """Events: `message` {content, raw_content, model} with the answer so far; then `complete`, or `error` {error}.
 
     A failure of the AI service is an `error` event, since the status has been sent by then.
     """

@@ -13,9 +13,10 @@ from pydantic_core import to_json
 from demo.products import service
 from demo.products.repository import MAX_PER_PAGE, ProductFilter
 from demo.products.schemas import PRODUCTS_DOWN, PRODUCTS_OK
-from fastopp.auth.current_user import OptionalUser, SuperUser
+from fastopp.auth.current_user import OptionalUser
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.dependencies import DatabaseDep, RuntimeDep, SessionDep
+from fastopp.ops.access import DetachedSuperUser
 from fastopp.seeding import run_step
 from fastopp.web.templating import render
 
@@ -69,7 +70,7 @@ async def dashboard(
 
 
 @router.post(f"{PAGE}/sample-data", include_in_schema=False)
-async def add_sample_data(runtime: RuntimeDep, user: SuperUser) -> Response:
+async def add_sample_data(runtime: RuntimeDep, user: DetachedSuperUser) -> Response:
     """Add the sample products and go back to the dashboard; what its empty state offers to superusers."""
     await run_step(runtime, "products")
     return RedirectResponse(PAGE, status_code=303)

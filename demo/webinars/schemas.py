@@ -14,6 +14,9 @@ from fastopp.web.forms import NO_NUL, EmailText, EmptyIsNone
 # A name has to have something to read in it.
 _VISIBLE = r"^[^\x00]*[^\x00\s][^\x00]*$"
 
+_Company = Annotated[str, StringConstraints(max_length=100, pattern=NO_NUL)]
+_Notes = Annotated[str, StringConstraints(max_length=5000, pattern=NO_NUL)]
+
 
 def _as_utc(value: object) -> object:
     """A browser's datetime-local input sends no zone; the page says that it means UTC."""
@@ -25,13 +28,13 @@ class NewRegistrant(BaseModel):
 
     name: Annotated[str, StringConstraints(max_length=100, pattern=_VISIBLE)]
     email: EmailText
-    company: Annotated[str | None, EmptyIsNone, Field(max_length=100, pattern=NO_NUL)] = None
+    company: Annotated[_Company | None, EmptyIsNone] = None
     webinar_title: Annotated[str, StringConstraints(max_length=200, pattern=_VISIBLE)]
     webinar_date: Annotated[AwareDatetime, BeforeValidator(_as_utc), Field(description="In UTC if it has no zone.")]
     status: Status = "registered"
     assigned_sales_rep: Annotated[EmailText | None, EmptyIsNone] = None
     is_public: Annotated[bool, Field(description="Shown to everybody on the webinar page.")] = False
-    notes: Annotated[str | None, EmptyIsNone, Field(max_length=5000, pattern=NO_NUL)] = None
+    notes: Annotated[_Notes | None, EmptyIsNone] = None
 
 
 class RegistrantItem(BaseModel):
