@@ -1,5 +1,6 @@
 """The record of changes in the admin: for superusers to read, for nobody to edit."""
 
+# ruff: noqa: ANN401 - SQLAdmin and SQLAlchemy hand over rows of any model
 from __future__ import annotations
 
 import json
@@ -7,7 +8,9 @@ from typing import Any, ClassVar
 
 from markupsafe import Markup
 from sqladmin.filters import StaticValuesFilter
+from starlette.requests import Request
 
+from fastopp.admin.user_admin import UserAdmin
 from fastopp.admin.views import AdminView, ValuesFilter
 from fastopp.auth.models import AuditLog
 from fastopp.auth.permissions import ACCOUNT_RIGHTS, Grant
@@ -19,6 +22,11 @@ def _changes(entry: Any, _: Any) -> Any:
     except ValueError:  # written by another program
         text = entry.changes
     return Markup("<pre>{}</pre>").format(text)
+
+
+def _user(entry: Any, _: Any, request: Request) -> Markup:
+    address = request.url_for("admin:details", identity=UserAdmin.identity, pk=entry.user_id)
+    return Markup('<a href="{}">{}</a>').format(address, entry.user_id)
 
 
 class AuditLogAdmin(AdminView, model=AuditLog):
@@ -51,4 +59,5 @@ class AuditLogAdmin(AdminView, model=AuditLog):
         "ip_address": "Address",
         "user_agent": "Browser",
     }
-    column_formatters_detail: ClassVar[dict[Any, Any]] = {"changes": _changes}
+    column_formatters: ClassVar[dict[Any, Any]] = {"user_id": _user}
+    column_formatters_detail: ClassVar[dict[Any, Any]] = {"user_id": _user, "changes": _changes}

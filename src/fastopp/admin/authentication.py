@@ -1,5 +1,6 @@
 """Who may enter the admin, and what they may do there: the site's own accounts and rights."""
 
+# ruff: noqa: ANN401 - SQLAdmin and SQLAlchemy hand over rows of any model
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

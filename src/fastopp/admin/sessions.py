@@ -4,6 +4,7 @@ Both are done here, below SQLAdmin, so that they hold for everything that goes t
 details, exports, lookups of related rows, an app's own views and actions.
 """
 
+# ruff: noqa: ANN401 - SQLAdmin and SQLAlchemy hand over rows of any model
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping

@@ -1,5 +1,6 @@
 """Builds the admin from what each app's admin.py defines, on SQLAdmin. Imported by the mount, on first use."""
 
+# ruff: noqa: ANN401 - SQLAdmin and SQLAlchemy hand over rows of any model
 from __future__ import annotations
 
 import logging

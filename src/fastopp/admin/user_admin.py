@@ -1,5 +1,6 @@
 """Accounts in the admin: for superusers, with passwords that are typed and hashed but never shown."""
 
+# ruff: noqa: ANN401 - SQLAdmin and SQLAlchemy hand over rows of any model
 from __future__ import annotations
 
 import uuid

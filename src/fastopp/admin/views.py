@@ -8,6 +8,7 @@
 Everything of SQLAdmin's ModelView works as its documentation says.
 """
 
+# ruff: noqa: ANN401 - SQLAdmin and SQLAlchemy hand over rows of any model
 from __future__ import annotations
 
 import math
@@ -23,7 +24,7 @@ from sqladmin.formatters import BASE_FORMATTERS
 from sqladmin.forms import ModelConverter, converts
 from sqladmin.helpers import Writer, secure_filename, stream_to_csv
 from sqladmin.models import ModelView
-from sqlalchemy import Select
+from sqlalchemy import Select, inspect
 from starlette import status
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -103,6 +104,9 @@ class AdminView(ModelView):
             name: defaults.get(name, {}) | self.form_args.get(name, {})
             for name in defaults.keys() | self.form_args.keys()
         }
+        names: list[str] = list(inspect(self.model).attrs.keys())
+        words = {name: name.replace("_", " ").capitalize() for name in names}
+        self.column_labels = words | self._build_column_pairs(self.column_labels)  # type: ignore[assignment,misc]  # as above
         super().__init__()
 
     def _stmt_by_identifier(self, identifier: str) -> Select[Any]:

@@ -1,0 +1,61 @@
+"""Cells of exports, times, and the defaults of a view."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from fastopp.admin.authentication import SiteAuthorization
+from fastopp.admin.user_admin import UserAdmin
+from fastopp.admin.views import AdminView, _cell, format_time
+from fastopp.auth.models import FailedAttempt, User
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        (None, ""),
+        ("", ""),
+        ("plain", "plain"),
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\tx", "'\tx"),
+        (-1, "-1"),
+        (-1.5, "-1.5"),
+        (True, "True"),
+        (datetime(2027, 1, 2, 3, 4, tzinfo=UTC), "2027-01-02T03:04:00+00:00"),
+    ],
+)
+def test_cells(value: object, cell: str) -> None:
+    assert _cell(value) == cell
+
+
+def test_times_are_shown_in_utc() -> None:
+    moment = datetime(2027, 1, 2, 3, 4, tzinfo=timezone(timedelta(hours=5)))
+    assert "01 Jan 2027, 22:04 UTC" in format_time(moment)
+
+
+def test_a_view_without_rights_is_for_superusers() -> None:
+    class AttemptAdmin(AdminView, model=FailedAttempt):
+        pass
+
+    authorization = SiteAuthorization()
+    authorization.know(AttemptAdmin())
+    staff = User(email="a@b.c", hashed_password="", is_staff=True, group="marketing")
+    superuser = User(email="a@b.c", hashed_password="", is_superuser=True)
+    for action in ("view", "create", "edit", "delete"):
+        assert authorization.rights.can(superuser, action, "failed-attempt")
+        assert not authorization.rights.can(staff, action, "failed-attempt")
+        assert not authorization.rights.can(superuser, action, "unknown")
+
+
+def test_a_form_starts_with_the_models_defaults_and_readable_labels() -> None:
+    view = UserAdmin()
+    assert view.form_args["is_active"] == {"default": True}
+    assert UserAdmin.form_args == {}
+    assert view._column_labels["hashed_password"] == "Hashed password"
+    assert view._column_labels["is_active"] == "Active"
+    assert "hashed_password" not in view._form_prop_names + view._details_prop_names + view._export_prop_names
