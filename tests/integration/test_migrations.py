@@ -128,11 +128,12 @@ async def test_nothing_is_printed(settings, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-async def test_a_failing_migration_leaves_nothing(settings, tmp_path):
+@pytest.mark.parametrize("bad", ["SELECT nonsense", "SELECT * FROM nonsense", "NONSENSE"])
+async def test_a_failing_migration_leaves_nothing(settings, tmp_path, bad):
     folder = copy_migrations(tmp_path)
-    half = "op.create_table('half', sa.Column('id', sa.Integer)); op.execute('SELECT nonsense')"
+    half = f"op.create_table('half', sa.Column('id', sa.Integer)); op.execute('{bad}')"
     add_migration(folder, "0004", HEAD, half)
-    with pytest.raises(MigrationFailed, match=r"Migration 0004 failed.*nonsense"):
+    with pytest.raises(MigrationFailed, match=r"Migration 0004 failed.*(nonsense|NONSENSE)"):
         await migrate.upgrade(settings, folder=folder)
     assert await migrate.current(settings) is None
     assert await tables(settings) - {"sqlite_sequence"} == set()

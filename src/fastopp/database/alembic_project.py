@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from fastopp.database.alembic_env import ATTRIBUTE, Environment
+from fastopp.database.errors import TablesMissing
 from fastopp.database.migration_errors import MigrationError, MigrationFailed, UnknownRevision, VersionsNotWritable
 from fastopp.database.migration_lock import timed_out
 from fastopp.database.revisions import Revision, next_id, read_revisions
@@ -76,11 +77,12 @@ class Project:
                 self.script.run_env()
         except CommandError as error:
             raise _explain(error) from error
-        except DBAPIError as error:
-            if timed_out(error.orig):
+        except (DBAPIError, TablesMissing) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error.__cause__
+            if timed_out(cause):
                 raise
             # The first line says what; the lines after it may quote rows.
-            reason = str(error.orig).partition("\n")[0]
+            reason = str(cause).partition("\n")[0]
             which = f"Migration {running[0].revision.revision}" if running else "The migration"
             raise MigrationFailed(f"{which} failed, and nothing was changed: {reason}") from error
 
