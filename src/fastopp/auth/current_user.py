@@ -13,14 +13,13 @@ from contextlib import suppress
 from typing import Annotated
 
 from fastapi import Depends, Request
-from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.auth.lockout import TooManyAttempts, address_subject, client_address, read_standing, record_failure
 from fastopp.auth.models import User
 from fastopp.auth.sessions import TOKEN_COOKIE
 from fastopp.auth.tokens import read_token
-from fastopp.database.errors import DatabaseUnavailable, is_missing_table
+from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.database.session import Database
 from fastopp.dependencies import DatabaseDep, SessionDep, SettingsDep
 from fastopp.errors import Forbidden, Unauthorized
@@ -66,10 +65,8 @@ async def load_user(request: Request, session: AsyncSession, settings: Settings)
             continue
         try:
             user = await session.get(User, claims.user_id)
-        except DBAPIError as error:
-            if is_missing_table(error.orig):
-                return None  # emptied after this token was issued: nobody has an account
-            raise
+        except TablesMissing:
+            return None  # emptied after this token was issued: nobody has an account
         if user is not None and user.is_active and claims.fits(user, settings):
             return user
         return None

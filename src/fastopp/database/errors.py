@@ -92,9 +92,3 @@ def outage_reason(error: BaseException) -> str | None:
     if state and (state in _OUTAGE_CODES or state.startswith(_OUTAGE_CLASSES)):
         return "It refuses connections or has run out of something."
     return None
-
-
-def is_missing_table(error: BaseException | None) -> bool:
-    """Whether a driver's error says that a table is not there: the database was never migrated, or was emptied."""
-    # 42P01: undefined_table, in the appendix named above. SQLite has no code of its own for it.
-    return getattr(error, "sqlstate", None) == "42P01" or "no such table" in str(error)
