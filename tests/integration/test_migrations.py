@@ -221,6 +221,7 @@ async def test_a_project_grows(settings, url, tmp_path):
     assert "sa.DateTime(timezone=True)" in text
     assert 'name="shops_owner_id_fkey"' in text.replace("'", '"')
     assert "sqlmodel" not in text
+    assert "        sa.PrimaryKeyConstraint('id')\n    )\n" in text
     assert make("again") == "None"
     # The demo's tables have no models in this project, and are left alone. A batch copies the table on SQLite.
     await execute(
@@ -241,6 +242,25 @@ async def test_an_empty_migration_to_fill_in(settings, tmp_path):
     folder = copy_migrations(tmp_path)
     path = await migrate.make_migration(settings, "By hand", autogenerate=False, folder=folder)
     assert path == folder.resolve() / "versions/0004_by_hand.py"
+    assert (await migrate.upgrade(settings, folder=folder)).current == "0004"
+
+
+@pytest.mark.parametrize(
+    ("message", "name", "title"),
+    [
+        ('Say "hi" in """', "0004_say_hi_in.py", "Say 'hi' in '''"),
+        ("C:\\Users\nand more", "0004_c_users_and_more.py", "C:/Users and more"),
+        ("  ", "0004_changes.py", "changes"),
+        ("../../etc/passwd", "0004_etc_passwd.py", "../../etc/passwd"),
+        ("${1/0} <% x %> {{y}} %", "0004_1_0_x_y.py", "${1/0} <% x %> {{y}} %"),
+    ],
+)
+async def test_any_message_will_do(tmp_path, message, name, title):
+    folder = copy_migrations(tmp_path)
+    settings = settings_for(f"sqlite:///{tmp_path}/test.db")
+    path = await migrate.make_migration(settings, message, autogenerate=False, folder=folder)
+    assert path == folder.resolve() / "versions" / name
+    assert (await migrate.show(folder=folder)).title == title
     assert (await migrate.upgrade(settings, folder=folder)).current == "0004"
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from fastopp.database.alembic_env import ATTRIBUTE, Environment
 from fastopp.database.errors import TablesMissing
+from fastopp.database.generated_code import indent_brackets
 from fastopp.database.migration_errors import MigrationError, MigrationFailed, UnknownRevision, VersionsNotWritable
 from fastopp.database.migration_lock import timed_out
 from fastopp.database.revisions import Revision, next_id, read_revisions
@@ -126,7 +127,7 @@ class Project:
     def write_migration(self, connection: Connection, message: str, *, autogenerate: bool) -> Path | None:
         """Write the next migration; None when models and database agree. Raises VersionsNotWritable."""
         arguments = {
-            "message": message, "autogenerate": autogenerate, "sql": False, "head": "head", "splice": False,
+            "message": _as_title(message), "autogenerate": autogenerate, "sql": False, "head": "head", "splice": False,
             "branch_label": None, "version_path": None, "rev_id": next_id(self.revisions), "depends_on": None,
         }  # fmt: skip
         revision = RevisionContext(Config(), self.script, arguments)
@@ -145,13 +146,17 @@ class Project:
             return None
         try:
             (script,) = revision.generate_scripts()
+            if script is None:
+                return None
+            path = Path(script.path)
+            path.write_text(indent_brackets(path.read_text(encoding="utf-8")), encoding="utf-8")
         except CommandError as error:
             raise _explain(error) from error
         except OSError as error:
             raise VersionsNotWritable(
                 f"{self.migrations / 'versions'} cannot be written to: {error.strerror}."
             ) from error
-        return Path(script.path) if script else None
+        return path
 
     def sql(self, dialect: str, revision: Revision, direction: Literal["upgrade", "downgrade"]) -> str:
         """The SQL of one migration, without a database."""
@@ -174,6 +179,11 @@ def _explain(error: CommandError) -> MigrationError:
     if isinstance(error.__cause__, ResolutionError):
         return UnknownRevision(str(error))
     return MigrationError(str(error).rstrip(".") + ".")
+
+
+def _as_title(message: str) -> str:
+    """The message as one line that a docstring can hold."""
+    return " ".join(message.replace("\\", "/").replace('"', "'").split()) or "changes"
 
 
 def _describe(difference: tuple[Any, ...] | list[tuple[Any, ...]]) -> str:
