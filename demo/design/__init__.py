@@ -1,0 +1,5 @@
+"""The design demo: what a page can do with HTML from the server, and hardly a line of JavaScript."""
+
+from fastopp.apps import NavItem
+
+NAVIGATION = [NavItem("Design", "/design-demo")]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class FastOppError(Exception):
     """Something went wrong."""
 
     # A subclass's docstring is its default message; `status` is the HTTP status it is answered
-    # with, `headers` go along, `hint` is the sentence that says how to mend it.
+    # with, `headers` go along, `hint` is the sentence that says how to mend it, `extensions` are more keys of the
+    # JSON answer (RFC 9457, 3.2).
     status: ClassVar[int] = 500
     hint: str | None = None
     headers: Mapping[str, str] = MappingProxyType({})
+    extensions: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
         self.message = message or (type(self).__doc__ or "").strip()

@@ -181,6 +181,8 @@ def _json(request: Request, problem: Problem, error: Exception) -> Response:
     }
     if isinstance(error, HTTPException) and not isinstance(error.detail, str):
         body["detail"] = error.detail  # a handler's own structure is kept
+    if isinstance(error, FastOppError):
+        body |= error.extensions
     return AsciiJSONResponse(jsonable_encoder(body), problem.status, headers=_headers(problem), media_type=PROBLEM_JSON)
 
 

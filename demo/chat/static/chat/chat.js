@@ -64,7 +64,7 @@ document.addEventListener("alpine:init", () => {
     },
 
     isLast(message) {
-      return !this.busy && message.id === this.messages.at(-1).id;
+      return !this.busy && message.id === this.messages.at(-1)?.id;
     },
 
     submit() {
