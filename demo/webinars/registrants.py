@@ -27,9 +27,10 @@ from demo.webinars.schemas import (
     html_fragment,
 )
 from demo.webinars.service import Actor
-from fastopp.auth.current_user import StaffUser, SuperUser
+from fastopp.auth.current_user import StaffUser
 from fastopp.auth.models import User
 from fastopp.dependencies import RuntimeDep, SessionDep, StorageDep
+from fastopp.ops.access import DetachedSuperUser
 from fastopp.seeding import run_step
 from fastopp.storage.images import MAX_PHOTO_BYTES, PhotoTooLarge
 from fastopp.web.forms import CleanText
@@ -110,7 +111,7 @@ async def registrants_page(
 
 
 @router.post(PAGE + "/sample-data", include_in_schema=False)
-async def add_sample_data(runtime: RuntimeDep, user: SuperUser) -> Response:
+async def add_sample_data(runtime: RuntimeDep, user: DetachedSuperUser) -> Response:
     """Add the sample registrants and go back to the list; what an empty list offers to superusers."""
     for step in ("webinars", "registrants"):
         await run_step(runtime, step)

@@ -17,13 +17,12 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.auth.accounts import change_password, create_user
 from fastopp.auth.lockout import Subject, address_subject, record_failure, refuse_locked
 from fastopp.auth.models import User
-from fastopp.database.errors import DatabaseUnavailable
+from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.database.session import Database
 from fastopp.dependencies import SettingsDep
 from fastopp.errors import Forbidden, NotFound
@@ -138,5 +137,5 @@ def _subject(address: str) -> Subject:
 def _uncounted_without_tables() -> Iterator[None]:
     try:
         yield
-    except (DatabaseUnavailable, DBAPIError) as error:
+    except (DatabaseUnavailable, TablesMissing) as error:
         logger.warning("Emergency attempts cannot be counted: %s", type(error).__name__)

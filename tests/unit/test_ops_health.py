@@ -1,0 +1,31 @@
+"""What everyone may know of a database's address."""
+
+from __future__ import annotations
+
+import pytest
+
+from fastopp.database.url import DatabaseURL
+from fastopp.ops.debug import can_write
+from fastopp.ops.health import database_type, public_url
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "kind"),
+    [
+        ("sqlite:////home/somebody/things.db", "sqlite:///things.db", "SQLite"),
+        ("postgresql://user:secret@db.example.com/app", "postgresql://***@db.example.com:5432/***", "PostgreSQL"),
+        ("postgresql+asyncpg://user@[::1]:6000/app?sslmode=require", "postgresql://***@::1:6000/***", "PostgreSQL"),
+        ("postgresql:///app", "postgresql://***@localhost:5432/***", "PostgreSQL"),
+    ],
+)
+def test_it_is_the_kind_and_the_place(url, shown, kind):
+    parsed = DatabaseURL.parse(url)
+    assert public_url(parsed) == shown
+    assert database_type(parsed) == kind
+
+
+def test_a_folder_yet_to_be_made_is_writable_where_it_would_be_made(tmp_path):
+    assert can_write(tmp_path / "not" / "there")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    assert can_write(tmp_path / "file" / "below")  # the nearest folder that exists
