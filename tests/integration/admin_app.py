@@ -15,16 +15,13 @@ from sqlmodel import SQLModel, select
 
 from demo.products.models import Product
 from demo.webinars.models import WebinarRegistrant
-from fastopp.admin.mount import admin_mount
 from fastopp.apps import App, find_apps
+from fastopp.assembly import assemble
 from fastopp.auth.models import AuditLog, User
 from fastopp.auth.passwords import hash_password
-from fastopp.auth.routes import router
-from fastopp.auth.sessions import session_middleware
 from fastopp.platform import PLATFORMS
-from fastopp.runtime import Runtime, open_runtime
+from fastopp.runtime import Runtime
 from fastopp.settings import Settings
-from fastopp.web import setup
 
 PASSWORD = "correct horse"
 BROWSER = {"accept": "text/html,*/*;q=0.8"}
@@ -86,14 +83,11 @@ async def running(
 ) -> AsyncIterator[AdminApp]:
     configuration = settings(database_url, folder)
     apps = (*find_apps(["demo.products", "demo.webinars"]), *extra_apps)
-    async with open_runtime(configuration, apps) as runtime:
+    app, opening = assemble(configuration, apps)
+    async with opening as runtime:
+        app.state.runtime = runtime
         async with runtime.database.engine.begin() as connection:
             await connection.run_sync(SQLModel.metadata.create_all)
-        app = FastAPI()
-        app.state.runtime = runtime
-        setup.install(app, configuration, apps, sessions=session_middleware(configuration))
-        app.include_router(router)
-        app.router.routes.append(admin_mount())
         site = AdminApp(app, runtime)
         await site.add(*accounts(password_hash), *products(), *registrants())
         yield site
