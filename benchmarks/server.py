@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,9 +33,9 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def processor_seconds(self) -> float:
-        """User and system time since exec, of all its threads, in nanosecond steps (proc_pid_schedstat)."""
-        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+        """User and system time since the process began, of all its threads, ended ones too, in nanosecond steps."""
+        clock = (~self.process.pid << 3) | 2  # what clock_getcpuclockid(3) returns, which Python does not offer
+        return time.clock_gettime(clock)
 
     def resident_bytes(self) -> int:
         """Resident memory."""
