@@ -26,6 +26,7 @@ async def dashboard(request: Request, runtime: RuntimeDep, session: SessionDep, 
         "group_options": [("", "No group"), *((name, name) for name in GROUPS)],
         # Of an account that is switched off nobody can use the password.
         "password_options": [(user.email, _label(user.email, user.is_superuser)) for user in users if user.is_active],
+        "can_create_migrations": settings.platform.writable_root,
         "facts": {
             "Platform": f"{settings.platform.name} ({settings.environment})",
             "Database": f"{database_type(runtime.database.url)}, {runtime.database.url.masked}",
