@@ -72,10 +72,10 @@ print("code keeps its spaces")
 HTML such as <b>this</b> stays text: an answer is never trusted."""
 
 TOPICS = (
-    (re.compile(r"deploy|leapcell|fly|host|server|online", re.IGNORECASE), DEPLOYING),
+    (re.compile(r"deploy|leapcell|\bfly|\bhost|online", re.IGNORECASE), DEPLOYING),
     (re.compile(r"database|sql|postgres|query|table", re.IGNORECASE), DATABASE),
-    (re.compile(r"chat|stream|work|how|key|model", re.IGNORECASE), CHAT),
     (re.compile(r"markdown|format|code|list", re.IGNORECASE), MARKDOWN),
+    (re.compile(r"chat|stream|answer|model|\bwork", re.IGNORECASE), CHAT),
 )
 
 _WORDS = re.compile(r"\S+\s*|\s+")

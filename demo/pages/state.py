@@ -6,9 +6,9 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func
 from sqlalchemy.exc import DBAPIError
-from sqlmodel import col
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from demo.products.models import Product
@@ -55,8 +55,9 @@ async def read_state(session: AsyncSession) -> ProjectState:
         select(func.count()).select_from(Product).scalar_subquery(),
         select(func.count()).select_from(WebinarRegistrant).scalar_subquery(),
     ]
+    query: Any = select(*counts)
     try:
-        superusers, products, registrants = (await session.execute(select(*counts))).one()
+        superusers, products, registrants = (await session.exec(query)).one()
     except DatabaseUnavailable:
         return ProjectState(reachable=False, tables=False)
     except DBAPIError as error:  # an outage is told apart already, so a table or a column is missing

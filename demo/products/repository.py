@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, and_, func, select, true
-from sqlmodel import col
+from sqlalchemy import ColumnElement, and_, func, true
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from demo.products.models import Product
@@ -21,7 +21,7 @@ MAX_PER_PAGE = 1_000
 # Lower edges in dollars; the last band has no upper edge.
 PRICE_BANDS = (0, 25, 50, 100, 500)
 
-_LISTED = (
+_LISTED: tuple[Any, ...] = (
     col(Product.id),
     col(Product.name),
     col(Product.description),
@@ -114,8 +114,8 @@ async def summarise(session: AsyncSession, wanted: ProductFilter, *, bands: bool
             # A price below the first edge would be a mistake; it is counted, not hidden.
             above = price >= lower if lower else true()
             columns.append(count.filter(above if upper is None else and_(above, price < upper)))
-    query = select(*columns).group_by(col(Product.category)).order_by(count.desc(), col(Product.category))
-    rows: list[Any] = list(await session.execute(query))
+    query: Any = select(*columns).group_by(col(Product.category)).order_by(count.desc(), col(Product.category))
+    rows: list[Any] = list(await session.exec(query))
     return [CategorySummary(*[*row[:7], tuple(row[7:])]) for row in rows]
 
 
@@ -123,7 +123,7 @@ async def list_page(session: AsyncSession, wanted: ProductFilter, *, per_page: i
     """One page of products as dictionaries of their public columns."""
     column: Any = _SORTABLE[wanted.sort.removeprefix("-")]
     direction = column.desc() if wanted.sort.startswith("-") else column.asc()
-    query = (
+    query: Any = (
         select(*_LISTED)
         .where(wanted.condition())
         # The id settles ties, so that no row is on two pages.
@@ -131,4 +131,4 @@ async def list_page(session: AsyncSession, wanted: ProductFilter, *, per_page: i
         .limit(per_page)
         .offset((wanted.page - 1) * per_page)
     )
-    return [dict(row) for row in (await session.execute(query)).mappings()]
+    return [dict(row) for row in (await session.exec(query)).mappings()]

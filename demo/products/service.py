@@ -109,5 +109,5 @@ def outage(wanted: ProductFilter, *, per_page: int) -> dict[str, Any]:
 
 def band_labels(edges: Sequence[int]) -> list[str]:
     """`$0-25` … `$500+`."""
-    closed = [f"${lower}–{upper}" for lower, upper in pairwise(edges)]  # noqa: RUF001 - a range
+    closed = [f"${lower}-{upper}" for lower, upper in pairwise(edges)]
     return [*closed, f"${edges[-1]}+"]

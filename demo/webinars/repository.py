@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, and_, func, or_, select, true
-from sqlmodel import col
+from sqlalchemy import ColumnElement, and_, func, or_, true
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from demo.webinars.models import Status, WebinarRegistrant
@@ -61,14 +61,14 @@ async def list_page(
         .limit(per_page)
         .offset((wanted.page - 1) * per_page)
     )
-    return list((await session.execute(query)).scalars())
+    return list((await session.exec(query)).all())
 
 
 async def count(session: AsyncSession, user: User, wanted: RegistrantFilter) -> tuple[int, int]:
     """How many registrants the user may see, and how many of them fit the filter."""
     everything = func.count()
     query: Any = select(everything, everything.filter(wanted.condition())).select_from(WebinarRegistrant)
-    row = (await session.execute(PAGE_RIGHTS.restrict(query, user, TABLE))).one()
+    row = (await session.exec(PAGE_RIGHTS.restrict(query, user, TABLE))).one()
     return row[0], row[1]
 
 
@@ -81,7 +81,7 @@ async def find(
     if lock:
         # No-op on SQLite, where a transaction begins as the only writer. Read anew, since others may have written.
         query = query.with_for_update().execution_options(populate_existing=True)
-    return (await session.execute(query)).scalar_one_or_none()
+    return (await session.exec(query)).one_or_none()
 
 
 async def list_public(session: AsyncSession, *, page: int = 1, per_page: int = MAX_PER_PAGE) -> list[WebinarRegistrant]:
@@ -98,7 +98,7 @@ async def list_public(session: AsyncSession, *, page: int = 1, per_page: int = M
         .limit(per_page)
         .offset((page - 1) * per_page)
     )
-    return list((await session.execute(query)).scalars())
+    return list((await session.exec(query)).all())
 
 
 async def count_public(session: AsyncSession) -> tuple[int, int, int]:
@@ -108,5 +108,5 @@ async def count_public(session: AsyncSession) -> tuple[int, int, int]:
         func.count(col(WebinarRegistrant.webinar_title).distinct()),
         func.count(col(WebinarRegistrant.company).distinct()),
     ).where(col(WebinarRegistrant.is_public).is_(True))
-    row = (await session.execute(query)).one()
+    row = (await session.exec(query)).one()
     return row[0], row[1], row[2]

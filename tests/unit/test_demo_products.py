@@ -59,10 +59,10 @@ def test_bands_add_up_over_categories() -> None:
     parts = [summary("A", 2, bands=(1, 0, 0, 0, 1)), summary("B", 1, bands=(1, 0, 0, 0, 0))]
 
     assert Catalogue([], parts, 1, 10).bands == [
-        ("$0–25", 2),
-        ("$25–50", 0),
-        ("$50–100", 0),
-        ("$100–500", 0),
+        ("$0-25", 2),
+        ("$25-50", 0),
+        ("$50-100", 0),
+        ("$100-500", 0),
         ("$500+", 1),
     ]
     assert [label for label, _ in Catalogue([], [], 1, 10).bands] == band_labels((0, 25, 50, 100, 500))

@@ -38,7 +38,7 @@ def test_the_form_takes_what_a_browser_sends() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"name": " \n"}, {"name": "x" * 101}, {"name": "a\x00"}, {"email": "a"}, {"status": "gone"}, {"webinar_date": "x"}],
+    [{"name": " \n"}, {"name": "x" * 101}, {"name": "a\x00"}, {"email": "a"}, {"status": "x"}, {"webinar_date": "x"}],
 )
 def test_the_form_refuses_what_the_table_cannot_hold(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
