@@ -95,6 +95,17 @@ async def test_what_does_not_exist(settings):
         await migrate.downgrade(settings, "-99", folder=FOLDER)
 
 
+async def test_a_constraint_that_fails_at_the_commit(tmp_path, postgres, postgres_database):
+    settings = settings_for(postgres.url(postgres_database))
+    folder = copy_migrations(tmp_path)
+    late = "op.execute('CREATE TABLE late (id uuid REFERENCES users DEFERRABLE INITIALLY DEFERRED)'); "
+    add_migration(folder, "0004", HEAD, late + "op.execute('INSERT INTO late SELECT gen_random_uuid()')")
+    with pytest.raises(MigrationFailed, match="violates foreign key") as failure:
+        await migrate.upgrade(settings, folder=folder)
+    assert "Key (id)" not in str(failure.value)
+    assert await tables(settings) == set()
+
+
 async def test_the_database_of_the_process_will_do(settings):
     database = Database.from_settings(settings)
     try:
@@ -196,6 +207,7 @@ assert check.ok, check
 """
 
 
+@pytest.mark.parametrize("url", ["sqlite", "psycopg"], indirect=True)
 async def test_a_project_grows(settings, url, tmp_path):
     """In processes of their own, since a model cannot be taken back."""
     copy_migrations(tmp_path)
@@ -307,6 +319,7 @@ async def test_rows_that_would_point_nowhere_stop_it_on_sqlite(tmp_path):
     assert await migrate.current(settings) == HEAD
 
 
+@pytest.mark.parametrize("url", ["sqlite", "psycopg"], indirect=True)
 async def test_the_plain_alembic_command_works(settings, url):
     def alembic(*arguments):
         done = subprocess.run(

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from fastopp.database.migration_errors import MigrationError, MigrationTimeout
+from fastopp.database.migration_errors import MigrationError, MigrationFailed, MigrationTimeout
 from fastopp.database.url import DatabaseURL
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ async def migration_transaction(url: DatabaseURL, timeout: float) -> AsyncIterat
 
     Raises
     ------
-    MigrationTimeout, DatabaseUnavailable: nothing was changed.
+    MigrationTimeout, MigrationFailed, DatabaseUnavailable: nothing was changed.
     """
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - as above
 
@@ -63,7 +63,8 @@ async def migration_transaction(url: DatabaseURL, timeout: float) -> AsyncIterat
     except DBAPIError as error:
         if timed_out(error.orig):
             raise MigrationTimeout from error
-        raise
+        reason = str(error.orig).partition("\n")[0]  # the lines after it may quote rows
+        raise MigrationFailed(f"The database refused the migration, and nothing was changed: {reason}") from error
     finally:
         await engine.dispose()
 
