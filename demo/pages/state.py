@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func
-from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from demo.products.models import Product
 from demo.webinars.models import WebinarRegistrant
 from fastopp.auth.models import User
-from fastopp.database.errors import DatabaseUnavailable
+from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.settings import Settings
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +56,7 @@ async def read_state(session: AsyncSession) -> ProjectState:
         superusers, products, registrants = (await session.exec(query)).one()
     except DatabaseUnavailable:
         return ProjectState(reachable=False, tables=False)
-    except DBAPIError as error:  # an outage is told apart already, so a table or a column is missing
-        log.info("Tables are missing", extra={"action": "tables_missing"}, exc_info=error)
+    except TablesMissing:
         return ProjectState(tables=False)
     return ProjectState(superuser=superusers > 0, products=products, registrants=registrants)
 
@@ -109,10 +104,14 @@ def _set_up(title: str, settings: Settings) -> NextStep:
     if settings.platform.shell:
         text = "One command does it: tables, the first superuser and the demo data. Running it again changes nothing."
         return NextStep(title, text, command="python oppdemo.py init")
+    if settings.ops_token.get_secret_value():
+        text = f"{settings.platform.title} has no shell: send this from your own machine, with this site's address."
+        command = 'curl -X POST -H "Authorization: Bearer $OPS_TOKEN" https://<this site>/async/init-demo'
+        return NextStep(title, text, command=command)
     if settings.emergency_access_enabled:
         text = f"{settings.platform.title} has no shell, so emergency access does it from here."
         return NextStep(title, text, href="/oppman/emergency", action="Open emergency access")
-    text = f"{settings.platform.title} has no shell: set EMERGENCY_ACCESS_ENABLED=true, deploy, and come back here."
+    text = f"{settings.platform.title} has no shell: set OPS_TOKEN or EMERGENCY_ACCESS_ENABLED=true, deploy."
     return NextStep(title, text)
 
 

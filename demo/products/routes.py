@@ -14,7 +14,7 @@ from demo.products import service
 from demo.products.repository import MAX_PER_PAGE, ProductFilter
 from demo.products.schemas import PRODUCTS_DOWN, PRODUCTS_OK
 from fastopp.auth.current_user import OptionalUser
-from fastopp.database.errors import DatabaseUnavailable
+from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.dependencies import DatabaseDep, RuntimeDep, SessionDep
 from fastopp.ops.access import DetachedSuperUser
 from fastopp.seeding import run_step
@@ -45,8 +45,10 @@ async def list_products(wanted: Annotated[ApiFilter, Query()], database: Databas
     try:
         async with database.read() as session:
             catalogue = await service.load_catalogue(session, wanted, per_page=wanted.per_page)
-    except DatabaseUnavailable as error:
-        return _json(service.outage(wanted, per_page=wanted.per_page), status_code=503, headers=error.headers)
+    except (DatabaseUnavailable, TablesMissing) as error:
+        return _json(
+            service.outage(wanted, error.message, per_page=wanted.per_page), status_code=503, headers=error.headers
+        )
     return _json(catalogue.as_json())
 
 
@@ -59,7 +61,8 @@ async def dashboard(
     context: dict[str, Any] = {"wanted": wanted, "address": PAGE + wanted.as_query()}
     try:
         context["catalogue"] = await service.load_catalogue(session, wanted, per_page=ROWS, bands=not table_only)
-    except DatabaseUnavailable as error:
+    except (DatabaseUnavailable, TablesMissing) as error:
+        context["problem"] = error
         # The table's place cannot say that everything is out of date, so htmx is told to swap the dashboard.
         swap = {"HX-Retarget": "#dashboard", "HX-Reselect": "#dashboard", "HX-Reswap": "outerHTML"}
         return render(request, "products/down.html", context, status_code=503, headers=error.headers | swap | VARY)

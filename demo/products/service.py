@@ -13,8 +13,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from demo.products import repository
 from demo.products.repository import PRICE_BANDS, CategorySummary, ProductFilter
 
-FALLBACK_MESSAGE = "The database does not answer at the moment. Try again in a few seconds."
-
 CHART_COLOURS = 8  # chart-1 to chart-8 of the style sheet
 
 
@@ -101,10 +99,10 @@ async def load_catalogue(
     return Catalogue(products, summary, wanted.page, per_page)
 
 
-def outage(wanted: ProductFilter, *, per_page: int) -> dict[str, Any]:
+def outage(wanted: ProductFilter, reason: str, *, per_page: int) -> dict[str, Any]:
     """The answer of /api/products while the database is down: the same keys, and why they are empty."""
     empty = Catalogue([], [], wanted.page, per_page)
-    return empty.as_json() | {"database_available": False, "fallback_message": FALLBACK_MESSAGE}
+    return empty.as_json() | {"database_available": False, "fallback_message": reason}
 
 
 def band_labels(edges: Sequence[int]) -> list[str]:

@@ -12,7 +12,7 @@ from demo.webinars.permissions import PAGE_RIGHTS, TABLE
 from demo.webinars.repository import MAX_PAGE, MAX_PER_PAGE, RegistrantFilter
 from demo.webinars.schemas import NEEDS_DATABASE, AttendeeItem, AttendeeList
 from fastopp.auth.current_user import OptionalUser
-from fastopp.database.errors import DatabaseUnavailable
+from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.dependencies import SessionDep
 from fastopp.web.templating import render
 
@@ -31,9 +31,11 @@ async def showcase(request: Request, session: SessionDep, user: OptionalUser) ->
     try:
         attendees, webinars, companies = await repository.count_public(session)
         groups = service.by_webinar(await repository.list_public(session, per_page=SHOWN))
-    except DatabaseUnavailable as error:
+    except (DatabaseUnavailable, TablesMissing) as error:
         swap = {"HX-Retarget": "#showcase", "HX-Reselect": "#showcase", "HX-Reswap": "outerHTML"}
-        return render(request, "webinars/showcase_down.html", status_code=503, headers=error.headers | swap)
+        return render(
+            request, "webinars/showcase_down.html", {"problem": error}, status_code=503, headers=error.headers | swap
+        )
     context = {"webinars": groups, "attendee_count": attendees, "webinar_count": webinars, "company_count": companies}
     context["hidden_count"] = attendees - sum(len(group.attendees) for group in groups)
     return render(request, "webinars/showcase.html", context)

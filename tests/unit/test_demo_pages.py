@@ -47,12 +47,18 @@ def test_the_next_step_follows_the_state(
 
 def test_a_platform_without_a_shell_is_set_up_from_the_browser(tmp_path: Path) -> None:
     closed = load_settings(LEAPCELL, env_file=tmp_path / "no.env")
+    operated = load_settings(LEAPCELL | {"OPS_TOKEN": "operations-token-of-the-tests"}, env_file=tmp_path / "no.env")
     opened = load_settings(LEAPCELL | {"EMERGENCY_ACCESS_ENABLED": "true"}, env_file=tmp_path / "no.env")
 
     step = next_step(ProjectState(tables=False), closed, None)
     assert step is not None
     assert step.command is None
     assert "EMERGENCY_ACCESS_ENABLED=true" in step.text
+    step = next_step(ProjectState(tables=False), operated, None)
+    assert step is not None
+    assert step.command is not None
+    assert "/async/init-demo" in step.command
+    assert "token-of-the-tests" not in step.command
     step = next_step(ProjectState(tables=False), opened, None)
     assert step is not None
     assert step.href == "/oppman/emergency"

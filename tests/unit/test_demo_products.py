@@ -41,7 +41,7 @@ def test_figures_cover_all_categories_and_the_list_names_only_those_with_a_name(
 
 
 def test_an_outage_has_the_same_keys_and_a_reason() -> None:
-    down = outage(ProductFilter(), per_page=10)
+    down = outage(ProductFilter(), "It is down.", per_page=10)
 
     assert down.keys() == Catalogue([], [], 1, 10).as_json().keys() | {"fallback_message"}
     assert down["database_available"] is False
