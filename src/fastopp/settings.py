@@ -72,7 +72,10 @@ class Settings(BaseModel):
         5, ge=0, le=100, description="Connections it may open beyond those. Default: 3 on LeapCell, else 5."
     )
     db_timeout: float = Field(
-        10, gt=0, le=300, description="Seconds to wait for a connection before answering that the database is down."
+        10,
+        gt=0,
+        le=300,
+        description="Seconds to wait for a connection, and for each PostgreSQL statement, before the database counts as down.",
     )
 
     # Accounts and operations
