@@ -75,7 +75,7 @@ class Settings(BaseModel):
         10,
         gt=0,
         le=300,
-        description="Seconds to wait for a connection, and for each PostgreSQL statement, before the database counts as down.",
+        description="Seconds to wait for a connection, and for each PostgreSQL statement, before it counts as down.",
     )
 
     # Accounts and operations
