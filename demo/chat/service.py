@@ -19,8 +19,8 @@ PLATFORM_MARGIN = 5.0  # seconds that remain for saying that it took too long
 
 HISTORY_BUDGET = 12_000  # characters of earlier turns that are sent along: each question pays for them again
 
-RENDER_INTERVAL = 0.1  # seconds at least between two renderings of a growing answer
-RENDER_SHARE = 0.1  # of the time goes into them at most; so an answer costs no more for coming in smaller pieces
+RENDER_INTERVAL = 0.1, 0.5  # seconds, at least and at most, between two renderings of a growing answer
+RENDER_SHARE = 0.1  # of the time, within these bounds, goes into rendering; so a long answer is rendered less often
 
 
 def is_live(settings: Settings) -> bool:
@@ -56,7 +56,7 @@ async def stream(settings: Settings, request: ChatRequest) -> AsyncIterator[Serv
                 if (started := time.monotonic()) >= due:
                     yield await _message(text, model)
                     sent = text
-                    due = started + max(RENDER_INTERVAL, (time.monotonic() - started) / RENDER_SHARE)
+                    due = started + _interval(time.monotonic() - started)
     except ChatError as error:
         if text != sent:
             yield await _message(text, model)
@@ -65,6 +65,12 @@ async def stream(settings: Settings, request: ChatRequest) -> AsyncIterator[Serv
     if text != sent:
         yield await _message(text, model)
     yield ServerSentEvent(event="complete", data={"status": "completed"})
+
+
+def _interval(rendering: float) -> float:
+    """Seconds until the next rendering, when one takes `rendering` seconds."""
+    shortest, longest = RENDER_INTERVAL
+    return min(max(shortest, rendering / RENDER_SHARE), longest)
 
 
 async def _message(text: str, model: str) -> ServerSentEvent:
