@@ -190,3 +190,20 @@ async def test_liveness_is_in_the_documentation(tmp_path):
         paths = json.loads((await client.get("/openapi.json")).text)["paths"]
         assert {"/health", "/kaithhealth", "/kaithhealthcheck", "/kaithheathcheck", "/healthz"} <= paths.keys()
         assert "/oppman/emergency/verify" not in paths
+
+
+async def test_a_first_run_behind_a_transaction_pooler(pooler_url, tmp_path):
+    environ = PRODUCTION | {"FASTOPP_PLATFORM": "leapcell", "SUPERUSER_EMAIL": "owner@example.com"}
+    async with running(pooler_url, tmp_path, environ) as project, project.client() as client:
+        # Four at once, as an impatient platform asks: one of them makes the superuser.
+        answers = await asyncio.gather(*(client.post("/async/init-demo", headers=BEARER) for _ in range(4)))
+        assert [answer.status_code for answer in answers] == [200] * 4, [answer.text for answer in answers]
+        passwords = [answer.json()["details"].get("superuser_password") for answer in answers]
+        assert len([password for password in passwords if password]) == 1
+        assert [user.email for user in await project.all(User)] == ["owner@example.com"]
+        health = await client.get("/health")
+        assert health.status_code == 200, health.text
+        assert health.json()["platform"] == "leapcell"
+        where = (await client.get("/debug/leapcell", headers=BEARER)).json()
+        assert where["platform"] == "leapcell"
+        assert where["capabilities"]["background_cpu"] is False
