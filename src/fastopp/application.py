@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from fastopp import logs
 from fastopp.apps import App, AppError, find_apps
 from fastopp.errors import FastOppError
 from fastopp.settings import Settings, SettingsError, load_settings
@@ -104,6 +105,8 @@ class FastOpp:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
+        # Here, and not where the application is made: only a server calls this, and it is its process.
+        logs.configure(self.settings)
         if self.settings.platform.background_cpu:
             try:
                 await self.start()

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fastopp.logs import request_id as request_id_of_logs
 from fastopp.settings import Settings
 
 REQUEST_ID = "X-Request-ID"
@@ -74,7 +75,11 @@ class RequestIdMiddleware:
                 MutableHeaders(scope=message)[REQUEST_ID] = request_id
             await send(message)
 
-        await self.app(scope, receive, send_with_id)
+        known = request_id_of_logs.set(request_id)
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            request_id_of_logs.reset(known)
 
 
 class SecurityHeadersMiddleware:
@@ -85,9 +90,10 @@ class SecurityHeadersMiddleware:
 
     def __init__(self, app: ASGIApp, *, production: bool, asset_origin: str = "") -> None:
         self.app = app
-        self.production = production
-        self.strict = {**_COMMON, "Content-Security-Policy": content_security_policy(asset_origin)}
-        self.loose = {**_COMMON, "Content-Security-Policy": content_security_policy(asset_origin, loose=True)}
+        # As they go over the wire: this runs for every answer.
+        self.strict = _raw({**_COMMON, "Content-Security-Policy": content_security_policy(asset_origin)})
+        self.loose = _raw({**_COMMON, "Content-Security-Policy": content_security_policy(asset_origin, loose=True)})
+        self.lasting = _raw({"Strict-Transport-Security": HSTS}) if production else []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -99,13 +105,12 @@ class SecurityHeadersMiddleware:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                answer = MutableHeaders(scope=message)
-                for name, value in headers.items():
-                    answer.setdefault(name, value)
+                answer = list(message["headers"])
                 if https:
-                    message["headers"] = [_secured(name, value) for name, value in message["headers"]]
-                    if self.production:
-                        MutableHeaders(scope=message).setdefault("Strict-Transport-Security", HSTS)
+                    answer = [_secured(name, value) for name, value in answer]
+                present = {name.lower() for name, _ in answer}
+                wanted = [*headers, *self.lasting] if https else headers
+                message["headers"] = answer + [header for header in wanted if header[0] not in present]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
@@ -152,6 +157,10 @@ def asset_origin(settings: Settings) -> str:
 
 def _is_loose(path: str) -> bool:
     return path == LOOSE_PATH or path.startswith(LOOSE_PATH + "/")
+
+
+def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 def _secured(name: bytes, value: bytes) -> tuple[bytes, bytes]:

@@ -1,0 +1,61 @@
+"""Log lines: for people in development, one JSON object a line in production, each with its request's id."""
+
+from __future__ import annotations
+
+import logging
+from contextvars import ContextVar
+
+from fastopp.settings import Settings
+
+# Set for the length of a request; empty between requests.
+request_id: ContextVar[str] = ContextVar("fastopp_request_id", default="")
+
+FIELDS = ("timestamp", "levelname", "name", "message", "request_id")
+READABLE = "%(levelname)-8s %(name)s: %(message)s"
+
+SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
+
+
+def configure(settings: Settings) -> None:
+    """Set up logging for this process, which serves an application; a program that embeds one keeps its own."""
+    level = settings.log_level.upper()
+    handler = logging.StreamHandler()
+    handler.addFilter(_add_request_id)
+    logging.getLogger("uvicorn.access").addFilter(_WithoutHealthChecks(settings.platform.health_paths))
+    if not settings.development:
+        handler.setFormatter(_json_formatter())
+        for name in SERVER_LOGGERS:
+            # The server has handlers of its own, for people; in production its lines are JSON like all others.
+            logger = logging.getLogger(name)
+            logger.handlers.clear()
+            logger.propagate = True
+    else:
+        handler.setFormatter(logging.Formatter(READABLE))
+    logging.basicConfig(level=level, handlers=[handler])
+    if settings.debug:
+        # SQL without its values, which the engine hides.
+        logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)
+
+
+def _json_formatter() -> logging.Formatter:
+    from pythonjsonlogger.json import JsonFormatter  # noqa: PLC0415 - only where it is used
+
+    return JsonFormatter(FIELDS, timestamp=True, rename_fields={"levelname": "level", "name": "logger"})
+
+
+def _add_request_id(record: logging.LogRecord) -> bool:
+    record.request_id = request_id.get()
+    return True
+
+
+class _WithoutHealthChecks(logging.Filter):
+    """Drops the access lines of health checks: a platform asks every few seconds."""
+
+    def __init__(self, paths: frozenset[str]) -> None:
+        super().__init__()
+        self._paths = paths
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to keep an access line; uvicorn's arguments are client, method, path, version, status."""
+        arguments = record.args
+        return not (isinstance(arguments, tuple) and len(arguments) > 2 and arguments[2] in self._paths)

@@ -1,0 +1,82 @@
+"""Log lines are for people in development, and JSON with the request's id in production."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from fastopp import logs
+from fastopp.settings import Settings, load_settings
+
+PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "k" * 16 + "0123456789abcdefXYZ"}
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What is logged, with the process's own logging put away and brought back."""
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    root = logging.getLogger()
+    loggers = [root, *(logging.getLogger(name) for name in (*logs.SERVER_LOGGERS, "sqlalchemy.engine"))]
+    before = [(each, each.handlers[:], each.level, each.propagate, each.filters[:]) for each in loggers]
+    yield stream
+    for each, handlers, level, propagate, filters in before:
+        each.handlers[:], each.propagate, each.filters[:] = handlers, propagate, filters
+        each.setLevel(level)
+
+
+def configure(**environ: str) -> Settings:
+    settings = load_settings(environ)
+    logging.getLogger().handlers.clear()  # the test runner's own
+    logs.configure(settings)
+    return settings
+
+
+def test_development_is_for_people(lines):
+    configure()
+    logging.getLogger("shop").warning("low on %s", "tea")
+    assert lines.getvalue() == "WARNING  shop: low on tea\n"
+
+
+def test_production_is_json(lines):
+    configure(**PRODUCTION)
+    token = logs.request_id.set("abc123")
+    try:
+        1 / 0  # noqa: B018 - for its traceback
+    except ZeroDivisionError:
+        logging.getLogger("shop").exception("no tea", extra={"cups": 3})
+    finally:
+        logs.request_id.reset(token)
+    line = json.loads(lines.getvalue())
+    assert (line["level"], line["logger"], line["message"]) == ("ERROR", "shop", "no tea")
+    assert (line["request_id"], line["cups"]) == ("abc123", 3)
+    assert "ZeroDivisionError" in line["exc_info"]
+    assert line["timestamp"]
+
+
+@pytest.mark.parametrize(("level", "kept"), [("error", 0), ("warning", 1), ("info", 2), ("DEBUG", 3)])
+def test_the_level_is_honoured(lines, level, kept):
+    configure(LOG_LEVEL=level)
+    for method in ("debug", "info", "warning"):
+        getattr(logging.getLogger("shop"), method)("x")
+    assert len(lines.getvalue().splitlines()) == kept
+
+
+def test_debug_shows_sql(lines):
+    configure(DEBUG="true")
+    logging.getLogger("sqlalchemy.engine.Engine").info("SELECT 1")
+    assert "SELECT 1" in lines.getvalue()
+
+
+def test_health_checks_are_no_news(lines):
+    configure(**PRODUCTION)
+    access = logging.getLogger("uvicorn.access")
+    access.setLevel(logging.INFO)
+    for path in ("/kaithhealth", "/healthz", "/login"):
+        access.info('%s - "%s %s HTTP/%s" %d', "127.0.0.1:0", "GET", path, "1.1", 200)
+    (line,) = lines.getvalue().splitlines()
+    assert "/login" in line
