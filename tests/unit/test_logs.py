@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 from collections.abc import Iterator
@@ -15,15 +14,12 @@ from fastopp.settings import Settings, load_settings
 PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "k" * 16 + "0123456789abcdefXYZ"}
 
 
-@pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What is logged, with the process's own logging put away and brought back."""
-    stream = io.StringIO()
-    monkeypatch.setattr("sys.stderr", stream)
-    root = logging.getLogger()
-    loggers = [root, *(logging.getLogger(name) for name in (*logs.SERVER_LOGGERS, "sqlalchemy.engine"))]
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """Put the process's logging back as it was."""
+    loggers = [logging.getLogger(name) for name in ("", *logs.SERVER_LOGGERS, "sqlalchemy.engine")]
     before = [(each, each.handlers[:], each.level, each.propagate, each.filters[:]) for each in loggers]
-    yield stream
+    yield
     for each, handlers, level, propagate, filters in before:
         each.handlers[:], each.propagate, each.filters[:] = handlers, propagate, filters
         each.setLevel(level)
@@ -36,13 +32,13 @@ def configure(**environ: str) -> Settings:
     return settings
 
 
-def test_development_is_for_people(lines):
+def test_development_is_for_people(capsys):
     configure()
     logging.getLogger("shop").warning("low on %s", "tea")
-    assert lines.getvalue() == "WARNING  shop: low on tea\n"
+    assert capsys.readouterr().err == "WARNING  shop: low on tea\n"
 
 
-def test_production_is_json(lines):
+def test_production_is_json(capsys):
     configure(**PRODUCTION)
     token = logs.request_id.set("abc123")
     try:
@@ -51,7 +47,7 @@ def test_production_is_json(lines):
         logging.getLogger("shop").exception("no tea", extra={"cups": 3})
     finally:
         logs.request_id.reset(token)
-    line = json.loads(lines.getvalue())
+    line = json.loads(capsys.readouterr().err)
     assert (line["level"], line["logger"], line["message"]) == ("ERROR", "shop", "no tea")
     assert (line["request_id"], line["cups"]) == ("abc123", 3)
     assert "ZeroDivisionError" in line["exc_info"]
@@ -59,24 +55,24 @@ def test_production_is_json(lines):
 
 
 @pytest.mark.parametrize(("level", "kept"), [("error", 0), ("warning", 1), ("info", 2), ("DEBUG", 3)])
-def test_the_level_is_honoured(lines, level, kept):
+def test_the_level_is_honoured(capsys, level, kept):
     configure(LOG_LEVEL=level)
     for method in ("debug", "info", "warning"):
         getattr(logging.getLogger("shop"), method)("x")
-    assert len(lines.getvalue().splitlines()) == kept
+    assert len(capsys.readouterr().err.splitlines()) == kept
 
 
-def test_debug_shows_sql(lines):
+def test_debug_shows_sql(capsys):
     configure(DEBUG="true")
     logging.getLogger("sqlalchemy.engine.Engine").info("SELECT 1")
-    assert "SELECT 1" in lines.getvalue()
+    assert "SELECT 1" in capsys.readouterr().err
 
 
-def test_health_checks_are_no_news(lines):
+def test_health_checks_are_no_news(capsys):
     configure(**PRODUCTION)
     access = logging.getLogger("uvicorn.access")
     access.setLevel(logging.INFO)
     for path in ("/kaithhealth", "/healthz", "/login"):
         access.info('%s - "%s %s HTTP/%s" %d', "127.0.0.1:0", "GET", path, "1.1", 200)
-    (line,) = lines.getvalue().splitlines()
+    (line,) = capsys.readouterr().err.splitlines()
     assert "/login" in line
