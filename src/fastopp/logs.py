@@ -38,9 +38,15 @@ def configure(settings: Settings) -> None:
 
 
 def _json_formatter() -> logging.Formatter:
-    from pythonjsonlogger.json import JsonFormatter  # noqa: PLC0415 - only where it is used
+    from pythonjsonlogger.core import RESERVED_ATTRS  # noqa: PLC0415 - only where it is used
+    from pythonjsonlogger.json import JsonFormatter  # noqa: PLC0415 - as above
 
-    return JsonFormatter(FIELDS, timestamp=True, rename_fields={"levelname": "level", "name": "logger"})
+    return JsonFormatter(
+        FIELDS,
+        timestamp=True,
+        rename_fields={"levelname": "level", "name": "logger"},
+        reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn's, for terminals
+    )
 
 
 def _add_request_id(record: logging.LogRecord) -> bool:
