@@ -6,7 +6,7 @@ import asyncio
 import sys
 from importlib import import_module
 
-NAMES = ("startup", "products", "round_trips")
+NAMES = ("startup", "round_trips", "growth", "products")
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,14 @@ class Server:
         await writer.wait_closed()
         return int(answer.split(b" ", 2)[1]) if answer else 0
 
+    async def read(self, path: str) -> bytes:
+        """The body of a page."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        return answer.partition(b"\r\n\r\n")[2]
+
     async def first_answer(self, path: str) -> None:
         """Wait for the first 200 at `path`. Polls sparsely, so that asking costs next to nothing."""
         for _ in range(START_PATIENCE * 200):
@@ -63,12 +71,19 @@ class Server:
 
 
 @asynccontextmanager
-async def serve(app: str, environ: Mapping[str, str] | None = None) -> AsyncIterator[Server]:
-    """Run `uvicorn app` on a free port, with byte code where `compile_byte_code` put it."""
+async def serve(
+    app: str, environ: Mapping[str, str] | None = None, *, wrapper: Sequence[str] = ()
+) -> AsyncIterator[Server]:
+    """Run `uvicorn app` on a free port, with byte code where `compile_byte_code` put it.
+
+    app: `module:application`, or `module:function()` that makes one.
+    wrapper: a command to run it by, that execs it.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--log-level", "error", "--no-access-log"]
+    command = [*wrapper, sys.executable, "-m", "uvicorn", app.removesuffix("()"), "--port", str(port)]
+    command += ["--log-level", "error", "--no-access-log", *(["--factory"] if app.endswith("()") else [])]
     base = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(  # noqa: ASYNC220 - fork and exec take a millisecond, before anything is measured
