@@ -11,20 +11,23 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
+from pydantic import BaseModel, ValidationError
 
 from demo.webinars import repository, service
 from demo.webinars.models import Status, WebinarRegistrant
 from demo.webinars.permissions import PAGE_RIGHTS, TABLE
 from demo.webinars.repository import MAX_PER_PAGE, RegistrantFilter
 from demo.webinars.schemas import (
+    ADDS,
+    CHANGES_BY_FORM,
     CHANGES_ONE,
-    CONFLICT,
+    MAX_NOTES,
     NEEDS_STAFF,
     PHOTO_REFUSED,
     NewRegistrant,
+    NotesText,
     RegistrantItem,
     RegistrantList,
-    html_fragment,
 )
 from demo.webinars.service import Actor
 from fastopp.auth.current_user import StaffUser
@@ -33,14 +36,12 @@ from fastopp.dependencies import RuntimeDep, SessionDep, StorageDep
 from fastopp.ops.access import DetachedSuperUser
 from fastopp.seeding import run_step
 from fastopp.storage.images import MAX_PHOTO_BYTES, PhotoTooLarge
-from fastopp.web.forms import CleanText
 from fastopp.web.templating import render
 
 router = APIRouter(tags=["webinars"])
 
 PAGE = "/webinar-registrants"
 ROWS = 12  # of the page's list
-MAX_NOTES = 5_000  # characters
 
 
 async def actor(request: Request, session: SessionDep, user: StaffUser) -> Actor:
@@ -53,13 +54,26 @@ async def actor(request: Request, session: SessionDep, user: StaffUser) -> Actor
 ActorDep = Annotated[Actor, Depends(actor)]
 
 
-async def notes_field(request: Request, notes: Annotated[CleanText, Form(max_length=MAX_NOTES)] = "") -> str:
-    """Dependency: the notes of the form, which may be empty but not absent, or a slip would delete them."""
-    if "notes" not in await request.form():
-        raise RequestValidationError(
-            [{"type": "missing", "loc": ("body", "notes"), "msg": "Field required", "input": None}]
-        )
-    return notes
+async def notes_field(request: Request) -> str:
+    """Dependency: the notes of the form. They may be empty but not absent, or a slip would delete them.
+
+    FastAPI takes an empty field for an absent one, so the form is read here.
+    """
+    try:
+        return _NotesForm.model_validate(dict(await request.form())).notes
+    except ValidationError as error:
+        mistakes = [mistake | {"loc": ("body", *mistake["loc"])} for mistake in error.errors(include_url=False)]
+        raise RequestValidationError(mistakes) from None
+
+
+class _NotesForm(BaseModel):
+    notes: NotesText
+
+
+_NOTES_BODY = {
+    "required": True,
+    "content": {"application/x-www-form-urlencoded": {"schema": _NotesForm.model_json_schema()}},
+}
 
 
 async def photo_bytes(photo: Annotated[UploadFile, File(description="JPEG, PNG, WebP or GIF, up to 5 MiB.")]) -> bytes:
@@ -145,12 +159,7 @@ async def notes_dialog(request: Request, registrant_id: uuid.UUID, session: Sess
     summary="Add a registrant",
     status_code=201,
     response_class=Response,
-    responses={
-        201: html_fragment("A message that contains the word “successfully”"),
-        303: {"description": "To the page, for a browser without scripts"},
-        409: CONFLICT,
-        **NEEDS_STAFF,
-    },
+    responses=ADDS,
 )
 async def add_registrant(
     request: Request, new: Annotated[NewRegistrant, Form()], session: SessionDep, by: ActorDep
@@ -172,7 +181,7 @@ async def delete_registrant(
 
 
 @router.post(
-    PAGE + "/{registrant_id}/status", summary="Change the status", response_class=Response, responses=CHANGES_ONE
+    PAGE + "/{registrant_id}/status", summary="Change the status", response_class=Response, responses=CHANGES_BY_FORM
 )
 async def change_status(
     request: Request, registrant_id: uuid.UUID, status: Annotated[Status, Form()], session: SessionDep, by: ActorDep
@@ -184,7 +193,11 @@ async def change_status(
 
 
 @router.post(
-    "/update-notes/{registrant_id}", summary="Change the notes", response_class=Response, responses=CHANGES_ONE
+    "/update-notes/{registrant_id}",
+    summary="Change the notes",
+    response_class=Response,
+    responses=CHANGES_BY_FORM,
+    openapi_extra={"requestBody": _NOTES_BODY},
 )
 async def update_notes(
     request: Request,
@@ -202,7 +215,7 @@ async def update_notes(
     "/upload-photo/{registrant_id}",
     summary="Give a photo",
     response_class=Response,
-    responses={**CHANGES_ONE, **PHOTO_REFUSED},
+    responses={**CHANGES_BY_FORM, **PHOTO_REFUSED},
 )
 async def upload_photo(
     request: Request,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, Field
@@ -15,7 +15,7 @@ from demo.webinars.models import Status, WebinarRegistrant
 from demo.webinars.permissions import PAGE_RIGHTS, TABLE
 from fastopp.auth.models import User
 from fastopp.auth.permissions import Action
-from fastopp.web.forms import CleanText, EmptyIsNone
+from fastopp.web.forms import CleanText
 
 MAX_PAGE = 100_000
 MAX_PER_PAGE = 1_000
@@ -27,7 +27,7 @@ class RegistrantFilter(BaseModel):
     """Which registrants: the parameters that the page and the API share."""
 
     q: Annotated[CleanText, Field(max_length=100, description="Text in any field.")] = ""
-    status: Annotated[Status | None, EmptyIsNone, Field(description="Only those with this status.")] = None
+    status: Annotated[Status | Literal[""], Field(description="Only those with this status.")] = ""
     page: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 1
 
     def as_query(self) -> str:

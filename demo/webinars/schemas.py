@@ -9,13 +9,10 @@ from typing import Annotated, Any, Self
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, StringConstraints
 
 from demo.webinars.models import Status, WebinarRegistrant
-from fastopp.web.forms import NO_NUL, EmailText, EmptyIsNone
+from fastopp.web.forms import NO_NUL, CleanText, EmailText, OptionalEmailText
 
 # A name has to have something to read in it.
 _VISIBLE = r"^[^\x00]*[^\x00\s][^\x00]*$"
-
-_Company = Annotated[str, StringConstraints(max_length=100, pattern=NO_NUL)]
-_Notes = Annotated[str, StringConstraints(max_length=5000, pattern=NO_NUL)]
 
 
 def _as_utc(value: object) -> object:
@@ -23,18 +20,23 @@ def _as_utc(value: object) -> object:
     return f"{value}Z" if isinstance(value, str) and len(value) in (16, 19) and "T" in value else value
 
 
+MAX_NOTES = 5_000  # characters
+
+NotesText = Annotated[CleanText, Field(max_length=MAX_NOTES)]
+
+
 class NewRegistrant(BaseModel):
     """The form that adds a registrant."""
 
     name: Annotated[str, StringConstraints(max_length=100, pattern=_VISIBLE)]
     email: EmailText
-    company: Annotated[_Company | None, EmptyIsNone] = None
+    company: Annotated[str, StringConstraints(max_length=100, pattern=NO_NUL)] = ""
     webinar_title: Annotated[str, StringConstraints(max_length=200, pattern=_VISIBLE)]
     webinar_date: Annotated[AwareDatetime, BeforeValidator(_as_utc), Field(description="In UTC if it has no zone.")]
     status: Status = "registered"
-    assigned_sales_rep: Annotated[EmailText | None, EmptyIsNone] = None
+    assigned_sales_rep: OptionalEmailText = ""
     is_public: Annotated[bool, Field(description="Shown to everybody on the webinar page.")] = False
-    notes: Annotated[_Notes | None, EmptyIsNone] = None
+    notes: NotesText = ""
 
 
 class RegistrantItem(BaseModel):
@@ -108,9 +110,24 @@ CHANGES_ONE: Responses = {
     404: {"description": "There is no such registrant, or none that the account may see"} | PROBLEM,
     **NEEDS_STAFF,
 }
+_BAD_FORM: Responses = {400: {"description": "The form cannot be read"} | PROBLEM}
+CHANGES_BY_FORM: Responses = {**CHANGES_ONE, **_BAD_FORM}
+ADDS: Responses = {
+    201: html_fragment("A message that contains the word “successfully”"),
+    303: {"description": "To the page, for a browser without scripts"},
+    409: {"description": "Somebody with this email address is registered already"} | PROBLEM,
+    **NEEDS_STAFF,
+    **_BAD_FORM,
+}
 PHOTO_REFUSED: Responses = {
     413: {"description": "The picture is over 5 MiB or 40 million pixels"} | PROBLEM,
     415: {"description": "The file is no JPEG, PNG, WebP or GIF picture"} | PROBLEM,
+    422: {
+        "description": "The id, the form or the picture is not right",
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}},
+            **PROBLEM["content"],
+        },
+    },
     507: {"description": "The storage is full"} | PROBLEM,
 }
-CONFLICT: dict[str, Any] = {"description": "Somebody with this email address is registered already"} | PROBLEM

@@ -90,7 +90,9 @@ async def add(session: AsyncSession, actor: Actor, new: NewRegistrant) -> Webina
     """Register somebody. Raises MayNotAdd, EmailTaken."""
     if not PAGE_RIGHTS.can(actor.user, "create", TABLE):
         raise MayNotAdd
-    registrant = WebinarRegistrant.model_validate(new.model_dump())
+    registrant = WebinarRegistrant.model_validate(
+        {name: None if value == "" else value for name, value in new.model_dump().items()}
+    )
     session.add(registrant)
     try:
         await session.flush()

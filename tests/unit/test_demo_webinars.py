@@ -31,8 +31,8 @@ def test_the_form_takes_what_a_browser_sends() -> None:
 
     assert new.email == "ada@example.com"
     assert new.webinar_date == datetime(2027, 3, 1, 10, tzinfo=UTC)
-    assert new.company is None
-    assert new.assigned_sales_rep is None
+    assert new.company == ""
+    assert new.assigned_sales_rep == ""
     assert new.is_public is False
 
 

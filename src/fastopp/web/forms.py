@@ -21,6 +21,9 @@ EMAIL = r"^[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,4}
 EmailText = Annotated[str, StringConstraints(pattern=EMAIL, max_length=254, to_lower=True)]
 """An email address, in lower case."""
 
+OptionalEmailText = Annotated[str, StringConstraints(pattern=rf"^$|{EMAIL}", max_length=254, to_lower=True)]
+"""An email address in lower case, or nothing."""
+
 
 def _empty_to_none(value: object) -> object:
     return None if value == "" else value
