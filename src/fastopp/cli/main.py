@@ -1,0 +1,56 @@
+"""`fastopp`: what can be done outside a project. Inside one, `oppman.py` and `oppdemo.py` take over."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastopp.cli.console import plain_command, say
+from fastopp.cli.startproject import start_project
+
+app = typer.Typer(
+    name="fastopp",
+    help="Start a FastOpp project.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+
+@app.command()
+@plain_command
+def startproject(
+    folder: Annotated[Path, typer.Argument(help="Where; made if it is not there. Default: here.")] = Path(),
+) -> None:
+    """Make a project with its demo. A file that is there with other content is never overwritten."""
+    started = start_project(folder)
+    where = "this folder" if folder == Path() else str(folder)
+    say(f"Wrote {len(started.written)} files to {where}. Next:", style="green")
+    steps = [] if folder == Path() else [f"cd {folder}"]
+    steps += started.left_to_do
+    steps += ["python oppdemo.py init", "python oppman.py runserver"]
+    for step in steps:
+        say(f"  {step}")
+
+
+@app.command()
+def version() -> None:
+    """Print the version of FastOpp."""
+    say(metadata.version("fastopp"))
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def startproject_main() -> None:
+    """Run `fastopp startproject` under its name of FastOpp 0.4.8, `fastopp-startproject`."""
+    typer.run(startproject)
+
+
+if __name__ == "__main__":
+    main()
