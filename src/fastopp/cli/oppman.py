@@ -66,6 +66,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "runserver": server.runserver,
     "stopserver": server.stopserver,
     "production": server.production,
+    "compile": server.compile_ahead,
     "db": database.db,
     "backup": database.backup,
     "delete": database.delete,

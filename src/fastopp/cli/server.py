@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import compileall
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -10,11 +12,15 @@ from typing import Annotated
 
 import typer
 
+import fastopp
 from fastopp.cli.console import fail, plain_command, say
 from fastopp.cli.project import load_project
 
 PRODUCTION_HOST = "0.0.0.0"  # noqa: S104 - a server behind a platform's proxy listens on every address
 STOP_PATIENCE = 10  # seconds a server gets to finish its requests
+
+# Folders that the installer has compiled, or that nothing is imported from.
+NOT_OURS = re.compile(r"/(\.|node_modules/|site-packages/|backups/)")
 
 HostOption = Annotated[str | None, typer.Option(help="Address to listen on. Default: HOST.")]
 PortOption = Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on. Default: PORT.")]
@@ -54,6 +60,20 @@ def production(
     settings = load_project().settings
     with _pid_file():
         uvicorn.run("main:app", host=host or PRODUCTION_HOST, port=port or settings.port, workers=workers)
+
+
+@plain_command
+def compile_ahead() -> None:
+    """Compile byte code and templates, as a build does for a disk that cannot be written to later."""
+    from fastopp.assembly import assemble  # noqa: PLC0415 - imports FastAPI and everything else
+
+    project = load_project()
+    folders = [Path.cwd(), Path(fastopp.__file__).parent]
+    if not all(compileall.compile_dir(folder, quiet=1, rx=NOT_OURS) for folder in folders):
+        fail("Some files could not be compiled; their mistakes are above.")
+    application, _ = assemble(project.settings, project.apps)
+    count = application.state.templates.compile_all()
+    say(f"Byte code and {count} templates are compiled.")
 
 
 @plain_command

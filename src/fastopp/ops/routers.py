@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from fastopp.ops import debug, emergency, health, migrations, oppdemo, oppman, status, triggers, user_management
+from fastopp.ops import debug, emergency, health, home, migrations, oppdemo, oppman, status, triggers, user_management
 from fastopp.ops.checks import HealthMonitor
 from fastopp.settings import Settings
 
@@ -20,4 +20,4 @@ def operations(settings: Settings) -> list[APIRouter]:
 
 def pages(settings: Settings) -> list[APIRouter]:
     """The management pages and what their forms do."""
-    return [oppman.router, user_management.router, migrations.router, oppdemo.router]
+    return [home.router, oppman.router, user_management.router, migrations.router, oppdemo.router]

@@ -1,0 +1,71 @@
+"""The home page of a project whose apps bring none: minimal mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from fastopp.auth.accounts import superuser_exists
+from fastopp.auth.current_user import OptionalUser
+from fastopp.auth.models import User
+from fastopp.database.errors import DatabaseUnavailable, TablesMissing
+from fastopp.dependencies import SessionDep, SettingsDep
+from fastopp.settings import Settings
+from fastopp.web.templating import render
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+async def home(request: Request, session: SessionDep, settings: SettingsDep, user: OptionalUser) -> Response:
+    """What the project has, how it is, and what to do next. Works without a database too."""
+    reachable, tables, superuser = True, True, False
+    try:
+        superuser = await superuser_exists(session)
+    except DatabaseUnavailable:
+        reachable = tables = False
+    except TablesMissing:
+        tables = False
+    context: dict[str, Any] = {
+        "checks": [
+            {"name": "Platform", "ok": True, "text": f"{settings.platform.title}, {settings.environment}."},
+            {"name": "Database", "ok": reachable, "text": "It answers." if reachable else "It does not answer now."},
+            {"name": "Tables", "ok": tables, "text": "All tables are there." if tables else "Tables are missing."},
+        ],
+        "next_step": _next_step(settings, user, ready=superuser),
+        "cards": _cards(user),
+    }
+    return render(request, "home.html", context)
+
+
+def _next_step(settings: Settings, user: User | None, *, ready: bool) -> dict[str, str | None] | None:
+    step: dict[str, str | None] = {"command": None, "href": None, "action": ""}
+    if not ready:
+        text = "Make the tables and the first superuser. Running it again changes nothing."
+        if settings.platform.shell:
+            return step | {
+                "title": "Set it up",
+                "text": text,
+                "command": "python oppman.py db && python oppman.py superuser",
+            }
+        command = 'curl -X POST -H "Authorization: Bearer $OPS_TOKEN" https://<this site>/async/init-demo'
+        return step | {"title": "Set it up", "text": text, "command": command}
+    if user is None or not settings.development:
+        return None
+    text = "A folder with models, routes, an admin view and a page, which runs at once."
+    return step | {"title": "Make an app of your own", "text": text, "command": "python oppman.py startapp shop"}
+
+
+def _cards(user: User | None) -> list[dict[str, str]]:
+    cards = [_card("API", "/docs", "terminal", "Every endpoint with its parameters, to try in the browser.")]
+    if user is not None and (user.is_staff or user.is_superuser):
+        cards.append(_card("Admin panel", "/admin/", "settings", "The tables, with the rights of your account."))
+        cards.append(_card("Protected page", "/protected", "lock", "What only staff can open."))
+    if user is not None and user.is_superuser:
+        cards.append(_card("Oppman", "/oppman/", "server", "Accounts, passwords and migrations."))
+    return cards
+
+
+def _card(title: str, href: str, icon: str, text: str) -> dict[str, str]:
+    return {"title": title, "href": href, "icon": icon, "text": text}
