@@ -160,6 +160,13 @@ async def test_a_percent_sign_in_the_folder(settings, tmp_path):
     assert (await migrate.upgrade(settings, folder=folder)).current == HEAD
 
 
+async def test_a_file_that_is_not_python(settings, tmp_path):
+    folder = copy_migrations(tmp_path)
+    add_migration(folder, "0004", HEAD, "def (")
+    with pytest.raises(MigrationError, match=r"0004_by_hand\.py is not Python"):
+        await migrate.upgrade(settings, folder=folder)
+
+
 async def test_two_latest(settings, tmp_path):
     folder = copy_migrations(tmp_path)
     add_migration(folder, "0004", HEAD, "pass")

@@ -94,10 +94,21 @@ def test_a_parent_that_is_missing_or_a_circle(folder, down):
         read_revisions(folder)
 
 
-def test_a_file_that_is_not_python(folder):
-    (folder / "versions/0001_x.py").write_text("def (")
+def test_a_file_that_is_not_text(folder):
+    (folder / "versions/0001_x.py").write_bytes(b"\xff\xfe")
     with pytest.raises(MigrationError, match=r"0001_x\.py cannot be read"):
         read_revisions(folder)
+
+
+def test_constants_over_several_lines(folder):
+    for id_ in "ab":
+        write(folder, id_, None)
+    text = (
+        '# coding\nQ\nTitle\nQ\nrevision: str = "0001"  # the id\ndown_revision = (\n    "a",\n    "b",\n)\nx = "c"\n'
+    )
+    (folder / "versions/0001_x.py").write_text(text.replace("Q", "'" * 3))
+    revision = read_revisions(folder)["0001"]
+    assert (revision.title, revision.parents) == ("Title", ("a", "b"))
 
 
 def test_ids_may_be_written_short(folder):

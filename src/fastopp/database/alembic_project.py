@@ -45,10 +45,13 @@ class Project:
         revisions = read_revisions(migrations)
         script = ScriptDirectory(migrations, file_template=FILE_TEMPLATE, messaging_opts={"quiet": True})
         # Only the project's own line: what FastOpp 0.4.8 left in the folder may not even be importable any more.
-        loaded = [
-            Script(load_python_file(each.path.parent, each.path.name), each.id, each.path)
-            for each in revisions.values()
-        ]
+        try:
+            loaded = [
+                Script(load_python_file(each.path.parent, each.path.name), each.id, each.path)
+                for each in revisions.values()
+            ]
+        except SyntaxError as error:
+            raise MigrationError(f"{error.filename} is not Python: {error.msg} in line {error.lineno}.") from error
         script.revision_map = RevisionMap(lambda: loaded)
         return cls(migrations, revisions, script)
 

@@ -4,9 +4,6 @@ Everything here returns data and prints nothing; `oppman.py` does the talking. `
 or its `Settings`; a migration always opens a connection of its own. `folder` is the project's `alembic` folder, found
 by itself. What compares models with the database (`check`, `make_migration`) loads the project's apps.
 
-Alembic keeps the migration that is running in globals of its own; the lock on the database keeps two from meeting in
-one process. `sqlmigrate`, which takes no lock, is for the command line.
-
 Alembic costs 100 ms to import and is imported where it is used; `head_revision` and `current_revision`, which the
 health check asks, do without.
 """
@@ -227,8 +224,12 @@ async def sqlmigrate(
     folder: Path | None = None,
 ) -> str:
     """The SQL of one migration for the configured kind of database, without connecting to it."""
+    from fastopp.database.migration_lock import alembic_alone  # noqa: PLC0415 - health does without
+
     project = await _open_project(folder)
-    return project.sql(_url(source).backend, find_revision(project.revisions, revision), direction)
+    wanted = find_revision(project.revisions, revision)
+    async with alembic_alone(DEFAULT_TIMEOUT):
+        return project.sql(_url(source).backend, wanted, direction)
 
 
 class _Steps:
@@ -247,9 +248,12 @@ class _Steps:
 
 
 async def _migrate(source: Database | Settings, timeout: float, work: Callable[[Connection], T]) -> T:  # noqa: ASYNC109 - as above
-    from fastopp.database.migration_lock import migration_transaction  # noqa: PLC0415 - health does without
+    from fastopp.database.migration_lock import (  # noqa: PLC0415 - health does without
+        alembic_alone,
+        migration_transaction,
+    )
 
-    async with migration_transaction(_url(source), timeout) as connection:
+    async with alembic_alone(timeout), migration_transaction(_url(source), timeout) as connection:
         return await connection.run_sync(work)
 
 

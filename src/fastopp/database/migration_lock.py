@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from fastopp.database.migration_errors import MigrationError, MigrationFailed, MigrationTimeout
 from fastopp.database.url import DatabaseURL
@@ -26,6 +27,26 @@ CONNECT_TIMEOUT = 10.0  # seconds, for PostgreSQL
 
 # SQLSTATEs that say that a time limit was reached: a lock's, a statement's.
 _TIMEOUT_CODES = ("55P03", "57014")
+
+
+# Alembic keeps the migration that is running in globals of its own, hence a lock of the process. An asyncio lock
+# belongs to one event loop, and a test run has many.
+_process_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def alembic_alone(timeout: float) -> AsyncIterator[None]:  # noqa: ASYNC109 - the caller's, passed on
+    """Run Alembic with nobody else running it in this process. Raises MigrationTimeout after `timeout` seconds."""
+    lock = _process_locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+    try:
+        async with asyncio.timeout(timeout):
+            await lock.acquire()
+    except TimeoutError as error:
+        raise MigrationTimeout(f"Another migration of this process takes longer than {timeout:g} seconds.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @asynccontextmanager

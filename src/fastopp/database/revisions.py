@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,11 @@ from pathlib import Path
 from fastopp.database.migration_errors import MigrationError, MultipleHeads, NoMigrations, UnknownRevision
 
 FIRST_REVISION = "0001"
+
+# A constant of the module, up to the next line that starts at the margin; the strings in it; the docstring.
+_CONSTANT = re.compile(r"^(revision|down_revision)\b[^=\n]*=(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+_STRING = re.compile(r"[\"']([^\"'\n]+)[\"']")
+_DOCSTRING = re.compile(r"\s*(?:#[^\n]*\s*)*[rR]?(?P<quote>\"{3}|'{3}|\"|')(?P<text>.*?)(?P=quote)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,27 +116,21 @@ def head_revision(folder: Path | None = None) -> str | None:
 
 
 def _read(path: Path) -> Revision | None:
-    """Read a file's docstring and constants; None when it is not a migration."""
+    """Read a file's docstring and constants; None when it is not a migration.
+
+    Not with `ast.parse`: on Python 3.11 two threads that build syntax trees at once disturb each other
+    (https://github.com/python/cpython/issues/106905).
+    """
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, UnicodeDecodeError) as error:
+        source = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
         raise MigrationError(f"{path} cannot be read: {error}.") from error
-    values: dict[str, object] = {}
-    for node in tree.body:
-        if isinstance(node, ast.Assign):
-            target = node.targets[0]
-        elif isinstance(node, ast.AnnAssign):
-            target = node.target
-        else:
-            continue
-        if isinstance(target, ast.Name) and target.id in ("revision", "down_revision") and node.value is not None:
-            values[target.id] = ast.literal_eval(node.value)
-    if not isinstance(values.get("revision"), str):
+    values = {name: _STRING.findall(value) for name, value in _CONSTANT.findall(source)}
+    if not values.get("revision"):
         return None
-    down = values.get("down_revision")
-    parents = (down,) if isinstance(down, str) else tuple(down) if isinstance(down, tuple | list) else ()
-    title = (ast.get_docstring(tree) or "").partition("\n")[0].strip()
-    return Revision(str(values["revision"]), title or path.stem, parents, path)
+    docstring = _DOCSTRING.match(source)
+    title = docstring["text"].strip().partition("\n")[0].strip() if docstring else ""
+    return Revision(values["revision"][0], title or path.stem, tuple(values.get("down_revision", ())), path)
 
 
 def _connected(found: Mapping[str, Revision], start: str) -> dict[str, Revision]:
