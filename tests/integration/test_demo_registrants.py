@@ -284,3 +284,18 @@ async def test_an_outage_is_told_and_asked_again(tmp_path: Path) -> None:
     assert page.status_code == api.status_code == 503
     assert 'hx-get="/webinar-demo" hx-trigger="every 5s"' in page.text
     assert "secret-password" not in page.text + api.text
+
+
+async def test_the_admin_deletes_the_photo_with_the_row(project: Project) -> None:
+    amara = await registrant(project, "Amara Okafor")
+    async with project.signed_in() as client:
+        listed = await client.get("/admin/webinar-registrants/list", headers=BROWSER)
+        answer = await client.delete("/admin/webinar-registrants/delete", params={"pks": str(amara.id)})
+    async with project.signed_in(*account("staff")) as support:
+        hidden = await support.get("/admin/webinar-registrants/list", headers=BROWSER)
+
+    assert listed.status_code == 200
+    assert "Amara Okafor" in listed.text
+    assert answer.status_code == 200, answer.text
+    assert key_from_url(amara.photo_url) not in await stored_keys(project)
+    assert hidden.status_code == 403
