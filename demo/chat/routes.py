@@ -9,6 +9,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette import status
+from starlette.exceptions import HTTPException
 
 from demo.chat import provider, service
 from demo.chat.errors import BadChatRequest, ChatError
@@ -16,15 +18,28 @@ from demo.chat.model_name import display_name
 from demo.chat.schemas import MAX_HISTORY, MAX_MESSAGE, ChatAnswer, ChatFailure, ChatRequest
 from fastopp.auth.current_user import NotSignedIn, OptionalUser, load_user, staff_user
 from fastopp.dependencies import DatabaseDep, SettingsDep
+from fastopp.web.problems import PROBLEM_JSON
 from fastopp.web.templating import render
 
-FAILURES: dict[int | str, dict[str, Any]] = {
-    400: {"model": ChatFailure, "description": "The request cannot be read"},
-    401: {"description": "A model would be asked, and nobody is signed in"},
-    502: {"model": ChatFailure, "description": "The AI service failed"},
-    503: {"model": ChatFailure, "description": "The AI service is busy or out of reach"},
-    504: {"model": ChatFailure, "description": "The AI service took too long"},
+
+def _failure(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {PROBLEM_JSON: {"schema": ChatFailure.model_json_schema()}}}
+
+
+DENIED: dict[int | str, dict[str, Any]] = {
+    401: {"description": "A model would be asked, and nobody is signed in", "content": {PROBLEM_JSON: {}}},
+    403: {"description": "A model would be asked, and the account is not staff", "content": {PROBLEM_JSON: {}}},
 }
+UNREADABLE: dict[int | str, dict[str, Any]] = {400: _failure("The request cannot be read"), **DENIED}
+FAILURES: dict[int | str, dict[str, Any]] = {
+    **UNREADABLE,
+    502: _failure("The AI service failed"),
+    503: _failure("The AI service is busy or out of reach"),
+    504: _failure("The AI service took too long"),
+}
+
+
+NOT_JSON = "The body is no JSON object."
 
 
 class ChatRoute(APIRoute):
@@ -39,6 +54,10 @@ class ChatRoute(APIRoute):
                 response = await handle(request)
             except RequestValidationError as error:
                 raise BadChatRequest(_in_words(error)) from None
+            except HTTPException as error:  # FastAPI's own, when the body is no text at all
+                if error.status_code != status.HTTP_400_BAD_REQUEST:
+                    raise
+                raise BadChatRequest(NOT_JSON) from None
             response.headers["Cache-Control"] = "no-store"
             return response
 
@@ -81,7 +100,7 @@ async def page(request: Request, settings: SettingsDep, user: OptionalUser) -> R
     return render(request, "chat/page.html", context)
 
 
-@api.get("/test", dependencies=[MayChat], summary="Whether the AI service answers")
+@api.get("/test", dependencies=[MayChat], responses=DENIED, summary="Whether the AI service answers")
 async def test(settings: SettingsDep) -> dict[str, Any]:
     """Asks the AI service for a few words. Failures are told with status 200, as FastOpp 0.4.8 does."""
     if not service.is_live(settings):
@@ -104,7 +123,7 @@ async def ask(question: ChatRequest, settings: SettingsDep) -> ChatAnswer:
     "/stream",
     dependencies=[MayChat],
     response_class=EventSourceResponse,
-    responses={status: FAILURES[status] for status in (400, 401)},
+    responses=UNREADABLE,
     summary="Ask, and get the answer while it is written",
 )
 async def ask_for_stream(question: ChatRequest, settings: SettingsDep) -> AsyncIterator[ServerSentEvent]:
@@ -123,7 +142,7 @@ def _in_words(error: RequestValidationError) -> str:
     mistake = error.errors()[0]
     where = ".".join(str(part) for part in mistake["loc"][1:] if mistake["type"] != "json_invalid")
     if mistake["type"] == "json_invalid" or not where:
-        return "The body is no JSON object."
+        return NOT_JSON
     if where == "message" and mistake["type"] in ("missing", "string_pattern_mismatch"):
         return "The message is empty."
     return f"{where}: {mistake['msg']}."

@@ -54,6 +54,12 @@ document.addEventListener("alpine:init", () => {
     controller: null,
     following: true,
     nextId: 1,
+    page: null,
+
+    // Alpine's $root and $refs are those of the button that was pressed, which may be gone by the time of an answer.
+    init() {
+      this.page = { root: this.$root, log: this.$root.querySelector("[data-log]"), draft: this.$root.querySelector("textarea") };
+    },
 
     get isEmpty() {
       return this.messages.length === 0;
@@ -98,7 +104,7 @@ document.addEventListener("alpine:init", () => {
       this.stop();
       this.messages = [];
       this.announcement = "";
-      this.$refs.draft.focus();
+      this.page.draft.focus();
     },
 
     async copy(message) {
@@ -116,7 +122,7 @@ document.addEventListener("alpine:init", () => {
       this.busy = true;
       this.following = true;
       this.announcement = "The assistant is answering.";
-      this.$refs.draft.focus({ preventScroll: true });
+      this.page.draft.focus({ preventScroll: true });
       let outcome = "";
       try {
         await this.receive(answer, await openStream(text, history, controller.signal));
@@ -131,7 +137,7 @@ document.addEventListener("alpine:init", () => {
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
       answer.waiting = false;
       answer.over = true;
-      answer.note = [this.$root.dataset.model, `${seconds} s`, outcome].filter(Boolean).join(" · ");
+      answer.note = [this.page.root.dataset.model, `${seconds} s`, outcome].filter(Boolean).join(" · ");
       if (this.controller === controller) {
         this.busy = false;
         this.announcement = answer.problem || (outcome ? "Stopped." : answer.text);
@@ -159,7 +165,7 @@ document.addEventListener("alpine:init", () => {
         if (!answer.text.trim()) continue;
         turns.push({ role: "user", content: question.text }, { role: "assistant", content: answer.text });
       }
-      return turns.slice(-Number(this.$root.dataset.maxHistory));
+      return turns.slice(-Number(this.page.root.dataset.maxHistory));
     },
 
     add(message) {
@@ -169,15 +175,15 @@ document.addEventListener("alpine:init", () => {
     },
 
     noteScroll() {
-      const { scrollHeight, scrollTop, clientHeight } = this.$refs.log;
+      const { scrollHeight, scrollTop, clientHeight } = this.page.log;
       this.following = scrollHeight - scrollTop - clientHeight < NEAR_THE_END;
     },
 
     scroll() {
       if (!this.following) return;
-      this.$nextTick(() => {
-        this.$refs.log.scrollTop = this.$refs.log.scrollHeight;
-      });
+      const { log } = this.page;
+      // Alpine shows elements in a timer of its own, after its next tick.
+      this.$nextTick(() => setTimeout(() => (log.scrollTop = log.scrollHeight)));
     },
   }));
 });
