@@ -1,18 +1,17 @@
-"""Registrants to look at: eight of webinars to come, and five with photos of one that has been."""
+"""Registrants to look at: eight of webinars to come, and five with photos of webinars that have been."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from demo.webinars.models import Status, WebinarRegistrant
+from demo.webinars.models import WebinarRegistrant
+from demo.webinars.sample_data import UPCOMING, WITH_PHOTO, WithPhoto
 from fastopp.apps import SeedStep, StepResult
 from fastopp.auth.models import utc_now
 from fastopp.settings import Settings
@@ -20,154 +19,17 @@ from fastopp.storage.base import FileMissing, Storage
 from fastopp.storage.keys import key_from_url
 from fastopp.storage.photos import PHOTOS, remove_photo
 
-SAMPLE_PHOTOS = Path(__file__).parent / "sample_photos"
-
-SALES = ("sales", "sales@example.com")
-MARKETING = ("marketing", "marketing@example.com")
-
-ASYNC = "Async Python in Production"
-SERVERLESS = "From Laptop to Serverless in an Hour"
-LAUNCH = "Launching Your First AI Product"
-
-
-@dataclass(frozen=True, slots=True)
-class Upcoming:
-    """Somebody registered for a webinar that is `days` ahead."""
-
-    name: str
-    company: str
-    title: str
-    days: int
-    status: Status
-    group: str
-    rep: str
-    notes: str
-    is_public: bool = True
-
-
-UPCOMING = (
-    Upcoming(
-        "Lena Fischer",
-        "Nordlicht Energie",
-        ASYNC,
-        3,
-        "registered",
-        "sales",
-        SALES[1],
-        "Moves a billing service away from threads.",
-    ),
-    Upcoming(
-        "Marcus Bell",
-        "Bell & Daughters",
-        ASYNC,
-        3,
-        "registered",
-        "sales",
-        SALES[1],
-        "Wants the recording for his team.",
-    ),
-    Upcoming(
-        "Sofia Rossi",
-        "Studio Aurora",
-        SERVERLESS,
-        12,
-        "registered",
-        "marketing",
-        MARKETING[1],
-        "Asked how HTMX compares with a single-page app.",
-    ),
-    Upcoming(
-        "Kenji Mori",
-        "Mori Robotics",
-        SERVERLESS,
-        12,
-        "attended",
-        "sales",
-        SALES[1],
-        "Joined the rehearsal and gave good feedback.",
-    ),
-    Upcoming(
-        "Hannah Cole",
-        "Brightside Health",
-        ASYNC,
-        3,
-        "registered",
-        "marketing",
-        MARKETING[1],
-        "Needs an answer on data residency first.",
-        is_public=False,
-    ),
-    Upcoming(
-        "Omar Haddad",
-        "Cedar Logistics",
-        SERVERLESS,
-        12,
-        "registered",
-        "sales",
-        SALES[1],
-        "Evaluates for a fleet of forty drivers.",
-    ),
-    Upcoming(
-        "Ingrid Nilsen",
-        "Fjord Analytics",
-        LAUNCH,
-        28,
-        "cancelled",
-        "marketing",
-        MARKETING[1],
-        "On parental leave; invite again next spring.",
-        is_public=False,
-    ),
-    Upcoming(
-        "Diego Fuentes", "Fuentes Media", LAUNCH, 28, "registered", "marketing", SALES[1], "Came by the newsletter."
-    ),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class WithPhoto:
-    """Somebody of a past webinar, whose photo ships with the demo as `<first>_<last>.jpg`."""
-
-    name: str
-    company: str
-    title: str
-    date: datetime
-    status: Status
-    notes: str
-
-    @property
-    def email(self) -> str:
-        """Their address, which tells one sample registrant from another."""
-        return _email(self.name)
-
-    @property
-    def photo(self) -> Path:
-        """The file that ships with the demo."""
-        return SAMPLE_PHOTOS / f"{_plain(self.name).lower().replace(' ', '_')}.jpg"
-
-
-SPRING = datetime(2024, 4, 18, 15, 0, tzinfo=UTC)
-AUTUMN = datetime(2024, 10, 10, 16, 0, tzinfo=UTC)
-
-WITH_PHOTO = (
-    WithPhoto("Amara Okafor", "Sunward Labs", "Building with FastAPI", SPRING, "attended", "Asked the best question."),
-    WithPhoto("Daniel Weber", "Weber Maschinenbau", "Building with FastAPI", SPRING, "registered", "Prefers email."),
-    WithPhoto("Mei Tanaka", "Hoshi Games", "Data Models That Last", AUTUMN, "registered", "Writes a blog on SQLModel."),
-    WithPhoto("Priya Raman", "Lotus Finance", "Data Models That Last", AUTUMN, "registered", "Decides this quarter."),
-    WithPhoto("Tomás Silva", "Porto Cowork", "Data Models That Last", AUTUMN, "registered", "Hosts a Python meetup."),
-)
-
 
 async def add_webinars(session: AsyncSession, storage: Storage, settings: Settings) -> StepResult:
     """Add the registrants of webinars to come who are missing, by email. Dates count from today."""
-    known = await _known_emails(session, (_email(person.name) for person in UPCOMING))
-    missing = [person for person in UPCOMING if _email(person.name) not in known]
+    known = await _known_emails(session, (person.email for person in UPCOMING))
+    missing = [person for person in UPCOMING if person.email not in known]
     if not missing:
         return StepResult("skipped", "All registrants of the sample webinars are there already.")
     today = utc_now().replace(hour=15, minute=0, second=0, microsecond=0)
     session.add_all(
         WebinarRegistrant(
-            email=_email(person.name),
+            email=person.email,
             name=person.name,
             company=person.company,
             webinar_title=person.title,
@@ -246,15 +108,6 @@ STEPS = [
     SeedStep("registrants", "Sample Registrants", add_registrants),
     SeedStep("clear_registrants", "Fresh Registrants", clear_registrants, destructive=True),
 ]
-
-
-def _email(name: str) -> str:
-    first, last = _plain(name).lower().split()
-    return f"{first}.{last}@example.com"
-
-
-def _plain(name: str) -> str:
-    return name.replace("á", "a")
 
 
 def _registrant(person: WithPhoto) -> WebinarRegistrant:

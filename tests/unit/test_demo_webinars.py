@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from demo.webinars.permissions import PAGE_RIGHTS, RIGHTS, TABLE
+from demo.webinars.sample_data import UPCOMING, WITH_PHOTO
 from demo.webinars.schemas import AttendeeItem, NewRegistrant
-from demo.webinars.seed import UPCOMING, WITH_PHOTO
 from demo.webinars.service import by_webinar
 from fastopp.auth.models import User
 from fastopp.auth.permissions import Rights
