@@ -24,7 +24,7 @@ class Service:
 
     def __init__(self) -> None:
         self.host = "127.0.0.1"
-        self.port = 0
+        self.port = 0  # set it before the start to listen on a port of one's own
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
@@ -46,7 +46,7 @@ class Service:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
 
     async def _start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, self.host, 0)
+        self._server = await asyncio.start_server(self._accept, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _stop(self) -> None:

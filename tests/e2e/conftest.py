@@ -1,0 +1,50 @@
+"""Running sites that the tests share, and a browser that complains of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services.pooler import Pooler
+from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
+from tests.services.site import SECRET_KEY, Site, copy_project, succeed
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+@pytest.fixture(scope="session")
+def seeded_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project on SQLite with its sample data; for copying, not for changing."""
+    project = copy_project(tmp_path_factory.mktemp("seeded") / "project")
+    succeed(project, "oppdemo.py", "init")
+    return project
+
+
+@pytest.fixture(scope="session")
+def site(seeded_project: Path) -> Iterator[Site]:
+    """The project as it is on somebody's own machine. Tests leave its data as they found it."""
+    with Site(seeded_project) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def leapcell_environ(postgres: Postgres, pooler: Pooler) -> dict[str, str]:
+    """What is set on LeapCell: the platform, the pooler's URL, a key, the first superuser."""
+    database = postgres.create_database()
+    url = f"postgresql://{USER}:{ENCODED_PASSWORD}@localhost:{pooler.port}/{database}?sslmode=require"
+    return {
+        "FASTOPP_PLATFORM": "leapcell",
+        "DATABASE_URL": url,
+        "SECRET_KEY": SECRET_KEY,
+        "SUPERUSER_PASSWORD": "admin123",
+    }
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Debian's Chromium."""
+    if not Path(CHROMIUM).exists():
+        pytest.skip("chromium is not installed (apt install chromium)")
+    return CHROMIUM
