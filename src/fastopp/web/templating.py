@@ -65,7 +65,7 @@ class Templates:
         self.settings = settings
         self.directories = (*directories, FRAMEWORK_TEMPLATES)
         self.static = (*static, FRAMEWORK_STATIC)
-        self._versions: dict[str, tuple[float, str]] = {}
+        self._addresses: dict[str, tuple[float, str]] = {}  # with the time of the file's change
 
     @cached_property
     def environment(self) -> Environment:
@@ -113,16 +113,17 @@ class Templates:
 
     def static_url(self, path: str) -> str:
         """`/static/<path>?v=<hash of the content>`: such an address may be cached for ever."""
+        known = self._addresses.get(path)
+        if known is not None and not self.settings.development:  # where a file may change, it is looked at each time
+            return known[1]
         file = self._static_file(path)
-        address = f"/static/{quote(path)}"
         if file is None:
-            return address
-        modified = file.stat().st_mtime if self.settings.development else 0.0
-        known = self._versions.get(path)
+            return f"/static/{quote(path)}"
+        modified = file.stat().st_mtime
         if known is None or known[0] != modified:
-            known = (modified, hashlib.sha256(file.read_bytes()).hexdigest()[:12])
-            self._versions[path] = known
-        return f"{address}?v={known[1]}"
+            version = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+            known = self._addresses[path] = (modified, f"/static/{quote(path)}?v={version}")
+        return known[1]
 
     def _static_file(self, path: str) -> Path | None:
         return next((file for folder in self.static if (file := folder / path).is_file()), None)
