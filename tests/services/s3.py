@@ -1,0 +1,82 @@
+"""Object Storage for the tests: rclone's S3 server, which checks signatures."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+ACCESS_KEY = "tests-access-key-0123456789"  # rclone refuses fewer than 16 characters
+SECRET_KEY = "tests-secret-key-never-to-be-shown"
+REGION = "us-east-1"
+
+
+def find_rclone() -> str | None:
+    """The program, or None."""
+    return shutil.which("rclone", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+
+
+class RcloneServer:
+    """`rclone serve s3` on a folder. A bucket is a folder in it, an object a file.
+
+    Signatures are checked against ACCESS_KEY and SECRET_KEY.
+    """
+
+    def __init__(self) -> None:
+        self.host = "127.0.0.1"
+        self.port = 0
+        self.folder = Path(tempfile.mkdtemp(prefix="rclone-s3-", dir="/tmp"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The address for S3_ENDPOINT_URL."""
+        return f"http://{self.host}:{self.port}"
+
+    def create_bucket(self) -> str:
+        """A new, empty bucket: its name."""
+        name = f"os-wsp0-{secrets.token_hex(8)}"
+        self.bucket(name).mkdir()
+        return name
+
+    def bucket(self, name: str) -> Path:
+        """The folder whose files are the bucket's objects."""
+        return self.folder / name
+
+    def __enter__(self) -> Self:
+        program = find_rclone()
+        assert program, "rclone is not installed"
+        with socket.create_server((self.host, 0)) as free:
+            self.port = free.getsockname()[1]
+        command = [program, "serve", "s3", str(self.folder), "--addr", f"{self.host}:{self.port}"]
+        # Without a pause after a write, and without remembering folders: what is on the disk is what is told.
+        command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--config", os.devnull, "--dir-cache-time", "0s"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._wait()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _wait(self) -> None:
+        for _ in range(300):
+            assert self._process, "not started"
+            assert self._process.poll() is None, "rclone ended at once"
+            try:
+                socket.create_connection((self.host, self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+        raise AssertionError("rclone does not answer")
