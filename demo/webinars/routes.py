@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic_core import to_json
 
 from demo.webinars import registrants, repository, service
@@ -16,8 +16,8 @@ from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.dependencies import SessionDep
 from fastopp.web.templating import render
 
-router = APIRouter()
-router.include_router(registrants.router)
+# One router for both modules: FastAPI builds the routes of a router inside a router once more.
+router = registrants.router
 
 SHOWN = 200  # attendees on the page
 
@@ -43,7 +43,6 @@ async def showcase(request: Request, session: SessionDep, user: OptionalUser) ->
 
 @router.get(
     "/api/webinar-attendees",
-    tags=["webinars"],
     summary="Attendees that everybody may see",
     response_class=Response,
     responses={200: {"model": AttendeeList, "description": "The attendees"}, **NEEDS_DATABASE},
