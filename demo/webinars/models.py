@@ -9,6 +9,7 @@ from typing import Literal
 from sqlmodel import Field, SQLModel
 
 from fastopp.auth.models import utc_now
+from fastopp.storage.references import uploads_under
 
 Status = Literal["registered", "confirmed", "attended", "cancelled", "no_show"]
 """What a registrant's status may become. Older rows may hold any text."""
@@ -31,7 +32,7 @@ class WebinarRegistrant(SQLModel, table=True):
     group: str | None = Field(default=None)
     is_public: bool = Field(default=True, nullable=False)
     notes: str | None = Field(default=None)
-    photo_url: str | None = Field(default=None)
+    photo_url: str | None = Field(default=None, sa_column_kwargs=uploads_under("photos/"))
     created_at: datetime = Field(default_factory=utc_now, nullable=False)
     updated_at: datetime = Field(default_factory=utc_now, nullable=False, sa_column_kwargs={"onupdate": utc_now})
 

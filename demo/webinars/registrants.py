@@ -44,10 +44,8 @@ PAGE = "/webinar-registrants"
 ROWS = 12  # of the page's list
 
 
-async def actor(request: Request, session: SessionDep, user: StaffUser) -> Actor:
+async def actor(request: Request, user: StaffUser) -> Actor:
     """Dependency: the member of staff who changes something."""
-    # A rollback would expire the row, and the page that tells of the error shows whose session it is.
-    session.expunge(user)
     return Actor(user, request)
 
 

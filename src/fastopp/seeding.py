@@ -25,6 +25,7 @@ from fastopp.database import migrate
 from fastopp.errors import FastOppError, NotFound
 from fastopp.runtime import Runtime
 from fastopp.settings import Settings
+from fastopp.storage.references import remove_leftovers
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def init_steps(runtime: Runtime) -> list[InitStep]:
     ]
     for app in runtime.apps:
         steps += [_app_step(step) for step in app.seed_steps()]
-    return steps
+    return [*steps, InitStep("leftovers", "Leftover Files", remove_leftover_files)]
 
 
 async def run_full_init(runtime: Runtime, *, progress: Progress | None = None) -> InitReport:
@@ -154,6 +155,16 @@ async def migrate_database(runtime: Runtime) -> StepOutcome:
         return StepOutcome("Database Initialization", "success", "All tables are there and up to date.")
     message = f"{len(done.applied)} migration(s) were applied; the database is at {done.current}."
     return StepOutcome("Database Initialization", "success", message)
+
+
+async def remove_leftover_files(runtime: Runtime) -> StepOutcome:
+    """Remove files that an interrupted upload left behind, so that none is orphaned for good."""
+    title = "Leftover Files"
+    async with runtime.database.read() as session:
+        removed = await remove_leftovers(session, runtime.storage)
+    if not removed:
+        return StepOutcome(title, "skipped", "Every stored file belongs to something.")
+    return StepOutcome(title, "success", f"{removed} file(s) that nothing referred to were removed.")
 
 
 async def create_first_superuser(runtime: Runtime) -> StepOutcome:

@@ -230,7 +230,7 @@ async def test_a_form_answers_before_and_after_javascript(sqlite_url, tmp_path, 
     async with running(sqlite_url, tmp_path, apps=[shelves]) as project, project.client(headers=BEARER) as client:
         # The page's list: each step starts the next one.
         started = await client.post("/oppdemo/init", headers=HTMX)
-        assert started.text.count("<li") == 4
+        assert started.text.count("<li") == 5
         assert started.text.count('hx-trigger="load"') == 1
         names = ["db", "superuser", "users", "shelves"]
         for name, following in zip(names, [*names[1:], None], strict=True):

@@ -107,9 +107,9 @@ async def test_a_second_init_changes_nothing(url, tmp_path):
         first = await run_full_init(runtime, progress=seen.append)
         assert (first.success, first.generated_password) == (True, None)
         assert [(each.name, each.status) for each in first.results] == [
-            ("db", "success"), ("superuser", "success"), ("users", "success"),
+            ("db", "success"), ("superuser", "success"), ("users", "success"), ("leftovers", "skipped"),
         ]  # fmt: skip
-        assert [each.status for each in seen] == ["running", "success"] * 3
+        assert [each.status for each in seen] == ["running", "success"] * 3 + ["running", "skipped"]
         before = await users(runtime)
         assert len(before) == 8
         admin = before["admin@example.com"]
@@ -119,7 +119,7 @@ async def test_a_second_init_changes_nothing(url, tmp_path):
         assert not before["bob@example.com"].is_active
 
         second = await run_full_init(runtime)
-        assert [each.status for each in second.results] == ["success", "skipped", "skipped"]
+        assert [each.status for each in second.results] == ["success", "skipped", "skipped", "skipped"]
         assert {email: user.id for email, user in (await users(runtime)).items()} == {
             email: user.id for email, user in before.items()
         }
@@ -162,7 +162,7 @@ async def test_one_steps_failure_keeps_nothing_of_it_and_stops_no_other(url, tmp
         report = await run_full_init(runtime)
         assert not report.success
         assert [(each.name, each.status) for each in report.results[3:]] == [
-            ("add", "success"), ("fail", "error"), ("crash", "error"),
+            ("add", "success"), ("fail", "error"), ("crash", "error"), ("leftovers", "skipped"),
         ]  # fmt: skip
         assert report.results[4].message == "It cannot be done."
         assert "secret" not in str(report)
@@ -215,7 +215,7 @@ async def test_unknown_steps_are_refused(tmp_path):
     async with open_runtime(settings_of(f"sqlite:///{tmp_path}/test.db", tmp_path)) as runtime:
         with pytest.raises(UnknownStep, match="db, superuser, users"):
             await run_step(runtime, "nonsense")
-        assert [step.name for step in init_steps(runtime)] == ["db", "superuser", "users"]
+        assert [step.name for step in init_steps(runtime)] == ["db", "superuser", "users", "leftovers"]
 
 
 async def test_without_a_database_nothing_after_the_first_step_is_tried(tmp_path):

@@ -56,9 +56,12 @@ class NotAnOperator(Unauthorized):
 async def load_user(request: Request, session: AsyncSession, settings: Settings) -> User | None:
     """The active user whose token the request carries. One query if there is a genuine token, else none.
 
-    The first genuine token counts: that of the cookie, the session, the Authorization header.
-    Raises DatabaseUnavailable.
+    The first genuine token counts: that of the cookie, the session, the Authorization header. Whom another
+    dependency of this request has loaded is not loaded again. Raises DatabaseUnavailable.
     """
+    known: User | None = getattr(request.state, "user", None)
+    if known is not None:
+        return known
     for token in _tokens(request):
         claims = read_token(token, settings)
         if claims is None:
@@ -68,6 +71,8 @@ async def load_user(request: Request, session: AsyncSession, settings: Settings)
         except TablesMissing:
             return None  # emptied after this token was issued: nobody has an account
         if user is not None and user.is_active and claims.fits(user, settings):
+            # Out of the session, whose rollback would otherwise make the row unreadable for the page that says so.
+            session.expunge(user)
             return user
         return None
     return None
@@ -83,10 +88,11 @@ async def current_user(request: Request, session: SessionDep, settings: Settings
 
 async def optional_user(request: Request, session: SessionDep, settings: SettingsDep) -> User | None:
     """Dependency: whoever is signed in, for showing it. None also while the database is down."""
-    request.state.user = None
-    with suppress(DatabaseUnavailable):
-        request.state.user = await load_user(request, session, settings)
-    user: User | None = request.state.user
+    try:
+        user = await load_user(request, session, settings)
+    except DatabaseUnavailable:
+        user = None
+    request.state.user = user
     return user
 
 

@@ -1,0 +1,52 @@
+"""Which files the rows of the database name, so that those which none names can be removed.
+
+A column that holds addresses of uploaded files says so, and under which prefix they lie:
+
+    photo_url: str | None = Field(default=None, sa_column_kwargs=uploads_under("photos/"))
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from sqlalchemy import Column
+from sqlmodel import SQLModel, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastopp.storage.base import Storage
+from fastopp.storage.keys import key_from_url
+from fastopp.storage.photos import remove_orphans
+
+_PREFIX = "fastopp_uploads_under"
+
+
+def uploads_under(prefix: str) -> dict[str, Any]:
+    """The `sa_column_kwargs` of a column with addresses of files whose keys begin with `prefix`, like `photos/`."""
+    return {"info": {_PREFIX: prefix}}
+
+
+async def remove_leftovers(session: AsyncSession, storage: Storage) -> int:
+    """Remove what interrupted uploads left: half-written files, and files that no row names. Returns how many.
+
+    Only prefixes that some column claims are looked at: without the app that owns them, files stay. What is
+    younger than an hour may belong to an upload that goes on, and stays as well.
+    """
+    sweep = getattr(storage, "sweep", None)
+    removed: int = await sweep() if sweep else 0
+    for prefix, columns in _claimed().items():
+        keys: set[str] = set()
+        for column in columns:
+            addresses = await session.exec(select(column).where(column.is_not(None)))
+            keys.update(key for address in addresses if (key := key_from_url(address)))
+        removed += len(await remove_orphans(storage, keys, prefix=prefix))
+    return removed
+
+
+def _claimed() -> dict[str, list[Column[Any]]]:
+    claimed = defaultdict(list)
+    for table in SQLModel.metadata.tables.values():
+        for column in table.columns:
+            if prefix := column.info.get(_PREFIX):
+                claimed[prefix].append(column)
+    return claimed
