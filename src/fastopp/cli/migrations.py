@@ -68,7 +68,8 @@ async def run_migrate_leapcell(settings: Settings) -> None:
     say(f"The database is at {result.current}.", style="green")
 
 
-@app.command()
+# Without the setting, -1 would be taken for an unknown option.
+@app.command(context_settings={"ignore_unknown_options": True})
 @command
 async def downgrade(revision: Annotated[str, typer.Argument(help="An id, `base`, or -1 for one step.")]) -> None:
     """Take migrations back, as far as REVISION; all of them or none."""
