@@ -67,7 +67,7 @@ def clean_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed (apt install curl)")
     folder = tmp_path_factory.mktemp("docs") / "project"
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, names.split("\0")):
         if (ROOT / name).is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -183,6 +184,16 @@ def test_python_blocks_compile(page: Path) -> None:
     for block in fences(page, "python"):
         line = block.map[0] + 1 if block.map else 0
         compile(block.content, f"{page.name}:{line}", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+@each_page()
+def test_python_blocks_import_what_there_is(page: Path) -> None:
+    for block in fences(page, "python"):
+        for node in ast.walk(ast.parse(block.content)):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                module = import_module(node.module)
+                for alias in node.names:
+                    assert hasattr(module, alias.name) or import_module(f"{node.module}.{alias.name}")
 
 
 @each_page()
