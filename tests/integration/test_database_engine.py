@@ -299,6 +299,29 @@ async def test_round_trips(
 
 
 @DRIVERS
+async def test_reading_and_writing_take_turns_on_one_connection(
+    driver: str, postgres_url: str, open_database: Open
+) -> None:
+    database = open_database(postgres_url, driver=driver, pool_size=1, max_overflow=0)
+    async with database.transaction() as session:
+        await value_of_nothing(session, "create table turns (n int)")
+
+    async def write_and_fail() -> None:
+        async with database.transaction() as session:
+            await value_of_nothing(session, "insert into turns values (1)")
+            raise LookupError
+
+    for written in range(3):
+        assert await ask(database, "select count(*) from turns") == written
+        with pytest.raises(LookupError):
+            await write_and_fail()
+        assert await ask(database, "select count(*) from turns") == written
+        async with database.transaction() as session:
+            assert await value(session, "show transaction_isolation") == "read committed"
+            await value_of_nothing(session, "insert into turns values (1)")
+
+
+@DRIVERS
 async def test_a_changed_column_costs_asyncpg_one_failure_at_most(
     driver: str, postgres: Postgres, postgres_url: str, postgres_database: str, open_database: Open
 ) -> None:

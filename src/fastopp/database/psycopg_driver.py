@@ -10,8 +10,11 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import waiting
 from psycopg.abc import AdaptContext, PQGen
+from psycopg.pq import TransactionStatus
 from sqlalchemy.dialects.postgresql.psycopg import PGDialectAsync_psycopg
 from sqlalchemy.engine import Connection
+from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
+from sqlalchemy.pool import PoolProxiedConnection
 
 from fastopp.database import tls
 from fastopp.database.dialect import PreparedDialect
@@ -55,6 +58,24 @@ class Dialect(PreparedDialect, PGDialectAsync_psycopg):
     def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - SQLAlchemy's, of many types
         # Looking for the extension hstore, which few have, takes three round trips.
         super().__init__(use_native_hstore=False, **arguments)  # type: ignore[no-untyped-call] # as PreparedDialect
+
+    # psycopg waits for a lock and its event loop even when it asks the server nothing; five such waits a request cost
+    # as much as running a query.
+
+    def set_isolation_level(self, dbapi_connection: DBAPIConnection, level: IsolationLevel) -> None:
+        """Set autocommit or a level, and only what differs."""
+        connection: Any = dbapi_connection
+        autocommit = level == "AUTOCOMMIT"
+        if connection.autocommit != autocommit:
+            connection.autocommit = autocommit
+        if not autocommit and connection.driver_connection.isolation_level != self._isolation_lookup[level]:
+            connection.set_isolation_level(self._isolation_lookup[level])
+
+    def do_rollback(self, dbapi_connection: PoolProxiedConnection) -> None:
+        """Roll back if there is anything to roll back."""
+        driver_connection: Any = dbapi_connection.driver_connection
+        if driver_connection.info.transaction_status != TransactionStatus.IDLE:
+            super().do_rollback(dbapi_connection)  # type: ignore[no-untyped-call] # SQLAlchemy types it in part
 
     def server_version(self, connection: Connection) -> tuple[int, ...]:
         """The version that the server sent with its greeting."""
