@@ -8,7 +8,7 @@ import re
 import signal
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -107,6 +107,12 @@ class _pid_file:  # noqa: N801 - a context manager that reads like a function
         except OSError:
             # A read-only folder: there is no shell to stop it from either.
             return
+        # uvicorn, having shut down, sends itself the signal again; the default action would end us before `__exit__`.
+        signal.signal(signal.SIGTERM, _exit)
 
     def __exit__(self, *exc: object) -> None:
         _pid_path().unlink(missing_ok=True)
+
+
+def _exit(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)  # what a shell reports of a process that ended by a signal

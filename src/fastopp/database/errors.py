@@ -17,8 +17,10 @@ _SQLITE_OUTAGES = {
     5: "Another process keeps it locked.",
     6: "Another connection keeps it locked.",
     10: "The disk fails to read or write.",
+    11: "The file is damaged.",
     13: "The disk is full.",
     14: "The file cannot be opened.",
+    26: "The file is not a database.",
 }
 # What servers and TLS say in English when they refuse a connection; libpq gives no code then.
 _REFUSALS = (
