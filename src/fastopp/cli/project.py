@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from fastopp.application import FastOpp
+from fastopp.apps import App, find_apps
 from fastopp.errors import FastOppError
 
 
@@ -21,14 +22,24 @@ class ProjectError(FastOppError):
 
 def load_project() -> FastOpp:
     """Import `app` from the main.py of the current folder. A misconfigured project ends the process with status 2."""
-    if not Path("main.py").is_file():
-        raise ProjectError("There is no main.py here.", hint="Run the command in the folder of your project.")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    _enter_project()
     app = getattr(importlib.import_module("main"), "app", None)
     if not isinstance(app, FastOpp):
         raise ProjectError("main.py has no `app = FastOpp(...)`.", hint="See docs/apps.md for the few lines it needs.")
     return app
+
+
+def find_project_apps() -> tuple[App, ...]:
+    """The apps of the project in the current folder, without running main.py and so without its settings."""
+    _enter_project()
+    return find_apps(list_apps(Path("main.py")))
+
+
+def _enter_project() -> None:
+    if not Path("main.py").is_file():
+        raise ProjectError("There is no main.py here.", hint="Run the command in the folder of your project.")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
 
 
 def list_apps(main: Path) -> list[str]:

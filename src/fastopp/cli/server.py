@@ -14,7 +14,8 @@ import typer
 
 import fastopp
 from fastopp.cli.console import fail, plain_command, say
-from fastopp.cli.project import load_project
+from fastopp.cli.project import find_project_apps, load_project
+from fastopp.settings import load_settings
 
 PRODUCTION_HOST = "0.0.0.0"  # noqa: S104 - a server behind a platform's proxy listens on every address
 STOP_PATIENCE = 10  # seconds a server gets to finish its requests
@@ -67,11 +68,12 @@ def compile_ahead() -> None:
     """Compile byte code and templates, as a build does for a disk that cannot be written to later."""
     from fastopp.assembly import assemble  # noqa: PLC0415 - imports FastAPI and everything else
 
-    project = load_project()
+    # The apps are read from main.py and not from the application: a build may lack the settings of the service.
+    apps = find_project_apps()
     folders = [Path.cwd(), Path(fastopp.__file__).parent]
     if not all(compileall.compile_dir(folder, quiet=1, rx=NOT_OURS) for folder in folders):
         fail("Some files could not be compiled; their mistakes are above.")
-    application, _ = assemble(project.settings, project.apps)
+    application, _ = assemble(load_settings({}), apps)
     count = application.state.templates.compile_all()
     say(f"Byte code and {count} templates are compiled.")
 
