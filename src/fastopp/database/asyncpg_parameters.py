@@ -1,0 +1,31 @@
+"""Which of libpq's parameters asyncpg can do. Checked with the URL, so that a mistake is said before the start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastopp.database.errors import DatabaseURLError
+
+# What the server itself reads from the connection's first message.
+SERVER_SETTINGS = ("application_name", "options")
+ARGUMENTS = ("krbsrvname", "gsslib", "passfile", "service", "target_session_attrs")
+_TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslpassword", "ssl_min_protocol_version",
+        "ssl_max_protocol_version")  # fmt: skip
+# Done by us, with the socket or the time limit.
+_OURS = ("connect_timeout", "fallback_application_name", "keepalives", "keepalives_idle", "keepalives_interval",
+         "keepalives_count", "tcp_user_timeout")  # fmt: skip
+# asyncpg does what these values say without being told, or has no such thing to switch off.
+_ALREADY_SO = {
+    "channel_binding": ("disable", "prefer"), "client_encoding": ("utf8", "UTF8", "utf-8", "UTF-8", "auto"),
+    "gssencmode": ("disable", "prefer"), "load_balance_hosts": ("disable",), "sslcompression": ("0",),
+    "sslnegotiation": ("postgres",), "sslsni": ("1",),
+}  # fmt: skip
+
+
+def check_asyncpg(query: Mapping[str, str]) -> None:
+    """Raise DatabaseURLError for a parameter that asyncpg cannot do."""
+    done = {*ARGUMENTS, *SERVER_SETTINGS, *_TLS, *_OURS}
+    for name, value in query.items():
+        if name not in done and value not in _ALREADY_SO.get(name, ()):
+            hint = f"Remove {name}, or write postgresql:// to use psycopg, which can."
+            raise DatabaseURLError(f"The driver asyncpg cannot do {name}={value}.", hint=hint)
