@@ -12,21 +12,10 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from fastopp.database import keepalive, tls
+from fastopp.database.asyncpg_parameters import ARGUMENTS, SERVER_SETTINGS
 from fastopp.database.dialect import PreparedDialect
-from fastopp.database.errors import DatabaseURLError, unavailable
+from fastopp.database.errors import unavailable
 from fastopp.database.url import DatabaseURL
-
-# What the server itself reads from the connection's first message.
-_SERVER_SETTINGS = ("application_name", "options")
-_ARGUMENTS = ("krbsrvname", "gsslib", "passfile", "service", "target_session_attrs")
-_TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslpassword", "ssl_min_protocol_version",
-        "ssl_max_protocol_version")  # fmt: skip
-# asyncpg does what these values say without being told, or has no such thing to switch off.
-_ALREADY_SO = {
-    "channel_binding": ("disable", "prefer"), "client_encoding": ("utf8", "UTF8", "utf-8", "UTF-8", "auto"),
-    "gssencmode": ("disable", "prefer"), "load_balance_hosts": ("disable",), "sslcompression": ("0",),
-    "sslnegotiation": ("postgres",), "sslsni": ("1",),
-}  # fmt: skip
 
 
 class Dialect(PreparedDialect, PGDialect_asyncpg):
@@ -88,24 +77,12 @@ def connector(
 
 
 def _arguments(query: Mapping[str, str]) -> dict[str, Any]:
-    arguments: dict[str, Any] = {name: query[name] for name in _ARGUMENTS if name in query}
-    settings = {name: query[name] for name in _SERVER_SETTINGS if name in query}
+    arguments: dict[str, Any] = {name: query[name] for name in ARGUMENTS if name in query}
+    settings = {name: query[name] for name in SERVER_SETTINGS if name in query}
     if "fallback_application_name" in query:
         settings.setdefault("application_name", query["fallback_application_name"])
     if settings:
         arguments["server_settings"] = settings
-    done = {
-        *_ARGUMENTS,
-        *_SERVER_SETTINGS,
-        *_TLS,
-        *keepalive.PARAMETERS,
-        "fallback_application_name",
-        "connect_timeout",
-    }
-    for name, value in query.items():
-        if name not in done and value not in _ALREADY_SO.get(name, ()):
-            hint = f"Remove {name}, or write postgresql:// to use psycopg, which can."
-            raise DatabaseURLError(f"The driver asyncpg cannot do {name}={value}.", hint=hint)
     return arguments
 
 

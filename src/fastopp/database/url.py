@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Literal
 from urllib.parse import quote, unquote, unquote_plus
 
+from fastopp.database.asyncpg_parameters import check_asyncpg
 from fastopp.database.errors import DatabaseURLError
 from fastopp.database.libpq import SECRET_PARAMETERS, check_parameters, is_known, unknown_parameter
 
@@ -174,7 +175,7 @@ def _parse_postgresql(driver: str | None, rest: str, *, require_tls: bool) -> Da
         ports = ports * len(hosts) if len(ports) == 1 else ports
         hosts = tuple(Host(host.name, port) for host, port in zip(hosts, ports, strict=True))
     query = check_parameters(parameters, require_tls=require_tls and not all(host.is_socket for host in hosts))
-    return DatabaseURL(
+    url = DatabaseURL(
         "postgresql",
         chosen,
         database=query.pop("dbname", None) or unquote(path) or None,
@@ -183,6 +184,9 @@ def _parse_postgresql(driver: str | None, rest: str, *, require_tls: bool) -> Da
         password=query.pop("password", None) or (unquote(password) if colon else None),
         query=MappingProxyType(query),
     )
+    if chosen == "asyncpg":
+        check_asyncpg(url.query)
+    return url
 
 
 def _split(rest: str, *, plus_is_blank: bool) -> tuple[str, str, str, dict[str, str]]:
