@@ -1,9 +1,7 @@
-"""The home page and the licence."""
+"""The home page."""
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -12,12 +10,9 @@ from demo.pages import state
 from fastopp.auth.current_user import OptionalUser
 from fastopp.auth.models import User
 from fastopp.dependencies import SessionDep, SettingsDep
-from fastopp.errors import NotFound
 from fastopp.web.templating import render
 
 router = APIRouter(include_in_schema=False)
-
-LICENSE = Path(__file__).parents[2] / "LICENSE"
 
 
 @router.get("/")
@@ -31,16 +26,6 @@ async def home(request: Request, session: SessionDep, settings: SettingsDep, use
         "cards": cards(user),
     }
     return render(request, "pages/home.html", context)
-
-
-@router.get("/license")
-async def licence(request: Request) -> Response:
-    """The text of the project's LICENSE."""
-    try:
-        text = await asyncio.to_thread(LICENSE.read_text, encoding="utf-8")
-    except FileNotFoundError:
-        raise NotFound("This project has no LICENSE file.") from None
-    return render(request, "license.html", {"text": text})
 
 
 def cards(user: User | None) -> list[dict[str, str]]:

@@ -32,6 +32,7 @@ def configure(settings: Settings) -> None:
     else:
         handler.setFormatter(logging.Formatter(READABLE))
     logging.basicConfig(level=level, handlers=[handler])
+    logging.getLogger("alembic").setLevel(max(logging.WARNING, logging.getLogger().level))  # it tells of its plugins
     if settings.debug:
         # SQL without its values, which the engine hides.
         logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)

@@ -93,3 +93,12 @@ async def test_the_callers_address_comes_from_the_platforms_own_proxy(trusted, s
     raw = [(name.encode(), value.encode()) for name, value in sent.items()]
     await middleware({"type": "http", "client": ("127.0.0.1", 5), "headers": raw}, None, None)
     assert addresses == [seen]
+
+
+async def test_head_is_answered_wherever_get_is(tmp_path: Path) -> None:
+    async with client(make_app(tmp_path)) as caller:
+        got, head = await caller.get("/where"), await caller.head("/where")
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == got.headers["content-length"]
+        assert (await caller.head("/nowhere")).status_code == 404
+        assert (await caller.head("/static/app.css")).status_code == 200

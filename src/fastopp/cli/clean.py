@@ -8,14 +8,18 @@ from pathlib import Path
 from fastopp.cli import demo_mode
 from fastopp.cli.project import write_atomically
 
-# What belongs to FastOpp and not to a project made with it. Never .git: its history is the user's.
-FASTOPPS_OWN = ("docs", "tests", "benchmarks", ".ci", ".github", "README.md", "LICENSE", "oppdemo.py")
+# What belongs to FastOpp and not to a project made with it. Never .git: its history is the user's. README.md is the
+# last: while it is FastOpp's, so is the rest, and an interrupted `clean` can go on.
+FASTOPPS_OWN = ("docs", "tests", "benchmarks", ".ci", ".github", "LICENSE", "README.md")
+FASTOPPS_README = "# FastOpp\n"
 
 
 def cleanable(project: Path) -> list[str]:
-    """What `clean` would move away."""
-    names = ("demo", *FASTOPPS_OWN)
-    return [name for name in names if (project / name).exists()]
+    """What `clean` would move away: nothing once README.md is the project's own, or it would take the user's files."""
+    readme = project / "README.md"
+    if not readme.is_file() or not readme.read_text(encoding="utf-8").startswith(FASTOPPS_README):
+        return []
+    return [name for name in ("demo", *FASTOPPS_OWN) if (project / name).exists()]
 
 
 def clean(project: Path, *, name: str, author: str, description: str) -> Path:
@@ -30,7 +34,7 @@ def clean(project: Path, *, name: str, author: str, description: str) -> Path:
     for item in FASTOPPS_OWN:
         if (project / item).exists():
             (project / item).rename(folder / item)
-    readme = f"# {name}\n\n{description}\n\nRun `./script/server` and open http://127.0.0.1:8000.\n"
+    readme = f"# {name}\n\n{description}\n\nRun `python oppman.py runserver` and open http://127.0.0.1:8000.\n"
     write_atomically(project / "README.md", readme.encode())
     _name_the_package(project / "pyproject.toml", author=author, description=description)
     return folder

@@ -35,7 +35,7 @@ async def start_app(name: Annotated[str, typer.Argument(help="Its import path, l
     for path in startapp.start_app(Path.cwd(), name):
         say(f"  {path.relative_to(Path.cwd())}")
     say(f"The app {name} is in main.py. Next:", style="green")
-    say(f'  python oppman.py makemigrations "Add {name}"\n  python oppman.py migrate')
+    say(f'  python oppman.py migrate\n  python oppman.py makemigrations "Add {name}"\n  python oppman.py migrate')
 
 
 @plain_command

@@ -1,7 +1,8 @@
-"""The home page of a project whose apps bring none: minimal mode."""
+"""The pages that every project has: a home for one whose apps bring none (minimal mode), and its licence."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -11,8 +12,9 @@ from fastopp.auth.current_user import OptionalUser
 from fastopp.auth.models import User
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.dependencies import SessionDep, SettingsDep
+from fastopp.errors import NotFound
 from fastopp.settings import Settings
-from fastopp.web.templating import render
+from fastopp.web.templating import LICENCE, render
 
 router = APIRouter(include_in_schema=False)
 
@@ -37,6 +39,16 @@ async def home(request: Request, session: SessionDep, settings: SettingsDep, use
         "cards": _cards(user),
     }
     return render(request, "home.html", context)
+
+
+@router.get("/license")
+async def licence(request: Request, user: OptionalUser) -> Response:
+    """The text of the project's LICENSE file."""
+    try:
+        text = await asyncio.to_thread(LICENCE.read_text, encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFound("This project has no LICENSE file.") from None
+    return render(request, "license.html", {"text": text})
 
 
 def _next_step(settings: Settings, user: User | None, *, ready: bool) -> dict[str, str | None] | None:

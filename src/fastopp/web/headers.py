@@ -82,6 +82,29 @@ class RequestIdMiddleware:
             request_id_of_logs.reset(known)
 
 
+class HeadMiddleware:
+    """Answers HEAD wherever GET is answered (RFC 9110, 9.3.2): monitors and link checkers ask so.
+
+    What lies under /static answers HEAD itself, without reading the file.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] != "http" or scope["method"] != "HEAD" or scope["path"].startswith("/static/"):
+            await self.app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {"type": "http.response.body", "more_body": message.get("more_body", False)}
+            await send(message)
+
+        await self.app({**scope, "method": "GET"}, receive, send_head)
+
+
 class SecurityHeadersMiddleware:
     """Sets the headers that narrow what a browser will do with an answer, where the handler did not.
 

@@ -15,6 +15,7 @@ from fastopp.web.body_limit import BodyLimitMiddleware
 from fastopp.web.csrf import SameSiteMiddleware, verify_csrf_token
 from fastopp.web.headers import (
     ForwardedMiddleware,
+    HeadMiddleware,
     RequestIdMiddleware,
     SecurityHeadersMiddleware,
     asset_origin,
@@ -61,6 +62,7 @@ def install(
 
     # The last one added is the first to see a request.
     app.add_middleware(problems.UnhandledErrorMiddleware)
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(SameSiteMiddleware)
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(sessions.cls, *sessions.args, **sessions.kwargs)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 FRAMEWORK_TEMPLATES = Path(__file__).parent / "templates"
 COMPILED_TEMPLATES = FRAMEWORK_TEMPLATES / "__pycache__"
 FRAMEWORK_STATIC = Path(__file__).parent / "static"
+LICENCE = Path("LICENSE")  # of the project; the footer leads to it if there is one
 
 SECTIONS = {"demos": "Demos", "management": "Management"}  # of the menu, in order
 
@@ -88,6 +89,7 @@ class Templates:
             "static_url": self.static_url,
             "platform_name": self.settings.platform.title,
             "development": self.settings.development,
+            "has_licence": LICENCE.is_file(),
             "attribute": html_attribute,
             "htmx_file": _vendored("htmx-*.min.js"),
             "alpine_file": _vendored("alpine-csp-*.min.js"),
