@@ -1,0 +1,99 @@
+"""Backups as files on this machine: complete or not there at all, and readable by their owner only."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fastopp.errors import FastOppError
+
+SUFFIX = ".fastopp.gz"
+ENCRYPTED_SUFFIX = ".fastopp.gz.enc"
+SQLITE_MAGIC = b"SQLite format 3\0"  # https://www.sqlite.org/fileformat2.html#magic_header_string
+
+_PIECE = 256 * 1024  # bytes
+
+
+class BackupNotWritten(FastOppError):
+    """The backup cannot be written."""
+
+
+class BackupNotRead(FastOppError):
+    """The backup cannot be read."""
+
+
+def time_stamp() -> str:
+    """The present moment in UTC, as part of a file's name."""
+    return datetime.now(UTC).strftime("%Y%m%d_%H%M%S_%f")
+
+
+def copy_sqlite(database: Path) -> Path:
+    """Copy a SQLite database with its own backup interface, to `<name>.<UTC time>`; complete or not there at all."""
+    target = database.with_name(f"{database.name}.{time_stamp()}")
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(partial)) as copy:
+            source.backup(copy)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+async def write_file(target: Path, chunks: AsyncIterable[bytes]) -> int:
+    """Write a stream to a file, in place of any that is there; how many bytes. Raises BackupNotWritten."""
+    try:
+        await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
+        # mkstemp makes it for the owner alone: a dump holds every password's hash.
+        descriptor, name = await asyncio.to_thread(tempfile.mkstemp, dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise BackupNotWritten(f"{target} cannot be written: {error.strerror}.") from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            async for chunk in chunks:
+                await asyncio.to_thread(file.write, chunk)
+            file.flush()
+            await asyncio.to_thread(os.fsync, file.fileno())
+            size = file.tell()
+        await asyncio.to_thread(temporary.replace, target)
+        await asyncio.to_thread(_flush_folder, target.parent)
+    except OSError as error:
+        raise BackupNotWritten(f"{target} cannot be written: {error.strerror}.") from error
+    finally:
+        await asyncio.to_thread(temporary.unlink, missing_ok=True)
+    return size
+
+
+async def read_file(path: Path) -> AsyncGenerator[bytes]:
+    """The file, piece by piece. Raises BackupNotRead."""
+    try:
+        file = await asyncio.to_thread(path.open, "rb")
+        with file:
+            while piece := await asyncio.to_thread(file.read, _PIECE):
+                yield piece
+    except OSError as error:
+        raise BackupNotRead(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def is_sqlite(path: Path) -> bool:
+    """Whether the file is a SQLite database. Raises BackupNotRead."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+    except OSError as error:
+        raise BackupNotRead(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
