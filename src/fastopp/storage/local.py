@@ -12,14 +12,16 @@ import stat
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from anyio import to_thread
 
 from fastopp.storage.base import FileMissing, StoredFile
-from fastopp.storage.disk import TEMPORARY, Incoming, Reading, described, explained, locate, open_file
+from fastopp.storage.disk import CHUNK, TEMPORARY, Incoming, Reading, described, explained, locate, open_file
 from fastopp.storage.keys import check_key, is_key, url_of
+from fastopp.storage.opened import OpenedFile, opened_from_disk
 from fastopp.storage.threads import run_to_end
 
 LIST_BATCH = 256  # files a thread looks at before it hands over
@@ -78,6 +80,11 @@ class LocalStorage:
         check_key(key)
         return await to_thread.run_sync(self._head, key)
 
+    async def open(self, key: str) -> OpenedFile:
+        """Find a file for reading; a small one is read along, since the way into the thread costs more."""
+        check_key(key)
+        return await to_thread.run_sync(self._open, key)
+
     async def list(self, prefix: str = "") -> AsyncGenerator[StoredFile]:
         """See Storage.list."""
         folder = prefix.rpartition("/")[0]
@@ -121,6 +128,20 @@ class LocalStorage:
             if not stat.S_ISREG(status.st_mode):
                 raise FileMissing
             return described(key, status)
+
+    def _open(self, key: str) -> OpenedFile:
+        with explained(self.root):
+            descriptor = open_file(self.root, key)
+            try:
+                file = described(key, os.fstat(descriptor.fileno()))
+                content = descriptor.read() if file.size <= CHUNK else None
+                if content is not None:
+                    descriptor.close()
+                    file = replace(file, size=len(content))
+            except BaseException:
+                descriptor.close()
+                raise
+            return opened_from_disk(file, descriptor, content)
 
     def _delete(self, key: str) -> None:
         with suppress(FileMissing), explained(self.root):

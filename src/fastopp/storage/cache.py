@@ -1,0 +1,302 @@
+"""A bounded cache of files in a folder, which may vanish at any time, the folder itself included.
+
+A cached file is its content, then what is known about it as JSON, then the length of that and a mark. So one
+rename puts both in place at once, and a file that a crash cut short has no mark and counts as absent. Nothing is
+flushed to the disk: what a power cut takes is fetched again. Its name is a hash of the key: any key of any length
+fits, and one that is another's folder does too.
+
+The time of access says when a file was last used, and the time of modification when it was last known to be right;
+both are written by us, so that they hold for every process that shares the folder and after a restart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from io import FileIO
+from pathlib import Path
+from stat import S_ISREG
+
+from anyio import to_thread
+
+from fastopp.storage.base import StoredFile
+from fastopp.storage.disk import CHUNK, TEMPORARY
+from fastopp.storage.opened import OpenedFile, opened_from_disk
+from fastopp.storage.threads import run_to_end
+
+logger = logging.getLogger(__name__)
+
+LARGEST_SHARE = 2  # a file over a half of the cache would push out too much for one
+EVICT_TO = 7 / 8  # of the limit, so that not every file costs a look at the folder
+LOOK_AFTER = 1 / 16  # of the limit, stored by this process: others store too
+USED_WITHIN = 1_000_000_000  # nanoseconds between two marks of use
+ABANDONED_AFTER = 3600  # seconds without a write after which a temporary file is nobody's
+
+_MARK = b"FOP1"
+_TAIL = 4096  # bytes read to find what is known: a key has 1,024 at most, each of which JSON makes up to two
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """A file found in the cache. Close `opened`, or read it."""
+
+    opened: OpenedFile
+    confirmed: float
+    """When it was last known to be right, in seconds since 1970."""
+
+
+class FileCache:
+    """The least recently used file goes first. No failure of the disk is raised: the cache does less then.
+
+    Parameters
+    ----------
+    folder: the cache's own; everything in it may be removed.
+    max_bytes: the most that all files have together. With several processes on one folder each may be a sixteenth
+        over it for a moment.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self.folder = folder.absolute()
+        self.max_bytes = max_bytes
+        self._stored: float = max_bytes  # bytes since the last look at the folder; as if much, to look at first
+        self._failing = False
+
+    def fits(self, size: int) -> bool:
+        """Whether a file of so many bytes is kept."""
+        return size <= self.max_bytes / LARGEST_SHARE
+
+    async def open(self, key: str) -> Cached | None:
+        """The file, marked as used, if it is there."""
+        return await to_thread.run_sync(self._open, key)
+
+    async def begin(self, size: int = 0) -> Copy:
+        """Make room for a file of so many bytes, if that is known, and begin to write it."""
+        copy = Copy(self)
+        await run_to_end(copy.begin, size)
+        return copy
+
+    async def confirm(self, key: str) -> None:
+        """Note that the file is right as of now."""
+        await run_to_end(self._confirm, key)
+
+    async def remove(self, key: str) -> None:
+        """Forget the file. Whoever reads it at the moment reads on."""
+        await run_to_end(self._remove, key)
+
+    async def sweep(self) -> int:
+        """Remove what is too much, and what killed processes left half-written: how many files that were."""
+        return await run_to_end(self.make_room, 0)
+
+    # What follows runs in worker threads.
+
+    def path(self, key: str) -> Path:
+        """Where a file is kept."""
+        return self.folder / hashlib.sha256(key.encode()).hexdigest()[:40]
+
+    def _open(self, key: str) -> Cached | None:
+        path = self.path(key)
+        try:
+            file = FileIO(path, "rb")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self.failed(error)
+            return None
+        try:
+            found = _read_entry(file, key)
+            if found is None:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            self.failed(error)
+            found = None
+        except BaseException:
+            file.close()
+            raise
+        if found is None or found.opened.content is not None:
+            file.close()
+        return found
+
+    def _confirm(self, key: str) -> None:
+        with suppress(OSError):
+            os.utime(self.path(key))
+
+    def _remove(self, key: str) -> None:
+        try:
+            self.path(key).unlink(missing_ok=True)
+        except OSError as error:
+            self.failed(error)
+
+    def make_room(self, size: int) -> int:
+        """Remove the least recently used files until so many bytes fit in; returns how many files went."""
+        self._stored += size
+        if size and self._stored < self.max_bytes * LOOK_AFTER:
+            return 0
+        self._stored = size
+        removed, total = 0, size
+        kept: list[tuple[float, int, str]] = []
+        abandoned = time.time() - ABANDONED_AFTER
+        with suppress(OSError), os.scandir(self.folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    if not S_ISREG(status.st_mode):
+                        continue
+                    if not entry.name.startswith(TEMPORARY):
+                        kept.append((status.st_atime, status.st_size, entry.path))
+                    elif status.st_mtime < abandoned:
+                        Path(entry.path).unlink()
+                        removed += 1
+                        continue
+                    total += status.st_size
+        if total <= self.max_bytes:
+            return removed
+        for _, used, path in sorted(kept):
+            with suppress(OSError):
+                Path(path).unlink(missing_ok=True)
+                removed += 1
+                total -= used
+            if total <= self.max_bytes * EVICT_TO:
+                break
+        return removed
+
+    def failed(self, error: OSError) -> None:
+        """Say, once until it works again, that the disk does not do what it should."""
+        if not self._failing:
+            self._failing = True
+            logger.warning("The cache of uploaded files in %s does not work", self.folder, exc_info=error)
+
+    def worked(self) -> None:
+        """Note that a file was stored."""
+        self._failing = False
+
+
+class Copy:
+    """A file on its way into the cache. Its methods, `read_at` excepted, raise nothing the disk says.
+
+    What has been written can be read at once, and also after it has got its name or was given up.
+    """
+
+    def __init__(self, cache: FileCache) -> None:
+        self.cache = cache
+        self.size = 0
+        self.alive = False
+        """Whether it may still become a cached file."""
+        self.file: FileIO | None = None
+        self._temporary = cache.folder / f"{TEMPORARY}{secrets.token_hex(16)}"
+        self._foreseen = 0
+
+    async def write(self, piece: bytes | memoryview) -> None:
+        """Append, while it is alive."""
+        if self.alive:
+            await run_to_end(self.append, piece)
+
+    async def publish(self, key: str, file: StoredFile) -> bool:
+        """Put it in its place, if it is alive and as large as `file` says: whether it is there now."""
+        return await run_to_end(self._publish, replace(file, key=key))
+
+    async def discard(self) -> None:
+        """Give it up unless it was published; nothing is left of it once `close` was called."""
+        await run_to_end(self._discard)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self.file is not None:
+            self.file.close()
+
+    # What follows runs in worker threads.
+
+    def begin(self, size: int) -> None:
+        """Make room and open the temporary file."""
+        self._foreseen = size
+        try:
+            self.cache.make_room(size)
+            try:
+                self.file = FileIO(self._temporary, "x+b")
+            except FileNotFoundError:
+                self.cache.folder.mkdir(parents=True, exist_ok=True)
+                self.file = FileIO(self._temporary, "x+b")
+        except OSError as error:
+            self.cache.failed(error)
+        else:
+            self.alive = True
+
+    def append(self, piece: bytes | memoryview) -> None:
+        """Write a piece."""
+        assert self.file is not None  # noqa: S101 - alive
+        if not self.cache.fits(self.size + len(piece)):
+            self._discard()
+            return
+        try:
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[self.file.write(rest) :]
+        except OSError as error:
+            self.cache.failed(error)
+            self._discard()
+        else:
+            self.size += len(piece)
+
+    def read_at(self, position: int, size: int) -> bytes:
+        """Some of what was written. Raises OSError."""
+        assert self.file is not None  # noqa: S101 - written to
+        return os.pread(self.file.fileno(), size, position)
+
+    def _publish(self, file: StoredFile) -> bool:
+        if not self.alive or self.size != file.size:
+            self._discard()
+            return False
+        assert self.file is not None  # noqa: S101 - alive
+        try:
+            self.file.write(_described(file))
+            self._temporary.replace(self.cache.path(file.key))
+        except OSError as error:
+            self.cache.failed(error)
+            self._discard()
+            return False
+        self.alive = False
+        self.cache.worked()
+        if self.size > self._foreseen:
+            self.cache.make_room(self.size - self._foreseen)
+        return True
+
+    def _discard(self) -> None:
+        if self.alive:
+            self.alive = False
+            with suppress(OSError):
+                self._temporary.unlink()
+
+
+def _described(file: StoredFile) -> bytes:
+    known = [file.key, file.size, file.etag, file.content_type, file.modified.isoformat()]
+    text = json.dumps(known, ensure_ascii=False).encode()
+    return text + len(text).to_bytes(4, "big") + _MARK
+
+
+def _read_entry(file: FileIO, key: str) -> Cached | None:
+    """The cached file, read whole if it is small; None when it is damaged or another key's."""
+    status = os.fstat(file.fileno())
+    begin = 0 if status.st_size <= CHUNK else status.st_size - _TAIL
+    file.seek(begin)
+    data = file.read()
+    if len(data) < len(_MARK) + 4 or not data.endswith(_MARK):
+        return None
+    length = int.from_bytes(data[-8:-4], "big")
+    try:
+        name, size, etag, content_type, modified = json.loads(data[-8 - length : -8])
+        stored = StoredFile(name, size, etag, content_type, datetime.fromisoformat(modified))
+    except ValueError:
+        return None
+    if name != key or size != status.st_size - 8 - length:
+        return None
+    now = time.time_ns()
+    if abs(now - status.st_atime_ns) > USED_WITHIN:
+        os.utime(file.fileno(), ns=(now, status.st_mtime_ns))
+    content = None if begin else memoryview(data)[:size]
+    return Cached(opened_from_disk(stored, file, content), status.st_mtime)

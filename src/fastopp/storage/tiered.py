@@ -1,0 +1,238 @@
+"""A durable storage with a cache of this instance in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
+from functools import partial
+
+from anyio import CancelScope
+
+from fastopp.errors import Conflict, FastOppError
+from fastopp.storage.base import (
+    FileMissing,
+    PresignedUpload,
+    PresigningStorage,
+    Storage,
+    StorageUnavailable,
+    StoredFile,
+)
+from fastopp.storage.cache import Cached, Copy, FileCache
+from fastopp.storage.fill import Fill
+from fastopp.storage.keys import check_key
+from fastopp.storage.opened import OpenedFile
+
+logger = logging.getLogger(__name__)
+
+CONFIRM_AFTER = 600.0  # seconds: as long may a cached file be shown that another instance has deleted
+CONFIRM_LIMIT = 2.0  # seconds that a reader waits for the durable storage to confirm what is cached
+DOWN_FOR = 30.0  # seconds for which it is not asked again when it did not
+
+
+class NoDirectTransfer(Conflict):
+    """This storage cannot be reached by browsers directly."""
+
+    hint = "Send the file to this application, or set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET."
+
+
+class TieredStorage:
+    """What is written is durable before `put` returns; what is read comes from the cache if it is there.
+
+    A key never stands for another content, so a cached file is right until it is deleted. What another instance
+    deletes is noticed after ten minutes at most: so long is a cached file shown without asking. While the durable
+    storage is down, what is cached is shown for as long as it lasts, and writing raises StorageUnavailable.
+    """
+
+    def __init__(self, cache: FileCache, durable: Storage) -> None:
+        self.cache = cache
+        self.durable = durable
+        self._fills: dict[str, Fill] = {}
+        self._look_ups: dict[str, asyncio.Task[StoredFile]] = {}
+        self._writers: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._ask_again_at = 0.0
+
+    def __repr__(self) -> str:
+        return f"TieredStorage({self.durable!r} behind {str(self.cache.folder)!r})"
+
+    async def put(
+        self, key: str, data: bytes | AsyncIterable[bytes], *, content_type: str, checksum: str | None = None
+    ) -> StoredFile:
+        """See Storage.put."""
+        check_key(key)
+        copy: Copy | None = None
+        cached = False
+        async with self._only_writer_of(key):
+            try:
+                if isinstance(data, bytes | bytearray | memoryview):
+                    stored = await self.durable.put(key, data, content_type=content_type, checksum=checksum)
+                    if self.cache.fits(stored.size):
+                        copy = await self.cache.begin(stored.size)
+                        await copy.write(data)
+                else:
+                    copy = await self.cache.begin()
+                    async with aclosing(_copied(data, copy)) as pieces:
+                        stored = await self.durable.put(key, pieces, content_type=content_type, checksum=checksum)
+                await self._stop_fill(key)  # it may be of what was there before
+                cached = copy is not None and await copy.publish(key, stored)
+                return stored
+            finally:
+                with CancelScope(shield=True):
+                    if not cached:
+                        await self._forget(key)
+                    if copy is not None:
+                        await copy.discard()
+                        copy.close()
+
+    async def get(self, key: str) -> bytes:
+        """See Storage.get."""
+        opened = await self.open(key)
+        return b"".join([piece async for piece in opened.stream()])
+
+    async def stream(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
+        """See Storage.stream."""
+        opened = await self.open(key)
+        async with aclosing(opened.stream(start, end)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def head(self, key: str) -> StoredFile:
+        """See Storage.head."""
+        opened = await self.open(key)
+        opened.close()
+        return opened.file
+
+    async def list(self, prefix: str = "") -> AsyncGenerator[StoredFile]:
+        """See Storage.list."""
+        async with aclosing(self.durable.list(prefix)) as files:
+            async for file in files:
+                yield file
+
+    async def delete(self, key: str) -> None:
+        """See Storage.delete."""
+        check_key(key)
+        async with self._only_writer_of(key):
+            await self.durable.delete(key)
+            with CancelScope(shield=True):
+                await self._forget(key)
+
+    def url(self, key: str) -> str:
+        """See Storage.url."""
+        return self.durable.url(key)
+
+    async def open(self, key: str) -> OpenedFile:
+        """Find a file for reading: in the cache, or else in the durable storage. Only reading it downloads it."""
+        check_key(key)
+        cached = await self.cache.open(key)
+        if cached is not None and (cached := await self._confirmed(key, cached)) is not None:
+            return cached.opened
+        fill = self._fills.get(key)
+        file = fill.file if fill else await self._look_up(key)
+        return OpenedFile(file, partial(self._read_through, file))
+
+    async def presigned_get(self, key: str, *, expires: timedelta) -> str:
+        """See PresigningStorage. Raises NoDirectTransfer."""
+        return await self._presigning().presigned_get(key, expires=expires)
+
+    async def presigned_put(self, key: str, *, size: int, content_type: str, expires: timedelta) -> PresignedUpload:
+        """See PresigningStorage. Raises NoDirectTransfer."""
+        return await self._presigning().presigned_put(key, size=size, content_type=content_type, expires=expires)
+
+    async def sweep(self) -> int:
+        """Remove what killed processes left half-written, and return how many files that were."""
+        sweep = getattr(self.durable, "sweep", None)
+        return await self.cache.sweep() + (await sweep() if sweep else 0)
+
+    async def aclose(self) -> None:
+        """End what runs, and close the durable storage."""
+        for fill in [*self._fills.values()]:
+            await fill.stop(StorageUnavailable("The application stops."))
+        if look_ups := [*self._look_ups.values()]:
+            for task in look_ups:
+                task.cancel()
+            await asyncio.wait(look_ups)
+        if close := getattr(self.durable, "aclose", None):
+            await close()
+
+    def _presigning(self) -> PresigningStorage:
+        if not isinstance(self.durable, PresigningStorage):
+            raise NoDirectTransfer
+        return self.durable
+
+    async def _confirmed(self, key: str, cached: Cached) -> Cached | None:
+        """What was cached, if the durable storage has it still or cannot be asked; else it is forgotten."""
+        if abs(time.time() - cached.confirmed) < CONFIRM_AFTER or time.monotonic() < self._ask_again_at:
+            return cached
+        known = cached.opened.file
+        try:
+            async with asyncio.timeout(CONFIRM_LIMIT):
+                file = await self._look_up(key)
+        except FileMissing:
+            cached.opened.close()
+            await self._forget(key)
+            raise
+        except (FastOppError, TimeoutError):
+            self._ask_again_at = time.monotonic() + DOWN_FOR
+            return cached
+        except BaseException:
+            cached.opened.close()
+            raise
+        if (file.etag, file.size) == (known.etag, known.size):
+            await self.cache.confirm(key)
+            return cached
+        cached.opened.close()
+        await self._forget(key)
+        return None
+
+    async def _look_up(self, key: str) -> StoredFile:
+        """What the durable storage knows of a file; asked once for all who want to know at the same time."""
+        task = self._look_ups.get(key)
+        if task is None:
+            task = self._look_ups[key] = asyncio.create_task(self.durable.head(key))
+            task.add_done_callback(partial(self._looked_up, key))
+        return await asyncio.shield(task)
+
+    def _looked_up(self, key: str, task: asyncio.Task[StoredFile]) -> None:
+        del self._look_ups[key]
+        if not task.cancelled():
+            task.exception()  # all who wanted to know may have left
+
+    def _read_through(self, file: StoredFile, start: int, end: int) -> AsyncGenerator[bytes]:
+        fill = self._fills.get(file.key)
+        if fill is None:
+            fill = self._fills[file.key] = Fill(file, self.cache, self.durable)
+            fill.task.add_done_callback(lambda _: self._fills.pop(file.key))
+        elif fill.file.etag != file.etag:  # replaced since, though no key should be
+            return self.durable.stream(file.key, start=start, end=end)
+        return fill.stream(start, end)
+
+    async def _stop_fill(self, key: str) -> None:
+        if fill := self._fills.get(key):
+            await fill.stop(FileMissing())
+
+    async def _forget(self, key: str) -> None:
+        await self._stop_fill(key)
+        await self.cache.remove(key)
+
+    @asynccontextmanager
+    async def _only_writer_of(self, key: str) -> AsyncIterator[None]:
+        """One writer of a key at a time, so that the cache has what the durable storage has."""
+        lock, writers = self._writers.get(key, (asyncio.Lock(), 0))
+        self._writers[key] = lock, writers + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, writers = self._writers[key]
+            self._writers[key] = lock, writers - 1
+            if writers == 1:
+                del self._writers[key]
+
+
+async def _copied(data: AsyncIterable[bytes], copy: Copy) -> AsyncGenerator[bytes]:
+    async for piece in data:
+        await copy.write(piece)
+        yield piece
