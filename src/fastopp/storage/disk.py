@@ -35,7 +35,7 @@ TEMPORARY = ".incoming-"  # begins with a dot, so that it is no key: never liste
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
 # A link or a pipe that was put there a moment ago is neither followed nor waited for; absent on Windows.
-_SAFE_OPEN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+SAFE_OPEN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def locate(root: Path, key: str) -> str:
@@ -48,7 +48,7 @@ def locate(root: Path, key: str) -> str:
 
 def open_file(root: Path, key: str) -> FileIO:
     """Open a regular file for reading. Raises FileMissing when it is something else."""
-    file = FileIO(os.open(locate(root, key), os.O_RDONLY | _SAFE_OPEN), "rb")
+    file = FileIO(os.open(locate(root, key), os.O_RDONLY | SAFE_OPEN), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise FileMissing
@@ -139,7 +139,7 @@ class Incoming:
                 raise InvalidKey("A folder stands where the file should go.")
             self.temporary.replace(self.path)
             for folder in (self.path.parent, *(new.parent for new in self.new_folders)):
-                _flush_folder(folder)
+                flush_folder(folder)
             return stored
 
     def discard(self) -> None:
@@ -159,7 +159,7 @@ def described(key: str, status: os.stat_result) -> StoredFile:
     return StoredFile(key, status.st_size, etag, content_type_of(key), modified)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make a rename survive a power cut, where the system can."""
     if hasattr(os, "O_DIRECTORY"):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -1,0 +1,203 @@
+"""Files that come back into a folder: a temporary name, a flush, a rename; many of them with one flush.
+
+A flush costs the disk some milliseconds whether it is for one file or for thirty. So whoever brings a file while
+one goes on waits, and the next is for all who wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from io import FileIO
+from pathlib import Path
+
+from fastopp.errors import FastOppError
+from fastopp.storage.base import FileMissing, InvalidKey
+from fastopp.storage.disk import TEMPORARY, explained, flush_folder, locate
+from fastopp.storage.report import LeftOut
+from fastopp.storage.threads import run_to_end
+
+
+class ChangedMeanwhile(LeftOut):
+    """The file in the folder was changed while the other one was fetched; it stays."""
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A file that has come, or is coming, under its temporary name."""
+
+    root: Path
+    key: str
+    version: tuple[int, int, int] | None
+    """Of the file that it is to replace, see `version_of`; None: there was none."""
+    path: str = ""
+    temporary: str = ""
+    file: FileIO | None = None
+    touched: list[str] = field(default_factory=list)
+    """Folders in which something was made."""
+
+    def open(self) -> None:
+        """Make the folders that are missing, and the temporary file. Raises InvalidKey, StorageFull."""
+        with explained(self.root, writing=True):
+            try:
+                self.path = locate(self.root, self.key)
+            except FileMissing:
+                raise InvalidKey("A symbolic link stands where the file should go.") from None
+            folder = Path(self.path).parent
+            self.touched = [str(folder)]
+            if not folder.is_dir():
+                self.touched += [str(above.parent) for above in (folder, *folder.parents) if not above.exists()]
+                try:
+                    folder.mkdir(parents=True, exist_ok=True)
+                except (FileExistsError, NotADirectoryError):
+                    raise InvalidKey("A file stands where the key wants a folder.") from None
+            # The same name each time: what a killed run left is written over by the next one, which holds the lock.
+            name = hashlib.md5(self.key.encode(), usedforsecurity=False).hexdigest()
+            self.temporary = str(folder / f"{TEMPORARY}{name}")
+            Path(self.temporary).unlink(missing_ok=True)
+            self.file = FileIO(self.temporary, "xb")
+
+    def write(self, data: bytes) -> None:
+        """Append. Raises StorageFull."""
+        assert self.file is not None  # noqa: S101 - opened first
+        rest = memoryview(data)
+        with explained(self.root, writing=True):
+            while rest:
+                rest = rest[self.file.write(rest) :]
+
+    def rename(self) -> None:
+        """Give the file, which is flushed, its name. Raises ChangedMeanwhile, InvalidKey."""
+        with explained(self.root, writing=True):
+            if version_of(self.path) != self.version:
+                raise ChangedMeanwhile
+            if os.path.isdir(self.path):  # noqa: PTH112 - a text already
+                raise InvalidKey("A folder stands where the file should go.")
+            os.replace(self.temporary, self.path)  # noqa: PTH105 - a text already
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self.file is not None:
+            self.file.close()
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self.close()
+        if self.temporary:
+            Path(self.temporary).unlink(missing_ok=True)
+
+
+def version_of(path: str) -> tuple[int, int, int] | None:
+    """What changes with a file's content; None if there is no file."""
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+class Arrivals:
+    """Puts files in their places, as many at once as are waiting.
+
+    Parameters
+    ----------
+    start: begins a task beside the caller.
+    """
+
+    def __init__(self, start: Callable[..., asyncio.Task[None]]) -> None:
+        self._start = start
+        self._waiting: list[tuple[Arrival, bytes | None, asyncio.Future[None]]] = []
+        self._placing = False
+
+    async def place(self, arrival: Arrival, data: bytes | None = None) -> None:
+        """Wait until the file is in its place, durably.
+
+        Parameters
+        ----------
+        data: its content; None: it is written already.
+
+        Raises
+        ------
+        ChangedMeanwhile, InvalidKey, StorageFull, StorageUnavailable: and nothing is left behind.
+        """
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((arrival, data, done))
+        if not self._placing:
+            self._placing = True
+            self._start(self._place())
+        await done
+
+    async def _place(self) -> None:
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting, []
+                results = await run_to_end(_place_all, [(arrival, data) for arrival, data, _ in group])
+                for (_, _, done), error in zip(group, results, strict=True):
+                    if done.done():  # cancelled: the time is up
+                        continue
+                    if error is None:
+                        done.set_result(None)
+                    else:
+                        done.set_exception(error)
+        finally:
+            self._placing = False
+
+
+def _place_all(group: list[tuple[Arrival, bytes | None]]) -> list[FastOppError | OSError | None]:
+    """Write, flush and rename; for each what went wrong with it. Blocks."""
+    errors: dict[int, FastOppError | OSError] = {}
+    written: list[tuple[int, Arrival]] = []
+    for number, (arrival, data) in enumerate(group):
+        try:
+            if data is not None:
+                arrival.open()
+                arrival.write(data)
+            written.append((number, arrival))
+        except (FastOppError, OSError) as error:
+            arrival.discard()
+            errors[number] = error
+    try:
+        flush([arrival.file for _, arrival in written if arrival.file is not None])
+    except OSError as error:
+        for number, arrival in written:
+            arrival.discard()
+            errors[number] = error
+        written = []
+    touched: dict[str, None] = {}
+    for number, arrival in written:
+        try:
+            arrival.close()
+            arrival.rename()
+            touched.update(dict.fromkeys(arrival.touched))
+        except (FastOppError, OSError) as error:
+            arrival.discard()
+            errors[number] = error
+    for folder in touched:
+        flush_folder(Path(folder))
+    return [errors.get(number) for number in range(len(group))]
+
+
+def flush(files: list[FileIO]) -> None:
+    """Make what was written to files of one disk survive a power cut. Blocks."""
+    if len(files) > 1 and (syncfs := _syncfs()) is not None:
+        if syncfs(files[0].fileno()):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        return
+    for file in files:
+        os.fsync(file.fileno())
+
+
+@cache
+def _syncfs() -> Callable[[int], int] | None:
+    """Linux's call that flushes a whole file system at once, which Python does not offer; elsewhere None."""
+    try:
+        function = ctypes.CDLL(None, use_errno=True).syncfs
+    except (AttributeError, OSError, TypeError):
+        return None
+    function.argtypes, function.restype = [ctypes.c_int], ctypes.c_int
+    return function

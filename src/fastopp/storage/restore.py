@@ -1,0 +1,205 @@
+"""Restore: what is in the Object Storage and not in a folder, or not with this content, is fetched.
+
+A file of the same size is read and its checksum compared with the listed one. A file that was changed in the folder
+after it was stored stays, unless the caller says otherwise. Nothing is deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from fastopp.errors import FastOppError
+from fastopp.storage.arrivals import Arrival, Arrivals, version_of
+from fastopp.storage.base import ChecksumMismatch, FileMissing, InvalidKey, Storage, StoredFile
+from fastopp.storage.compare import md5_in
+from fastopp.storage.disk import explained, locate
+from fastopp.storage.folder import LocalFile, digest_of, walk
+from fastopp.storage.keys import check_key
+from fastopp.storage.listing import Listing
+from fastopp.storage.lock import locked
+from fastopp.storage.report import LeftOut, ProgressCallback, TransferReport
+from fastopp.storage.threads import run_to_end
+from fastopp.storage.transfer import BATCH_FILES, CONCURRENCY, SMALL, Transfer
+
+NEWER = "The one in the folder is newer."
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What a thread found out about some stored files."""
+
+    same: int = 0
+    fetch: list[tuple[StoredFile, tuple[int, int, int] | None]] = field(default_factory=list)
+    """With the version of the file that is to be replaced."""
+    unsure: list[tuple[StoredFile, tuple[int, int, int] | None, str, bool]] = field(default_factory=list)
+    """Of the same size, where the listing tells no checksum; with the MD5 of the one in the folder, and
+    whether that one is newer."""
+    failed: list[tuple[str, FastOppError | OSError]] = field(default_factory=list)
+    newer: list[str] = field(default_factory=list)
+
+
+async def restore_files(
+    storage: Storage,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    budget: float | None = None,
+    progress: ProgressCallback | None = None,
+    concurrency: int = CONCURRENCY,
+) -> TransferReport:
+    """Bring everything in a storage into a folder, which is made if it is not there.
+
+    Parameters
+    ----------
+    overwrite: replace files in the folder that are newer, too.
+    budget, progress, concurrency: see `backup_files`.
+
+    Raises
+    ------
+    FolderInUse, StorageUnavailable, StorageMisconfigured: nothing can be done. What concerns one file is in the report.
+    """
+    folder = folder.absolute()  # noqa: ASYNC240 - asks no disk
+    transfer = Transfer(budget=budget, concurrency=concurrency, progress=progress)
+    with locked(folder):
+        async with transfer.running():
+            arrivals = Arrivals(transfer.tasks.create_task)
+            async for files in _pages(storage):
+                batch = await run_to_end(_examine, folder, files, overwrite)
+                transfer.found += len(files)
+                for _ in range(batch.same):
+                    transfer.succeeded(None)
+                for key in batch.newer:
+                    transfer.report.leave_out(key, NEWER)
+                for key, error in batch.failed:
+                    transfer.failed(key, error)
+                for file, version in batch.fetch:
+                    arrival = Arrival(folder, file.key, version)
+                    await transfer.start(file.key, file.size, partial(_fetch, storage, file, arrival, arrivals))
+                for file, version, md5, newer in batch.unsure:
+                    arrival = Arrival(folder, file.key, version)
+                    copy = partial(_fetch_if_other, storage, file, arrival, arrivals, md5, newer)
+                    await transfer.start(file.key, file.size, copy)
+                if not transfer.goes_on:
+                    break
+    return transfer.conclude("restored")
+
+
+async def _pages(storage: Storage) -> AsyncGenerator[list[StoredFile]]:
+    page: list[StoredFile] = []
+    async for file in storage.list():
+        page.append(file)
+        if len(page) == BATCH_FILES:
+            yield page
+            page = []
+    if page:
+        yield page
+
+
+def _examine(folder: Path, files: list[StoredFile], overwrite: bool) -> _Batch:  # noqa: FBT001 - called by a thread
+    batch = _Batch()
+    for file in files:
+        try:
+            with explained(folder):
+                _compare(folder, file, overwrite, batch)
+        except FastOppError as error:
+            batch.failed.append((file.key, error))
+    return batch
+
+
+def _compare(folder: Path, file: StoredFile, overwrite: bool, batch: _Batch) -> None:  # noqa: FBT001 - see _examine
+    """Put a file into the batch where it belongs. Raises InvalidKey."""
+    try:
+        path = locate(folder, check_key(file.key))
+    except FileMissing:
+        raise InvalidKey("A symbolic link stands where the file should go.") from None
+    version = version_of(path)
+    if version is None:
+        batch.fetch.append((file, None))
+        return
+    _, size, mtime_ns = version
+    newer = not overwrite and mtime_ns // 1_000_000_000 > file.modified.timestamp()
+    if size == file.size:
+        digest = digest_of(path)
+        same = digest.matches(file.etag)
+        if same is None:
+            batch.unsure.append((file, version, digest.md5, newer))
+            return
+        if same:
+            batch.same += 1
+            return
+    if newer:
+        batch.newer.append(file.key)
+    else:
+        batch.fetch.append((file, version))
+
+
+async def _fetch(storage: Storage, file: StoredFile, arrival: Arrival, arrivals: Arrivals) -> int:
+    """Fetch a file and put it in its place. Raises ChecksumMismatch when other bytes came than were listed."""
+    if file.size <= SMALL:
+        data = await storage.get(file.key)
+        _check_size(file, len(data))
+        await arrivals.place(arrival, data)
+        return len(data)
+    try:
+        await run_to_end(arrival.open)
+        size = 0
+        async for piece in storage.stream(file.key):
+            await run_to_end(arrival.write, piece)
+            size += len(piece)
+        _check_size(file, size)
+        await arrivals.place(arrival)
+    except BaseException:
+        await run_to_end(arrival.discard)
+        raise
+    return size
+
+
+def _check_size(file: StoredFile, size: int) -> None:
+    if size != file.size:
+        raise ChecksumMismatch(f"It has {file.size:,} bytes in the listing, and {size:,} came.", hint="Try again.")
+
+
+async def _fetch_if_other(
+    storage: Storage,
+    file: StoredFile,
+    arrival: Arrival,
+    arrivals: Arrivals,
+    md5: str,
+    newer: bool,  # noqa: FBT001 - what _compare found out
+) -> int | None:
+    """Fetch a file unless the folder's has the same content, for which the stored one has to be read."""
+    if await md5_in(storage, file.key) == md5:
+        return None
+    if newer:
+        raise LeftOut(NEWER)
+    return await _fetch(storage, file, arrival, arrivals)
+
+
+async def surplus_in_folder(storage: Storage, folder: Path) -> Listing:
+    """The files of a folder that the storage does not have. Whoever asks for them closes the listing."""
+    listing = Listing()
+    try:
+        await run_to_end(_add_all, folder, listing)
+        async for page in _pages(storage):
+            for file in page:
+                listing.take(file.key)
+    except BaseException:
+        listing.close()
+        raise
+    return listing
+
+
+def _add_all(folder: Path, listing: Listing) -> None:
+    with explained(folder):
+        batch = []
+        for file in walk(folder):
+            if isinstance(file, LocalFile):
+                batch.append(StoredFile(file.key, file.size, "", "", datetime.fromtimestamp(file.modified, UTC)))
+            if len(batch) == BATCH_FILES:
+                listing.add(batch)
+                batch = []
+        listing.add(batch)
