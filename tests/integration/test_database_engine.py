@@ -320,6 +320,31 @@ async def test_reading_and_writing_take_turns_on_one_connection(
 
 
 @DRIVERS
+async def test_connections_beyond_the_pools_size_stay_while_the_load_lasts(
+    driver: str, plain_front: Front, postgres_database: str, open_database: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Network("127.0.0.1", plain_front.port) as network:
+        url = f"postgresql://{USER}:{ENCODED_PASSWORD}@127.0.0.1:{network.port}/{postgres_database}?sslmode=disable"
+        database = open_database(url, driver=driver, pool_size=2, max_overflow=3)
+
+        async def five_at_once() -> None:
+            await asyncio.gather(*(ask(database, "select pg_sleep(0.05)") for _ in range(5)))
+
+        for _ in range(4):
+            await five_at_once()
+        assert network.connections == 5
+
+        monkeypatch.setattr(pool, "LINGER", 0)
+        for _ in range(5):
+            await ask(database)
+        assert database.engine.sync_engine.pool.checkedin() == 2
+
+        await five_at_once()
+        assert network.connections == 8
+        await database.dispose()
+
+
+@DRIVERS
 async def test_a_changed_column_costs_asyncpg_one_failure_at_most(
     driver: str, postgres: Postgres, postgres_url: str, postgres_database: str, open_database: Open
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from sqlalchemy import event
@@ -18,6 +19,7 @@ from fastopp.database.errors import DatabaseUnavailable
 IDLE_LIMIT = 5.0  # seconds; a connection unused for longer is checked before use
 PING_TIMEOUT = 2.0  # seconds; a healthy server answers in milliseconds, and the user is waiting
 RECYCLE_AFTER = 600  # seconds; a connection older than this is replaced
+LINGER = 10.0  # seconds that connections beyond the pool's size are kept after so many were last in use at once
 
 _RETURNED = "returned_at"
 
@@ -40,9 +42,23 @@ class BoundedPool(AsyncAdaptedQueuePool):
 
     SQLAlchemy's own limit covers only the waiting for a free place, so that a request could wait for a place and
     then as long again for a connection to a server that does not answer.
+
+    The `max_overflow` connections beyond `pool_size` stay while the load lasts. SQLAlchemy closes one as soon as it is
+    returned, so that under steady load requests would go on making new ones.
     """
 
     target: str | None = None  # the masked URL, for the error message
+
+    def __init__(
+        self,
+        creator: Callable[[], Any],
+        pool_size: int = 5,
+        max_overflow: int = 10,
+        **options: Any,  # noqa: ANN401 - SQLAlchemy's, of many types
+    ) -> None:
+        super().__init__(creator, pool_size=pool_size + max_overflow, max_overflow=0, **options)
+        self._kept = pool_size
+        self._busy_at = float("-inf")  # when more than those were last in use at once
 
     def connect(self) -> PoolProxiedConnection:
         """A connection, or DatabaseUnavailable."""
@@ -56,11 +72,22 @@ class BoundedPool(AsyncAdaptedQueuePool):
             what = "No connection to the database was free, or could be made, in time."
             raise DatabaseUnavailable(what, target=self.target) from error
 
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        now = time.monotonic()
+        if self.checkedout() > self._kept:
+            self._busy_at = now
+        if self.checkedin() < self._kept or now - self._busy_at < LINGER:
+            super()._do_return_conn(record)
+        else:
+            record.close()
+            self._dec_overflow()
+
     def recreate(self) -> BoundedPool:
         """A new pool with the same arguments."""
         pool = super().recreate()
         assert isinstance(pool, BoundedPool)  # noqa: S101 - SQLAlchemy makes it of this class, but types it as its own
         pool.target = self.target
+        pool._kept = self._kept  # noqa: SLF001 - its own
         return pool
 
 
