@@ -84,6 +84,11 @@ class Settings(BaseModel):
         SecretStr(""),
         description="Lets scripts run operations: `Authorization: Bearer <token>`; at least 24 characters.",
     )
+    backup_key: SecretStr = Field(
+        SecretStr(""),
+        description="Encrypts backups of the database; at least 16 characters. Default: `SECRET_KEY`. "
+        "Keep a copy of it elsewhere: without it they cannot be read.",
+    )
     superuser_email: str = Field("admin@example.com", description="Email address of the first superuser.")
     superuser_password: SecretStr = Field(
         SecretStr(""),
@@ -97,13 +102,28 @@ class Settings(BaseModel):
     upload_dir: Path = Field(
         Path("static/uploads"), description="Folder of uploaded files. Default: `/tmp/uploads` on LeapCell."
     )
-    storage_type: Literal["auto", "filesystem", "s3"] = Field("auto", description="Where uploaded files live.")
+    storage_type: Literal["auto", "filesystem", "s3"] = Field(
+        "auto",
+        description="Where uploaded files live: `filesystem` is UPLOAD_DIR, `s3` the Object Storage with a cache in "
+        "UPLOAD_DIR. `auto` is `s3` where no disk lasts and the Object Storage is set, else `filesystem`.",
+    )
+    storage_cache_max_mb: int = Field(
+        256, ge=1, le=1_000_000, description="Megabytes that the cache in front of the Object Storage may hold."
+    )
     s3_access_key: SecretStr = Field(SecretStr(""), description="Access key of the Object Storage.")
     s3_secret_key: SecretStr = Field(SecretStr(""), description="Secret key of the Object Storage.")
     s3_bucket: str = Field("", description="Bucket of the Object Storage.")
     s3_endpoint_url: str = Field("", description="Address of the Object Storage. Default: LeapCell's on LeapCell.")
     s3_region: str = Field("us-east-1", description="Region of the Object Storage.")
-    s3_cdn_url: str = Field("", description="Public address of the bucket, bucket name included.")
+    s3_cdn_url: str = Field(
+        "", description="Public address of the bucket, bucket name included: browsers get uploaded files from there."
+    )
+    s3_quota_mb: int | None = Field(
+        None, ge=0, description="Megabytes that your plan lets the bucket hold; 0: any. Default: 100 at LeapCell."
+    )
+    s3_quota_files: int | None = Field(
+        None, ge=0, description="Files that your plan lets the bucket hold; 0: any. Default: 5000 at LeapCell."
+    )
 
     # The AI demo
     openrouter_api_key: SecretStr = Field(SecretStr(""), description="Key for the AI demo. Without it: canned answers.")
@@ -121,9 +141,31 @@ class Settings(BaseModel):
         return self.environment == "development"
 
     @property
+    def has_object_storage(self) -> bool:
+        """Whether an Object Storage is set up, be it for uploaded files or only for backups."""
+        return all((self.s3_access_key.get_secret_value(), self.s3_secret_key.get_secret_value(), self.s3_bucket))
+
+    @property
+    def uses_object_storage(self) -> bool:
+        """Whether uploaded files live in the Object Storage."""
+        if self.storage_type == "auto":
+            return self.has_object_storage and not self.platform.persistent_disk
+        return self.storage_type == "s3"
+
+    @property
+    def s3_endpoint(self) -> str:
+        """The address of the Object Storage, without a slash at the end; Amazon's if none is given."""
+        return (self.s3_endpoint_url or f"https://s3.{self.s3_region}.amazonaws.com").rstrip("/")
+
+    @property
     def leapcell_database_url(self) -> str:
         """The database URL with its password. On LeapCell there is no default: it must be set."""
         return self.database_url.get_secret_value()
+
+    @property
+    def backup_keys(self) -> tuple[str, ...]:
+        """The secrets of database backups: the first one encrypts, any of them may decrypt."""
+        return tuple(filter(None, (self.backup_key.get_secret_value(), self.secret_key.get_secret_value())))
 
     @property
     def database(self) -> DatabaseURL:

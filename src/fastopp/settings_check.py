@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 MIN_SECRET_KEY = 32  # characters; HS256 wants a key of at least 256 bits (RFC 7518, 3.2)
 MIN_OPS_TOKEN = 24  # characters: of `oppman.py secrets` 144 bits, out of reach of guessing
+MIN_BACKUP_KEY = 16  # characters: scrypt makes each guess dear
 
 # Values that stand in tutorials, examples and FastOpp's own history: anyone can sign with them.
 PUBLISHED_KEYS = (
@@ -31,6 +33,8 @@ PUBLISHED_KEYS = (
     "insecure",
     "example",
 )
+
+_ADDRESS = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?$")
 
 OBJECT_STORAGE_VARIABLES = ("s3_access_key", "s3_secret_key", "s3_bucket")
 
@@ -67,6 +71,7 @@ def find_problems(settings: Settings, given: Iterable[str]) -> list[SettingProbl
         *_platform(settings),
         *_secret_key(settings),
         *_ops_token(settings),
+        *_backup_key(settings),
         *_database_url(settings, given),
         *_object_storage(settings, given),
     ]
@@ -121,6 +126,13 @@ def _ops_token(settings: Settings) -> list[SettingProblem]:
     return [SettingProblem("OPS_TOKEN", what, "Run `python oppman.py secrets` and set the line that it prints.")]
 
 
+def _backup_key(settings: Settings) -> list[SettingProblem]:
+    if not 0 < len(settings.backup_key.get_secret_value()) < MIN_BACKUP_KEY:
+        return []
+    what = f"It has fewer than {MIN_BACKUP_KEY} characters, so it can be guessed."
+    return [SettingProblem("BACKUP_KEY", what, "Make one like a SECRET_KEY: `python oppman.py secrets` prints it.")]
+
+
 def _database_url(settings: Settings, given: frozenset[str]) -> list[SettingProblem]:
     if settings.platform.requires_database_url and not given & {"database_url", "database_dsn"}:
         return [
@@ -134,6 +146,15 @@ def _database_url(settings: Settings, given: frozenset[str]) -> list[SettingProb
 
 
 def _object_storage(settings: Settings, given: frozenset[str]) -> list[SettingProblem]:
+    problems = [
+        SettingProblem(variable, "It is no address.", "It begins with https://, as the dashboard shows it.")
+        for variable, url in (("S3_ENDPOINT_URL", settings.s3_endpoint_url), ("S3_CDN_URL", settings.s3_cdn_url))
+        if url and not _ADDRESS.match(url)
+    ]
+    return problems + _incomplete_object_storage(settings, given)
+
+
+def _incomplete_object_storage(settings: Settings, given: frozenset[str]) -> list[SettingProblem]:
     present = [name for name in OBJECT_STORAGE_VARIABLES if name in given]
     if not present and settings.storage_type != "s3":
         return []

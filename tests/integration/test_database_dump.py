@@ -203,7 +203,7 @@ def fill_sqlite(url, rows, script=SQLITE_TYPES):
 
 def sqlite_rows(url, table="things"):
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-        return connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()  # noqa: S608 - ours
+        return connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
 
 
 async def test_whatever_sqlite_holds_survives(make_url):
@@ -244,7 +244,7 @@ async def test_what_postgresql_cannot_hold_is_refused_and_nothing_changes(make_u
     source, target = await migrated(make_url("sqlite")), await migrated(make_url("psycopg"))
     fill_sqlite(source, [])
     with closing(sqlite3.connect(source.removeprefix("sqlite:///"))) as connection, connection:
-        connection.execute(f"INSERT INTO things (id, {column}) VALUES (1, ?)", (value,))  # noqa: S608 - ours
+        connection.execute(f"INSERT INTO things (id, {column}) VALUES (1, ?)", (value,))
     postgres.execute(
         f"SET ROLE {USER}; CREATE TABLE things (id int PRIMARY KEY, price numeric, ratio float8, bin bytea, day date, "
         "clock time, js json, plain varchar(6), flag boolean, moment timestamptz, number bigint, anything text)",

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-from datetime import UTC, datetime
+from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlmodel import SQLModel
 
 from fastopp.cli.console import command, confirm, fail, plain_command, say
 from fastopp.cli.oppdemo import YesOption
 from fastopp.cli.project import load_project
+from fastopp.database import migrate
+from fastopp.database.backup_file import (
+    ENCRYPTED_SUFFIX,
+    SUFFIX,
+    copy_sqlite,
+    is_sqlite,
+    read_file,
+    time_stamp,
+    write_file,
+)
+from fastopp.database.dump import DatabaseDump
+from fastopp.database.encryption import encrypt
+from fastopp.database.url import DatabaseURL
 from fastopp.errors import FastOppError
-from fastopp.runtime import open_runtime
+from fastopp.runtime import Runtime, open_runtime
 from fastopp.seeding import migrate_database
+
+FOLDER = Path("backups/database")
 
 
 class NotAFile(FastOppError):
     """The database of this project is not a SQLite file."""
 
-    hint = "A PostgreSQL database is backed up and deleted at your provider."
+    hint = "A PostgreSQL database is deleted at your provider; `oppman.py backup` works with it."
 
 
 @command
@@ -30,41 +47,100 @@ async def db() -> None:
     say(outcome.message)
 
 
-@plain_command
-def backup() -> None:
-    """Copy the SQLite database to a file beside it, safely while it is in use."""
-    say(f"The backup is {back_up(_database_file())}.")
+@command
+async def backup(
+    file: Annotated[Path | None, typer.Argument(help="Where a portable backup goes.")] = None,
+    *,
+    encrypted: Annotated[bool, typer.Option("--encrypt", help="Encrypt it with BACKUP_KEY, or SECRET_KEY.")] = False,
+    upload: Annotated[bool, typer.Option("--upload", help="Put it, encrypted, into Object Storage.")] = False,
+) -> None:
+    """Back the database up while it is in use: a portable file, or a copy beside a SQLite database."""
+    project = load_project()
+    url = project.settings.database
+    if url.backend == "sqlite":
+        database = _existing_file(url)
+        if not (file or encrypted or upload):
+            say(f"The backup is {copy_sqlite(database)}.")
+            return
+    async with open_runtime(project.settings, project.apps) as runtime:
+        if file or not upload:
+            suffix = ENCRYPTED_SUFFIX if encrypted else SUFFIX
+            await _write_backup(runtime, file or FOLDER / f"{time_stamp()}{suffix}", encrypted=encrypted)
+        if upload:
+            await _upload_backup(runtime)
+
+
+@command
+async def restore(
+    file: Annotated[Path, typer.Argument(help="What `backup` made: portable, or a copy of a SQLite database.")],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Replace the rows that are there.")] = False,
+    yes: YesOption = False,
+) -> None:
+    """Bring a backup back into an empty database, SQLite or PostgreSQL; all of it or nothing."""
+    from fastopp.database.restore import restore as restore_dump  # noqa: PLC0415 - it imports Alembic
+
+    project = load_project()
+    url = project.settings.database
+    from_sqlite = is_sqlite(file)
+    if force:
+        confirm(f"Replace every row in {url.masked} by what is in {file}?", yes=yes)
+    for app in project.apps:
+        app.load_models()
+    chunks: AsyncGenerator[bytes] = read_file(file)
+    if from_sqlite:
+        chunks = DatabaseDump(DatabaseURL.parse(f"sqlite:///{file.resolve()}"), SQLModel.metadata).chunks()
+    done = await restore_dump(
+        url, chunks, secrets=project.settings.backup_keys, force=force, metadata=SQLModel.metadata
+    )
+    say(f"{_count(done.rows)} are restored.", style="green")
+    for table, count in done.skipped.items():
+        say(f"{count:,} row(s) of {table} are left out: no migration makes that table here.", style="yellow")
+    if await migrate.pending(project.settings):
+        say(f"The database is at migration {done.revision}, as it was then. Next: python oppman.py migrate")
 
 
 @plain_command
 def delete(*, yes: YesOption = False) -> None:
     """Delete the SQLite database after making a backup. Migrations stay."""
-    database = _database_file()
+    url = load_project().settings.database
+    if url.backend != "sqlite":
+        raise NotAFile
+    database = _existing_file(url)
     confirm(f"Delete {database}? A backup is made first.", yes=yes)
-    say(f"The backup is {back_up(database)}.")
+    say(f"The backup is {copy_sqlite(database)}.")
     for suffix in ("", "-wal", "-shm"):
         database.with_name(database.name + suffix).unlink(missing_ok=True)
     say(f"{database} is deleted. `python oppman.py db` makes an empty one.")
 
 
-def back_up(database: Path) -> Path:
-    """Copy a SQLite database with its own backup interface, to `<name>.<UTC time>`; complete or not there at all."""
-    target = database.with_name(f"{database.name}.{datetime.now(UTC).strftime('%Y%m%d_%H%M%S_%f')}")
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(partial)) as copy:
-            source.backup(copy)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
+async def _write_backup(runtime: Runtime, target: Path, *, encrypted: bool) -> None:
+    dump = DatabaseDump(runtime.database.url, SQLModel.metadata)
+    chunks = dump.chunks()
+    if encrypted:
+        chunks = encrypt(chunks, runtime.settings.backup_keys[0])
+    size = await write_file(target, chunks)
+    say(f"The backup is {target}: {_count(dump.rows)}, {size:,} bytes.")
+    if dump.revision is None:
+        say("The database was never migrated, and cannot be restored like that.", style="yellow")
 
 
-def _database_file() -> Path:
-    url = load_project().settings.database
-    if url.backend != "sqlite" or url.database is None:
-        raise NotAFile
-    path = Path(url.database)
+async def _upload_backup(runtime: Runtime) -> None:
+    from fastopp.ops.database_backup import NoObjectStorage, object_storage, upload_backup  # noqa: PLC0415 - FastAPI
+
+    storage = object_storage(runtime)
+    if storage is None:
+        raise NoObjectStorage
+    stored, dump = await upload_backup(runtime, storage)
+    say(f"The backup is {stored.key} in Object Storage: {_count(dump.rows)}, {stored.size:,} bytes, encrypted.")
+
+
+def _count(rows: dict[str, int]) -> str:
+    return f"{sum(rows.values()):,} row(s) of {len(rows)} table(s)"
+
+
+def _existing_file(url: DatabaseURL) -> Path:
+    path = Path(url.database or "")
     if not path.is_file():
         fail(f"There is no database at {path}.")
     return path

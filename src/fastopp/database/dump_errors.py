@@ -10,7 +10,9 @@ class DumpFailed(FastOppError):
 
 
 class DumpTimeout(Unavailable):
-    """The backup did not end in time, and nothing was kept of it."""
+    """It did not end in time, and nothing was changed."""
+
+    hint = "From your own machine it may take as long as it needs: set DATABASE_URL there, and use oppman.py."
 
 
 class BadDump(BadRequest):

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from fastopp.ops import debug, emergency, health, home, migrations, oppdemo, oppman, status, triggers, user_management
+from fastopp.ops import (
+    database_backup,
+    debug,
+    emergency,
+    health,
+    home,
+    migrations,
+    oppdemo,
+    oppman,
+    status,
+    triggers,
+    user_management,
+)
 from fastopp.ops.checks import HealthMonitor
 from fastopp.settings import Settings
 
@@ -13,6 +25,7 @@ def operations(settings: Settings) -> list[APIRouter]:
     """What no app may replace: health, debugging, triggers, and (only while it is enabled) emergency access."""
     monitor = HealthMonitor()
     routers = [health.create_router(monitor), status.create_router(monitor), debug.router, triggers.router]
+    routers.append(database_backup.router)
     if settings.emergency_access_enabled:
         routers.append(emergency.create_router(monitor))
     return routers

@@ -1,0 +1,185 @@
+"""Backups of the database without a shell: into Object Storage, or as a download; and back again.
+
+Whatever leaves the process here is encrypted, since Object Storage may be readable by anyone who knows the URL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import tempfile
+import time
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from sqlmodel import SQLModel
+
+from fastopp.database.backup_file import ENCRYPTED_SUFFIX, read_file, time_stamp, write_file
+from fastopp.database.dump import DatabaseDump
+from fastopp.database.dump_errors import DumpTimeout
+from fastopp.database.encryption import encrypt
+from fastopp.dependencies import RuntimeDep
+from fastopp.errors import FastOppError, NotFound
+from fastopp.ops.access import DetachedOperator
+from fastopp.ops.health import NO_STORE
+from fastopp.runtime import Runtime
+from fastopp.storage.base import Storage, StoredFile
+from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
+from fastopp.storage.local import LocalStorage
+
+FOLDER = "backups/"  # in Object Storage
+TIME_BUDGET = 14 * 60.0  # seconds; a minute less than LeapCell gives a request
+
+_PIECE = 256 * 1024  # bytes
+
+router = APIRouter(prefix="/admin", tags=["backup"])
+
+
+class NoObjectStorage(NotFound):
+    """Uploaded files are kept in a folder here: there is no Object Storage to keep backups in."""
+
+    hint = "Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET."
+
+
+class BackupTooBig(FastOppError):
+    """The backup is bigger than what this platform lets through as an answer."""
+
+    status = 507
+    hint = "Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET, and it is put into Object Storage instead."
+
+
+def object_storage(runtime: Runtime) -> Storage | None:
+    """Object Storage itself, without the cache in front of it; None where uploaded files are in a folder."""
+    if isinstance(runtime.storage, LocalStorage):
+        return None
+    durable: Storage = getattr(runtime.storage, "durable", runtime.storage)
+    return durable
+
+
+async def upload_backup(runtime: Runtime, storage: Storage) -> tuple[StoredFile, DatabaseDump]:
+    """Put an encrypted dump into Object Storage, under a name that nobody can guess."""
+    dump, chunks = _encrypted_dump(runtime)
+    key = f"{FOLDER}{time_stamp()}-{secrets.token_hex(16)}{ENCRYPTED_SUFFIX}"
+    return await storage.put(key, chunks, content_type=DEFAULT_CONTENT_TYPE), dump
+
+
+@router.post("/backup-database", summary="Back the database up", response_model=None)
+async def backup_database(runtime: RuntimeDep, operator: DetachedOperator) -> Response:
+    """An encrypted dump: put into Object Storage where that is set up, else sent as the answer.
+
+    It is encrypted with BACKUP_KEY, or SECRET_KEY when that is not set. 503 when it takes more than 14 minutes; then,
+    as after any failure, nothing is kept of it.
+    """
+    began = time.monotonic()
+    storage = object_storage(runtime)
+    async with _in_time():
+        if storage is None:
+            return await _download(runtime)
+        stored, dump = await upload_backup(runtime, storage)
+    return JSONResponse(
+        {
+            "status": "success",
+            "message": f"The database is backed up as {stored.key}.",
+            "key": stored.key,
+            "bytes": stored.size,
+            "revision": dump.revision,
+            "rows": dump.rows,
+            "seconds": round(time.monotonic() - began, 1),
+        },
+        headers=NO_STORE,
+    )
+
+
+@router.get("/backup-database", summary="The backups of the database")
+async def list_database_backups(runtime: RuntimeDep, operator: DetachedOperator) -> JSONResponse:
+    """Those in Object Storage, newest first."""
+    storage = object_storage(runtime)
+    if storage is None:
+        raise NoObjectStorage
+    files = [file async for file in storage.list(FOLDER) if file.key.endswith(ENCRYPTED_SUFFIX)]
+    files.sort(key=lambda file: file.key, reverse=True)
+    backups = [{"key": file.key, "bytes": file.size, "modified": file.modified.isoformat()} for file in files]
+    return JSONResponse({"backups": backups}, headers=NO_STORE)
+
+
+@router.post("/restore-database", summary="Bring a backup of the database back")
+async def restore_database(
+    request: Request,
+    runtime: RuntimeDep,
+    operator: DetachedOperator,
+    confirm: Annotated[Literal["RESTORE"], Query(description="The word RESTORE.")],
+    key: Annotated[str, Query(description="A backup in Object Storage. Without it: the file is the body.")] = "",
+    force: Annotated[bool, Query(description="Replace the rows that are there.")] = False,  # noqa: FBT002 - a query parameter
+) -> JSONResponse:
+    """All of it or nothing. 409 for a database that has rows, unless `force` is given: then they are all replaced."""
+    from fastopp.database.restore import restore  # noqa: PLC0415 - it imports Alembic
+
+    storage = object_storage(runtime)
+    if key and storage is None:
+        raise NoObjectStorage
+    async with _in_time(), _temporary_file() as path:
+        # Here before the database is locked, however slowly it comes.
+        source: AsyncIterable[bytes] = storage.stream(key) if key and storage else request.stream()
+        await write_file(path, source)
+        done = await restore(
+            runtime.database.url,
+            read_file(path),
+            secrets=runtime.settings.backup_keys,
+            force=force,
+            metadata=SQLModel.metadata,
+            timeout=TIME_BUDGET,
+        )
+    answer: dict[str, Any] = {
+        "status": "success",
+        "message": f"The database is restored, at migration {done.revision}.",
+        "revision": done.revision,
+        "rows": done.rows,
+        "skipped": done.skipped,
+    }
+    return JSONResponse(answer, headers=NO_STORE)
+
+
+def _encrypted_dump(runtime: Runtime) -> tuple[DatabaseDump, AsyncGenerator[bytes]]:
+    dump = DatabaseDump(runtime.database.url, SQLModel.metadata)
+    return dump, encrypt(dump.chunks(), runtime.settings.backup_keys[0])
+
+
+async def _download(runtime: Runtime) -> Response:
+    """The dump as a file to keep. Complete before the answer begins, so that a failure is answered as one."""
+    async with _temporary_file() as path:
+        size = await write_file(path, _encrypted_dump(runtime)[1])
+        limit = runtime.settings.platform.max_response_body
+        if limit is not None and size > limit:
+            raise BackupTooBig
+        file = await asyncio.to_thread(path.open, "rb")  # it stays readable after its name is gone
+    name = f"database-{time_stamp()}{ENCRYPTED_SUFFIX}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(size)}
+    return StreamingResponse(_pieces(file), media_type=DEFAULT_CONTENT_TYPE, headers=headers | NO_STORE)
+
+
+async def _pieces(file: BinaryIO) -> AsyncGenerator[bytes]:
+    with file:
+        while piece := await asyncio.to_thread(file.read, _PIECE):
+            yield piece
+
+
+@asynccontextmanager
+async def _temporary_file() -> AsyncGenerator[Path]:
+    folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="fastopp-backup-")
+    try:
+        yield Path(folder.name) / "database"
+    finally:
+        await asyncio.to_thread(folder.cleanup)
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncGenerator[None]:
+    try:
+        async with asyncio.timeout(TIME_BUDGET):
+            yield
+    except TimeoutError as error:
+        raise DumpTimeout from error
