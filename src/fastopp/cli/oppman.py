@@ -69,6 +69,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compile": server.compile_ahead,
     "db": database.db,
     "backup": database.backup,
+    "restore": database.restore,
     "delete": database.delete,
     "makemigrations": migrations.makemigrations,
     "sqlmigrate": migrations.sqlmigrate,
