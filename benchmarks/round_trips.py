@@ -48,7 +48,10 @@ class Count:
 async def run() -> None:
     """Print the table."""
     print(f"A network that adds {DELAY * 1000:.0f} ms a round trip, TLS, pgbouncer in transaction mode.")
-    print("Round trips counted on the wire, mean; and the time they took, median, over that delay.")
+    print(
+        "Round trips counted on the wire, mean; and the time they took, median, over that delay: a busy machine's own"
+    )
+    print("time is in it.")
     print("Peer: SQLAlchemy's defaults, BEGIN and ROLLBACK around a GET, with the settings that its manual gives for a")
     print("pooler.\n")
     print(f"{'':9}{'':28}{'SQLAlchemy':>26}{'FastOpp':>26}{'ratio':>8}{'aim':>9}")
