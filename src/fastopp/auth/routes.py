@@ -18,6 +18,7 @@ from fastopp.auth.sign_in import may_sign_in, sign_in
 from fastopp.auth.tokens import issue_token, token_lifetime
 from fastopp.dependencies import DatabaseDep, SettingsDep
 from fastopp.errors import FastOppError, Unavailable
+from fastopp.web.api_docs import problems
 from fastopp.web.templating import render
 
 router = APIRouter(tags=["accounts"])
@@ -82,7 +83,7 @@ async def protected(request: Request, user: StaffUser) -> Response:
     return render(request, "protected.html", headers=NO_STORE)
 
 
-@router.post("/api/token")
+@router.post("/api/token", responses=problems(401, 403, 422, 429, 503))
 async def create_token(
     request: Request,
     response: Response,

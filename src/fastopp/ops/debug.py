@@ -24,12 +24,13 @@ from fastopp.ops.checks import TIME_LIMIT, ping
 from fastopp.ops.tables import count_rows, table_names
 from fastopp.runtime import Runtime
 from fastopp.storage.base import Storage
+from fastopp.web.api_docs import problems
 
 SAMPLE_USERS = 10
 SAMPLE_FILES = 10
 MAX_COUNTED_FILES = 1000  # a listing of Object Storage is one request a thousand keys
 
-router = APIRouter(prefix="/debug", tags=["debug"])
+router = APIRouter(prefix="/debug", tags=["debug"], responses=problems(401, 403, 503))
 
 
 @router.get("/simple", summary="The application answers")
@@ -57,7 +58,7 @@ async def leapcell(runtime: RuntimeDep, operator: Operator) -> dict[str, Any]:
         "environment": settings.environment,
         "database_url": runtime.database.url.masked,
         "upload_dir": str(settings.upload_dir),
-        "object_storage_enabled": len(present) == len(s3),
+        "object_storage_enabled": settings.uses_object_storage,
         "object_storage_variables": present,
         "capabilities": capabilities,
     }

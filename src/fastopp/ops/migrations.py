@@ -18,6 +18,7 @@ from fastopp.errors import BadRequest, Conflict, FastOppError, NotFound, Unautho
 from fastopp.ops.access import DetachedSuperUser
 from fastopp.ops.answers import OperationRoute, is_htmx, outcome
 from fastopp.runtime import Runtime
+from fastopp.web.api_docs import problems
 from fastopp.web.forms import CleanText
 from fastopp.web.templating import render
 
@@ -31,7 +32,12 @@ Command = Literal[
 RISKY = ("downgrade", "stamp")  # they take columns and rows away, or make the database lie about itself
 CHANGING = ("upgrade", "create", *RISKY)
 
-router = APIRouter(prefix="/oppman", tags=["oppman"], route_class=OperationRoute)
+router = APIRouter(
+    prefix="/oppman",
+    tags=["oppman"],
+    route_class=OperationRoute,
+    responses=problems(400, 401, 403, 404, 409, 422, 503),
+)
 
 
 class NotConfirmed(BadRequest):

@@ -20,6 +20,7 @@ from fastopp.ops.user_management import summarise
 from fastopp.runtime import Runtime
 from fastopp.seeding import InitStep, StepOutcome, UnknownStep, init_steps, run_full_init, run_step
 from fastopp.storage.base import Storage
+from fastopp.web.api_docs import problems
 from fastopp.web.templating import render
 
 CHANGED = "demo-changed"  # the event on which the page loads its counts anew
@@ -27,7 +28,12 @@ CHANGED = "demo-changed"  # the event on which the page loads its counts anew
 # FastOpp 0.4.8's addresses of steps that have other names now.
 ALIASES = {"download-photos": "photos", "download_photos": "photos"}
 
-router = APIRouter(prefix="/oppdemo", tags=["oppdemo"], route_class=OperationRoute)
+router = APIRouter(
+    prefix="/oppdemo",
+    tags=["oppdemo"],
+    route_class=OperationRoute,
+    responses=problems(400, 401, 403, 404, 409, 422, 503),
+)
 
 
 @router.get("/", include_in_schema=False)

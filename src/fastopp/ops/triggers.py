@@ -14,8 +14,9 @@ from fastopp.dependencies import RuntimeDep
 from fastopp.ops.access import DetachedOperator
 from fastopp.ops.health import NO_STORE
 from fastopp.seeding import run_full_init
+from fastopp.web.api_docs import problems
 
-router = APIRouter(prefix="/async", tags=["async"])
+router = APIRouter(prefix="/async", tags=["async"], responses=problems(401, 403, 503))
 
 
 @router.post("/init-demo", summary="Initialise the project", responses={500: {"description": "A step failed"}})

@@ -19,6 +19,7 @@ from fastopp.dependencies import SessionDep
 from fastopp.errors import Conflict, NotFound
 from fastopp.ops.access import DetachedSuperUser
 from fastopp.ops.answers import OperationRoute, is_htmx, outcome
+from fastopp.web.api_docs import problems
 from fastopp.web.forms import CleanText, EmptyIsNone
 from fastopp.web.templating import render
 
@@ -34,7 +35,12 @@ Email = Annotated[CleanText, Form(max_length=accounts.MAX_EMAIL)]
 Password = Annotated[CleanText, Form(max_length=MAX_PASSWORD)]
 Group = Annotated[CleanText | None, EmptyIsNone, Form(max_length=MAX_GROUP)]
 
-router = APIRouter(prefix="/oppman", tags=["oppman"], route_class=OperationRoute)
+router = APIRouter(
+    prefix="/oppman",
+    tags=["oppman"],
+    route_class=OperationRoute,
+    responses=problems(400, 401, 403, 404, 409, 422, 503),
+)
 
 
 class UserMissing(NotFound):
