@@ -51,7 +51,7 @@ async def run() -> None:
     print(
         "Round trips counted on the wire, mean; and the time they took, median, over that delay: a busy machine's own"
     )
-    print("time is in it.")
+    print("own time included.")
     print("Peer: SQLAlchemy's defaults, BEGIN and ROLLBACK around a GET, with the settings that its manual gives for a")
     print("pooler.\n")
     print(f"{'':9}{'':28}{'SQLAlchemy':>26}{'FastOpp':>26}{'ratio':>8}{'aim':>9}")
