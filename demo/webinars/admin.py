@@ -11,7 +11,7 @@ from demo.webinars.permissions import RIGHTS, TABLE
 from fastopp.admin.views import AdminView, ValuesFilter
 from fastopp.dependencies import get_runtime
 from fastopp.errors import FastOppError
-from fastopp.storage.keys import key_from_url
+from fastopp.storage.addresses import key_at
 
 
 class WebinarRegistrantAdmin(AdminView, model=WebinarRegistrant):
@@ -31,11 +31,12 @@ class WebinarRegistrantAdmin(AdminView, model=WebinarRegistrant):
 
     async def after_model_delete(self, model: WebinarRegistrant, request: Request) -> None:
         """The row is gone; now its photo goes."""
-        key = key_from_url(model.photo_url)
+        storage = get_runtime(request).storage
+        key = key_at(storage, model.photo_url)
         if key is None:
             return
         with suppress(FastOppError):  # nothing can be undone any more; the file is an orphan, which a sweep finds
-            await get_runtime(request).storage.delete(key)
+            await storage.delete(key)
 
 
 # SQLAdmin would say `webinar-registrant`; FastOpp's links and bookmarks have the plural.

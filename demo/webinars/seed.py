@@ -15,8 +15,8 @@ from demo.webinars.sample_data import UPCOMING, WITH_PHOTO, WithPhoto
 from fastopp.apps import SeedStep, StepResult
 from fastopp.auth.models import utc_now
 from fastopp.settings import Settings
+from fastopp.storage.addresses import key_at
 from fastopp.storage.base import FileMissing, Storage
-from fastopp.storage.keys import key_from_url
 from fastopp.storage.photos import PHOTOS, remove_photo
 
 
@@ -142,7 +142,7 @@ async def _store_missing(storage: Storage, key: str, data: bytes) -> bool:
 
 
 async def _has_photo(storage: Storage, registrant: WebinarRegistrant) -> bool:
-    key = key_from_url(registrant.photo_url)
+    key = key_at(storage, registrant.photo_url)
     if key is None:
         return registrant.photo_url is not None  # of another address, which is not ours to check
     return await _exists(storage, key)

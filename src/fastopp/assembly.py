@@ -29,7 +29,7 @@ def assemble(settings: Settings, apps: tuple[App, ...]) -> tuple[FastAPI, Abstra
     setup.install(application, settings, apps, navigation, sessions=session_middleware(settings))
     for router in ops_routers.operations(settings):
         application.include_router(router)
-    application.include_router(uploads.router)
+    application.include_router(uploads.create_router(settings.platform.max_response_body))
     for app in apps:
         if (app_router := app.router()) is not None:
             application.include_router(app_router)

@@ -28,8 +28,12 @@ async def open_runtime(settings: Settings, apps: tuple[App, ...] = ()) -> AsyncI
     """Open what a process needs, without connecting to anything yet, and close it in the end."""
     for app in apps:
         app.load_models()
-    database = Database.from_settings(settings)
+    database, storage = Database.from_settings(settings), open_storage(settings)
     try:
-        yield Runtime(settings, database, open_storage(settings), apps)
+        yield Runtime(settings, database, storage, apps)
     finally:
-        await database.dispose()
+        try:
+            if close := getattr(storage, "aclose", None):
+                await close()
+        finally:
+            await database.dispose()

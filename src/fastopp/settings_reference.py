@@ -29,7 +29,7 @@ def variables() -> Iterator[Variable]:
         default = field.default
         if isinstance(default, SecretStr):
             default = default.get_secret_value()
-        text = str(default).lower() if isinstance(default, bool) else str(default)
+        text = str(default).lower() if isinstance(default, bool) else "" if default is None else str(default)
         yield Variable(name.upper(), text, field.description or "")
 
 

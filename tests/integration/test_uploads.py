@@ -14,7 +14,7 @@ from fastopp.dependencies import get_storage
 from fastopp.errors import FastOppError
 from fastopp.storage.disk import CHUNK
 from fastopp.storage.local import LocalStorage
-from fastopp.web.uploads import router
+from fastopp.web.uploads import create_router
 
 KEY = "photos/0123456789abcdef0123456789abcdef.jpg"
 URL = f"/static/uploads/{KEY}"
@@ -30,7 +30,7 @@ def storage(tmp_path: Path) -> LocalStorage:
 async def client(storage: LocalStorage) -> AsyncIterator[httpx.AsyncClient]:
     await storage.put(KEY, CONTENT, content_type="image/jpeg")
     application = FastAPI()
-    application.include_router(router)
+    application.include_router(create_router())
     application.dependency_overrides[get_storage] = lambda: storage
 
     @application.exception_handler(FastOppError)

@@ -14,11 +14,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from fastopp.platform import LOCAL
-from fastopp.settings import Settings
 from fastopp.storage.base import FileMissing, InvalidKey, StorageFull, StorageUnavailable
 from fastopp.storage.local import LocalStorage
-from fastopp.storage.select import StorageNotSupported, open_storage
 from tests.storage_conformance import KEY, StorageConformance, listed, pieces
 
 ROOT_USER = os.geteuid() == 0
@@ -283,16 +280,3 @@ async def test_what_was_put_is_on_the_disk(storage: LocalStorage, monkeypatch: p
     assert any(".incoming-" in call for call in calls[:renamed])
     assert str(storage.root / "photos") in calls[renamed:]
     assert str(storage.root) in calls[renamed:], "the new folder's name must survive too"
-
-
-def settings(**values: object) -> Settings:
-    return Settings.model_validate({"platform": LOCAL} | values)
-
-
-def test_open_storage(tmp_path: Path) -> None:
-    for kind in ("auto", "filesystem"):
-        storage = open_storage(settings(storage_type=kind, upload_dir=tmp_path / "uploads"))
-        assert isinstance(storage, LocalStorage)
-    assert not (tmp_path / "uploads").exists()
-    with pytest.raises(StorageNotSupported, match="UPLOAD_DIR"):
-        open_storage(settings(storage_type="s3"))

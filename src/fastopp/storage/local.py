@@ -35,8 +35,10 @@ class LocalStorage:
     folder are not followed. The content type is what the key's extension says.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, addresses: tuple[str, ...] = ()) -> None:
         self.root = root.absolute()
+        self.addresses = addresses
+        """Where else the files are, or were, given to browsers: see `fastopp.storage.addresses`."""
 
     def __repr__(self) -> str:
         return f"LocalStorage({str(self.root)!r})"

@@ -17,9 +17,10 @@ from sqlalchemy.util import await_only
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.errors import FastOppError
+from fastopp.storage.addresses import key_at
 from fastopp.storage.base import Storage, StoredFile
 from fastopp.storage.images import Photo
-from fastopp.storage.keys import key_from_url, new_key
+from fastopp.storage.keys import new_key
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +41,13 @@ async def replace_photo(session: AsyncSession, storage: Storage, photo: Photo, *
     key = new_key(PHOTOS, photo.extension)
     changes = FileChanges.of(session, storage)
     await changes.put(key, photo.data, content_type=photo.content_type)
-    changes.delete(key_from_url(old_url))
+    changes.delete(key_at(storage, old_url))
     return storage.url(key)
 
 
 def remove_photo(session: AsyncSession, storage: Storage, url: str | None) -> None:
     """Remove the photo at `url` once `session`'s transaction, in which the row forgets it, is committed."""
-    FileChanges.of(session, storage).delete(key_from_url(url))
+    FileChanges.of(session, storage).delete(key_at(storage, url))
 
 
 class FileChanges:
@@ -135,7 +136,7 @@ async def find_orphans(
     Parameters
     ----------
     referenced_keys: every key that a row names, read from the database just before (a set, for speed);
-        see `key_from_url`.
+        see `fastopp.storage.addresses.key_at`.
     older_than: younger files are left out, since their transaction may not be committed yet.
     """
     before = datetime.now(UTC) - older_than

@@ -14,8 +14,8 @@ from sqlalchemy import Column
 from sqlmodel import SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastopp.storage.addresses import key_at
 from fastopp.storage.base import Storage
-from fastopp.storage.keys import key_from_url
 from fastopp.storage.photos import remove_orphans
 
 _PREFIX = "fastopp_uploads_under"
@@ -38,7 +38,7 @@ async def remove_leftovers(session: AsyncSession, storage: Storage) -> int:
         keys: set[str] = set()
         for column in columns:
             addresses = await session.exec(select(column).where(column.is_not(None)))
-            keys.update(key for address in addresses if (key := key_from_url(address)))
+            keys.update(key for address in addresses if (key := key_at(storage, address)))
         removed += len(await remove_orphans(storage, keys, prefix=prefix))
     return removed
 

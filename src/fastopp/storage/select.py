@@ -1,21 +1,66 @@
-"""Which storage the settings ask for."""
+"""Which storage the settings ask for. Opening one touches no disk and no network."""
 
 from __future__ import annotations
 
-from fastopp.errors import FastOppError
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from fastopp.platform import LEAPCELL_OBJECT_STORAGE
 from fastopp.settings import Settings
-from fastopp.storage.base import Storage
+from fastopp.storage.addresses import public_addresses
+from fastopp.storage.base import Storage, StorageMisconfigured
+from fastopp.storage.cache import FileCache
 from fastopp.storage.local import LocalStorage
+from fastopp.storage.tiered import TieredStorage
+
+if TYPE_CHECKING:
+    from fastopp.storage.object import ObjectStorage
+
+CACHE_FOLDER = ".cache"  # below UPLOAD_DIR; begins with a dot, so that a file in it has no key there
+MB = 1_000_000  # bytes, as plans count
 
 
-class StorageNotSupported(FastOppError):
-    """STORAGE_TYPE is s3, but this version keeps uploaded files in a folder only."""
+class NoObjectStorage(StorageMisconfigured):
+    """No Object Storage is set up."""
 
-    hint = "Unset STORAGE_TYPE, or set it to filesystem; UPLOAD_DIR names the folder."
+    hint = "Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET."
 
 
 def open_storage(settings: Settings) -> Storage:
-    """The storage of uploaded files. Touches no disk and no network. Raises StorageNotSupported."""
-    if settings.storage_type == "s3":
-        raise StorageNotSupported
-    return LocalStorage(settings.upload_dir)
+    """The storage of uploaded files: a folder, or an Object Storage with a cache in front of it."""
+    addresses = public_addresses(settings)
+    if not settings.uses_object_storage:
+        return LocalStorage(settings.upload_dir, addresses=addresses)
+    # Apart from files that are in UPLOAD_DIR for good, since whatever is in a cache's folder may be removed.
+    cache = FileCache(settings.upload_dir / CACHE_FOLDER, settings.storage_cache_max_mb * MB)
+    return TieredStorage(cache, open_object_storage(settings), addresses=addresses)
+
+
+def open_object_storage(settings: Settings) -> ObjectStorage:
+    """The Object Storage that the S3_ variables name, whatever STORAGE_TYPE says. Raises NoObjectStorage."""
+    from fastopp.storage.leapcell import FREE_PLAN, LeapCellStorage  # noqa: PLC0415 - 16 ms for those who use it
+    from fastopp.storage.object import ObjectStorage  # noqa: PLC0415
+    from fastopp.storage.quota import Quota  # noqa: PLC0415
+
+    if not settings.has_object_storage:
+        raise NoObjectStorage
+    at_leapcell = urlsplit(settings.s3_endpoint_url).hostname == urlsplit(LEAPCELL_OBJECT_STORAGE).hostname
+    files, size = settings.s3_quota_files, settings.s3_quota_mb
+    quota = FREE_PLAN if at_leapcell else None
+    if files is not None or size is not None:
+        plan = quota or Quota(0, 0)
+        files = plan.files if files is None else files
+        size = plan.size if size is None else size * MB
+        quota = Quota(files or NO_LIMIT, size or NO_LIMIT) if files or size else None
+    return (LeapCellStorage if at_leapcell else ObjectStorage)(
+        settings.s3_bucket,
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key=settings.s3_access_key.get_secret_value(),
+        secret_key=settings.s3_secret_key.get_secret_value(),
+        cdn_url=settings.s3_cdn_url,
+        quota=quota,
+    )
+
+
+NO_LIMIT = 2**62  # files or bytes

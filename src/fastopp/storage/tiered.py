@@ -47,9 +47,11 @@ class TieredStorage:
     storage is down, what is cached is shown for as long as it lasts, and writing raises StorageUnavailable.
     """
 
-    def __init__(self, cache: FileCache, durable: Storage) -> None:
+    def __init__(self, cache: FileCache, durable: Storage, *, addresses: tuple[str, ...] = ()) -> None:
         self.cache = cache
         self.durable = durable
+        self.addresses = addresses
+        """Where else the files are, or were, given to browsers: see `fastopp.storage.addresses`."""
         self._fills: dict[str, Fill] = {}
         self._look_ups: dict[str, asyncio.Task[StoredFile]] = {}
         self._writers: dict[str, tuple[asyncio.Lock, int]] = {}

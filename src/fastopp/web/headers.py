@@ -151,14 +151,17 @@ _COMMON = {
 def content_security_policy(asset_origin: str = "", *, loose: bool = False) -> str:
     """The policy of our pages, or the loose one of pages that others wrote; see LOOSE_PATH.
 
-    `asset_origin` (scheme and host) is where uploaded pictures may come from beside this site.
+    `asset_origin` is where uploaded files may come from, and go to, beside this site: origins (scheme and host)
+    with a space between them.
     """
     inline = " 'unsafe-inline'" if loose else ""
     directives = {
         "default-src": "'self'",
         "script-src": f"'self'{inline}",
         "style-src": f"'self'{inline}",
-        "img-src": " ".join(["'self'", "data:", "blob:", *filter(None, [asset_origin])]),
+        "img-src": f"'self' data: blob: {asset_origin}".rstrip(),
+        "media-src": f"'self' {asset_origin}".rstrip(),
+        "connect-src": f"'self' {asset_origin}".rstrip(),
         "object-src": "'none'",
         "base-uri": "'self'",
         "form-action": "'self'",
@@ -174,8 +177,9 @@ def origin_of(url: str) -> str:
 
 
 def asset_origin(settings: Settings) -> str:
-    """Where pictures come from when Object Storage has a public address."""
-    return origin_of(settings.s3_cdn_url)
+    """Where browsers meet the Object Storage: at its public address, and where presigned addresses lead."""
+    bucket = settings.s3_endpoint if settings.uses_object_storage else ""
+    return " ".join(dict.fromkeys(filter(None, map(origin_of, (settings.s3_cdn_url, bucket)))))
 
 
 def _is_loose(path: str) -> bool:

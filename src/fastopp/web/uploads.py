@@ -1,24 +1,29 @@
-"""Uploaded files, served at `/static/uploads/<key>`; never touches the database."""
+"""Uploaded files, served at `/static/uploads/<key>`; never touches the database.
+
+A body that the platform would cut off is answered with a redirect to an address at the Object Storage that holds
+for a few minutes. The redirect must not be kept, since its signature runs out.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import UTC
+from datetime import UTC, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 
 from fastopp.dependencies import StorageDep
-from fastopp.storage.base import StoredFile
+from fastopp.errors import FastOppError
+from fastopp.storage.base import PresigningStorage, Storage, StoredFile
 from fastopp.storage.keys import UPLOADS_URL, is_random_key
-
-router = APIRouter(include_in_schema=False)
+from fastopp.storage.opened import OpenedFile, open_stored
 
 CACHE_FOR_GOOD = "public, max-age=31536000, immutable"  # a random key never stands for another content
 CACHE_BUT_ASK = "public, no-cache"
+REDIRECT_LIFETIME = timedelta(minutes=5)
 
 # Even a file that a browser could be talked into taking for a page runs nothing and reads nothing here.
 _SAFE_HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
@@ -26,10 +31,40 @@ _SAFE_HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy":
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
-@router.api_route(UPLOADS_URL + "{key:path}", methods=["GET", "HEAD"])
-async def uploaded_file(key: str, request: Request, storage: StorageDep) -> Response:
-    """One uploaded file, or a part of it."""
-    file = await storage.head(key)
+class AnswerTooLarge(FastOppError):
+    """The platform does not let an answer be as large as this file."""
+
+    status = 507
+    hint = "Ask for it in parts (Range), or keep uploaded files in an Object Storage: set the S3_ variables."
+
+
+def create_router(max_body: int | None = None) -> APIRouter:
+    """The routes.
+
+    Parameters
+    ----------
+    max_body: the most bytes that the platform lets an answer have; None for any number.
+    """
+    router = APIRouter(include_in_schema=False)
+
+    @router.api_route(UPLOADS_URL + "{key:path}", methods=["GET", "HEAD"])
+    async def uploaded_file(key: str, request: Request, storage: StorageDep) -> Response:
+        """One uploaded file, or a part of it."""
+        opened = await open_stored(storage, key)
+        try:
+            answer = await _answer(opened, request, storage, max_body)
+        except BaseException:
+            opened.close()
+            raise
+        if not isinstance(answer, StreamingResponse):
+            opened.close()
+        return answer
+
+    return router
+
+
+async def _answer(opened: OpenedFile, request: Request, storage: Storage, max_body: int | None) -> Response:
+    file = opened.file
     headers = _headers(file)
     if _is_known(request, file):
         return Response(status_code=304, headers=headers)
@@ -44,7 +79,9 @@ async def uploaded_file(key: str, request: Request, storage: StorageDep) -> Resp
                 return Response(status_code=416, headers=_SAFE_HEADERS | {"Content-Range": f"bytes */{file.size}"})
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
             status = 206
-    pieces = storage.stream(key, start=start, end=end)
+    if max_body is not None and end - start > max_body:
+        return await _elsewhere(storage, file)
+    pieces = opened.stream(start, end)
     # The first piece comes before the head of the answer, so that a file just deleted is a 404.
     first = await anext(pieces, b"")
     if len(first) == end - start:
@@ -52,6 +89,13 @@ async def uploaded_file(key: str, request: Request, storage: StorageDep) -> Resp
         return Response(first, status, headers, media_type=file.content_type)
     headers["Content-Length"] = str(end - start)
     return StreamingResponse(_continued(first, pieces), status, headers, media_type=file.content_type)
+
+
+async def _elsewhere(storage: Storage, file: StoredFile) -> Response:
+    if not isinstance(storage, PresigningStorage):
+        raise AnswerTooLarge
+    url = await storage.presigned_get(file.key, expires=REDIRECT_LIFETIME)
+    return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
 
 
 async def _continued(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
