@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fastopp.cli import clean as cleaning
-from fastopp.cli import configuration, database, migrations, server, startapp, users
+from fastopp.cli import configuration, database, files, migrations, server, startapp, users
 from fastopp.cli.console import EXIT_FAILED, command, confirm, plain_command, say
 from fastopp.cli.migrations import run_migrate_leapcell
 from fastopp.cli.oppdemo import YesOption, step_command
@@ -90,6 +90,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 for _name, _function in COMMANDS.items():
     app.command(_name)(_function)
 app.add_typer(migrations.app, name="migrate")
+app.add_typer(files.app, name="files")
 
 
 @app.command("help", hidden=True)

@@ -8,6 +8,7 @@ from fastopp.ops import (
     database_backup,
     debug,
     emergency,
+    files,
     health,
     home,
     migrations,
@@ -25,7 +26,7 @@ def operations(settings: Settings) -> list[APIRouter]:
     """What no app may replace: health, debugging, triggers, and (only while it is enabled) emergency access."""
     monitor = HealthMonitor()
     routers = [health.create_router(monitor), status.create_router(monitor), debug.router, triggers.router]
-    routers.append(database_backup.router)
+    routers += [database_backup.router, files.create_router()]
     if settings.emergency_access_enabled:
         routers.append(emergency.create_router(monitor))
     return routers

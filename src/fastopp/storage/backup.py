@@ -37,12 +37,6 @@ ATTEMPTS = 3  # to read a file that changes meanwhile
 PAUSE = 0.2  # seconds between them
 
 
-class FolderUnreadable(FastOppError):
-    """A part of the folder may not be read, so nobody can say what is not in it."""
-
-    hint = "Let this user read the whole folder."
-
-
 @dataclass(slots=True)
 class _Batch:
     """What a thread found out about some files."""
@@ -195,23 +189,3 @@ async def _pieces(path: str) -> AsyncGenerator[bytes]:
         file.check(read)
     finally:
         file.close()
-
-
-async def surplus_in_storage(storage: Storage, folder: Path) -> Listing:
-    """The files of a storage that the folder does not have. Whoever asks for them closes the listing."""
-    listing = await Listing.of(storage)
-    try:
-        await run_to_end(_take_all, folder, listing)
-    except BaseException:
-        listing.close()
-        raise
-    return listing
-
-
-def _take_all(folder: Path, listing: Listing) -> None:
-    with explained(folder):
-        for file in walk(folder):
-            if isinstance(file, LocalFile):
-                listing.take(file.key)
-            elif isinstance(file, Unreadable):
-                raise FolderUnreadable(f"{file.key}: {file.reason}")

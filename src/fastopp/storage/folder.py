@@ -17,6 +17,7 @@ from fastopp.storage.checksums import ContentDigest
 from fastopp.storage.disk import SAFE_OPEN, TEMPORARY
 from fastopp.storage.keys import MAX_KEY_BYTES, is_key
 from fastopp.storage.report import Remark
+from fastopp.storage.select import CACHE_FOLDER
 
 CHUNK = 1024 * 1024  # bytes read at a time
 
@@ -60,7 +61,7 @@ def _walk(folder: str, prefix: str) -> Generator[LocalFile | Remark]:
     with entries:
         for entry in entries:
             key = f"{prefix}{entry.name}"
-            if entry.name.startswith(TEMPORARY):
+            if entry.name.startswith(TEMPORARY) or key == CACHE_FOLDER:  # ours, and no upload
                 continue
             if reason := _why_not(entry, key):
                 yield Remark(key.encode(errors="backslashreplace").decode(), reason)

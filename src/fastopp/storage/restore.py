@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +16,8 @@ from fastopp.storage.arrivals import Arrival, Arrivals, version_of
 from fastopp.storage.base import ChecksumMismatch, FileMissing, InvalidKey, Storage, StoredFile
 from fastopp.storage.compare import md5_in
 from fastopp.storage.disk import explained, locate
-from fastopp.storage.folder import LocalFile, digest_of, walk
+from fastopp.storage.folder import digest_of
 from fastopp.storage.keys import check_key
-from fastopp.storage.listing import Listing
 from fastopp.storage.lock import locked
 from fastopp.storage.report import LeftOut, ProgressCallback, TransferReport
 from fastopp.storage.threads import run_to_end
@@ -177,29 +175,3 @@ async def _fetch_if_other(
     if newer:
         raise LeftOut(NEWER)
     return await _fetch(storage, file, arrival, arrivals)
-
-
-async def surplus_in_folder(storage: Storage, folder: Path) -> Listing:
-    """The files of a folder that the storage does not have. Whoever asks for them closes the listing."""
-    listing = Listing()
-    try:
-        await run_to_end(_add_all, folder, listing)
-        async for page in _pages(storage):
-            for file in page:
-                listing.take(file.key)
-    except BaseException:
-        listing.close()
-        raise
-    return listing
-
-
-def _add_all(folder: Path, listing: Listing) -> None:
-    with explained(folder):
-        batch = []
-        for file in walk(folder):
-            if isinstance(file, LocalFile):
-                batch.append(StoredFile(file.key, file.size, "", "", datetime.fromtimestamp(file.modified, UTC)))
-            if len(batch) == BATCH_FILES:
-                listing.add(batch)
-                batch = []
-        listing.add(batch)

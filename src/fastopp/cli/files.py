@@ -1,0 +1,196 @@
+"""`oppman.py files`: uploaded files to the Object Storage, back, and whether both sides are the same."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from fastopp.cli.console import EXIT_FAILED, command, confirm, emit_json, error_console, print_table, say
+from fastopp.cli.oppdemo import YesOption
+from fastopp.cli.project import load_project
+from fastopp.cli.users import JsonOption
+from fastopp.runtime import open_runtime
+from fastopp.settings import Settings
+from fastopp.storage.backup import backup_files
+from fastopp.storage.compare import verify_files
+from fastopp.storage.destination import backup_storage
+from fastopp.storage.folder import LocalFile, walk
+from fastopp.storage.listing import Listing
+from fastopp.storage.prune import remove_from_folder, remove_from_storage, surplus_in_folder, surplus_in_storage
+from fastopp.storage.references import remove_leftovers
+from fastopp.storage.report import Comparison, Progress, ProgressCallback, Remark, TransferReport, counted
+from fastopp.storage.restore import restore_files
+
+SHOWN = 20  # failures that are listed for people; --json has more
+
+app = typer.Typer(
+    help="Uploaded files: to the Object Storage, back, and whether both are the same.", no_args_is_help=True
+)
+
+
+@app.command("backup")
+@command
+async def backup(
+    *,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Then delete there what the folder has not; it is shown first."),
+    ] = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send what the Object Storage has not, or not with this content. Run again, it sends only the rest."""
+    settings = load_project().settings
+    storage, folder = backup_storage(settings), settings.upload_dir
+    with _progress("Backing up", quiet=as_json) as progress:
+        report = await backup_files(storage, folder, progress=progress)
+    pruned: list[str] = []
+    if prune and report.status == "success":
+        with await surplus_in_storage(storage, folder) as surplus:
+            pruned = _shown(surplus, "the Object Storage", yes=yes, quiet=as_json)
+        await remove_from_storage(storage, pruned)
+    _conclude(report, settings, as_json=as_json, pruned=pruned if prune else None)
+
+
+@app.command("restore")
+@command
+async def restore(
+    *,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files in the folder that are newer, too.")
+    ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Then delete here what is not there; it is shown first."),
+    ] = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch what the folder has not, or not with this content. Newer files in the folder stay."""
+    settings = load_project().settings
+    storage, folder = backup_storage(settings), settings.upload_dir
+    with _progress("Restoring", quiet=as_json) as progress:
+        report = await restore_files(storage, folder, overwrite=overwrite, progress=progress)
+    pruned: list[str] = []
+    if prune and report.status == "success":
+        with await surplus_in_folder(storage, folder) as surplus:
+            pruned = _shown(surplus, str(folder), yes=yes, quiet=as_json)
+        await remove_from_folder(folder, pruned)
+    _conclude(report, settings, as_json=as_json, pruned=pruned if prune else None)
+
+
+@app.command("verify")
+@command
+async def verify(*, as_json: JsonOption = False) -> None:
+    """Compare both sides by content and change nothing. Status 1 when they differ."""
+    settings = load_project().settings
+    with _progress("Comparing", quiet=as_json) as progress:
+        result = await verify_files(backup_storage(settings), settings.upload_dir, progress=progress)
+    if as_json:
+        emit_json(result.as_json())
+    else:
+        _say_differences(result)
+        say(result.message, style="green" if result.equal else "red")
+    if not result.equal:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command("status")
+@command
+async def status(*, as_json: JsonOption = False) -> None:
+    """Say how many files there are on either side."""
+    settings = load_project().settings
+    storage = backup_storage(settings)
+    sizes = [file.size for file in walk(settings.upload_dir) if isinstance(file, LocalFile)]
+    usage = await storage.usage()
+    if as_json:
+        here = {"folder": str(settings.upload_dir), "files": len(sizes), "bytes": sum(sizes)}
+        there = {"bucket": settings.s3_bucket, "files": usage.files, "bytes": usage.size}
+        emit_json({"folder": here, "object_storage": there})
+        return
+    rows = [
+        [str(settings.upload_dir), f"{len(sizes):,}", f"{sum(sizes) / 1e6:,.1f}"],
+        [f"bucket {settings.s3_bucket}", f"{usage.files:,}", f"{usage.size / 1e6:,.1f}"],
+    ]
+    print_table(["Where", "Files", "MB"], rows)
+
+
+@app.command("clean")
+@command
+async def clean() -> None:
+    """Remove what interrupted uploads left: half-written files, and files that no row names."""
+    project = load_project()
+    async with open_runtime(project.settings, project.apps) as runtime, runtime.database.read() as session:
+        removed = await remove_leftovers(session, runtime.storage)
+    say(f"{counted(removed)} removed.")
+
+
+@contextmanager
+def _progress(verb: str, *, quiet: bool) -> Iterator[ProgressCallback | None]:
+    """A progress bar on standard error, where somebody sees it."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.progress import Progress as ProgressBar  # noqa: PLC0415 - 30 ms that a pipe does not need
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[size]}")
+    with ProgressBar(*columns, TimeElapsedColumn(), console=error_console, transient=True) as bar:
+        task = bar.add_task(verb, total=None, size="")
+
+        def tell(progress: Progress) -> None:
+            size = f"{progress.bytes / 1e6:,.1f} MB" if progress.bytes else ""
+            bar.update(task, completed=progress.done, total=progress.found, size=size)
+
+        yield tell
+
+
+def _shown(surplus: Listing, where: str, *, yes: bool, quiet: bool) -> list[str]:
+    """The files that are to be deleted, once they were shown and somebody agreed; as few as a person can look at."""
+    keys = list(surplus.keys())
+    if not quiet:
+        for key in keys:
+            say(f"to delete  {key}", style="yellow")
+    if keys:
+        confirm(f"Delete {counted(len(keys))} from {where}?", yes=yes)
+    return keys
+
+
+def _conclude(report: TransferReport, settings: Settings, *, as_json: bool, pruned: list[str] | None) -> None:
+    if as_json:
+        answer: dict[str, Any] = {"bucket": settings.s3_bucket} | report.as_json()
+        emit_json(answer if pruned is None else answer | {"pruned": pruned})
+    else:
+        _say_remarks("left out", report.left_out, report.left_out_count, "yellow")
+        _say_remarks("failed", report.failed, report.failed_count, "red")
+        say(report.message, style={"success": "green", "partial": "yellow", "error": "red"}[report.status])
+        if pruned is not None:
+            say(f"{counted(len(pruned))} deleted.")
+    if report.status != "success":
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _say_remarks(what: str, remarks: list[Remark], count: int, style: str) -> None:
+    for remark in remarks[:SHOWN]:
+        say(f"{what}  {remark.key}: {remark.reason}", style=style)
+    if count > SHOWN:
+        say(f"{what}  and {count - SHOWN:,} more", style=style)
+
+
+def _say_differences(result: Comparison) -> None:
+    """As `rclone check --combined` marks them, so that programs that know it can read them."""
+    for mark, keys, count in (
+        ("*", result.differing, result.differing_count),
+        ("+", result.missing_in_storage, result.missing_in_storage_count),
+        ("-", result.missing_in_folder, result.missing_in_folder_count),
+    ):
+        for key in keys:
+            say(f"{mark} {key}")
+        if count > len(keys):
+            say(f"{mark} and {count - len(keys):,} more")
+    for remark in result.failed:
+        say(f"! {remark.key}: {remark.reason}")

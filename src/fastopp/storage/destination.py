@@ -1,0 +1,42 @@
+"""Where backups go, and how long one may take within a request."""
+
+from __future__ import annotations
+
+from fastopp.errors import Conflict
+from fastopp.settings import Settings
+from fastopp.storage.base import Storage
+from fastopp.storage.object import ObjectStorage
+from fastopp.storage.select import open_object_storage
+from fastopp.storage.tiered import TieredStorage
+
+REQUEST_MARGIN = 60.0  # seconds before the platform would cut the request off: to finish and to answer
+
+
+class ObjectStorageNotConfigured(Conflict):
+    """There is no Object Storage to back up to or to restore from."""
+
+    hint = "Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET."
+
+
+def backup_storage(settings: Settings, storage: Storage | None = None) -> ObjectStorage:
+    """The Object Storage that the S3_ variables name. Asks nothing of the network.
+
+    Parameters
+    ----------
+    storage: the application's own; its connections are used if it keeps its files there, too.
+
+    Raises
+    ------
+    ObjectStorageNotConfigured
+    """
+    if isinstance(storage, TieredStorage) and isinstance(storage.durable, ObjectStorage):
+        return storage.durable
+    if not settings.has_object_storage:
+        raise ObjectStorageNotConfigured
+    return open_object_storage(settings)
+
+
+def time_budget(settings: Settings) -> float | None:
+    """Seconds that a backup within a request may take; None: as long as it needs."""
+    timeout = settings.platform.request_timeout
+    return max(timeout - REQUEST_MARGIN, timeout / 2) if timeout else None
