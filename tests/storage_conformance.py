@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -52,11 +53,21 @@ async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
         yield part
 
 
+def batched(keys: list[str], count: int) -> Iterator[list[str]]:
+    for start in range(0, len(keys), count):
+        yield keys[start : start + count]
+
+
 async def listed(storage: Storage, prefix: str = "") -> dict[str, StoredFile]:
     files = [file async for file in storage.list(prefix)]
     found = {file.key: file for file in files}
     assert len(found) == len(files)
     return found
+
+
+def same(one: StoredFile, other: StoredFile) -> bool:
+    """Whether they are the same; a storage far away has a clock of its own."""
+    return abs(one.modified - other.modified) < timedelta(minutes=5) and one == replace(other, modified=one.modified)
 
 
 async def streamed(storage: Storage, key: str, **limits: int) -> bytes:
@@ -76,7 +87,7 @@ class StorageConformance:
     async def test_gives_back_what_was_put(self, storage: Storage) -> None:
         stored = await storage.put(KEY, b"hello", content_type="image/jpeg")
         assert await storage.get(KEY) == b"hello"
-        assert stored == await storage.head(KEY)
+        assert same(stored, await storage.head(KEY))
         assert (stored.key, stored.size, stored.content_type) == (KEY, 5, "image/jpeg")
         assert stored.etag.startswith('"')
         assert stored.etag.endswith('"')
@@ -208,7 +219,10 @@ class StorageConformance:
         assert await listed(storage) == {}
         keys = ("a.jpg", "photos/a.jpg", "photos/ab.jpg", "photos/deep/c.jpg", "photos2/d.jpg")
         stored = {key: await storage.put(key, key.encode(), content_type="image/jpeg") for key in keys}
-        assert await listed(storage) == stored
+        found = await listed(storage)
+        assert found.keys() == stored.keys()
+        assert all(same(stored[key], found[key]) for key in keys)
+        assert all([found[key] == await storage.head(key) for key in keys])
         assert set(await listed(storage, "photos/")) == {keys[1], keys[2], keys[3]}
         assert set(await listed(storage, "photos/a")) == {keys[1], keys[2]}
         assert set(await listed(storage, "photos")) == set(keys[1:])
@@ -217,8 +231,8 @@ class StorageConformance:
 
     async def test_lists_more_than_a_page(self, storage: Storage) -> None:
         keys = {f"photos/{number:04}.jpg" for number in range(1100)}
-        for key in keys:
-            await storage.put(key, b"", content_type="image/jpeg")
+        for some in batched(sorted(keys), 50):
+            await asyncio.gather(*(storage.put(key, b"", content_type="image/jpeg") for key in some))
         assert set(await listed(storage, "photos/")) == keys
 
     async def test_lists_lazily(self, storage: Storage) -> None:

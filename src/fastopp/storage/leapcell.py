@@ -1,0 +1,58 @@
+"""LeapCell's Object Storage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastopp.storage.object import ObjectStorage
+from fastopp.storage.quota import Quota
+
+if TYPE_CHECKING:
+    from fastopp.storage.report import TransferReport
+
+ENDPOINT = "https://objstorage.leapcell.io"  # FastOpp 0.4.8's example.env
+REGION = "us-east-1"  # any will do
+FREE_PLAN = Quota(files=5_000, size=100_000_000)  # a hard cap, as users report it; LeapCell documents none
+
+
+class LeapCellStorage(ObjectStorage):
+    """An ObjectStorage with LeapCell's address and the quota of its free plan. Pass `quota=None` on another plan.
+
+    Every object in it can be read by anyone who knows its URL.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        access_key: str,
+        secret_key: str,
+        endpoint: str = ENDPOINT,
+        region: str = REGION,
+        cdn_url: str = "",
+        prefix: str = "",
+        quota: Quota | None = FREE_PLAN,
+    ) -> None:
+        super().__init__(
+            bucket,
+            endpoint=endpoint,
+            region=region,
+            access_key=access_key,
+            secret_key=secret_key,
+            cdn_url=cdn_url,
+            prefix=prefix,
+            quota=quota,
+        )
+
+    async def backup_files(self, local_path: str | Path, **options: Any) -> TransferReport:  # noqa: ANN401
+        """Send everything in a folder that is not here. The options are those of `fastopp.storage.backup`'s."""
+        from fastopp.storage.backup import backup_files  # noqa: PLC0415 - only who backs up needs it
+
+        return await backup_files(self, Path(local_path), **options)
+
+    async def restore_files(self, local_path: str | Path, **options: Any) -> TransferReport:  # noqa: ANN401
+        """Fetch everything that a folder has not. The options are those of `fastopp.storage.restore`'s."""
+        from fastopp.storage.restore import restore_files  # noqa: PLC0415 - only who restores needs it
+
+        return await restore_files(self, Path(local_path), **options)

@@ -1,0 +1,341 @@
+"""Uploaded files in Object Storage: any service that speaks S3."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+from urllib.parse import quote
+
+from anyio import CancelScope, to_thread
+
+from fastopp.errors import FastOppError
+from fastopp.storage.base import ChecksumMismatch, FileMissing, PresignedUpload, StoredFile
+from fastopp.storage.checksums import PART_SIZE, ContentDigest
+from fastopp.storage.keys import check_key, content_type_of, url_of
+from fastopp.storage.object_bucket import Bucket, Download, Patience
+from fastopp.storage.object_names import ObjectNames, decoded, may_be_encoded
+from fastopp.storage.presigned import presign
+from fastopp.storage.quota import Quota, QuotaGuard, Room, Usage
+
+T = TypeVar("T")
+Content = bytes | AsyncIterable[bytes]
+
+
+class ObjectStorage:
+    """Files in a bucket. Opening it asks nothing of the network.
+
+    What arrived is compared with what was sent: by the ETag, and where that tells nothing by reading it back.
+    Requests that failed for a passing reason are repeated with growing pauses.
+
+    Parameters
+    ----------
+    endpoint: address of the service, without the bucket. `http://` is allowed, for a service on the same machine.
+    cdn_url: public address of the bucket, from which browsers get the files; empty to serve them ourselves.
+    prefix: a folder in the bucket to keep to.
+    quota: what the plan holds; None for no limit.
+    patience: how long to wait and how often to try.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        endpoint: str,
+        access_key: str,
+        secret_key: str,
+        region: str = "us-east-1",
+        cdn_url: str = "",
+        prefix: str = "",
+        quota: Quota | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self.bucket = bucket
+        self.endpoint = endpoint.rstrip("/")
+        self.region = region
+        self.cdn_url = cdn_url.rstrip("/")
+        self._names = ObjectNames(prefix)
+        self._access_key, self._secret_key = access_key, secret_key
+        self._objects = Bucket(
+            bucket, self.endpoint, region, access_key=access_key, secret_key=secret_key, patience=patience or Patience()
+        )
+        self._quota = QuotaGuard(quota, self.usage) if quota else None
+        self._lists_by_prefix = False  # known to, once a prefix has matched something
+        self._encodes_names: bool | None = None  # in listings; not known yet
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.bucket!r} at {self.endpoint!r})"
+
+    async def put(self, key: str, data: Content, *, content_type: str, checksum: str | None = None) -> StoredFile:
+        """See Storage.put. A file over 8 MiB is sent in parts. Raises QuotaExceeded before anything is sent."""
+        name = self._names.name(check_key(key))
+        parts = _parts(data)
+        first = await anext(parts, b"")
+        second = await anext(parts, None)
+        async with AsyncExitStack() as stack:
+            room = await stack.enter_async_context(self._quota.room()) if self._quota else None
+            if second is None:
+                etag, size = await self._put_whole(name, first, content_type, checksum, room)
+            else:
+                rest = _chained(first, second, parts)
+                etag, size = await self._put_parts(name, rest, content_type, checksum, room)
+        return StoredFile(key, size, etag, content_type, _to_seconds(datetime.now(UTC)))
+
+    async def get(self, key: str) -> bytes:
+        """See Storage.get."""
+        return await self._find(key, self._get)
+
+    async def stream(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
+        """See Storage.stream. Raises ChecksumMismatch after the last piece of a whole file that came damaged."""
+        if end is not None and end <= start:
+            await self.head(key)
+            return
+
+        def ask(name: str) -> Awaitable[Download]:
+            return self._objects.open(name, start, end)
+
+        whole = start == 0 and end is None
+        download = await self._find(key, ask)
+        digest = ContentDigest()
+        async for piece in download.pieces():
+            if whole:
+                await _digest(digest, piece)
+            yield piece
+        if whole and digest.matches(download.etag) is False:
+            again = await _digest_of(await self._find(key, ask))
+            if again.md5 != digest.md5:  # else the ETag is no checksum
+                raise ChecksumMismatch(_CAME_DAMAGED, hint=_TRY_AGAIN)
+
+    async def head(self, key: str) -> StoredFile:
+        """See Storage.head."""
+        file = await self._find(key, self._objects.head)
+        return replace(file, key=key)
+
+    async def list(self, prefix: str = "") -> AsyncGenerator[StoredFile]:
+        """See Storage.list. One request for each 1,000 files; in the order of the server."""
+        folder = prefix.rpartition("/")[0]
+        if folder or prefix.startswith("/"):
+            check_key(folder)
+        places = self._names.names(folder) if folder else (self._names.prefix.rstrip("/"),)
+        legacy: dict[str, StoredFile] = {}
+        for place in places:
+            async for file, is_legacy in self._list(place, prefix):
+                if is_legacy:
+                    legacy[file.key] = file
+                else:
+                    yield file
+        if legacy:  # of a file that lies in both places, the one in the right place counts
+            async for file, is_legacy in self._list(places[0], prefix):
+                if not is_legacy:
+                    legacy.pop(file.key, None)
+            for file in legacy.values():
+                yield file
+
+    async def delete(self, key: str) -> None:
+        """See Storage.delete."""
+        for name in self._names.names(check_key(key)):
+            with suppress(FileMissing):  # asked first: rclone takes the name of no object for that of another one
+                await self._objects.head(name)
+                await self._objects.delete(name)
+
+    def url(self, key: str) -> str:
+        """The file's address at the CDN; without one, the path at which this application serves it."""
+        check_key(key)
+        return f"{self.cdn_url}/{quote(self._names.name(key))}" if self.cdn_url else url_of(key)
+
+    async def presigned_get(self, key: str, *, expires: timedelta) -> str:
+        """See PresigningStorage."""
+        name = await self._find(key, self._name_if_there)
+        return self._presign("GET", name, {}, expires)
+
+    async def presigned_put(self, key: str, *, size: int, content_type: str, expires: timedelta) -> PresignedUpload:
+        """See PresigningStorage. Raises QuotaExceeded."""
+        name = self._names.name(check_key(key))
+        headers = {"Content-Type": content_type}
+        if self._quota:
+            async with self._quota.room() as room:
+                room.grow(size)
+        url = self._presign("PUT", name, {**headers, "Content-Length": str(size)}, expires)
+        return PresignedUpload(url, headers)
+
+    async def usage(self) -> Usage:
+        """What the whole bucket holds, other programs' files included. One request for each 1,000 files."""
+        files = size = 0
+        async for batch in self._objects.list(""):
+            files += len(batch)
+            size += sum(file.size for file in batch)
+        return Usage(files, size)
+
+    async def _find(self, key: str, look: Callable[[str], Awaitable[T]]) -> T:
+        """The result of looking in the places where a file may be. Raises FileMissing."""
+        *likely, last = self._names.names(check_key(key))
+        for name in likely:
+            with suppress(FileMissing):
+                return await look(name)
+        return await look(last)
+
+    async def _name_if_there(self, name: str) -> str:
+        await self._objects.head(name)
+        return name
+
+    async def _get(self, name: str) -> bytes:
+        etag, data = await self._objects.read(name)
+        digest = await _digest(ContentDigest(), data)
+        if digest.matches(etag) is not False:
+            return data
+        etag, again = await self._objects.read(name)
+        if again == data or ContentDigest(again).matches(etag):  # the ETag is no checksum, or all is well now
+            return again
+        raise ChecksumMismatch(_CAME_DAMAGED, hint=_TRY_AGAIN)
+
+    async def _put_whole(
+        self, name: str, data: bytes | memoryview, content_type: str, checksum: str | None, room: Room | None
+    ) -> tuple[str, int]:
+        digest = await _digest(ContentDigest(), data)
+        if checksum not in (None, digest.md5):
+            raise ChecksumMismatch
+        if room:
+            room.grow(digest.size)
+        try:
+            etag = await self._objects.put(name, data, content_type)
+            await self._verify(name, digest, etag)
+        except ChecksumMismatch:  # damaged on the way: once more
+            etag = await self._objects.put(name, data, content_type)
+            await self._verify(name, digest, etag)
+        return etag, digest.size
+
+    async def _put_parts(
+        self,
+        name: str,
+        parts: AsyncIterator[bytes | memoryview],
+        content_type: str,
+        checksum: str | None,
+        room: Room | None,
+    ) -> tuple[str, int]:
+        digest = ContentDigest()
+
+        async def checked() -> AsyncIterator[bytes | memoryview]:
+            async for part in parts:
+                await _digest(digest, part)
+                if room:
+                    room.grow(len(part))
+                yield part
+            if checksum not in (None, digest.md5):
+                raise ChecksumMismatch
+
+        await self._objects.put_parts(name, checked(), content_type)
+        etag = (await self._objects.head(name)).etag
+        await self._verify(name, digest, etag)
+        return etag, digest.size
+
+    async def _verify(self, name: str, digest: ContentDigest, etag: str) -> None:
+        """Make sure that what arrived is what was sent, or remove it. Raises ChecksumMismatch."""
+        if digest.matches(etag):
+            return
+        try:
+            arrived = await _digest_of(await self._objects.open(name, 0, None))
+        except BaseException:
+            await self._discard(name)
+            raise
+        if arrived.md5 != digest.md5:
+            await self._discard(name)
+            raise ChecksumMismatch
+
+    async def _discard(self, name: str) -> None:
+        with CancelScope(shield=True), suppress(FastOppError):
+            await self._objects.delete(name)
+
+    async def _list(self, place: str, prefix: str) -> AsyncGenerator[tuple[StoredFile, bool]]:
+        """The files whose objects lie in a folder, and whether in the legacy one."""
+        found = False
+        for folder in dict.fromkeys((place, "")):
+            if found or (not folder and place and self._lists_by_prefix):
+                break  # some servers match no prefix with a slash: only where one might, ask for everything
+            async for batch in self._objects.list(folder):
+                names = await self._decoded([file.key for file in batch])
+                for name, file in zip(names, batch, strict=True):
+                    if not name.startswith(f"{place}/" if place else ""):
+                        continue
+                    found = True
+                    entry = self._names.key(name)
+                    if entry and entry[0].startswith(prefix):
+                        key, is_legacy = entry
+                        yield replace(file, key=key, content_type=content_type_of(key)), is_legacy
+            self._lists_by_prefix |= bool(folder) and found
+
+    async def _decoded(self, names: builtins.list[str]) -> builtins.list[str]:
+        """The names of a listing; percent-decoded if, and only if, the server encodes them and does not say so."""
+        if self._encodes_names is None:
+            if any("/" in name for name in names):
+                self._encodes_names = False
+            elif suspect := next(filter(may_be_encoded, names), None):
+                with suppress(FileMissing):
+                    await self._objects.head(decoded(suspect))
+                    self._encodes_names = True
+        return [decoded(name) for name in names] if self._encodes_names else names
+
+    def _presign(self, method: str, name: str, headers: dict[str, str], expires: timedelta) -> str:
+        return presign(
+            method,
+            f"{self.endpoint}/{self.bucket}/{quote(name)}",
+            headers=headers,
+            region=self.region,
+            access_key=self._access_key,
+            secret_key=self._secret_key,
+            expires=expires,
+        )
+
+
+_HASHED_AT_ONCE = 256 * 1024  # bytes: 1 ms, less than to hand it to a thread is worth
+_CAME_DAMAGED = "The file came damaged out of the Object Storage."
+_TRY_AGAIN = "Try again."
+
+
+def _to_seconds(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0)
+
+
+async def _digest(digest: ContentDigest, piece: bytes | memoryview) -> ContentDigest:
+    if len(piece) > _HASHED_AT_ONCE:
+        await to_thread.run_sync(digest.update, piece)
+    else:
+        digest.update(piece)
+    return digest
+
+
+async def _digest_of(download: Download) -> ContentDigest:
+    digest = ContentDigest()
+    async for piece in download.pieces():
+        await _digest(digest, piece)
+    return digest
+
+
+async def _parts(data: Content) -> AsyncIterator[bytes | memoryview]:
+    """The content in pieces of PART_SIZE; the last one is shorter."""
+    if isinstance(data, bytes | bytearray | memoryview):
+        view = memoryview(data)
+        for start in range(0, len(view), PART_SIZE):
+            yield view[start : start + PART_SIZE]
+        return
+    part = bytearray()
+    async for chunk in data:
+        rest = memoryview(chunk)
+        while len(part) + len(rest) > PART_SIZE:
+            taken = PART_SIZE - len(part)
+            yield memoryview(part + rest[:taken])
+            part, rest = bytearray(), rest[taken:]
+        part += rest
+    if part:
+        yield memoryview(part)
+
+
+async def _chained(
+    first: bytes | memoryview, second: bytes | memoryview, rest: AsyncIterator[bytes | memoryview]
+) -> AsyncIterator[bytes | memoryview]:
+    yield first
+    yield second
+    async for part in rest:
+        yield part

@@ -1,0 +1,245 @@
+"""One bucket through obstore: objects by name, without knowing what a file is."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import obstore
+from anyio import CancelScope
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from fastopp.storage.base import FileMissing, StoredFile
+from fastopp.storage.checksums import PART_SIZE
+from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
+from fastopp.storage.object_calls import call
+from fastopp.storage.object_errors import explained, refusal
+
+if TYPE_CHECKING:
+    from obstore import BytesStream, GetOptions, GetResult, ObjectMeta
+    from obstore.store import ClientConfig, S3Credential
+
+PAGE = 1000  # names S3 tells at once at most
+PIECE = 256 * 1024  # bytes, the least that is handed over at a time
+PARTS_AT_ONCE = 4  # of one file; bounds the memory to about 50 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for a server, in seconds, and how often to try."""
+
+    connect: float = 5
+    silence: float = 20
+    """Without a byte while reading."""
+    send: float = 120
+    """For one request that sends, of up to 8 MiB: fast enough at 0.6 Mbit/s."""
+    retries: int = 6
+    """With pauses that grow from 0.2 to 15 seconds, where trying again can help."""
+    retry_for: float = 60
+    """After which nothing is tried again."""
+
+
+class Download:
+    """An object on its way in: of the bytes that come, those from `start` up to `end` are wanted."""
+
+    def __init__(self, bucket: Bucket, etag: str, stream: BytesStream | None, start: int, end: int | None) -> None:
+        self.etag = etag
+        self._bucket = bucket
+        self._stream = stream
+        self._start, self._end = start, end
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        """The bytes, in order."""
+        position = 0
+        while self._stream is not None and (self._end is None or position < self._end):
+            try:
+                with explained(self._bucket.name):
+                    piece = await call(self._bucket.reading, self._stream.__anext__)
+            except StopAsyncIteration:
+                return
+            wanted = piece[max(0, self._start - position) : None if self._end is None else self._end - position]
+            position += len(piece)
+            if wanted:
+                yield wanted
+
+
+class Bucket:
+    """The objects of a bucket. Every method raises what `explained` does."""
+
+    def __init__(
+        self, name: str, endpoint: str, region: str, *, access_key: str, secret_key: str, patience: Patience
+    ) -> None:
+        self.name = name
+        self._endpoint, self._region = endpoint, region
+        self._patience = patience
+        self._ranges = True  # until the server shows that it knows none
+        self._credential: S3Credential = {
+            "access_key_id": access_key,
+            "secret_access_key": secret_key,
+            "token": None,
+            "expires_at": None,
+        }
+
+    @cached_property
+    def reading(self) -> S3Store:
+        """The client that reads: it gives up on a silent server, not on a long download."""
+        return self._store({"read_timeout": timedelta(seconds=self._patience.silence), "timeout": _LONGEST})
+
+    @cached_property
+    def writing(self) -> S3Store:
+        """The client that sends: a slow line is no silence, so it has more time."""
+        return self._store({"timeout": timedelta(seconds=self._patience.send)})
+
+    def _store(self, timeouts: ClientConfig) -> S3Store:
+        with explained(self.name):
+            return S3Store(
+                self.name,
+                # Both names, and keys by a provider: what AWS_ variables say is for other programs.
+                endpoint=self._endpoint,
+                aws_endpoint_url_s3=self._endpoint,
+                region=self._region,
+                credential_provider=lambda: self._credential,
+                skip_signature=False,
+                virtual_hosted_style_request=False,
+                disable_bulk_delete=True,  # which not every service has
+                client_options={
+                    "allow_http": self._endpoint.startswith("http://"),
+                    "connect_timeout": timedelta(seconds=self._patience.connect),
+                    "pool_idle_timeout": _IDLE,
+                    **timeouts,
+                },
+                retry_config={
+                    "max_retries": self._patience.retries,
+                    "retry_timeout": timedelta(seconds=self._patience.retry_for),
+                    "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=15)},
+                },
+            )
+
+    async def put(self, name: str, data: bytes | memoryview, content_type: str) -> str:
+        """Store an object in one request: its ETag."""
+        with explained(self.name):
+            result = await call(
+                self.writing,
+                obstore.put_async,
+                self.writing,
+                name,
+                data,
+                attributes={"Content-Type": content_type},
+                use_multipart=False,
+            )
+        return _quoted(result["e_tag"])
+
+    async def put_parts(self, name: str, parts: AsyncIterable[bytes | memoryview], content_type: str) -> None:
+        """Store an object in parts of PART_SIZE. After any failure there is no object, and no parts are left."""
+        store = self.writing
+        writer = obstore.open_writer_async(
+            store,
+            name,
+            attributes={"Content-Type": content_type},
+            buffer_size=PART_SIZE,
+            max_concurrency=PARTS_AT_ONCE,
+        )
+        try:
+            async for part in parts:
+                with explained(self.name):
+                    await call(store, writer.write, part)
+            with explained(self.name):
+                await call(store, writer.close)
+        except BaseException as error:
+            with CancelScope(shield=True), suppress(BaseError, OSError):
+                await call(store, writer.__aexit__, type(error), error, None)
+            raise
+
+    async def read(self, name: str) -> tuple[str, bytes]:
+        """An object's ETag and content."""
+        with explained(self.name):
+            result = await call(self.reading, obstore.get_async, self.reading, name)
+            return _quoted(result.meta["e_tag"]), bytes(await call(self.reading, result.bytes_async))
+
+    async def open(self, name: str, start: int, end: int | None) -> Download:
+        """An object's bytes from `start` up to `end`; nothing beyond its end.
+
+        Of a server that knows no ranges the whole is asked for, and what is not wanted is dropped here.
+        """
+        with explained(self.name):
+            if self._ranges and (start or end is not None):
+                try:
+                    result = await self._get(name, {"range": {"offset": start} if end is None else (start, end)})
+                    return Download(self, _quoted(result.meta["e_tag"]), result.stream(PIECE), 0, None)
+                except BaseError as error:
+                    if refusal(error).status == _RANGE_NOT_SATISFIABLE:  # it begins behind the end
+                        return Download(self, "", None, 0, None)
+                    self._learn_ranges(error)
+            result = await self._get(name, {})
+        return Download(self, _quoted(result.meta["e_tag"]), result.stream(PIECE), start, end)
+
+    async def head(self, name: str) -> StoredFile:
+        """What is known about an object; `key` is its name.
+
+        A HEAD has no body, so it cannot say why not, and some servers say 404 for what is there. The first byte
+        is asked for then.
+        """
+        try:
+            return await self._ask(name, {"head": True})
+        except (BaseError, FileNotFoundError) as error:
+            if refusal(error).status not in (400, 403, 404):
+                with explained(self.name):
+                    raise
+        with explained(self.name):
+            if self._ranges:
+                try:
+                    return await self._ask(name, {"range": (0, 1)})
+                except BaseError as error:
+                    if refusal(error).status != _RANGE_NOT_SATISFIABLE:  # there, and empty
+                        self._learn_ranges(error)
+            return await self._ask(name, {})
+
+    async def _ask(self, name: str, options: GetOptions) -> StoredFile:
+        result = await self._get(name, options)
+        return _described(result.meta, result.attributes.get("Content-Type", DEFAULT_CONTENT_TYPE))
+
+    async def _get(self, name: str, options: GetOptions) -> GetResult:
+        return await call(self.reading, obstore.get_async, self.reading, name, options=options)
+
+    def _learn_ranges(self, error: BaseError) -> None:
+        """Remember that the server answers a part with the status of the whole, as rclone's does. Else raises."""
+        if "NotPartial" not in str(error):
+            raise error
+        self._ranges = False
+
+    async def list(self, folder: str) -> AsyncGenerator[builtins.list[StoredFile]]:
+        """The objects below a folder, or all, a page at a time; `key` is the name as the server tells it."""
+        stream = obstore.list(self.reading, folder or None, chunk_size=PAGE)
+        while True:
+            try:
+                with explained(self.name):
+                    batch = await call(self.reading, stream.__anext__)
+            except StopAsyncIteration:
+                return
+            yield [_described(meta, DEFAULT_CONTENT_TYPE) for meta in batch]
+
+    async def delete(self, name: str) -> None:
+        """Remove an object; it is no error if there is none."""
+        with suppress(FileMissing), explained(self.name):
+            await call(self.writing, obstore.delete_async, self.writing, name)
+
+
+_RANGE_NOT_SATISFIABLE = 416
+_LONGEST = timedelta(minutes=15)  # no platform lets a request last longer
+_IDLE = timedelta(seconds=20)  # a socket that slept longer may be dead: instances are frozen between requests
+
+
+def _quoted(etag: str | None) -> str:
+    return f'"{(etag or "").strip(chr(34))}"'
+
+
+def _described(meta: ObjectMeta, content_type: str) -> StoredFile:
+    # HTTP's dates have seconds, a listing's have more: the same file is told the same way.
+    modified = meta["last_modified"].replace(microsecond=0)
+    return StoredFile(meta["path"], meta["size"], _quoted(meta["e_tag"]), content_type, modified)

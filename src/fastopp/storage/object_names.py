@@ -1,0 +1,59 @@
+"""Where in a bucket a file lies: the one place that knows FastOpp's layouts, this one and the older ones.
+
+A file's object has the file's key for its name, behind the storage's own prefix if it has one. What FastOpp's
+fork backed up lies under `uploads/` instead: it is found there too, and never written there. A key that begins
+with `uploads/` itself gets one more, so that no object stands for two files.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_plus
+
+from fastopp.storage.keys import MAX_KEY_BYTES, is_key
+
+LEGACY = "uploads/"
+
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+
+
+class ObjectNames:
+    """The names of the objects of one storage.
+
+    Parameters
+    ----------
+    prefix: what all names begin with, like `staging/`; empty for none.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+    def name(self, key: str) -> str:
+        """The object that a file is written to."""
+        return f"{self.prefix}{LEGACY if key.startswith(LEGACY) else ''}{key}"
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """The objects in which a file may be found, the likeliest first."""
+        legacy = f"{self.prefix}{LEGACY}{key}"
+        if key.startswith(LEGACY) or len(legacy.encode()) > MAX_KEY_BYTES:
+            return (self.name(key),)
+        return (self.name(key), legacy)
+
+    def key(self, name: str) -> tuple[str, bool] | None:
+        """The file's key, and whether it lies in the legacy place; None for what is no file of ours."""
+        if not name.startswith(self.prefix):
+            return None
+        key = name.removeprefix(self.prefix)
+        legacy = key.startswith(LEGACY)
+        key = key.removeprefix(LEGACY)
+        return (key, legacy and not key.startswith(LEGACY)) if is_key(key) else None
+
+
+def may_be_encoded(name: str) -> bool:
+    """Whether a name in a listing could be percent-encoded: servers that encode leave no slash as it is."""
+    return "/" not in name and _ESCAPE.search(name) is not None
+
+
+def decoded(name: str) -> str:
+    """The name behind a percent-encoded one, as S3 encodes them: a space is a plus."""
+    return unquote_plus(name)
