@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import math
@@ -457,6 +458,52 @@ async def test_a_cancelled_backup_leaves_no_file_and_a_cancelled_restore_no_row(
             await task
     assert not [path.name for path in tmp_path.iterdir() if "backup" in path.name]
     assert content(await dump(target)) == before
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from fastopp.database.backup_file import read_file, write_file
+from fastopp.database.dump import DatabaseDump
+from fastopp.database.restore import restore
+from fastopp.database.url import DatabaseURL
+
+source, target, backup, again = sys.argv[1:]
+print("go", flush=True)
+asyncio.run(write_file(Path(again), DatabaseDump(DatabaseURL.parse(source)).chunks()))
+print("restoring", flush=True)
+asyncio.run(restore(DatabaseURL.parse(target), read_file(Path(backup)), force=True))
+print("done", flush=True)
+"""
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "psycopg"])
+async def test_killed_at_any_moment_the_file_is_whole_or_not_there_and_the_database_old_or_new(
+    make_url, tmp_path, kind
+):
+    source, target = await migrated(make_url("sqlite")), await seeded(make_url(kind))
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)"
+    await execute(settings_for(source), f"INSERT INTO failed_attempts {numbers} SELECT i, i, '2026-01-31' FROM n")
+    backup, again = tmp_path / "backup", tmp_path / "again"
+    await write_file(backup, DatabaseDump(DatabaseURL.parse(source), METADATA).chunks())
+    old, new = content(await dump(target)), content(backup.read_bytes())
+    for delay in (0.02, 0.1, 0.2, 0.3, 0.5):
+        again.unlink(missing_ok=True)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", KILLED, source, target, str(backup), str(again), stdout=asyncio.subprocess.PIPE
+        )
+        await process.stdout.readline()
+        if delay > 0.1:
+            await process.stdout.readline()
+        await asyncio.sleep(delay)
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+        if again.exists():
+            assert content(again.read_bytes()) == new
+        assert content(await dump(target)) in (old, new)
+    await restore(DatabaseURL.parse(target), read_file(backup), metadata=METADATA, force=True)
+    assert content(await dump(target)) == new
 
 
 PEAK = """

@@ -126,12 +126,9 @@ async def _write_backup(runtime: Runtime, target: Path, *, encrypted: bool) -> N
 
 
 async def _upload_backup(runtime: Runtime) -> None:
-    from fastopp.ops.database_backup import NoObjectStorage, object_storage, upload_backup  # noqa: PLC0415 - FastAPI
+    from fastopp.ops.database_backup import upload_backup  # noqa: PLC0415 - it imports FastAPI
 
-    storage = object_storage(runtime)
-    if storage is None:
-        raise NoObjectStorage
-    stored, dump = await upload_backup(runtime, storage)
+    stored, dump = await upload_backup(runtime)
     say(f"The backup is {stored.key} in Object Storage: {_count(dump.rows)}, {stored.size:,} bytes, encrypted.")
 
 

@@ -23,13 +23,14 @@ from fastopp.database.dump import DatabaseDump
 from fastopp.database.dump_errors import DumpTimeout
 from fastopp.database.encryption import encrypt
 from fastopp.dependencies import RuntimeDep
-from fastopp.errors import FastOppError, NotFound
+from fastopp.errors import FastOppError
 from fastopp.ops.access import DetachedOperator
 from fastopp.ops.health import NO_STORE
 from fastopp.runtime import Runtime
 from fastopp.storage.base import Storage, StoredFile
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
-from fastopp.storage.local import LocalStorage
+from fastopp.storage.select import open_object_storage
+from fastopp.storage.tiered import TieredStorage
 
 FOLDER = "backups/"  # in Object Storage
 TIME_BUDGET = 14 * 60.0  # seconds; a minute less than LeapCell gives a request
@@ -39,12 +40,6 @@ _PIECE = 256 * 1024  # bytes
 router = APIRouter(prefix="/admin", tags=["backup"])
 
 
-class NoObjectStorage(NotFound):
-    """Uploaded files are kept in a folder here: there is no Object Storage to keep backups in."""
-
-    hint = "Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET."
-
-
 class BackupTooBig(FastOppError):
     """The backup is bigger than what this platform lets through as an answer."""
 
@@ -52,18 +47,11 @@ class BackupTooBig(FastOppError):
     hint = "Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET, and it is put into Object Storage instead."
 
 
-def object_storage(runtime: Runtime) -> Storage | None:
-    """Object Storage itself, without the cache in front of it; None where uploaded files are in a folder."""
-    if isinstance(runtime.storage, LocalStorage):
-        return None
-    durable: Storage = getattr(runtime.storage, "durable", runtime.storage)
-    return durable
-
-
-async def upload_backup(runtime: Runtime, storage: Storage) -> tuple[StoredFile, DatabaseDump]:
-    """Put an encrypted dump into Object Storage, under a name that nobody can guess."""
-    dump, chunks = _encrypted_dump(runtime)
+async def upload_backup(runtime: Runtime) -> tuple[StoredFile, DatabaseDump]:
+    """Put an encrypted dump into Object Storage, under a name that nobody can guess. Raises NoObjectStorage."""
     key = f"{FOLDER}{time_stamp()}-{secrets.token_hex(16)}{ENCRYPTED_SUFFIX}"
+    dump, chunks = _encrypted_dump(runtime)
+    storage = _object_storage(runtime)
     return await storage.put(key, chunks, content_type=DEFAULT_CONTENT_TYPE), dump
 
 
@@ -75,11 +63,10 @@ async def backup_database(runtime: RuntimeDep, operator: DetachedOperator) -> Re
     as after any failure, nothing is kept of it.
     """
     began = time.monotonic()
-    storage = object_storage(runtime)
     async with _in_time():
-        if storage is None:
+        if not runtime.settings.has_object_storage:
             return await _download(runtime)
-        stored, dump = await upload_backup(runtime, storage)
+        stored, dump = await upload_backup(runtime)
     return JSONResponse(
         {
             "status": "success",
@@ -97,10 +84,7 @@ async def backup_database(runtime: RuntimeDep, operator: DetachedOperator) -> Re
 @router.get("/backup-database", summary="The backups of the database")
 async def list_database_backups(runtime: RuntimeDep, operator: DetachedOperator) -> JSONResponse:
     """Those in Object Storage, newest first."""
-    storage = object_storage(runtime)
-    if storage is None:
-        raise NoObjectStorage
-    files = [file async for file in storage.list(FOLDER) if file.key.endswith(ENCRYPTED_SUFFIX)]
+    files = [file async for file in _object_storage(runtime).list(FOLDER) if file.key.endswith(ENCRYPTED_SUFFIX)]
     files.sort(key=lambda file: file.key, reverse=True)
     backups = [{"key": file.key, "bytes": file.size, "modified": file.modified.isoformat()} for file in files]
     return JSONResponse({"backups": backups}, headers=NO_STORE)
@@ -118,12 +102,9 @@ async def restore_database(
     """All of it or nothing. 409 for a database that has rows, unless `force` is given: then they are all replaced."""
     from fastopp.database.restore import restore  # noqa: PLC0415 - it imports Alembic
 
-    storage = object_storage(runtime)
-    if key and storage is None:
-        raise NoObjectStorage
+    source: AsyncIterable[bytes] = _object_storage(runtime).stream(key) if key else request.stream()
     async with _in_time(), _temporary_file() as path:
         # Here before the database is locked, however slowly it comes.
-        source: AsyncIterable[bytes] = storage.stream(key) if key and storage else request.stream()
         await write_file(path, source)
         done = await restore(
             runtime.database.url,
@@ -141,6 +122,13 @@ async def restore_database(
         "skipped": done.skipped,
     }
     return JSONResponse(answer, headers=NO_STORE)
+
+
+def _object_storage(runtime: Runtime) -> Storage:
+    """The Object Storage without a cache in front of it, be it for uploaded files too or only for backups."""
+    if isinstance(runtime.storage, TieredStorage):
+        return runtime.storage.durable
+    return open_object_storage(runtime.settings)
 
 
 def _encrypted_dump(runtime: Runtime) -> tuple[DatabaseDump, AsyncGenerator[bytes]]:
