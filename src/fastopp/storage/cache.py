@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 LARGEST_SHARE = 2  # a file over a half of the cache would push out too much for one
 EVICT_TO = 7 / 8  # of the limit, so that not every file costs a look at the folder
 LOOK_AFTER = 1 / 16  # of the limit, stored by this process: others store too
+OVERHEAD = 256  # bytes beside the content, about
 USED_WITHIN = 1_000_000_000  # nanoseconds between two marks of use
 ABANDONED_AFTER = 3600  # seconds without a write after which a temporary file is nobody's
 
@@ -65,7 +66,8 @@ class FileCache:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder = folder.absolute()
         self.max_bytes = max_bytes
-        self._stored: float = max_bytes  # bytes since the last look at the folder; as if much, to look at first
+        self._stored = 0  # bytes since the last look at the folder
+        self._total: int | None = None  # bytes in it, as far as this process knows
         self._failing = False
 
     def fits(self, size: int) -> bool:
@@ -136,9 +138,10 @@ class FileCache:
     def make_room(self, size: int) -> int:
         """Remove the least recently used files until so many bytes fit in; returns how many files went."""
         self._stored += size
-        if size and self._stored < self.max_bytes * LOOK_AFTER:
-            return 0
-        self._stored = size
+        if size and self._total is not None and self._stored < self.max_bytes * LOOK_AFTER:
+            self._total += size
+            if self._total <= self.max_bytes:
+                return 0
         removed, total = 0, size
         kept: list[tuple[float, int, str]] = []
         abandoned = time.time() - ABANDONED_AFTER
@@ -155,15 +158,15 @@ class FileCache:
                         removed += 1
                         continue
                     total += status.st_size
-        if total <= self.max_bytes:
-            return removed
+        goal = self.max_bytes * EVICT_TO if total > self.max_bytes else total
         for _, used, path in sorted(kept):
+            if total <= goal:
+                break
             with suppress(OSError):
                 Path(path).unlink(missing_ok=True)
                 removed += 1
                 total -= used
-            if total <= self.max_bytes * EVICT_TO:
-                break
+        self._stored, self._total = 0, total
         return removed
 
     def failed(self, error: OSError) -> None:
@@ -216,7 +219,7 @@ class Copy:
         """Make room and open the temporary file."""
         self._foreseen = size
         try:
-            self.cache.make_room(size)
+            self.cache.make_room(size + OVERHEAD)
             try:
                 self.file = FileIO(self._temporary, "x+b")
             except FileNotFoundError:
