@@ -33,9 +33,9 @@ def configure(settings: Settings) -> None:
         handler.setFormatter(logging.Formatter(READABLE))
     logging.basicConfig(level=level, handlers=[handler])
     logging.getLogger("alembic").setLevel(max(logging.WARNING, logging.getLogger().level))  # it tells of its plugins
-    if settings.debug:
-        # SQL without its values, which the engine hides.
-        logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)
+    # SQL without its values, which the engine hides; at DEBUG it would show the rows, and so would SQLite's driver.
+    logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO if settings.debug else logging.WARNING)
+    logging.getLogger("aiosqlite").setLevel(logging.INFO)
 
 
 def _json_formatter() -> logging.Formatter:
