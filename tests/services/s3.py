@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,13 +16,18 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs, quote, urlsplit
+from urllib.request import Request as HTTPRequest
+from urllib.request import urlopen
 from xml.sax.saxutils import unescape
+
+from fastopp.storage.presigned import presign
 
 ACCESS_KEY = "tests-access-key-0123456789"  # rclone refuses fewer than 16 characters
 SECRET_KEY = "tests-secret-key-never-to-be-shown"
@@ -53,12 +59,20 @@ class RcloneServer:
     def create_bucket(self) -> str:
         """A new, empty bucket: its name."""
         name = f"os-wsp0-{secrets.token_hex(8)}"
-        self.bucket(name).mkdir()
+        keys = {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY, "region": REGION}
+        url = presign("PUT", f"{self.endpoint}/{name}", headers={}, expires=timedelta(minutes=1), **keys)
+        urlopen(HTTPRequest(url, method="PUT"), timeout=60).close()  # noqa: S310 - our own server
         return name
 
     def bucket(self, name: str) -> Path:
-        """The folder whose files are the bucket's objects."""
+        """The folder whose files are the bucket's objects. After a change in it, call `forget`."""
         return self.folder / name
+
+    def forget(self) -> None:
+        """Let the server look at its folders anew: it remembers what it has seen."""
+        assert self._process, "not started"
+        self._process.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
 
     def __enter__(self) -> Self:
         program = find_rclone()
@@ -66,8 +80,8 @@ class RcloneServer:
         with socket.create_server((self.host, 0)) as free:
             self.port = free.getsockname()[1]
         command = [program, "serve", "s3", str(self.folder), "--addr", f"{self.host}:{self.port}"]
-        # Without a pause after a write, and without remembering folders: what is on the disk is what is told.
-        command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--config", os.devnull, "--dir-cache-time", "0s"]
+        # Each time it forgets its folders it may lock itself up (1.75: ForgetAll against Stat), so it never does.
+        command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--config", os.devnull, "--dir-cache-time", "24h"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._wait()
         return self
