@@ -328,7 +328,7 @@ def test_on_postgresql(tmp_path: Path, leapcell_environ: dict[str, str], pooler_
     succeed(project, "oppman.py", "test_auth", environ=environ)
     succeed(project, "oppman.py", "migrate", "downgrade", "-1", environ=environ)
     succeed(project, "oppman.py", "migrate", environ=environ)
-    assert "provider" in fail(project, "oppman.py", "backup", environ=environ)
+    assert "backups/database/" in succeed(project, "oppman.py", "backup", environ=environ)
     assert "provider" in fail(project, "oppman.py", "delete", "--yes", environ=environ)
 
 

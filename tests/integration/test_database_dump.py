@@ -181,6 +181,28 @@ async def test_every_type_of_postgresql_survives(make_url, postgres, driver):
     assert row == {"id": 4, "twice": 42}
 
 
+async def test_partitions_and_tables_of_extensions(make_url, postgres):
+    source, target = await migrated(make_url("psycopg")), await migrated(make_url("asyncpg"))
+    for url in (source, target):
+        name = url.rpartition("/")[2]
+        postgres.execute(
+            f"SET ROLE {USER}; CREATE TABLE whole (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+            "CREATE TABLE low PARTITION OF whole FOR VALUES FROM (0) TO (10);"
+            "CREATE TABLE high PARTITION OF whole FOR VALUES FROM (10) TO (20)",
+            database=name,
+        )
+        postgres.execute("CREATE TABLE made (id int); INSERT INTO made VALUES (1)", database=name)
+        postgres.execute("ALTER EXTENSION plpgsql ADD TABLE made", database=name)
+    postgres.execute("INSERT INTO whole SELECT generate_series(5, 15)", database=source.rpartition("/")[2])
+    original = await dump(source)
+    restored = await bring_back(target, original)
+    assert {name: restored.rows.get(name) for name in ("whole", "low", "high", "made")} == {
+        "whole": 0, "low": 5, "high": 6, "made": None,
+    }  # fmt: skip
+    await bring_back(target, original, force=True)
+    assert content(await dump(target)) == content(original)
+
+
 SQLITE_TYPES = """
 CREATE TABLE things (
     id INTEGER PRIMARY KEY, price NUMERIC(10, 2), ratio FLOAT, bin BLOB, day DATE, clock TIME, js JSON, plain VARCHAR,

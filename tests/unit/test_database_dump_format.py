@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import zlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from fastopp.database.dump_errors import BadDump, ValueDoesNotFit
 from fastopp.database.dump_format import DumpedTable, DumpHeader, DumpReader, DumpWriter
 from fastopp.database.dump_values import from_postgresql, from_sqlite, to_postgresql, to_sqlite
 from fastopp.database.encryption import CHUNK, Damaged, Decryptor, Encryptor, NotEncrypted, WrongKey
+from fastopp.settings import SettingsError, load_settings
 
 HEADER = DumpHeader("2026-01-31T23:30:00Z", "sqlite", "0003", (
     DumpedTable("a", (("id", "int"), ("text", "text"))), DumpedTable("empty", (("id", "int"),)),
@@ -164,6 +166,15 @@ def test_keys():
     assert "secret" not in str(caught.value).lower().replace("secret_key", "")
     assert opened(data, ["another", "a secret"]) == b"x"
     assert sealed(b"x") != data
+
+
+def test_backup_key_is_checked_and_secret_key_stands_in_for_it():
+    both = load_settings({"BACKUP_KEY": "x" * 16, "SECRET_KEY": "s" * 32}, env_file=Path("/nonexistent"))
+    assert both.backup_keys == ("x" * 16, "s" * 32)
+    assert "x" * 16 not in repr(both)
+    assert load_settings({"SECRET_KEY": "s" * 32}, env_file=Path("/nonexistent")).backup_keys == ("s" * 32,)
+    with pytest.raises(SettingsError, match="BACKUP_KEY"):
+        load_settings({"BACKUP_KEY": "x" * 15}, env_file=Path("/nonexistent"))
 
 
 # Values

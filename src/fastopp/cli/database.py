@@ -121,6 +121,8 @@ async def _write_backup(runtime: Runtime, target: Path, *, encrypted: bool) -> N
         chunks = encrypt(chunks, runtime.settings.backup_keys[0])
     size = await write_file(target, chunks)
     say(f"The backup is {target}: {_count(dump.rows)}, {size:,} bytes.")
+    if encrypted:
+        _say_which_key(runtime)
     if dump.revision is None:
         say("The database was never migrated, and cannot be restored like that.", style="yellow")
 
@@ -130,6 +132,12 @@ async def _upload_backup(runtime: Runtime) -> None:
 
     stored, dump = await upload_backup(runtime)
     say(f"The backup is {stored.key} in Object Storage: {_count(dump.rows)}, {stored.size:,} bytes, encrypted.")
+    _say_which_key(runtime)
+
+
+def _say_which_key(runtime: Runtime) -> None:
+    if not runtime.settings.backup_key.get_secret_value():
+        say("It can be read with the SECRET_KEY of this place only: keep that safe, or set BACKUP_KEY.", style="yellow")
 
 
 def _count(rows: dict[str, int]) -> str:

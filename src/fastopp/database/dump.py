@@ -158,5 +158,7 @@ def _select(connection: Connection, table: Table, *, postgresql: bool) -> str:
         for column in table.columns
         if column.name in table.primary_key
     ]
-    query = f"SELECT {', '.join(columns)} FROM {quote(table.name)} AS dumped"  # noqa: S608 - names are quoted
+    # Without the rows of tables that inherit from it or are its partitions: those are dumped by themselves.
+    only = "ONLY " if postgresql else ""
+    query = f"SELECT {', '.join(columns)} FROM {only}{quote(table.name)} AS dumped"  # noqa: S608 - names are quoted
     return f"{query} ORDER BY {', '.join(order)}" if order else query

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, MetaData, Uuid, inspect, text
 
 from fastopp.database.adopt import VERSION_TABLE
-from fastopp.database.dump_values import POSTGRESQL_KINDS, SQLITE_KINDS, decimals
+from fastopp.database.dump_values import POSTGRESQL_KINDS, decimals, sqlite_kind
 
 # attgenerated: computed columns cannot be written. -1: the type without its length, as a cast must name it.
 _POSTGRESQL_COLUMNS = """
@@ -18,6 +18,12 @@ FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON
 WHERE n.nspname = current_schema() AND c.relname = :table
 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 ORDER BY a.attnum
+"""
+
+# Tables that CREATE EXTENSION makes and fills.
+_OF_EXTENSIONS = """
+SELECT c.relname FROM pg_class c JOIN pg_depend d ON d.classid = CAST('pg_class' AS regclass) AND d.objid = c.oid
+WHERE d.deptype = 'e' AND c.relkind IN ('r', 'p')
 """
 
 
@@ -55,13 +61,15 @@ class Table:
 
 
 def read_schema(connection: Connection, metadata: MetaData | None = None) -> dict[str, Table]:
-    """Every table of the database but Alembic's, each after those it points to where that is possible.
+    """Every table of the database but Alembic's and extensions', each after those it points to where that is possible.
 
     `metadata` says what SQLite's types do not: which CHAR(32) is a UUID.
     """
     inspector = inspect(connection)
-    names = sorted(name for name in inspector.get_table_names() if name != VERSION_TABLE)
-    read = _sqlite_columns if connection.dialect.name == "sqlite" else _postgresql_columns
+    postgresql = connection.dialect.name == "postgresql"
+    read = _postgresql_columns if postgresql else _sqlite_columns
+    not_ours = set(connection.scalars(text(_OF_EXTENSIONS))) if postgresql else set()
+    names = sorted(set(inspector.get_table_names()) - {VERSION_TABLE} - not_ours)
     tables = {}
     for name in names:
         keys = tuple(
@@ -91,7 +99,7 @@ def _sqlite_columns(connection: Connection, table: str, metadata: MetaData | Non
         if hidden:  # computed, or of a virtual table
             continue
         declared = re.sub(r"\s*\(.*", "", full).strip().upper()
-        kind = SQLITE_KINDS.get(declared, "any")
+        kind = sqlite_kind(declared)
         if isinstance(type_ := types.get(name), Uuid):
             kind = "uuid"
         elif kind == "timestamp" and getattr(getattr(type_, "impl", type_), "timezone", False):

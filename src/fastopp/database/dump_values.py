@@ -13,6 +13,7 @@ A value is JSON: null, or by the kind of its column
     bytes         Base64
     text, json    the text as it is; JSON is not taken apart, so that its numbers and blanks survive
     other         PostgreSQL's text for a type of its own: an array, an interval, an address
+    any           as below: the column of SQLite has no type that tells what is in it
 
 SQLite stores anything in any column. A value that is not what its column says is an object with its own kind, like
 {"text": "many"} in a column of numbers, and goes back to SQLite unchanged.
@@ -49,7 +50,17 @@ SQLITE_KINDS = {
     "DATE": "date", "TIME": "time", "JSON": "json",
 }  # fmt: skip
 
+# SQLite's own reading of any other name. Source: https://www.sqlite.org/datatype3.html#determination_of_column_affinity
+_AFFINITIES = (("INT", "int"), ("CHAR", "text"), ("CLOB", "text"), ("TEXT", "text"), ("REAL", "float"),
+               ("FLOA", "float"), ("DOUB", "float"))  # fmt: skip
+
 _INTEGERS = range(-(2**63), 2**63)  # what SQLite's INTEGER holds
+
+
+def sqlite_kind(declared: str) -> str:
+    """The kind of a column that SQLite's CREATE TABLE gave this type, without a length; `any` when it tells nothing."""
+    by_affinity = (kind for part, kind in _AFFINITIES if part in declared)
+    return SQLITE_KINDS.get(declared) or next(by_affinity, "any")
 
 
 def _timestamp(text: str) -> str:
@@ -228,7 +239,7 @@ def _to_int(value: int, _declared: str) -> int:
 
 
 def _to_numeric(value: str, declared: str) -> str | int | float:
-    if SQLITE_KINDS.get(declared) == "text":
+    if sqlite_kind(declared) == "text":
         return value
     number = Decimal(value)
     if not number.is_finite():

@@ -73,6 +73,7 @@ async def backup_database(runtime: RuntimeDep, operator: DetachedOperator) -> Re
             "message": f"The database is backed up as {stored.key}.",
             "key": stored.key,
             "bytes": stored.size,
+            "encrypted_with": "BACKUP_KEY" if runtime.settings.backup_key.get_secret_value() else "SECRET_KEY",
             "revision": dump.revision,
             "rows": dump.rows,
             "seconds": round(time.monotonic() - began, 1),
