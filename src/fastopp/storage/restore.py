@@ -6,6 +6,7 @@ after it was stored stays, unless the caller says otherwise. Nothing is deleted.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +24,7 @@ from fastopp.storage.report import LeftOut, ProgressCallback, TransferReport
 from fastopp.storage.threads import run_to_end
 from fastopp.storage.transfer import BATCH_FILES, CONCURRENCY, SMALL, Transfer
 
+WAITING = 8  # times as many files as are fetched at once may wait for the disk: one flush is for all of them
 NEWER = "The one in the folder is newer."
 
 
@@ -31,9 +33,8 @@ class _Batch:
     """What a thread found out about some stored files."""
 
     same: int = 0
-    fetch: list[tuple[StoredFile, tuple[int, int, int] | None]] = field(default_factory=list)
-    """With the version of the file that is to be replaced."""
-    unsure: list[tuple[StoredFile, tuple[int, int, int] | None, str, bool]] = field(default_factory=list)
+    fetch: list[tuple[StoredFile, Arrival]] = field(default_factory=list)
+    unsure: list[tuple[StoredFile, Arrival, str, bool]] = field(default_factory=list)
     """Of the same size, where the listing tells no checksum; with the MD5 of the one in the folder, and
     whether that one is newer."""
     failed: list[tuple[str, FastOppError | OSError]] = field(default_factory=list)
@@ -61,10 +62,10 @@ async def restore_files(
     FolderInUse, StorageUnavailable, StorageMisconfigured: nothing can be done. What concerns one file is in the report.
     """
     folder = folder.absolute()  # noqa: ASYNC240 - asks no disk
-    transfer = Transfer(budget=budget, concurrency=concurrency, progress=progress)
+    transfer = Transfer(budget=budget, concurrency=concurrency * WAITING, progress=progress)
     with locked(folder):
         async with transfer.running():
-            arrivals = Arrivals(transfer.tasks.create_task)
+            incoming = _Incoming(storage, Arrivals(transfer.tasks.create_task), asyncio.Semaphore(concurrency))
             async for files in _pages(storage):
                 batch = await run_to_end(_examine, folder, files, overwrite)
                 transfer.found += len(files)
@@ -74,12 +75,10 @@ async def restore_files(
                     transfer.report.leave_out(key, NEWER)
                 for key, error in batch.failed:
                     transfer.failed(key, error)
-                for file, version in batch.fetch:
-                    arrival = Arrival(folder, file.key, version)
-                    await transfer.start(file.key, file.size, partial(_fetch, storage, file, arrival, arrivals))
-                for file, version, md5, newer in batch.unsure:
-                    arrival = Arrival(folder, file.key, version)
-                    copy = partial(_fetch_if_other, storage, file, arrival, arrivals, md5, newer)
+                for file, arrival in batch.fetch:
+                    await transfer.start(file.key, file.size, partial(incoming.fetch, file, arrival))
+                for file, arrival, md5, newer in batch.unsure:
+                    copy = partial(incoming.fetch_if_other, file, arrival, md5, newer=newer)
                     await transfer.start(file.key, file.size, copy)
                 if not transfer.goes_on:
                     break
@@ -115,16 +114,16 @@ def _compare(folder: Path, file: StoredFile, overwrite: bool, batch: _Batch) -> 
     except FileMissing:
         raise InvalidKey("A symbolic link stands where the file should go.") from None
     version = version_of(path)
+    arrival = Arrival(folder, file.key, path, version)
     if version is None:
-        batch.fetch.append((file, None))
+        batch.fetch.append((file, arrival))
         return
-    _, size, mtime_ns = version
-    newer = not overwrite and mtime_ns // 1_000_000_000 > file.modified.timestamp()
-    if size == file.size:
+    newer = not overwrite and version.mtime_ns // 1_000_000_000 > file.modified.timestamp()
+    if version.size == file.size:
         digest = digest_of(path)
         same = digest.matches(file.etag)
         if same is None:
-            batch.unsure.append((file, version, digest.md5, newer))
+            batch.unsure.append((file, arrival, digest.md5, newer))
             return
         if same:
             batch.same += 1
@@ -132,46 +131,51 @@ def _compare(folder: Path, file: StoredFile, overwrite: bool, batch: _Batch) -> 
     if newer:
         batch.newer.append(file.key)
     else:
-        batch.fetch.append((file, version))
+        batch.fetch.append((file, arrival))
 
 
-async def _fetch(storage: Storage, file: StoredFile, arrival: Arrival, arrivals: Arrivals) -> int:
-    """Fetch a file and put it in its place. Raises ChecksumMismatch when other bytes came than were listed."""
-    if file.size <= SMALL:
-        data = await storage.get(file.key)
-        _check_size(file, len(data))
-        await arrivals.place(arrival, data)
-        return len(data)
-    try:
+class _Incoming:
+    """Files on their way into the folder."""
+
+    def __init__(self, storage: Storage, arrivals: Arrivals, requests: asyncio.Semaphore) -> None:
+        self._storage = storage
+        self._arrivals = arrivals
+        self._requests = requests
+
+    async def fetch(self, file: StoredFile, arrival: Arrival) -> int:
+        """Fetch a file and put it in its place. Raises ChecksumMismatch when other bytes came than were listed."""
+        if file.size <= SMALL:
+            async with self._requests:
+                data = await self._storage.get(file.key)
+            _check_size(file, len(data))
+            await self._arrivals.place(arrival, data)
+            return len(data)
+        try:
+            async with self._requests:
+                await self._fetch_pieces(file, arrival)
+            await self._arrivals.place(arrival)
+        except BaseException:
+            await run_to_end(arrival.discard)
+            raise
+        return file.size
+
+    async def _fetch_pieces(self, file: StoredFile, arrival: Arrival) -> None:
         await run_to_end(arrival.open)
         size = 0
-        async for piece in storage.stream(file.key):
+        async for piece in self._storage.stream(file.key):
             await run_to_end(arrival.write, piece)
             size += len(piece)
         _check_size(file, size)
-        await arrivals.place(arrival)
-    except BaseException:
-        await run_to_end(arrival.discard)
-        raise
-    return size
+
+    async def fetch_if_other(self, file: StoredFile, arrival: Arrival, md5: str, *, newer: bool) -> int | None:
+        """Fetch a file unless the folder's has the same content, for which the stored one has to be read."""
+        if await md5_in(self._storage, file.key) == md5:
+            return None
+        if newer:
+            raise LeftOut(NEWER)
+        return await self.fetch(file, arrival)
 
 
 def _check_size(file: StoredFile, size: int) -> None:
     if size != file.size:
         raise ChecksumMismatch(f"It has {file.size:,} bytes in the listing, and {size:,} came.", hint="Try again.")
-
-
-async def _fetch_if_other(
-    storage: Storage,
-    file: StoredFile,
-    arrival: Arrival,
-    arrivals: Arrivals,
-    md5: str,
-    newer: bool,  # noqa: FBT001 - what _compare found out
-) -> int | None:
-    """Fetch a file unless the folder's has the same content, for which the stored one has to be read."""
-    if await md5_in(storage, file.key) == md5:
-        return None
-    if newer:
-        raise LeftOut(NEWER)
-    return await _fetch(storage, file, arrival, arrivals)
