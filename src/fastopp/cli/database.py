@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated
 
@@ -87,12 +87,13 @@ async def restore(
         confirm(f"Replace every row in {url.masked} by what is in {file}?", yes=yes)
     for app in project.apps:
         app.load_models()
-    chunks: AsyncGenerator[bytes] = read_file(file)
+    source = read_file(file)
     if from_sqlite:
-        chunks = DatabaseDump(DatabaseURL.parse(f"sqlite:///{file.resolve()}"), SQLModel.metadata).chunks()
-    done = await restore_dump(
-        url, chunks, secrets=project.settings.backup_keys, force=force, metadata=SQLModel.metadata
-    )
+        source = DatabaseDump(DatabaseURL.parse(f"sqlite:///{file.resolve()}"), SQLModel.metadata).chunks()
+    async with aclosing(source) as chunks:
+        done = await restore_dump(
+            url, chunks, secrets=project.settings.backup_keys, force=force, metadata=SQLModel.metadata
+        )
     say(f"{_count(done.rows)} are restored.", style="green")
     for table, count in done.skipped.items():
         say(f"{count:,} row(s) of {table} are left out: no migration makes that table here.", style="yellow")
@@ -116,10 +117,8 @@ def delete(*, yes: YesOption = False) -> None:
 
 async def _write_backup(runtime: Runtime, target: Path, *, encrypted: bool) -> None:
     dump = DatabaseDump(runtime.database.url, SQLModel.metadata)
-    chunks = dump.chunks()
-    if encrypted:
-        chunks = encrypt(chunks, runtime.settings.backup_keys[0])
-    size = await write_file(target, chunks)
+    async with aclosing(dump.chunks()) as plain:
+        size = await write_file(target, encrypt(plain, runtime.settings.backup_keys[0]) if encrypted else plain)
     say(f"The backup is {target}: {_count(dump.rows)}, {size:,} bytes.")
     if encrypted:
         _say_which_key(runtime)

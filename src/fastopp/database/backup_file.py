@@ -51,7 +51,8 @@ async def write_file(target: Path, chunks: AsyncIterable[bytes]) -> int:
     try:
         await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
         # mkstemp makes it for the owner alone: a dump holds every password's hash.
-        descriptor, name = await asyncio.to_thread(tempfile.mkstemp, dir=target.parent, prefix=f".{target.name}.")
+        # Not in a thread: who is cancelled meanwhile would leave it behind.
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
         raise BackupNotWritten(f"{target} cannot be written: {error.strerror}.") from error
     temporary = Path(name)

@@ -7,27 +7,27 @@ migrations run in. A dump that turns out to be damaged at its very end has chang
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, MetaData, Text, bindparam, text
+from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fastopp.database.adopt import adopt
 from fastopp.database.alembic_project import Project
 from fastopp.database.dump import POSTGRESQL_TEXT
-from fastopp.database.dump_errors import BadDump, DatabaseNotEmpty, RestoreFailed, ValueDoesNotFit
+from fastopp.database.dump_errors import BadDump, DatabaseNotEmpty, RestoreFailed
 from fastopp.database.dump_format import GZIP_MAGIC, DumpedTable, DumpHeader, DumpReader
-from fastopp.database.dump_schema import Column, Table, backward_keys, quote, read_schema
-from fastopp.database.dump_values import to_postgresql, to_sqlite
+from fastopp.database.dump_schema import quote, read_schema
 from fastopp.database.encryption import MAGIC as ENCRYPTED_MAGIC
 from fastopp.database.encryption import decrypt
 from fastopp.database.migration_errors import UnknownRevision
 from fastopp.database.migration_lock import alembic_alone, migration_transaction, timed_out
+from fastopp.database.restore_rows import Insert, advance_sequences, check_now, checked_at_the_end, defer
 from fastopp.database.revisions import ancestors, find_migrations
 from fastopp.database.url import DatabaseURL
 
@@ -89,7 +89,7 @@ async def restore(
             await connection.run_sync(_migrate, project, revision)
             rows = await _write(connection, header, first, pieces, metadata, timeout)
             counted = reader.finish()
-            await connection.run_sync(_advance_sequences, tuple(rows))
+            await connection.run_sync(advance_sequences, tuple(rows))
     finally:
         await pieces.aclose()
     skipped = {name: count for name, count in counted.items() if name not in rows}
@@ -157,7 +157,7 @@ def _make_room(connection: Connection, header: DumpHeader, metadata: MetaData | 
     full = [name for name in tables if connection.scalar(_any_row(connection, name))]
     if full and not force:
         raise DatabaseNotEmpty(f"The database has rows already: in {', '.join(full)}. Nothing was changed.")
-    with _checked_at_the_end(connection, tables, list(tables)):
+    with checked_at_the_end(connection, tables, list(tables)):
         for name in reversed(full):
             connection.execute(text(f"DELETE FROM {quote(name)}"))  # noqa: S608 - the name is quoted
 
@@ -195,12 +195,12 @@ async def _write(
         await connection.execute(POSTGRESQL_TEXT, {"limit": f"{timeout * 1000:.0f}"})
     tables = await connection.run_sync(read_schema, metadata)
     inserts = {
-        dumped.name: await connection.run_sync(_Insert, tables[dumped.name], dumped)
+        dumped.name: await connection.run_sync(Insert, tables[dumped.name], dumped)
         for dumped in header.tables
         if dumped.name in tables
     }
     written = dict.fromkeys(inserts, 0)
-    deferred = await connection.run_sync(_defer, tables, list(inserts))
+    deferred = await connection.run_sync(defer, tables, list(inserts))
     found: list[_Piece] | None = first
     while found is not None:
         for table, rows in found:
@@ -208,112 +208,5 @@ async def _write(
                 await connection.run_sync(inserts[table.name].run, rows)
                 written[table.name] += len(rows)
         found = await anext(pieces, None)
-    await connection.run_sync(_check_now, deferred)
+    await connection.run_sync(check_now, deferred)
     return written
-
-
-class _Insert:
-    """The INSERT into a table, for rows of its dump."""
-
-    def __init__(self, connection: Connection, table: Table, dumped: DumpedTable) -> None:
-        columns = {column.name: column for column in table.columns}
-        unknown = [name for name, _ in dumped.columns if name not in columns]
-        if unknown:
-            raise RestoreFailed(
-                f"The table {table.name} has no column {', '.join(unknown)}, which the dump has. Nothing was changed.",
-                hint="Add the column with a migration, or restore with the code that the dump was made with.",
-            )
-        self._table = table.name
-        self._pairs = [(columns[name], kind) for name, kind in dumped.columns]
-        target = quote(table.name)
-        names = ", ".join(quote(name) for name, _ in dumped.columns)
-        self._postgresql = connection.dialect.name == "postgresql"
-        if not self._postgresql:
-            values = ", ".join(f":c{index}" for index in range(len(self._pairs)))
-            self._statement = text(f"INSERT INTO {target} ({names}) VALUES ({values})")  # noqa: S608 - names are quoted
-            return
-        # One array a column: a piece is one statement with few parameters, whatever the number of rows.
-        count = range(len(self._pairs))
-        casts = ", ".join(f"CAST(c{i} AS {self._pairs[i][0].declared.replace(':', chr(92) + ':')})" for i in count)
-        arrays, aliases = ", ".join(f":c{i}" for i in count), ", ".join(f"c{i}" for i in count)
-        # OVERRIDING: the database would number an identity column itself.
-        self._statement = text(
-            f"INSERT INTO {target} ({names}) OVERRIDING SYSTEM VALUE "  # noqa: S608 - names are quoted
-            f"SELECT {casts} FROM unnest({arrays}) AS dumped ({aliases})"
-        ).bindparams(*(bindparam(f"c{i}", type_=ARRAY(Text())) for i in count))
-
-    def run(self, connection: Connection, rows: list[list[Any]]) -> None:
-        """Insert rows. Raises ValueDoesNotFit."""
-        values = [
-            [self._convert(column, kind, value) for value in column_of_rows]
-            for (column, kind), column_of_rows in zip(self._pairs, zip(*rows, strict=True), strict=True)
-        ]
-        parameters: Any
-        if self._postgresql:
-            parameters = {f"c{index}": column for index, column in enumerate(values)}
-        else:
-            parameters = [{f"c{index}": value for index, value in enumerate(row)} for row in zip(*values, strict=True)]
-        connection.execute(self._statement, parameters)
-
-    def _convert(self, column: Column, kind: str, value: Any) -> Any:  # noqa: ANN401 - JSON, and a driver's value
-        try:
-            if self._postgresql:
-                return to_postgresql(kind, value)
-            return to_sqlite(kind, value, declared=column.declared)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise BadDump from error
-        except ValueDoesNotFit as error:
-            raise ValueDoesNotFit(
-                f"A value of {self._table}.{column.name} does not fit: {error.message} Nothing was changed."
-            ) from error
-
-
-@contextmanager
-def _checked_at_the_end(connection: Connection, tables: dict[str, Table], order: Sequence[str]) -> Iterator[None]:
-    deferred = _defer(connection, tables, order)
-    yield
-    _check_now(connection, deferred)
-
-
-def _defer(connection: Connection, tables: dict[str, Table], order: Sequence[str]) -> list[str]:
-    """Let foreign keys that point backwards in `order` be checked later; the SQL that undoes it.
-
-    On SQLite the transaction checks all of them at its end anyway.
-    """
-    if connection.dialect.name != "postgresql":
-        return []
-    undo = []
-    for key in backward_keys(tables, order):
-        constraint = quote(key.name or "")
-        alter = f"ALTER TABLE {quote(key.table)} ALTER CONSTRAINT {constraint}"
-        if not key.deferrable:
-            connection.execute(text(f"{alter} DEFERRABLE"))
-            undo.append(f"{alter} NOT DEFERRABLE")
-        connection.execute(text(f"SET CONSTRAINTS {constraint} DEFERRED"))
-    return undo
-
-
-def _check_now(connection: Connection, undo: Sequence[str]) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
-        for statement in undo:
-            connection.execute(text(statement))
-
-
-def _advance_sequences(connection: Connection, tables: Sequence[str]) -> None:
-    """Let each sequence go on after the highest number that its column holds. SQLite does that by itself."""
-    if connection.dialect.name != "postgresql":
-        return
-    owned = text("""
-        SELECT a.attname, pg_get_serial_sequence(quote_ident(c.relname), a.attname)
-        FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = current_schema() AND c.relname = :table AND a.attnum > 0 AND NOT a.attisdropped
-        AND pg_get_serial_sequence(quote_ident(c.relname), a.attname) IS NOT NULL
-    """)
-    for table in tables:
-        for column, sequence in connection.execute(owned, {"table": table}).all():
-            highest = f"(SELECT max({quote(column)}) FROM {quote(table)})"  # noqa: S608 - as above
-            connection.execute(
-                text(f"SELECT setval(CAST(:sequence AS regclass), coalesce({highest}, 1), {highest} IS NOT NULL)"),
-                {"sequence": sequence},
-            )

@@ -10,7 +10,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
 
@@ -50,9 +50,9 @@ class BackupTooBig(FastOppError):
 async def upload_backup(runtime: Runtime) -> tuple[StoredFile, DatabaseDump]:
     """Put an encrypted dump into Object Storage, under a name that nobody can guess. Raises NoObjectStorage."""
     key = f"{FOLDER}{time_stamp()}-{secrets.token_hex(16)}{ENCRYPTED_SUFFIX}"
-    dump, chunks = _encrypted_dump(runtime)
     storage = _object_storage(runtime)
-    return await storage.put(key, chunks, content_type=DEFAULT_CONTENT_TYPE), dump
+    async with _encrypted_dump(runtime) as (dump, chunks):
+        return await storage.put(key, chunks, content_type=DEFAULT_CONTENT_TYPE), dump
 
 
 @router.post("/backup-database", summary="Back the database up", response_model=None)
@@ -107,14 +107,15 @@ async def restore_database(
     async with _in_time(), _temporary_file() as path:
         # Here before the database is locked, however slowly it comes.
         await write_file(path, source)
-        done = await restore(
-            runtime.database.url,
-            read_file(path),
-            secrets=runtime.settings.backup_keys,
-            force=force,
-            metadata=SQLModel.metadata,
-            timeout=TIME_BUDGET,
-        )
+        async with aclosing(read_file(path)) as chunks:
+            done = await restore(
+                runtime.database.url,
+                chunks,
+                secrets=runtime.settings.backup_keys,
+                force=force,
+                metadata=SQLModel.metadata,
+                timeout=TIME_BUDGET,
+            )
     answer: dict[str, Any] = {
         "status": "success",
         "message": f"The database is restored, at migration {done.revision}.",
@@ -132,15 +133,18 @@ def _object_storage(runtime: Runtime) -> Storage:
     return open_object_storage(runtime.settings)
 
 
-def _encrypted_dump(runtime: Runtime) -> tuple[DatabaseDump, AsyncGenerator[bytes]]:
+@asynccontextmanager
+async def _encrypted_dump(runtime: Runtime) -> AsyncGenerator[tuple[DatabaseDump, AsyncIterable[bytes]]]:
     dump = DatabaseDump(runtime.database.url, SQLModel.metadata)
-    return dump, encrypt(dump.chunks(), runtime.settings.backup_keys[0])
+    async with aclosing(dump.chunks()) as chunks:  # its connection is closed whatever becomes of the reader
+        yield dump, encrypt(chunks, runtime.settings.backup_keys[0])
 
 
 async def _download(runtime: Runtime) -> Response:
     """The dump as a file to keep. Complete before the answer begins, so that a failure is answered as one."""
     async with _temporary_file() as path:
-        size = await write_file(path, _encrypted_dump(runtime)[1])
+        async with _encrypted_dump(runtime) as (_, chunks):
+            size = await write_file(path, chunks)
         limit = runtime.settings.platform.max_response_body
         if limit is not None and size > limit:
             raise BackupTooBig
@@ -158,11 +162,9 @@ async def _pieces(file: BinaryIO) -> AsyncGenerator[bytes]:
 
 @asynccontextmanager
 async def _temporary_file() -> AsyncGenerator[Path]:
-    folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="fastopp-backup-")
-    try:
-        yield Path(folder.name) / "database"
-    finally:
-        await asyncio.to_thread(folder.cleanup)
+    # Not in a thread: a request that is cancelled meanwhile would leave the folder behind.
+    with tempfile.TemporaryDirectory(prefix="fastopp-backup-") as folder:
+        yield Path(folder) / "database"
 
 
 @asynccontextmanager
