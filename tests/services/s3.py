@@ -141,6 +141,8 @@ class Fault:
     """Cut the connection after so many bytes of the request's body."""
     drop_download: int | None = None
     """Cut the connection after so many bytes of the answer's body."""
+    stall_download: int | None = None
+    """Send nothing after so many bytes of the answer's body, until the proxy is closed."""
     corrupt_upload: bool = False
     """Change a byte of the request's body, and say to the server that it is meant so."""
     corrupt_download: bool = False
@@ -245,10 +247,12 @@ class FaultProxy:
             response.headers["ETag"] = fault.etag
         if fault.corrupt_download:
             response.body = _flipped(response.body)
-        self._send(handler, response, fault.drop_download)
+        self._send(handler, response, fault.drop_download, stall=fault.stall_download)
         return None
 
-    def _send(self, handler: BaseHTTPRequestHandler, response: Response, cut_after: int | None) -> None:
+    def _send(
+        self, handler: BaseHTTPRequestHandler, response: Response, cut_after: int | None, *, stall: int | None
+    ) -> None:
         handler.send_response(response.status)
         if handler.command == "HEAD":
             length = next((value for name, value in response.headers.items() if name.lower() == "content-length"), "0")
@@ -259,7 +263,10 @@ class FaultProxy:
                 handler.send_header(name, value)
         handler.end_headers()
         if handler.command != "HEAD":
-            handler.wfile.write(response.body[:cut_after])
+            handler.wfile.write(response.body[: cut_after if stall is None else stall])
+            if stall is not None:
+                handler.wfile.flush()
+                self._closing.wait()
         if cut_after is not None:
             handler.wfile.flush()
             self._cut(handler)

@@ -1,4 +1,4 @@
-"""Who may run an operation that works with the database by itself.
+"""Who may run an operation that works with the database by itself, or waits for something else meanwhile.
 
 The usual `SuperUser` and `Operator` belong to the request's own transaction, which stays open until the handler
 is done. A migration or an initialisation would wait for that transaction, and it for them; and on SQLite nobody
@@ -11,7 +11,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from fastopp.auth.current_user import current_user, operator, superuser
+from fastopp.auth.current_user import current_user, operator, staff_user, superuser
 from fastopp.auth.models import User
 from fastopp.dependencies import RuntimeDep
 
@@ -26,5 +26,11 @@ async def _detached_operator(request: Request, runtime: RuntimeDep) -> User | No
         return await operator(request, session, runtime.database, runtime.settings)
 
 
+async def _detached_staff_user(request: Request, runtime: RuntimeDep) -> User:
+    async with runtime.database.read() as session:
+        return await staff_user(await current_user(request, session, runtime.settings))
+
+
+DetachedStaffUser = Annotated[User, Depends(_detached_staff_user)]
 DetachedSuperUser = Annotated[User, Depends(_detached_superuser)]
 DetachedOperator = Annotated[User | None, Depends(_detached_operator)]

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from fastopp.ops import (
     database_backup,
     debug,
+    direct_uploads,
     emergency,
     files,
     health,
@@ -26,7 +27,7 @@ def operations(settings: Settings) -> list[APIRouter]:
     """What no app may replace: health, debugging, triggers, and (only while it is enabled) emergency access."""
     monitor = HealthMonitor()
     routers = [health.create_router(monitor), status.create_router(monitor), debug.router, triggers.router]
-    routers += [database_backup.router, files.create_router()]
+    routers += [database_backup.router, files.create_router(), direct_uploads.router]
     if settings.emergency_access_enabled:
         routers.append(emergency.create_router(monitor))
     return routers

@@ -80,6 +80,11 @@ def content_type_of(key: str) -> str:
     return _CONTENT_TYPES.get(key.rpartition(".")[2].lower(), DEFAULT_CONTENT_TYPE)
 
 
+def extension_of(content_type: str) -> str | None:
+    """The extension that `content_type_of` reads as this content type; None where none is safe."""
+    return next((name for name, known in _CONTENT_TYPES.items() if known.partition(";")[0] == content_type), None)
+
+
 def url_of(key: str) -> str:
     """The path at which this application serves the file, quoted."""
     return UPLOADS_URL + quote(check_key(key))
