@@ -1,4 +1,3 @@
-# ruff: noqa: ASYNC240 - a test may block: nothing else runs on its loop
 """The cache in front of a real S3 server, through a proxy that counts and spoils."""
 
 from __future__ import annotations
@@ -9,13 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from fastopp.errors import FastOppError
-from fastopp.storage.base import FileMissing, StorageUnavailable
+from fastopp.storage.base import ChecksumMismatch, FileMissing, StorageUnavailable
 from fastopp.storage.cache import FileCache
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.object_bucket import Patience
@@ -80,10 +79,8 @@ async def test_a_damaged_download_is_neither_handed_out_nor_cached(
     content = BIG[:50_000]
     await bucket(name, rclone.endpoint).put(KEY, content, content_type="image/jpeg")
     proxy.faults.append(Fault("GET", corrupt_download=True))
-    try:
+    with suppress(ChecksumMismatch):
         assert await storage.get(KEY) == content
-    except FastOppError as error:
-        assert error.status in (502, 503)
     assert await storage.get(KEY) == content
 
 

@@ -24,8 +24,8 @@ _EXTENSION = re.compile(r"[a-z0-9]{1,8}")
 _CONTENT_TYPES = {
     "avif": "image/avif",
     "gif": "image/gif",
+    "jpg": "image/jpeg",  # before the longer one, for `extension_of`
     "jpeg": "image/jpeg",
-    "jpg": "image/jpeg",
     "png": "image/png",
     "webp": "image/webp",
     "csv": "text/csv; charset=utf-8",
