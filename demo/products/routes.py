@@ -46,9 +46,8 @@ async def list_products(wanted: Annotated[ApiFilter, Query()], database: Databas
         async with database.read() as session:
             catalogue = await service.load_catalogue(session, wanted, per_page=wanted.per_page)
     except (DatabaseUnavailable, TablesMissing) as error:
-        return _json(
-            service.outage(wanted, error.message, per_page=wanted.per_page), status_code=503, headers=error.headers
-        )
+        reason = " ".join(filter(None, (error.message, error.hint)))
+        return _json(service.outage(wanted, reason, per_page=wanted.per_page), status_code=503, headers=error.headers)
     return _json(catalogue.as_json())
 
 

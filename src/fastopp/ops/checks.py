@@ -142,7 +142,9 @@ async def _timed(name: str, check: Awaitable[dict[str, Any]]) -> Check:
     except CheckFailed as error:
         problem, details = error.message, error.details
     except (FastOppError, SQLAlchemyError, OSError) as error:
-        log.warning("Health check failed", extra={"action": "health_failed", "check": name}, exc_info=error)
+        # Our own errors say what is wrong in a sentence; only of others is it worth knowing where they come from.
+        trace = None if isinstance(error, FastOppError) else error
+        log.warning("Health check failed: %s", error, extra={"action": "health_failed", "check": name}, exc_info=trace)
         problem = "It does not answer."
     return Check(problem, round((time.perf_counter() - began) * 1000, 1), details)
 
