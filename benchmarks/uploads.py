@@ -1,4 +1,4 @@
-"""Requests per second of a cached 50 KB photo, beside Starlette's StaticFiles; and what a miss costs."""
+"""Requests per second of a cached 50 KB photo, beside Starlette's StaticFiles."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ DEMANDS = {
     "superuser": "superuser",
     "_detached_superuser": "superuser",
     "staff_user": "staff",
+    "_detached_staff_user": "staff",
     "require_granted": "emergency",
     "may_chat": "everyone, or staff",
 }

@@ -201,6 +201,21 @@ async def test_a_full_disk_gives_up_the_copy(
     assert await store(cache, KEY, b"x")
 
 
+async def test_on_a_full_disk_the_older_half_goes(cache: FileCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(8):
+        await store(cache, f"{number}", bytes(10_000))
+        age(cache, f"{number}", used=1000 - number)
+
+    class Full(FileIO):
+        def write(self, data: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fastopp.storage.cache.FileIO", Full)
+        assert not await store(cache, KEY, b"x")
+    assert [str(number) for number in range(8) if await cache.open(f"{number}")] == ["4", "5", "6", "7"]
+
+
 async def test_abandoned_files_go_and_others_stay(cache: FileCache) -> None:
     await store(cache, KEY, b"x")
     old, young = cache.folder / f"{TEMPORARY}old", cache.folder / f"{TEMPORARY}young"

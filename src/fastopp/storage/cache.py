@@ -27,7 +27,7 @@ from stat import S_ISREG
 from anyio import to_thread
 
 from fastopp.storage.base import StoredFile
-from fastopp.storage.disk import CHUNK, TEMPORARY
+from fastopp.storage.disk import CHUNK, FULL, TEMPORARY
 from fastopp.storage.opened import OpenedFile, opened_from_disk
 from fastopp.storage.threads import run_to_end
 
@@ -135,8 +135,13 @@ class FileCache:
         except OSError as error:
             self.failed(error)
 
-    def make_room(self, size: int) -> int:
-        """Remove the least recently used files until so many bytes fit in; returns how many files went."""
+    def make_room(self, size: int, *, at_most: float | None = None) -> int:
+        """Remove the least recently used files until so many bytes fit in; returns how many files went.
+
+        Parameters
+        ----------
+        at_most: the share of what is there that may stay, in place of the limit.
+        """
         self._stored += size
         if size and self._total is not None and self._stored < self.max_bytes * LOOK_AFTER:
             self._total += size
@@ -159,6 +164,8 @@ class FileCache:
                         continue
                     total += status.st_size
         goal = self.max_bytes * EVICT_TO if total > self.max_bytes else total
+        if at_most is not None:
+            goal = min(goal, total * at_most)
         for _, used, path in sorted(kept):
             if total <= goal:
                 break
@@ -243,6 +250,8 @@ class Copy:
         except OSError as error:
             self.cache.failed(error)
             self._discard()
+            if error.errno in FULL:  # the disk is smaller than the limit, or others fill it
+                self.cache.make_room(0, at_most=1 / 2)
         else:
             self.size += len(piece)
 

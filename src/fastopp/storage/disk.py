@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 CHUNK = 256 * 1024  # bytes read at a time
 TEMPORARY = ".incoming-"  # begins with a dot, so that it is no key: never listed, never served
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
 # A link or a pipe that was put there a moment ago is neither followed nor waited for; absent on Windows.
 SAFE_OPEN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -180,7 +180,7 @@ def explained(root: Path, *, writing: bool = False) -> Iterator[None]:
         if error.errno == errno.ENAMETOOLONG:
             raise InvalidKey("The name is too long for the disk.") from None
         logger.exception("The upload folder %s failed", root)
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise StorageFull from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StorageUnavailable(

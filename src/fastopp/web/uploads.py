@@ -18,7 +18,7 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 from fastopp.dependencies import StorageDep
 from fastopp.errors import FastOppError
 from fastopp.storage.base import PresigningStorage, Storage, StoredFile
-from fastopp.storage.keys import UPLOADS_URL, is_random_key
+from fastopp.storage.keys import UPLOADS_URL, content_type_of, is_random_key
 from fastopp.storage.opened import OpenedFile, open_stored
 
 CACHE_FOR_GOOD = "public, max-age=31536000, immutable"  # a random key never stands for another content
@@ -65,11 +65,12 @@ def create_router(max_body: int | None = None) -> APIRouter:
 
 async def _answer(opened: OpenedFile, request: Request, storage: Storage, max_body: int | None) -> Response:
     file = opened.file
-    headers = _headers(file)
+    media_type = content_type_of(file.key)  # not what somebody may have told a bucket, like text/html
+    headers = _headers(file, media_type)
     if _is_known(request, file):
         return Response(status_code=304, headers=headers)
     if request.method == "HEAD":
-        return Response(headers=headers | {"Content-Length": str(file.size)}, media_type=file.content_type)
+        return Response(headers=headers | {"Content-Length": str(file.size)}, media_type=media_type)
     start, end, status = 0, file.size, 200
     if (wanted := request.headers.get("range")) and _range_applies(request, file):
         part = _parse_range(wanted, file.size)
@@ -86,9 +87,9 @@ async def _answer(opened: OpenedFile, request: Request, storage: Storage, max_bo
     first = await anext(pieces, b"")
     if len(first) == end - start:
         await pieces.aclose()
-        return Response(first, status, headers, media_type=file.content_type)
+        return Response(first, status, headers, media_type=media_type)
     headers["Content-Length"] = str(end - start)
-    return StreamingResponse(_continued(first, pieces), status, headers, media_type=file.content_type)
+    return StreamingResponse(_continued(first, pieces), status, headers, media_type=media_type)
 
 
 async def _elsewhere(storage: Storage, file: StoredFile) -> Response:
@@ -105,8 +106,8 @@ async def _continued(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerato
             yield piece
 
 
-def _headers(file: StoredFile) -> dict[str, str]:
-    picture = file.content_type.startswith("image/")
+def _headers(file: StoredFile, media_type: str) -> dict[str, str]:
+    picture = media_type.startswith("image/")
     return _SAFE_HEADERS | {
         "ETag": file.etag,
         "Last-Modified": format_datetime(file.modified.astimezone(UTC), usegmt=True),
