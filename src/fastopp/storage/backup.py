@@ -45,7 +45,7 @@ class _Batch:
     send: list[tuple[LocalFile, bytes | None]] = field(default_factory=list)
     """With the content, if it was read."""
     unsure: list[tuple[LocalFile, str]] = field(default_factory=list)
-    """Of the same size, where the listing tells no checksum; with the file's MD5."""
+    """Of the same size, but another ETag; with the file's MD5."""
     failed: list[tuple[str, OSError | FastOppError]] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
 
@@ -136,13 +136,10 @@ def _compare(file: LocalFile, stored: StoredFile | None, batch: _Batch) -> int:
         batch.send.append((file, data))
         return 0 if data is None else len(data)
     digest = digest_of(file.path) if data is None else ContentDigest(data)
-    same = digest.matches(stored.etag)
-    if same:
+    if digest.matches(stored.etag):
         batch.same += 1
-    elif same is None:
+    else:  # or an ETag that only looks like an MD5, as where a bucket is encrypted with keys of its own
         batch.unsure.append((file, digest.md5))
-    else:
-        batch.send.append((file, data))
     return file.size
 
 

@@ -8,13 +8,14 @@ gone with the process, however that ends.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from fastopp.storage.base import Storage, StoredFile
+from fastopp.errors import Conflict
+from fastopp.storage.base import InvalidKey, Storage, StoredFile
 from fastopp.storage.keys import content_type_of
 from fastopp.storage.threads import run_to_end
 
@@ -22,6 +23,27 @@ BATCH = 1000
 CACHE = 4096  # KiB that SQLite keeps in memory before it writes to the file
 
 _COLUMNS = "key, size, etag, modified"
+
+
+class UnsafeName(Conflict):
+    """The Object Storage holds a name that would lead out of the folder, like “../x”, and does not list for that."""
+
+    hint = "Delete that object at your Object Storage's own pages; no file of ours has such a name."
+
+
+async def pages(storage: Storage, size: int) -> AsyncGenerator[list[StoredFile]]:
+    """The files of a storage, so many at a time. Raises UnsafeName, and what `Storage.list` does."""
+    page: list[StoredFile] = []
+    try:
+        async for file in storage.list():
+            page.append(file)
+            if len(page) == size:
+                yield page
+                page = []
+    except InvalidKey:
+        raise UnsafeName from None
+    if page:
+        yield page
 
 
 class Listing:
@@ -36,16 +58,11 @@ class Listing:
 
     @classmethod
     async def of(cls, storage: Storage) -> Listing:
-        """The files of a storage. Raises what `Storage.list` does."""
+        """The files of a storage. Raises what `pages` does."""
         listing = cls()
         try:
-            batch: list[StoredFile] = []
-            async for file in storage.list():
-                batch.append(file)
-                if len(batch) == BATCH:
-                    await run_to_end(listing.add, batch)
-                    batch = []
-            await run_to_end(listing.add, batch)
+            async for page in pages(storage, BATCH):
+                await run_to_end(listing.add, page)
         except BaseException:
             listing.close()
             raise

@@ -7,7 +7,6 @@ after it was stored stays, unless the caller says otherwise. Nothing is deleted.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from fastopp.storage.compare import md5_in
 from fastopp.storage.disk import explained, locate
 from fastopp.storage.folder import digest_of
 from fastopp.storage.keys import check_key
+from fastopp.storage.listing import pages
 from fastopp.storage.lock import locked
 from fastopp.storage.report import LeftOut, ProgressCallback, TransferReport
 from fastopp.storage.threads import run_to_end
@@ -35,8 +35,7 @@ class _Batch:
     same: int = 0
     fetch: list[tuple[StoredFile, Arrival]] = field(default_factory=list)
     unsure: list[tuple[StoredFile, Arrival, str, bool]] = field(default_factory=list)
-    """Of the same size, where the listing tells no checksum; with the MD5 of the one in the folder, and
-    whether that one is newer."""
+    """Of the same size, but another ETag; with the MD5 of the one in the folder, and whether that one is newer."""
     failed: list[tuple[str, FastOppError | OSError]] = field(default_factory=list)
     newer: list[str] = field(default_factory=list)
 
@@ -66,7 +65,7 @@ async def restore_files(
     with locked(folder):
         async with transfer.running():
             incoming = _Incoming(storage, Arrivals(transfer.tasks.create_task), asyncio.Semaphore(concurrency))
-            async for files in _pages(storage):
+            async for files in pages(storage, BATCH_FILES):
                 batch = await run_to_end(_examine, folder, files, overwrite)
                 transfer.found += len(files)
                 for _ in range(batch.same):
@@ -83,17 +82,6 @@ async def restore_files(
                 if not transfer.goes_on:
                     break
     return transfer.conclude("restored")
-
-
-async def _pages(storage: Storage) -> AsyncGenerator[list[StoredFile]]:
-    page: list[StoredFile] = []
-    async for file in storage.list():
-        page.append(file)
-        if len(page) == BATCH_FILES:
-            yield page
-            page = []
-    if page:
-        yield page
 
 
 def _examine(folder: Path, files: list[StoredFile], overwrite: bool) -> _Batch:  # noqa: FBT001 - called by a thread
@@ -121,14 +109,11 @@ def _compare(folder: Path, file: StoredFile, overwrite: bool, batch: _Batch) -> 
     newer = not overwrite and version.mtime_ns // 1_000_000_000 > file.modified.timestamp()
     if version.size == file.size:
         digest = digest_of(path)
-        same = digest.matches(file.etag)
-        if same is None:
-            batch.unsure.append((file, arrival, digest.md5, newer))
-            return
-        if same:
+        if digest.matches(file.etag):
             batch.same += 1
-            return
-    if newer:
+        else:  # or an ETag that only looks like an MD5, as where a bucket is encrypted with keys of its own
+            batch.unsure.append((file, arrival, digest.md5, newer))
+    elif newer:
         batch.newer.append(file.key)
     else:
         batch.fetch.append((file, arrival))
