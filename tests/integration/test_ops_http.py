@@ -91,7 +91,7 @@ async def test_a_project_comes_to_life_by_one_call(url, tmp_path):
         assert database["database_exists"]
         assert database["database_writable"]
         assert database["database_size_bytes"] > 0
-        assert answers["connection"].json()["pool_status"]["size"] == 5
+        assert answers["connection"].json()["pool_status"]["size"] == 10  # the pool and its overflow
         assert answers["leapcell"].json()["platform"] == "local"
         assert answers["leapcell"].json()["object_storage_enabled"] is False
 
