@@ -28,7 +28,7 @@ class MotoServer:
     def create_bucket(self) -> str:
         """A new, empty bucket: its name."""
         name = f"tests-{secrets.token_hex(8)}"
-        urlopen(Request(f"{self.endpoint}/{name}", method="PUT"), timeout=30).close()  # noqa: S310 - our own server
+        urlopen(Request(f"{self.endpoint}/{name}", method="PUT"), timeout=30).close()
         return name
 
     def __enter__(self) -> Self:

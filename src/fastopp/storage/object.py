@@ -119,7 +119,7 @@ class ObjectStorage:
         folder = prefix.rpartition("/")[0]
         if folder or prefix.startswith("/"):
             check_key(folder)
-        places = self._names.names(folder) if folder else (self._names.prefix.rstrip("/"),)
+        places = self._names.folders(folder)
         legacy: dict[str, StoredFile] = {}
         for place in places:
             async for file, is_legacy in self._list(place, prefix):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import suppress
@@ -42,7 +43,7 @@ class Patience:
     retries: int = 6
     """With pauses that grow from 0.2 to 15 seconds, where trying again can help."""
     retry_for: float = 60
-    """After which nothing is tried again."""
+    """After which nothing is tried again; what sends is, once at least."""
 
 
 class Download:
@@ -89,14 +90,16 @@ class Bucket:
     @cached_property
     def reading(self) -> S3Store:
         """The client that reads: it gives up on a silent server, not on a long download."""
-        return self._store({"read_timeout": timedelta(seconds=self._patience.silence), "timeout": _LONGEST})
+        silence = timedelta(seconds=self._patience.silence)
+        return self._store({"read_timeout": silence, "timeout": _LONGEST}, self._patience.retry_for)
 
     @cached_property
     def writing(self) -> S3Store:
         """The client that sends: a slow line is no silence, so it has more time."""
-        return self._store({"timeout": timedelta(seconds=self._patience.send)})
+        send = self._patience.send
+        return self._store({"timeout": timedelta(seconds=send)}, max(self._patience.retry_for, 1.2 * send))
 
-    def _store(self, timeouts: ClientConfig) -> S3Store:
+    def _store(self, timeouts: ClientConfig, retry_for: float) -> S3Store:
         with explained(self.name):
             return S3Store(
                 self.name,
@@ -116,8 +119,8 @@ class Bucket:
                 },
                 retry_config={
                     "max_retries": self._patience.retries,
-                    "retry_timeout": timedelta(seconds=self._patience.retry_for),
-                    "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=15)},
+                    "retry_timeout": timedelta(seconds=retry_for),
+                    "backoff": {"init_backoff": timedelta(seconds=_PAUSE), "max_backoff": timedelta(seconds=15)},
                 },
             )
 
@@ -215,13 +218,24 @@ class Bucket:
 
     async def list(self, folder: str) -> AsyncGenerator[builtins.list[StoredFile]]:
         """The objects below a folder, or all, a page at a time; `key` is the name as the server tells it."""
+        last: str | None = None
+        failures = 0
         stream = obstore.list(self.reading, folder or None, chunk_size=PAGE)
         while True:
             try:
                 with explained(self.name):
-                    batch = await call(self.reading, stream.__anext__)
+                    try:
+                        batch = await call(self.reading, stream.__anext__)
+                    except BaseError as error:  # obstore tries all again but an answer that breaks off half-way
+                        failures += 1
+                        if "ListResponseBody" not in str(error) or failures > self._patience.retries:
+                            raise
+                        await asyncio.sleep(_PAUSE * 2**failures)
+                        stream = obstore.list(self.reading, folder or None, offset=last, chunk_size=PAGE)
+                        continue
             except StopAsyncIteration:
                 return
+            last = batch[-1]["path"] if batch else last
             yield [_described(meta, DEFAULT_CONTENT_TYPE) for meta in batch]
 
     async def delete(self, name: str) -> None:
@@ -231,6 +245,7 @@ class Bucket:
 
 
 _RANGE_NOT_SATISFIABLE = 416
+_PAUSE = 0.2  # seconds, before the first time that something is tried again
 _LONGEST = timedelta(minutes=15)  # no platform lets a request last longer
 _IDLE = timedelta(seconds=20)  # a socket that slept longer may be dead: instances are frozen between requests
 

@@ -71,7 +71,7 @@ def explained(bucket: str) -> Iterator[None]:
 
 def _explanation(answer: Refusal, text: str, bucket: str) -> FastOppError:
     status, code = answer.status, answer.code
-    if status == 404 and code not in _BUCKET:
+    if status == 404 and code not in _BUCKET and code != "NoSuchUpload":
         return FileMissing()
     if code in _BAD_KEY or (not status and "InvalidPath" in text):
         return InvalidKey()
@@ -81,7 +81,9 @@ def _explanation(answer: Refusal, text: str, bucket: str) -> FastOppError:
         return QuotaExceeded()
     if status == 507 or "StorageFull" in code or "InsufficientStorage" in code:
         return StorageFull()
-    if status in (301, 307, 400, 401, 403, 404):
+    if "redirect without LOCATION" in text:  # which is how a bucket of another region answers
+        code = "PermanentRedirect"
+    if code == "PermanentRedirect" or (status in (400, 401, 403, 404) and code != "NoSuchUpload"):
         return _misconfigured(code, bucket) or _refused(answer)
     return _unavailable(answer, text)
 

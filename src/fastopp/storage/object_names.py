@@ -39,6 +39,12 @@ class ObjectNames:
             return (self.name(key),)
         return (self.name(key), legacy)
 
+    def folders(self, folder: str) -> tuple[str, ...]:
+        """Where the objects of a folder's files may lie; the empty folder is all of the storage."""
+        if not folder:
+            return (self.prefix.rstrip("/"),)
+        return tuple(name.rstrip("/") for name in self.names(f"{folder}/"))
+
     def key(self, name: str) -> tuple[str, bool] | None:
         """The file's key, and whether it lies in the legacy place; None for what is no file of ours."""
         if not name.startswith(self.prefix):
