@@ -122,7 +122,11 @@ async def _read(
     else:
         raise BadDump
     async for data in plain:
-        yield await asyncio.to_thread(lambda data=data: list(reader.read(data)))  # type: ignore[misc] # mypy does not infer it
+        found = reader.read(data)
+        # One by one: rows that are alike pack well, and a small piece of the file may hold very many.
+        while (rows := await asyncio.to_thread(next, found, None)) is not None:
+            yield [rows]
+        yield []  # the header may be there now
 
 
 async def _begin(reader: DumpReader, pieces: AsyncGenerator[list[_Piece]]) -> tuple[DumpHeader, list[_Piece]]:
