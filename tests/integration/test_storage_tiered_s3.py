@@ -142,7 +142,7 @@ async def test_killed_while_it_fills(rclone: RcloneServer, proxy: FaultProxy, na
     await bucket(name, rclone.endpoint).put(KEY, BIG, content_type="image/jpeg")
     proxy.faults.append(Fault("GET", stall_download=1_000_000))  # then silent
     command = [sys.executable, "-c", READER, name, proxy.endpoint, str(tmp_path / "one")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: ASYNC220
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)  # noqa: ASYNC220
     assert process.stdout
     assert int(process.stdout.readline()) > 0
     process.send_signal(signal.SIGKILL)

@@ -269,7 +269,8 @@ class Copy:
             self.file.write(_described(file))
             self._temporary.replace(self.cache.path(file.key))
         except OSError as error:
-            self.cache.failed(error)
+            if not isinstance(error, FileNotFoundError):  # which is that the folder has vanished, as it may
+                self.cache.failed(error)
             self._discard()
             return False
         self.alive = False

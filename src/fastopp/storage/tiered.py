@@ -66,7 +66,7 @@ class TieredStorage:
         """See Storage.put."""
         check_key(key)
         copy: Copy | None = None
-        cached = False
+        etag, cached = "", False
         async with self._only_writer_of(key):
             try:
                 if isinstance(data, bytes | bytearray | memoryview):
@@ -78,13 +78,15 @@ class TieredStorage:
                     copy = await self.cache.begin()
                     async with aclosing(_copied(data, copy)) as pieces:
                         stored = await self.durable.put(key, pieces, content_type=content_type, checksum=checksum)
-                await self._stop_fill(key)  # it may be of what was there before
+                etag = stored.etag
+                await self._stop_fill(key, _REPLACED, unless=etag)
                 cached = copy is not None and await copy.publish(key, stored)
                 return stored
             finally:
                 with CancelScope(shield=True):
-                    if not cached:
-                        await self._forget(key)
+                    if not cached:  # so that nothing is left there of another content
+                        await self._stop_fill(key, _REPLACED, unless=etag)
+                        await self.cache.remove(key)
                     if copy is not None:
                         await copy.discard()
                         copy.close()
@@ -186,7 +188,8 @@ class TieredStorage:
             await self.cache.confirm(key)
             return cached
         cached.opened.close()
-        await self._forget(key)
+        await self._stop_fill(key, _REPLACED, unless=file.etag)
+        await self.cache.remove(key)
         return None
 
     async def _look_up(self, key: str) -> StoredFile:
@@ -211,12 +214,17 @@ class TieredStorage:
             return self.durable.stream(file.key, start=start, end=end)
         return fill.stream(start, end)
 
-    async def _stop_fill(self, key: str) -> None:
-        if fill := self._fills.get(key):
-            await fill.stop(FileMissing())
+    async def _stop_fill(self, key: str, message: str | None, *, unless: str = "") -> None:
+        """End a download, so that it does not get into the cache: of a file replaced (`message`), or deleted (None).
+
+        A file with the ETag `unless` is the same as before.
+        """
+        fill = self._fills.get(key)
+        if fill and fill.file.etag != unless:
+            await fill.stop(StorageUnavailable(message) if message else FileMissing())
 
     async def _forget(self, key: str) -> None:
-        await self._stop_fill(key)
+        await self._stop_fill(key, None)
         await self.cache.remove(key)
 
     @asynccontextmanager
@@ -232,6 +240,9 @@ class TieredStorage:
             self._writers[key] = lock, writers - 1
             if writers == 1:
                 del self._writers[key]
+
+
+_REPLACED = "The file was replaced while it was read."
 
 
 async def _copied(data: AsyncIterable[bytes], copy: Copy) -> AsyncGenerator[bytes]:
