@@ -1,0 +1,98 @@
+"""`oppman.py files` as somebody at a shell or a script runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
+from tests.services.site import copy_project, run_command, succeed
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    project = copy_project(tmp_path / "project")
+    for number in range(5):
+        path = project / "static" / "uploads" / "photos" / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(number))
+    return project
+
+
+@pytest.fixture
+def environ(rclone: RcloneServer) -> dict[str, str]:
+    keys = {"S3_ACCESS_KEY": ACCESS_KEY, "S3_SECRET_KEY": SECRET_KEY, "S3_BUCKET": rclone.create_bucket()}
+    return keys | {"S3_ENDPOINT_URL": rclone.endpoint}
+
+
+def test_there_and_back(project: Path, environ: dict[str, str], rclone: RcloneServer) -> None:
+    photos = project / "static" / "uploads" / "photos"
+    done = run_command(project, "oppman.py", "files", "verify", environ=environ)
+    assert done.returncode == 1
+    assert "+ photos/0.jpg" in done.stdout
+
+    assert "5 files backed up" in succeed(project, "oppman.py", "files", "backup", environ=environ)
+    report = json.loads(succeed(project, "oppman.py", "files", "backup", "--json", environ=environ))
+    assert (report["status"], report["copied"], report["skipped"]) == ("success", 0, 5)
+    assert "Both sides are the same" in succeed(project, "oppman.py", "files", "verify", environ=environ)
+
+    (photos / "4.jpg").unlink()
+    (photos / "1.jpg").write_bytes(b"2")
+    done = run_command(project, "oppman.py", "files", "verify", environ=environ)
+    assert (done.returncode, done.stdout.splitlines()[:2]) == (1, ["* photos/1.jpg", "- photos/4.jpg"])
+    succeed(project, "oppman.py", "files", "restore", "--overwrite", environ=environ)
+    assert "Both sides are the same" in succeed(project, "oppman.py", "files", "verify", environ=environ)
+
+    facts = json.loads(succeed(project, "oppman.py", "files", "status", "--json", environ=environ))
+    assert (facts["folder"]["files"], facts["object_storage"]["files"]) == (5, 5)
+    assert facts["object_storage"]["bytes"] == 10
+    assert "bucket" in succeed(project, "oppman.py", "files", "status", environ=environ)
+
+
+def test_pruning_asks_first(project: Path, environ: dict[str, str], rclone: RcloneServer) -> None:
+    photos = project / "static" / "uploads" / "photos"
+    stored = rclone.bucket(environ["S3_BUCKET"]) / "photos"
+    succeed(project, "oppman.py", "files", "backup", environ=environ)
+    (photos / "4.jpg").unlink()
+    done = run_command(project, "oppman.py", "files", "backup", "--prune", environ=environ)
+    assert done.returncode == 1
+    assert "to delete  photos/4.jpg" in done.stdout
+    assert "--yes" in done.stderr
+    assert (stored / "4.jpg").exists()
+    report = json.loads(succeed(project, "oppman.py", "files", "backup", "--prune", "--yes", "--json", environ=environ))
+    assert report["pruned"] == ["photos/4.jpg"]
+    assert not (stored / "4.jpg").exists()
+
+    (photos / "mine.jpg").write_bytes(b"x")
+    said = succeed(project, "oppman.py", "files", "restore", "--prune", "--yes", environ=environ)
+    assert "to delete  photos/mine.jpg" in said
+    assert "1 file deleted" in said
+    assert not (photos / "mine.jpg").exists()
+
+    for path in photos.iterdir():
+        path.unlink()
+    done = run_command(project, "oppman.py", "files", "backup", "--prune", "--yes", environ=environ)
+    assert done.returncode == 1  # an empty folder is no reason to empty the Object Storage
+    assert len(list(stored.iterdir())) == 4
+
+
+def test_without_object_storage(project: Path) -> None:
+    for command in ("backup", "restore", "verify", "status"):
+        done = run_command(project, "oppman.py", "files", command)
+        assert done.returncode == 1
+        assert "S3_ACCESS_KEY" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_clean(project: Path) -> None:
+    succeed(project, "oppdemo.py", "init")
+    half = project / "static" / "uploads" / "photos" / ".incoming-0123"
+    half.write_bytes(b"x")
+    os.utime(half, (0, 0))
+    for number in range(5):
+        os.utime(half.parent / f"{number}.jpg", (0, 0))
+    assert "removed" in succeed(project, "oppman.py", "files", "clean")
+    assert not half.exists()
