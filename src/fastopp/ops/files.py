@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,17 +22,28 @@ from fastopp.runtime import Runtime
 from fastopp.storage.folder import LocalFile, walk
 from fastopp.storage.threads import run_to_end
 from fastopp.web.api_docs import problems
+from fastopp.web.problems import PROBLEM_JSON
 from fastopp.web.templating import render
 
 CHANGED = "files-changed"  # the event on which the card loads its state anew
 FAILED = 502  # some files did not arrive: the answer lists them
+
+_ANYTHING = {"schema": {"type": "object", "additionalProperties": True}}
+# What a job could not do is told as its report is: `status`, `message`, `files_count`.
+_REPORTS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": HTTPStatus(status).phrase,
+        "content": {"application/json": _ANYTHING, PROBLEM_JSON: _ANYTHING},
+    }
+    for status in (409, 500, FAILED, 503)
+}
 
 Overwrite = Annotated[bool, Form(description="Replace files in the folder that are newer, too.")]
 
 
 def create_router() -> APIRouter:
     """The routes; they share what runs in this process."""
-    router = APIRouter(tags=["files"], route_class=OperationRoute, responses=problems(401, 403, 409, 502, 503))
+    router = APIRouter(tags=["files"], route_class=OperationRoute, responses=problems(401, 403, 422) | _REPORTS)
     jobs = FileJobs()
 
     @router.post("/admin/backup-files", summary="Back up the uploaded files")

@@ -1,0 +1,155 @@
+"""Backup, nothing to back up, and restore, beside rclone and aws-cli, against the same S3 server in the same run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ACCESS_KEY = "benchmark-access-key"
+SECRET_KEY = "benchmark-secret-key"
+BUCKET = "uploads"
+PROGRAMS = Path(sys.executable).parent
+SETS = ((1_000, 100_000), (10_000, 4_000))  # files, bytes each
+GROWTH = (1_000, 100_000)  # files, one byte each: does memory grow with them?
+RCLONE_OPTIONS = ("--transfers", "32", "--checkers", "64", "--fast-list", "--config", os.devnull, "-q")
+JOBS = ("backup", "nothing to do", "restore")
+
+PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+from fastopp.storage.backup import backup_files
+from fastopp.storage.object import ObjectStorage
+from fastopp.storage.restore import restore_files
+
+job, endpoint, bucket, folder, access_key, secret_key = sys.argv[1:]
+storage = ObjectStorage(bucket, endpoint=endpoint, access_key=access_key, secret_key=secret_key)
+report = asyncio.run((restore_files if job == "restore" else backup_files)(storage, Path(folder)))
+sys.exit(report.message if report.status != "success" else 0)
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run of a program."""
+
+    seconds: float
+    memory: int
+    """Bytes at most."""
+    processor: float
+    """Seconds of processor time."""
+
+
+async def run() -> None:
+    """Print the tables."""
+    print("Wall time, the start of each program included, peak memory, and processor time.")
+    print("Peers: rclone copy with 32 transfers, 64 checkers and --fast-list; aws s3 sync.\n")
+    print(f"{'':26}{'FastOpp':>26}{'rclone':>26}{'aws':>26}{'wall':>7}{'wall':>7}{'memory':>8}")
+    for files, size in SETS:
+        with _place() as place:
+            _fill(place / "source", files, size)
+            results = {name: _measure(place, name) for name in ("FastOpp", "rclone", "aws")}
+        for number, job in enumerate(JOBS):
+            ours, rclone, aws = (results[name][number] for name in ("FastOpp", "rclone", "aws"))
+            print(f"{files:6,} x {size // 1000:3} KB {job:14}{_cell(ours)}{_cell(rclone)}{_cell(aws)}"
+                  f"{ours.seconds / rclone.seconds:6.2f}x{ours.seconds / aws.seconds:6.2f}x"
+                  f"{ours.memory / rclone.memory:7.2f}x", flush=True)  # fmt: skip
+    print("\nPeak memory, files of one byte:")
+    for files in GROWTH:
+        with _place() as place:
+            _fill(place / "source", files, 1)
+            peaks = ", ".join(
+                f"{job} {ours.memory / 2**20:.0f} MiB"
+                for job, ours in zip(JOBS, _measure(place, "FastOpp"), strict=True)
+            )
+        print(f"{files:8,} files: {peaks}", flush=True)
+
+
+def _measure(place: Path, name: str) -> list[Measured]:
+    """The three jobs of a program, with a server of their own."""
+    source, back = str(place / "source"), str(place / f"back-{name}")
+    with _server(place / f"server-{name}") as endpoint:
+        send, fetch = _commands(name, endpoint, source, back)
+        measured = [_timed(send), _timed(send), _timed(fetch)]
+    subprocess.run(["diff", "-r", source, back], check=True)
+    shutil.rmtree(back)
+    return measured
+
+
+def _commands(name: str, endpoint: str, source: str, back: str) -> tuple[list[str], list[str]]:
+    if name == "FastOpp":
+        ours = [sys.executable, "-c", PROGRAM]
+        where = [endpoint, BUCKET]
+        keys = [ACCESS_KEY, SECRET_KEY]
+        return [*ours, "backup", *where, source, *keys], [*ours, "restore", *where, back, *keys]
+    if name == "rclone":
+        keys = f"access_key_id={ACCESS_KEY},secret_access_key={SECRET_KEY}"
+        remote = f":s3,provider=Rclone,{keys},endpoint='{endpoint}':{BUCKET}"
+        copy = [str(PROGRAMS / "rclone"), "copy"]
+        return [*copy, source, remote, *RCLONE_OPTIONS], [*copy, remote, back, *RCLONE_OPTIONS]
+    sync = [str(PROGRAMS / "aws"), "s3", "sync", "--only-show-errors", "--endpoint-url", endpoint]
+    return [*sync, source, f"s3://{BUCKET}"], [*sync, f"s3://{BUCKET}", back]
+
+
+def _timed(command: list[str]) -> Measured:
+    keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_DEFAULT_REGION": "us-east-1"}
+    environ = os.environ | keys | {"AWS_EC2_METADATA_DISABLED": "true"}
+    began = time.perf_counter()
+    process = subprocess.Popen(command, env=environ)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{command[0]} ended with {process.returncode}.")
+    return Measured(seconds, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime)
+
+
+def _fill(folder: Path, files: int, size: int) -> None:
+    for number in range(files):
+        path = folder / f"photos{number % 10}" / f"{number:06}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.urandom(size))
+
+
+@contextmanager
+def _place() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="fastopp-benchmark-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[str]:
+    """`rclone serve s3` on an empty bucket: its address."""
+    (folder / BUCKET).mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [str(PROGRAMS / "rclone"), "serve", "s3", str(folder), "--addr", address, "--config", os.devnull, "-q"]
+    server = subprocess.Popen([*command, "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}"])
+    try:
+        for _ in range(300):
+            try:
+                socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=1).close()
+            except OSError:
+                time.sleep(0.1)
+            else:
+                break
+        yield f"http://{address}"
+    finally:
+        server.kill()
+        server.wait()
+        shutil.rmtree(folder)
+
+
+def _cell(measured: Measured) -> str:
+    return f"{measured.seconds:8.2f}s{measured.memory / 2**20:6.0f}MiB{measured.processor:6.1f}s"
