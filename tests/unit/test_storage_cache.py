@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from fastopp.storage.base import StoredFile
-from fastopp.storage.cache import Cached, FileCache
+from fastopp.storage.cache import FileCache
+from fastopp.storage.cache_format import Cached
 from fastopp.storage.disk import CHUNK, TEMPORARY
 
 KEY = "photos/0123456789abcdef0123456789abcdef.jpg"

@@ -1,9 +1,7 @@
 """A bounded cache of files in a folder, which may vanish at any time, the folder itself included.
 
-A cached file is its content, then what is known about it as JSON, then the length of that and a mark. So one
-rename puts both in place at once, and a file that a crash cut short has no mark and counts as absent. Nothing is
-flushed to the disk: what a power cut takes is fetched again. Its name is a hash of the key: any key of any length
-fits, and one that is another's folder does too.
+Nothing is flushed to the disk: what a power cut takes is fetched again. A file's name is a hash of the key: any key
+of any length fits, and one that is another's folder does too.
 
 The time of access says when a file was last used, and the time of modification when it was last known to be right;
 both are written by us, so that they hold for every process that shares the folder and after a restart.
@@ -12,14 +10,12 @@ both are written by us, so that they hold for every process that shares the fold
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 from stat import S_ISREG
@@ -27,8 +23,8 @@ from stat import S_ISREG
 from anyio import to_thread
 
 from fastopp.storage.base import StoredFile
-from fastopp.storage.disk import CHUNK, FULL, TEMPORARY
-from fastopp.storage.opened import OpenedFile, opened_from_disk
+from fastopp.storage.cache_format import OVERHEAD, Cached, description, read_entry
+from fastopp.storage.disk import FULL, TEMPORARY
 from fastopp.storage.threads import run_to_end
 
 logger = logging.getLogger(__name__)
@@ -36,21 +32,7 @@ logger = logging.getLogger(__name__)
 LARGEST_SHARE = 2  # a file over a half of the cache would push out too much for one
 EVICT_TO = 7 / 8  # of the limit, so that not every file costs a look at the folder
 LOOK_AFTER = 1 / 16  # of the limit, stored by this process: others store too
-OVERHEAD = 256  # bytes beside the content, about
-USED_WITHIN = 1_000_000_000  # nanoseconds between two marks of use
 ABANDONED_AFTER = 3600  # seconds without a write after which a temporary file is nobody's
-
-_MARK = b"FOP1"
-_TAIL = 4096  # bytes read to find what is known: a key has 1,024 at most, each of which JSON makes up to two
-
-
-@dataclass(frozen=True, slots=True)
-class Cached:
-    """A file found in the cache. Close `opened`, or read it."""
-
-    opened: OpenedFile
-    confirmed: float
-    """When it was last known to be right, in seconds since 1970."""
 
 
 class FileCache:
@@ -112,7 +94,7 @@ class FileCache:
             self.failed(error)
             return None
         try:
-            found = _read_entry(file, key)
+            found = read_entry(file, key)
             if found is None:
                 path.unlink(missing_ok=True)
         except OSError as error:
@@ -266,7 +248,7 @@ class Copy:
             return False
         assert self.file is not None  # noqa: S101 - alive
         try:
-            self.file.write(_described(file))
+            self.file.write(description(file))
             self._temporary.replace(self.cache.path(file.key))
         except OSError as error:
             if not isinstance(error, FileNotFoundError):  # which is that the folder has vanished, as it may
@@ -284,32 +266,3 @@ class Copy:
             self.alive = False
             with suppress(OSError):
                 self._temporary.unlink()
-
-
-def _described(file: StoredFile) -> bytes:
-    known = [file.key, file.size, file.etag, file.content_type, file.modified.isoformat()]
-    text = json.dumps(known, ensure_ascii=False).encode()
-    return text + len(text).to_bytes(4, "big") + _MARK
-
-
-def _read_entry(file: FileIO, key: str) -> Cached | None:
-    """The cached file, read whole if it is small; None when it is damaged or another key's."""
-    status = os.fstat(file.fileno())
-    begin = 0 if status.st_size <= CHUNK else status.st_size - _TAIL
-    file.seek(begin)
-    data = file.read()
-    if len(data) < len(_MARK) + 4 or not data.endswith(_MARK):
-        return None
-    length = int.from_bytes(data[-8:-4], "big")
-    try:
-        name, size, etag, content_type, modified = json.loads(data[-8 - length : -8])
-        stored = StoredFile(name, size, etag, content_type, datetime.fromisoformat(modified))
-    except ValueError:
-        return None
-    if name != key or size != status.st_size - 8 - length:
-        return None
-    now = time.time_ns()
-    if abs(now - status.st_atime_ns) > USED_WITHIN:
-        os.utime(file.fileno(), ns=(now, status.st_mtime_ns))
-    content = None if begin else memoryview(data)[:size]
-    return Cached(opened_from_disk(stored, file, content), status.st_mtime)

@@ -21,7 +21,8 @@ from fastopp.storage.base import (
     StorageUnavailable,
     StoredFile,
 )
-from fastopp.storage.cache import Cached, Copy, FileCache
+from fastopp.storage.cache import Copy, FileCache
+from fastopp.storage.cache_format import Cached
 from fastopp.storage.fill import Fill
 from fastopp.storage.keys import check_key
 from fastopp.storage.opened import OpenedFile
