@@ -369,6 +369,20 @@ async def test_what_older_versions_wrote_comes_back(
     assert (await backup_files(storage, back)).copied == 0
 
 
+async def test_dumps_of_the_database_are_no_uploads(
+    rclone: RcloneServer, bucket: str, storage: ObjectStorage, folder: Path
+) -> None:
+    fill(rclone.bucket(bucket), ["backups/dump.sql", "a.txt"])
+    assert (await restore_files(storage, folder)).copied == 1
+    assert set(contents_of(folder)) == {"a.txt"}
+    assert (await verify_files(storage, folder)).equal
+    with await surplus_in_storage(storage, folder) as surplus:
+        assert [*surplus.keys()] == []
+    fill(folder, ["backups/mine.txt"])
+    report = await backup_files(storage, folder)
+    assert (report.copied, [remark.key for remark in report.left_out]) == (0, ["backups"])
+
+
 async def test_odd_servers(rclone: RcloneServer, bucket: str, folder: Path, back: Path) -> None:
     contents = fill(folder, NAMES)
     with OddServer(rclone) as odd:

@@ -30,6 +30,7 @@ from fastopp.storage.keys import content_type_of
 logger = logging.getLogger(__name__)
 
 CHUNK = 256 * 1024  # bytes read at a time
+CACHE_FOLDER = ".cache"  # below the upload folder; begins with a dot, so that no file in it has a key
 TEMPORARY = ".incoming-"  # begins with a dot, so that it is no key: never listed, never served
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

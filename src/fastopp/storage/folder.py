@@ -14,11 +14,13 @@ from pathlib import Path
 
 from fastopp.errors import FastOppError
 from fastopp.storage.checksums import ContentDigest
-from fastopp.storage.disk import SAFE_OPEN, TEMPORARY
+from fastopp.storage.disk import CACHE_FOLDER, SAFE_OPEN, TEMPORARY
 from fastopp.storage.keys import MAX_KEY_BYTES, is_key
 from fastopp.storage.report import Remark
-from fastopp.storage.select import CACHE_FOLDER
 
+RESERVED = (
+    "backups"  # where dumps of the database are in the Object Storage: no uploads, so no copy is for everybody to see
+)
 CHUNK = 1024 * 1024  # bytes read at a time
 
 
@@ -78,6 +80,8 @@ def _walk(folder: str, prefix: str) -> Generator[LocalFile | Remark]:
 def _why_not(entry: os.DirEntry[str], key: str) -> str:
     if entry.is_symlink():
         return "It is a symbolic link."
+    if key == RESERVED:
+        return "In the Object Storage, dumps of the database have this folder."
     if entry.name.startswith("."):
         return "Its name begins with a dot."
     if not entry.is_dir(follow_symlinks=False) and not entry.is_file(follow_symlinks=False):

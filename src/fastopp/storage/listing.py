@@ -16,6 +16,7 @@ from typing import Self
 
 from fastopp.errors import Conflict
 from fastopp.storage.base import InvalidKey, Storage, StoredFile
+from fastopp.storage.folder import RESERVED
 from fastopp.storage.keys import content_type_of
 from fastopp.storage.threads import run_to_end
 
@@ -32,10 +33,12 @@ class UnsafeName(Conflict):
 
 
 async def pages(storage: Storage, size: int) -> AsyncGenerator[list[StoredFile]]:
-    """The files of a storage, so many at a time. Raises UnsafeName, and what `Storage.list` does."""
+    """The uploaded files of a storage, so many at a time. Raises UnsafeName, and what `Storage.list` does."""
     page: list[StoredFile] = []
     try:
         async for file in storage.list():
+            if file.key.startswith(f"{RESERVED}/"):
+                continue
             page.append(file)
             if len(page) == size:
                 yield page

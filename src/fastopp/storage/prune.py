@@ -12,7 +12,7 @@ from fastopp.errors import Conflict
 from fastopp.storage.base import Storage, StoredFile
 from fastopp.storage.disk import explained
 from fastopp.storage.folder import LocalFile, Unreadable, walk
-from fastopp.storage.listing import Listing
+from fastopp.storage.listing import Listing, pages
 from fastopp.storage.local import LocalStorage
 from fastopp.storage.threads import run_to_end
 
@@ -66,9 +66,10 @@ async def surplus_in_folder(storage: Storage, folder: Path) -> Listing:
 
 async def _take_stored(storage: Storage, listing: Listing) -> None:
     found = 0
-    async for file in storage.list():
-        listing.take(file.key)
-        found += 1
+    async for page in pages(storage, AT_ONCE):
+        for file in page:
+            listing.take(file.key)
+        found += len(page)
     if not found:
         raise NothingToCompareWith
 

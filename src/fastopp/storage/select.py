@@ -10,13 +10,13 @@ from fastopp.settings import Settings
 from fastopp.storage.addresses import public_addresses
 from fastopp.storage.base import Storage, StorageMisconfigured
 from fastopp.storage.cache import FileCache
+from fastopp.storage.disk import CACHE_FOLDER
 from fastopp.storage.local import LocalStorage
 from fastopp.storage.tiered import TieredStorage
 
 if TYPE_CHECKING:
     from fastopp.storage.object import ObjectStorage
 
-CACHE_FOLDER = ".cache"  # below UPLOAD_DIR; begins with a dot, so that a file in it has no key there
 MB = 1_000_000  # bytes, as plans count
 
 
