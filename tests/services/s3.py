@@ -43,9 +43,12 @@ class RcloneServer:
     """`rclone serve s3` on a folder. A bucket is a folder in it, an object a file.
 
     Signatures are checked against ACCESS_KEY and SECRET_KEY.
+
+    allow_origin: the site whose pages may ask for something (CORS).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, allow_origin: str = "") -> None:
+        self.allow_origin = allow_origin
         self.host = "127.0.0.1"
         self.port = 0
         self.folder = Path(tempfile.mkdtemp(prefix="rclone-s3-", dir="/tmp"))
@@ -82,6 +85,7 @@ class RcloneServer:
         command = [program, "serve", "s3", str(self.folder), "--addr", f"{self.host}:{self.port}"]
         # Each time it forgets its folders it may lock itself up (1.75: ForgetAll against Stat), so it never does.
         command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--config", os.devnull, "--dir-cache-time", "24h"]
+        command += ["--allow-origin", self.allow_origin] if self.allow_origin else []
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._wait()
         return self
