@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import re
+import resource
+import subprocess
+import sys
+import tempfile
 import unicodedata
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +22,7 @@ from fastopp.storage.base import StorageMisconfigured
 from fastopp.storage.compare import verify_files
 from fastopp.storage.leapcell import LeapCellStorage
 from fastopp.storage.listing import UnsafeName
+from fastopp.storage.lock import FolderInUse, locked
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.prune import (
     NothingToCompareWith,
@@ -423,3 +429,65 @@ async def test_by_the_names_of_the_proposal(rclone: RcloneServer, bucket: str, f
     assert (await storage.backup_files(str(folder))).files_count == len(NAMES)
     assert (await storage.restore_files(str(back))).files_count == len(NAMES)
     assert contents_of(back) == contents
+
+
+async def test_a_full_disk(storage: ObjectStorage, folder: Path, back: Path, caplog: pytest.LogCaptureFixture) -> None:
+    contents = fill(folder, ["a.txt", "b.txt", "large.bin"])
+    (folder / "large.bin").write_bytes(bytes(3_000_000))
+    contents["large.bin"] = bytes(3_000_000)
+    await backup_files(storage, folder)
+    caplog.set_level(logging.CRITICAL)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        report = await restore_files(storage, back)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert report.status == "error"
+    assert [remark.key for remark in report.failed] == ["large.bin"]
+    assert set(contents_of(back)) <= {"a.txt", "b.txt"}  # nothing half-written
+    assert (await restore_files(storage, back)).status == "success"
+    assert contents_of(back) == contents
+
+
+SOMEBODY_ELSE = """
+import asyncio, os, sys
+from pathlib import Path
+from fastopp.storage.backup import backup_files
+from fastopp.storage.compare import verify_files
+from fastopp.storage.object import ObjectStorage
+
+endpoint, bucket, folder, access_key, secret_key = sys.argv[1:]
+storage = ObjectStorage(bucket, endpoint=endpoint, access_key=access_key, secret_key=secret_key)
+asyncio.run(backup_files(storage, Path(folder, "a")))  # whatever must be imported is, while it may be
+storage._objects.writing
+if os.geteuid() == 0:
+    os.setresuid(65534, 65534, 65534)
+report = asyncio.run(backup_files(storage, Path(folder)))
+print(report.status, report.copied, sorted((remark.key, remark.reason) for remark in report.failed))
+print(asyncio.run(verify_files(storage, Path(folder))).failed_count)
+"""
+
+
+def test_what_may_not_be_read(rclone: RcloneServer, bucket: str) -> None:
+    # Not in pytest's own folder, which is closed to all but its user.
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place, "uploads")
+        fill(folder, ["a.txt", "closed.txt", "closed/b.txt"])
+        Path(place).chmod(0o755)
+        (folder / "closed.txt").chmod(0)
+        (folder / "closed").chmod(0)
+        command = [sys.executable, "-c", SOMEBODY_ELSE, rclone.endpoint, bucket, str(folder), ACCESS_KEY, SECRET_KEY]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        (folder / "closed").chmod(0o755)
+    failed = [("closed.txt", "It may not be read."), ("closed/", "It may not be read.")]
+    assert done.stdout == f"error 1 {failed}\n1\n", done.stderr
+    assert place not in done.stdout
+
+
+def test_one_restore_at_a_time(folder: Path) -> None:
+    with locked(folder), pytest.raises(FolderInUse), locked(folder):
+        pass
+    with locked(folder):
+        pass
+    assert list(folder.iterdir()) == []
