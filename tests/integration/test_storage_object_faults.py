@@ -57,8 +57,11 @@ PASSING = (
 )
 
 
-@pytest.mark.parametrize("fault", PASSING, ids=lambda fault: str(fault)[:60])
-@pytest.mark.parametrize("data", [SMALL, BIG], ids=["small", "big"])
+@pytest.mark.parametrize(
+    ("fault", "data"),
+    [*((fault, SMALL) for fault in PASSING), (PASSING[0], BIG), (PASSING[2], BIG)],
+    ids=lambda value: str(value)[:90] if isinstance(value, Fault) else f"{len(value)} bytes",
+)
 async def test_passing_trouble_is_waited_out(
     storage: ObjectStorage, proxy: FaultProxy, fault: Fault, data: bytes
 ) -> None:
@@ -129,8 +132,6 @@ async def test_a_download_that_cannot_be_finished_is_an_error(
 ) -> None:
     await put(storage, BIG)
     proxy.faults = [Fault(**vars(fault))]
-    with pytest.raises(StorageUnavailable):
-        await storage.get(KEY)
     with pytest.raises(StorageUnavailable):
         await streamed(storage, KEY)
 

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from urllib.parse import quote
 
-from anyio import CancelScope, to_thread
+from anyio import CancelScope
 
 from fastopp.errors import FastOppError
 from fastopp.storage.base import ChecksumMismatch, FileMissing, PresignedUpload, StoredFile
-from fastopp.storage.checksums import PART_SIZE, ContentDigest
+from fastopp.storage.checksums import ContentDigest
 from fastopp.storage.keys import check_key, content_type_of, url_of
 from fastopp.storage.object_bucket import Bucket, Download, Patience
+from fastopp.storage.object_content import Content, Part, chained, digest_of, parts_of, take_in
 from fastopp.storage.object_names import ObjectNames, decoded, may_be_encoded
 from fastopp.storage.presigned import presign
 from fastopp.storage.quota import Quota, QuotaGuard, Room, Usage
 
 T = TypeVar("T")
-Content = bytes | AsyncIterable[bytes]
 
 
 class ObjectStorage:
@@ -72,7 +72,7 @@ class ObjectStorage:
     async def put(self, key: str, data: Content, *, content_type: str, checksum: str | None = None) -> StoredFile:
         """See Storage.put. A file over 8 MiB is sent in parts. Raises QuotaExceeded before anything is sent."""
         name = self._names.name(check_key(key))
-        parts = _parts(data)
+        parts = parts_of(data)
         first = await anext(parts, b"")
         second = await anext(parts, None)
         async with AsyncExitStack() as stack:
@@ -80,9 +80,9 @@ class ObjectStorage:
             if second is None:
                 etag, size = await self._put_whole(name, first, content_type, checksum, room)
             else:
-                rest = _chained(first, second, parts)
+                rest = chained(first, second, parts)
                 etag, size = await self._put_parts(name, rest, content_type, checksum, room)
-        return StoredFile(key, size, etag, content_type, _to_seconds(datetime.now(UTC)))
+        return StoredFile(key, size, etag, content_type, datetime.now(UTC).replace(microsecond=0))
 
     async def get(self, key: str) -> bytes:
         """See Storage.get."""
@@ -102,10 +102,10 @@ class ObjectStorage:
         digest = ContentDigest()
         async for piece in download.pieces():
             if whole:
-                await _digest(digest, piece)
+                await take_in(digest, piece)
             yield piece
         if whole and digest.matches(download.etag) is False:
-            again = await _digest_of(await self._find(key, ask))
+            again = await digest_of((await self._find(key, ask)).pieces())
             if again.md5 != digest.md5:  # else the ETag is no checksum
                 raise ChecksumMismatch(_CAME_DAMAGED, hint=_TRY_AGAIN)
 
@@ -183,7 +183,7 @@ class ObjectStorage:
 
     async def _get(self, name: str) -> bytes:
         etag, data = await self._objects.read(name)
-        digest = await _digest(ContentDigest(), data)
+        digest = await take_in(ContentDigest(), data)
         if digest.matches(etag) is not False:
             return data
         etag, again = await self._objects.read(name)
@@ -192,9 +192,9 @@ class ObjectStorage:
         raise ChecksumMismatch(_CAME_DAMAGED, hint=_TRY_AGAIN)
 
     async def _put_whole(
-        self, name: str, data: bytes | memoryview, content_type: str, checksum: str | None, room: Room | None
+        self, name: str, data: Part, content_type: str, checksum: str | None, room: Room | None
     ) -> tuple[str, int]:
-        digest = await _digest(ContentDigest(), data)
+        digest = await take_in(ContentDigest(), data)
         if checksum not in (None, digest.md5):
             raise ChecksumMismatch
         if room:
@@ -210,16 +210,16 @@ class ObjectStorage:
     async def _put_parts(
         self,
         name: str,
-        parts: AsyncIterator[bytes | memoryview],
+        parts: AsyncIterator[Part],
         content_type: str,
         checksum: str | None,
         room: Room | None,
     ) -> tuple[str, int]:
         digest = ContentDigest()
 
-        async def checked() -> AsyncIterator[bytes | memoryview]:
+        async def checked() -> AsyncIterator[Part]:
             async for part in parts:
-                await _digest(digest, part)
+                await take_in(digest, part)
                 if room:
                     room.grow(len(part))
                 yield part
@@ -236,7 +236,7 @@ class ObjectStorage:
         if digest.matches(etag):
             return
         try:
-            arrived = await _digest_of(await self._objects.open(name, 0, None))
+            arrived = await digest_of((await self._objects.open(name, 0, None)).pieces())
         except BaseException:
             await self._discard(name)
             raise
@@ -289,53 +289,5 @@ class ObjectStorage:
         )
 
 
-_HASHED_AT_ONCE = 256 * 1024  # bytes: 1 ms, less than to hand it to a thread is worth
 _CAME_DAMAGED = "The file came damaged out of the Object Storage."
 _TRY_AGAIN = "Try again."
-
-
-def _to_seconds(moment: datetime) -> datetime:
-    return moment.replace(microsecond=0)
-
-
-async def _digest(digest: ContentDigest, piece: bytes | memoryview) -> ContentDigest:
-    if len(piece) > _HASHED_AT_ONCE:
-        await to_thread.run_sync(digest.update, piece)
-    else:
-        digest.update(piece)
-    return digest
-
-
-async def _digest_of(download: Download) -> ContentDigest:
-    digest = ContentDigest()
-    async for piece in download.pieces():
-        await _digest(digest, piece)
-    return digest
-
-
-async def _parts(data: Content) -> AsyncIterator[bytes | memoryview]:
-    """The content in pieces of PART_SIZE; the last one is shorter."""
-    if isinstance(data, bytes | bytearray | memoryview):
-        view = memoryview(data)
-        for start in range(0, len(view), PART_SIZE):
-            yield view[start : start + PART_SIZE]
-        return
-    part = bytearray()
-    async for chunk in data:
-        rest = memoryview(chunk)
-        while len(part) + len(rest) > PART_SIZE:
-            taken = PART_SIZE - len(part)
-            yield memoryview(part + rest[:taken])
-            part, rest = bytearray(), rest[taken:]
-        part += rest
-    if part:
-        yield memoryview(part)
-
-
-async def _chained(
-    first: bytes | memoryview, second: bytes | memoryview, rest: AsyncIterator[bytes | memoryview]
-) -> AsyncIterator[bytes | memoryview]:
-    yield first
-    yield second
-    async for part in rest:
-        yield part
