@@ -140,11 +140,18 @@ class Arrivals:
         ChangedMeanwhile, InvalidKey, StorageFull, StorageUnavailable: and nothing is left behind.
         """
         done = asyncio.get_running_loop().create_future()
-        self._waiting.append((arrival, data, done))
+        entry = arrival, data, done
+        self._waiting.append(entry)
         if self._placing < AT_ONCE:
             self._placing += 1
             self._start(self._place())
-        await done
+        try:
+            await done
+        except asyncio.CancelledError:
+            if entry in self._waiting:  # else a thread has it, and ends what it began
+                self._waiting.remove(entry)
+                arrival.discard()
+            raise
 
     async def _place(self) -> None:
         try:

@@ -138,10 +138,10 @@ class _Incoming:
         try:
             async with self._requests:
                 await self._fetch_pieces(file, arrival)
-            await self._arrivals.place(arrival)
         except BaseException:
             await run_to_end(arrival.discard)
             raise
+        await self._arrivals.place(arrival)
         return file.size
 
     async def _fetch_pieces(self, file: StoredFile, arrival: Arrival) -> None:

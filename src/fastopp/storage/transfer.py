@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 from fastopp.errors import FastOppError
-from fastopp.storage.base import StorageFull, StorageMisconfigured
+from fastopp.storage.base import StorageFull, StorageMisconfigured, StorageUnavailable
 from fastopp.storage.folder import reason_of
 from fastopp.storage.report import LeftOut, Progress, ProgressCallback, TransferReport, counted
 
@@ -103,8 +103,6 @@ class Transfer:
     async def _copy(self, share: int, key: str, copy: Callable[[], Awaitable[int | None]]) -> None:
         try:
             sent = await copy()
-        except StorageMisconfigured:
-            raise  # no other file will fare better
         except LeftOut as reason:
             self.report.leave_out(key, reason.message)
         except (FastOppError, OSError) as error:
@@ -127,7 +125,8 @@ class Transfer:
     def failed(self, key: str, error: OSError | FastOppError) -> None:
         """A file did not arrive. Where no other one would, nothing new is begun."""
         self.report.fail(key, reason_of(error))
-        self._failures_in_a_row += 1
+        if isinstance(error, StorageUnavailable | StorageMisconfigured):
+            self._failures_in_a_row += 1
         if isinstance(error, StorageFull):
             self.ended_early = error.message
         elif self._failures_in_a_row >= GIVE_UP_AFTER:
