@@ -24,8 +24,8 @@ from fastopp.storage.tiered import TieredStorage
 
 SIZE = 50_000  # bytes
 KEY = "photos/0123456789abcdef0123456789abcdef.jpg"
-ROUNDS = 9
-REQUESTS = 1_000  # a round
+ROUNDS = 21
+REQUESTS = 400  # a round
 AIM = 0.8
 FOLDER = "FASTOPP_BENCHMARK_FOLDER"
 # Nobody listens there: what is served is served from the cache.

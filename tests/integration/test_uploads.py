@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 from fastapi import FastAPI, Request, Response
 
-from fastopp.dependencies import get_storage
 from fastopp.errors import FastOppError
 from fastopp.storage.disk import CHUNK
 from fastopp.storage.local import LocalStorage
@@ -31,7 +31,7 @@ async def client(storage: LocalStorage) -> AsyncIterator[httpx.AsyncClient]:
     await storage.put(KEY, CONTENT, content_type="image/jpeg")
     application = FastAPI()
     application.include_router(create_router())
-    application.dependency_overrides[get_storage] = lambda: storage
+    application.state.runtime = SimpleNamespace(storage=storage)
 
     @application.exception_handler(FastOppError)
     async def answer(_: Request, error: FastOppError) -> Response:
