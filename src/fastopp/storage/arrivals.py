@@ -6,12 +6,12 @@ one goes on waits, and the next is for all who wait.
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import hashlib
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from io import FileIO
@@ -21,10 +21,11 @@ from typing import NamedTuple
 from fastopp.errors import FastOppError
 from fastopp.storage.base import InvalidKey
 from fastopp.storage.disk import TEMPORARY, explained, flush_folder
+from fastopp.storage.grouped import Grouped, Start
 from fastopp.storage.report import LeftOut
 from fastopp.storage.threads import run_to_end
 
-AT_ONCE = 4  # threads that write: a disk makes files faster when it is asked for several
+WRITERS = 4  # threads: a disk makes files faster when it is asked for several
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -116,20 +117,20 @@ def _make_folders(folder: Path) -> tuple[str, ...]:
 
 
 class Arrivals:
-    """Puts files in their places, as many at once as are waiting.
+    """Puts files in their places: several threads write, and then one flush is for all that were written.
 
     Parameters
     ----------
     start: begins a task beside the caller.
     """
 
-    def __init__(self, start: Callable[..., asyncio.Task[None]]) -> None:
-        self._start = start
-        self._waiting: list[tuple[Arrival, bytes | None, asyncio.Future[None]]] = []
-        self._placing = 0
+    def __init__(self, start: Start) -> None:
+        self._write = Grouped(_write_all, WRITERS, start)
+        self._rename = Grouped(_rename_all, 1, start)
+        self._touched: set[str] = set()
 
     async def place(self, arrival: Arrival, data: bytes | None = None) -> None:
-        """Wait until the file is in its place, durably.
+        """Wait until the file is in its place; durably after `settle`.
 
         Parameters
         ----------
@@ -139,68 +140,54 @@ class Arrivals:
         ------
         ChangedMeanwhile, InvalidKey, StorageFull, StorageUnavailable: and nothing is left behind.
         """
-        done = asyncio.get_running_loop().create_future()
-        entry = arrival, data, done
-        self._waiting.append(entry)
-        if self._placing < AT_ONCE:
-            self._placing += 1
-            self._start(self._place())
-        try:
-            await done
-        except asyncio.CancelledError:
-            if entry in self._waiting:  # else a thread has it, and ends what it began
-                self._waiting.remove(entry)
-                arrival.discard()
-            raise
-
-    async def _place(self) -> None:
-        try:
-            while self._waiting:
-                group, self._waiting = self._waiting, []
-                results = await run_to_end(_place_all, [(arrival, data) for arrival, data, _ in group])
-                for (_, _, done), error in zip(group, results, strict=True):
-                    if done.done():  # cancelled: the time is up
-                        continue
-                    if error is None:
-                        done.set_result(None)
-                    else:
-                        done.set_exception(error)
-        finally:
-            self._placing -= 1
-
-
-def _place_all(group: list[tuple[Arrival, bytes | None]]) -> list[FastOppError | OSError | None]:
-    """Write, flush and rename; for each what went wrong with it. Blocks."""
-    errors: dict[int, FastOppError | OSError] = {}
-    written: list[tuple[int, Arrival]] = []
-    for number, (arrival, data) in enumerate(group):
         try:
             if data is not None:
-                arrival.open()
-                arrival.write(data)
-            written.append((number, arrival))
+                await self._write.do((arrival, data))
+            await self._rename.do(arrival)
+        except BaseException:
+            await run_to_end(arrival.discard)
+            raise
+        self._touched.update(arrival.touched)
+
+    async def settle(self) -> None:
+        """Make the names that were given survive a power cut, those of a run that was broken off too."""
+        touched, self._touched = self._touched, set()
+        await run_to_end(_flush_folders, touched)
+
+
+def _write_all(group: list[tuple[Arrival, bytes]]) -> list[Exception | None]:
+    errors: list[Exception | None] = []
+    for arrival, data in group:
+        try:
+            arrival.open()
+            arrival.write(data)
+            errors.append(None)
         except (FastOppError, OSError) as error:
-            arrival.discard()
-            errors[number] = error
+            errors.append(error)
+    return errors
+
+
+def _rename_all(group: list[Arrival]) -> list[Exception | None]:
+    # A name that is given before its content is on the disk could, after a power cut, stand for an empty file.
     try:
-        flush([arrival.file for _, arrival in written if arrival.file is not None])
+        flush([arrival.file for arrival in group if arrival.file is not None])
     except OSError as error:
-        for number, arrival in written:
-            arrival.discard()
-            errors[number] = error
-        written = []
-    touched: dict[str, None] = {}
-    for number, arrival in written:
+        return [error] * len(group)
+    errors: list[Exception | None] = []
+    for arrival in group:
         try:
             arrival.close()
             arrival.rename()
-            touched.update(dict.fromkeys(arrival.touched))
+            errors.append(None)
         except (FastOppError, OSError) as error:
-            arrival.discard()
-            errors[number] = error
-    for folder in touched:
-        flush_folder(Path(folder))
-    return [errors.get(number) for number in range(len(group))]
+            errors.append(error)
+    return errors
+
+
+def _flush_folders(folders: set[str]) -> None:
+    for folder in folders:
+        with suppress(FileNotFoundError):  # removed since
+            flush_folder(Path(folder))
 
 
 def flush(files: list[FileIO]) -> None:

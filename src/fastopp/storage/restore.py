@@ -24,7 +24,7 @@ from fastopp.storage.report import LeftOut, ProgressCallback, TransferReport
 from fastopp.storage.threads import run_to_end
 from fastopp.storage.transfer import BATCH_FILES, CONCURRENCY, SMALL, Transfer
 
-WAITING = 8  # times as many files as are fetched at once may wait for the disk: one flush is for all of them
+WAITING = 16  # times as many files as are fetched at once may wait for the disk: one flush is for all of them
 NEWER = "The one in the folder is newer."
 
 
@@ -63,8 +63,9 @@ async def restore_files(
     folder = folder.absolute()  # noqa: ASYNC240 - asks no disk
     transfer = Transfer(budget=budget, concurrency=concurrency * WAITING, progress=progress)
     with locked(folder):
+        arrivals = Arrivals(lambda coroutine: transfer.tasks.create_task(coroutine))  # noqa: PLW0108 - they come later
         async with transfer.running():
-            incoming = _Incoming(storage, Arrivals(transfer.tasks.create_task), asyncio.Semaphore(concurrency))
+            incoming = _Incoming(storage, arrivals, asyncio.Semaphore(concurrency))
             async for files in pages(storage, BATCH_FILES):
                 batch = await run_to_end(_examine, folder, files, overwrite)
                 transfer.found += len(files)
@@ -81,6 +82,7 @@ async def restore_files(
                     await transfer.start(file.key, file.size, copy)
                 if not transfer.goes_on:
                     break
+        await arrivals.settle()
     return transfer.conclude("restored")
 
 
