@@ -126,6 +126,12 @@ async def test_another_key_is_refused_in_words(sqlite_url, tmp_path):
         assert "BACKUP_KEY" in answer.text
 
 
+async def test_a_dump_may_be_larger_than_other_bodies(sqlite_url, tmp_path):
+    async with running(sqlite_url, tmp_path) as project, project.client() as client:
+        answer = await client.post(RESTORE, headers=BEARER, content=bytes(9 * 1024 * 1024))
+        assert answer.status_code == 400, answer.text  # it is no dump, and read to its end to find out
+
+
 async def test_only_operators_may(sqlite_url, tmp_path):
     async with running(sqlite_url, tmp_path, PRODUCTION) as project:
         for address in (LOOPBACK, "203.0.113.9"):

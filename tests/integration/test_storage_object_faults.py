@@ -192,6 +192,12 @@ async def test_refusals(
     assert await listed(storage) == {}
 
 
+async def test_a_listing_that_is_not_there_is_no_missing_file(storage: ObjectStorage, proxy: FaultProxy) -> None:
+    proxy.faults = [Fault("GET", refuse=(404, "NotFound"), times=99)]
+    with pytest.raises(StorageMisconfigured, match="S3_ENDPOINT_URL"):
+        await listed(storage)
+
+
 async def test_a_refused_head_says_why(storage: ObjectStorage, proxy: FaultProxy) -> None:
     proxy.faults = [Fault("HEAD GET", refuse=(403, "RequestTimeTooSkewed"), times=99)]
     with pytest.raises(StorageMisconfigured, match="clock"):

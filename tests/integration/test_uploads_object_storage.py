@@ -287,6 +287,8 @@ async def test_a_ticket_is_for_one_upload(site: Site, staff: httpx.AsyncClient) 
         ({"prefix": "x/"}, 400),
         ({"prefix": ".hidden"}, 400),
         ({"prefix": "a" * 65}, 400),
+        ({"prefix": "backups"}, 400),
+        ({"prefix": "backups/2026"}, 400),
     ],
 )
 async def test_what_may_be_announced(staff: httpx.AsyncClient, wanted: dict[str, Any], status: int) -> None:

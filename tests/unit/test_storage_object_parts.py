@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -136,6 +137,13 @@ def test_errors_are_told_in_our_words(text: str, kind: type[Exception], word: st
 def test_what_a_server_answered() -> None:
     assert refusal(ValueError(answer(503, "SlowDown"))) == Refusal(503, "SlowDown")
     assert refusal(ValueError("no answer")) == Refusal(0, "")
+
+
+def test_a_quota_tells_only_the_limits_that_it_has() -> None:
+    assert str(Quota(files=5000, size=100_000_000)) == "5,000 files and 100 MB"
+    assert str(Quota(files=math.inf, size=100_000_000)) == "100 MB"
+    assert str(Quota(files=5000, size=math.inf)) == "5,000 files"
+    assert Quota(files=4, size=math.inf).share(Usage(files=2, size=10**12)) == 0.5
 
 
 async def test_a_quota_counts_what_is_sent() -> None:

@@ -10,7 +10,7 @@ import typer
 
 from fastopp.cli import clean as cleaning
 from fastopp.cli import configuration, database, files, migrations, server, startapp, users
-from fastopp.cli.console import EXIT_FAILED, command, confirm, plain_command, say
+from fastopp.cli.console import command, confirm, fail, plain_command, say
 from fastopp.cli.migrations import run_migrate_leapcell
 from fastopp.cli.oppdemo import YesOption, step_command
 from fastopp.settings import load_settings
@@ -55,8 +55,7 @@ def clean(
     """Make this repository your own project: the demo and FastOpp's own files move to backups/clean/."""
     names = cleaning.cleanable(Path.cwd())
     if not names:
-        say("There is nothing to clean.")
-        raise typer.Exit(EXIT_FAILED)
+        fail("There is nothing to clean: README.md is the project's own already.")
     confirm(f"Move {', '.join(names)} to backups/clean? .git and your data stay.", yes=yes)
     folder = cleaning.clean(Path.cwd(), name=name, author=author, description=description)
     say(f"Everything was moved to {folder.relative_to(Path.cwd())}.", style="green")

@@ -35,6 +35,8 @@ from fastopp.storage.tiered import TieredStorage
 FOLDER = "backups/"  # in Object Storage
 TIME_BUDGET = 14 * 60.0  # seconds; a minute less than LeapCell gives a request
 
+MAX_DUMP = 100 * 1024 * 1024  # bytes of a request body; as much as LeapCell lets through
+
 _PIECE = 256 * 1024  # bytes
 
 router = APIRouter(prefix="/admin", tags=["backup"])
@@ -91,7 +93,7 @@ async def list_database_backups(runtime: RuntimeDep, operator: DetachedOperator)
     return JSONResponse({"backups": backups}, headers=NO_STORE)
 
 
-@router.post("/restore-database", summary="Bring a backup of the database back")
+@router.post("/restore-database", summary="Bring a backup of the database back", max_body_size=MAX_DUMP)
 async def restore_database(
     request: Request,
     runtime: RuntimeDep,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastopp.errors import Conflict
 from fastopp.settings import Settings
 from fastopp.storage.base import Storage
 from fastopp.storage.object import ObjectStorage
@@ -10,12 +9,6 @@ from fastopp.storage.select import open_object_storage
 from fastopp.storage.tiered import TieredStorage
 
 REQUEST_MARGIN = 60.0  # seconds before the platform would cut the request off: to finish and to answer
-
-
-class ObjectStorageNotConfigured(Conflict):
-    """There is no Object Storage to back up to or to restore from."""
-
-    hint = "Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET."
 
 
 def backup_storage(settings: Settings, storage: Storage | None = None) -> ObjectStorage:
@@ -27,12 +20,10 @@ def backup_storage(settings: Settings, storage: Storage | None = None) -> Object
 
     Raises
     ------
-    ObjectStorageNotConfigured
+    NoObjectStorage
     """
     if isinstance(storage, TieredStorage) and isinstance(storage.durable, ObjectStorage):
         return storage.durable
-    if not settings.has_object_storage:
-        raise ObjectStorageNotConfigured
     return open_object_storage(settings)
 
 

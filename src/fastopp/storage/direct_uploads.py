@@ -19,6 +19,7 @@ from fastopp.errors import BadRequest, FastOppError
 from fastopp.settings import Settings
 from fastopp.storage.base import FileMissing, PresignedUpload, PresigningStorage, Storage, StoredFile
 from fastopp.storage.file_types import HEAD_BYTES, is_of_type
+from fastopp.storage.folder import RESERVED
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE, content_type_of, extension_of, new_key
 from fastopp.storage.tiered import NoDirectTransfer, TieredStorage
 
@@ -77,6 +78,8 @@ async def announce(
         raise NoDirectTransfer
     if not _PREFIX.fullmatch(prefix):
         raise BadRequest("The prefix may have lower-case letters, digits, `-` and `_`, and `/` between its parts.")
+    if prefix.partition("/")[0] == RESERVED:
+        raise BadRequest(f"The prefix {RESERVED} is for backups of the database.", hint="Choose another one.")
     if not 0 < size <= MAX_SIZE:
         raise BadRequest(f"A file of {size:,} bytes cannot be sent in one go.", hint="At most 5 GiB can.")
     kind = content_type.partition(";")[0].strip().lower()

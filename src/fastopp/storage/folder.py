@@ -18,9 +18,8 @@ from fastopp.storage.disk import CACHE_FOLDER, SAFE_OPEN, TEMPORARY
 from fastopp.storage.keys import MAX_KEY_BYTES, is_key
 from fastopp.storage.report import Remark
 
-RESERVED = (
-    "backups"  # where dumps of the database are in the Object Storage: no uploads, so no copy is for everybody to see
-)
+# Where dumps of the database are in the Object Storage: no uploads, so no copy is for everybody to see.
+RESERVED = "backups"
 CHUNK = 1024 * 1024  # bytes read at a time
 
 

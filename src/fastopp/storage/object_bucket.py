@@ -16,7 +16,7 @@ from anyio import CancelScope
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from fastopp.storage.base import FileMissing, StoredFile
+from fastopp.storage.base import FileMissing, StorageMisconfigured, StoredFile
 from fastopp.storage.checksums import PART_SIZE
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
 from fastopp.storage.object_calls import call
@@ -235,6 +235,10 @@ class Bucket:
                         continue
             except StopAsyncIteration:
                 return
+            except FileMissing:  # a listing is of no file, so it is the service that is not there
+                raise StorageMisconfigured(
+                    "There is no Object Storage at this address.", hint="Check S3_ENDPOINT_URL and S3_BUCKET."
+                ) from None
             last = batch[-1]["path"] if batch else last
             yield [_described(meta, DEFAULT_CONTENT_TYPE) for meta in batch]
 

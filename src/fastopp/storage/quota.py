@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -28,11 +29,15 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What a plan lets a bucket hold."""
+    """What a plan lets a bucket hold; infinity where it sets no limit."""
 
-    files: int
-    size: int
+    files: float
+    size: float
     """Bytes."""
+
+    def __str__(self) -> str:
+        limits = (f"{self.files:,.0f} files", self.files), (f"{self.size / 1e6:,.0f} MB", self.size)
+        return " and ".join(text for text, limit in limits if limit < math.inf)
 
     def share(self, usage: Usage) -> float:
         """The part that is used, from 0 to 1 (or more)."""
@@ -79,8 +84,8 @@ class QuotaGuard:
         """Count so much more. Raises QuotaExceeded when it is too much, and warns once when it is nearly so."""
         if self._is_over(files, size):
             raise QuotaExceeded(
-                f"The Object Storage is full: of {self.quota.files:,} files and {self.quota.size / 1e6:,.0f} MB "
-                f"that its plan holds, {self._files:,} files and {self._size / 1e6:,.1f} MB are used.",
+                f"The Object Storage is full: its plan holds {self.quota}, "
+                f"and {self._files:,} files with {self._size / 1e6:,.1f} MB are there.",
                 hint="Delete what is not needed, or take a bigger plan and say so in S3_QUOTA_MB and S3_QUOTA_FILES.",
             )
         self._files += files

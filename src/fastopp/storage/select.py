@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from fastopp.errors import Conflict
 from fastopp.platform import LEAPCELL_OBJECT_STORAGE
 from fastopp.settings import Settings
 from fastopp.storage.addresses import public_addresses
-from fastopp.storage.base import Storage, StorageMisconfigured
+from fastopp.storage.base import Storage
 from fastopp.storage.cache import FileCache
 from fastopp.storage.disk import CACHE_FOLDER
 from fastopp.storage.local import LocalStorage
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 MB = 1_000_000  # bytes, as plans count
 
 
-class NoObjectStorage(StorageMisconfigured):
+class NoObjectStorage(Conflict):
     """No Object Storage is set up."""
 
     hint = "Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET."
@@ -45,13 +47,14 @@ def open_object_storage(settings: Settings) -> ObjectStorage:
     if not settings.has_object_storage:
         raise NoObjectStorage
     at_leapcell = urlsplit(settings.s3_endpoint_url).hostname == urlsplit(LEAPCELL_OBJECT_STORAGE).hostname
-    files, size = settings.s3_quota_files, settings.s3_quota_mb
+    files: float | None = settings.s3_quota_files
+    size: float | None = settings.s3_quota_mb
     quota = FREE_PLAN if at_leapcell else None
     if files is not None or size is not None:
         plan = quota or Quota(0, 0)
         files = plan.files if files is None else files
         size = plan.size if size is None else size * MB
-        quota = Quota(files or NO_LIMIT, size or NO_LIMIT) if files or size else None
+        quota = Quota(files or math.inf, size or math.inf) if files or size else None
     return (LeapCellStorage if at_leapcell else ObjectStorage)(
         settings.s3_bucket,
         endpoint=settings.s3_endpoint,
@@ -61,6 +64,3 @@ def open_object_storage(settings: Settings) -> ObjectStorage:
         cdn_url=settings.s3_cdn_url,
         quota=quota,
     )
-
-
-NO_LIMIT = 2**62  # files or bytes
