@@ -273,13 +273,15 @@ def test_a_project_without_the_demo_and_back(project: Path) -> None:
 
 
 def test_clean(project: Path) -> None:
+    (project / "README.md").write_text("# FastOpp\n")
     assert "--yes" in fail(project, "oppman.py", "clean", "--name", "Mine", "--author", "Me", "--description", "It is.")
     assert (project / "demo").exists()
     words = ("--yes", "--name", "Mine", "--author", 'M "E"', "--description", "It is\\so.")
     succeed(project, "oppman.py", "clean", *words)
     assert not (project / "demo").exists()
-    assert not (project / "oppdemo.py").exists()
+    assert (project / "oppdemo.py").exists(), "its init adds the sample data of apps to come"
     assert (project / "README.md").read_text().startswith("# Mine")
+    assert "nothing to clean" in fail(project, "oppman.py", "clean", *words), "README.md, docs and tests are the user's"
     assert tomllib.loads((project / "pyproject.toml").read_text())["project"]["authors"] == [{"name": 'M "E"'}]
     succeed(project, "oppman.py", "check_users")
 
