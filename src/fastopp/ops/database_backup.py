@@ -31,6 +31,7 @@ from fastopp.storage.base import Storage, StoredFile
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
 from fastopp.storage.select import open_object_storage
 from fastopp.storage.tiered import TieredStorage
+from fastopp.web.api_docs import problems
 
 FOLDER = "backups/"  # in Object Storage
 TIME_BUDGET = 14 * 60.0  # seconds; a minute less than LeapCell gives a request
@@ -39,7 +40,16 @@ MAX_DUMP = 100 * 1024 * 1024  # bytes of a request body; as much as LeapCell let
 
 _PIECE = 256 * 1024  # bytes
 
-router = APIRouter(prefix="/admin", tags=["backup"])
+router = APIRouter(
+    prefix="/admin", tags=["backup"], responses=problems(400, 401, 403, 404, 409, 413, 422, 500, 502, 503, 507)
+)
+
+_BACKED_UP: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Where the backup is, or the backup itself.",
+        "content": {"application/json": {}, DEFAULT_CONTENT_TYPE: {}},
+    }
+}
 
 
 class BackupTooBig(FastOppError):
@@ -57,7 +67,7 @@ async def upload_backup(runtime: Runtime) -> tuple[StoredFile, DatabaseDump]:
         return await storage.put(key, chunks, content_type=DEFAULT_CONTENT_TYPE), dump
 
 
-@router.post("/backup-database", summary="Back the database up", response_model=None)
+@router.post("/backup-database", summary="Back the database up", response_model=None, responses=_BACKED_UP)
 async def backup_database(runtime: RuntimeDep, operator: DetachedOperator) -> Response:
     """An encrypted dump: put into Object Storage where that is set up, else sent as the answer.
 
