@@ -30,9 +30,9 @@ async def test_from_nothing_to_an_app_of_ones_own(url, tmp_path):
 
 
 async def test_without_a_database(tmp_path):
-    async with running("postgresql://nobody@127.0.0.1:1/none", tmp_path, {"DB_TIMEOUT": "1"}) as project:
-        async with project.client() as caller:
-            answer = await caller.get("/", headers=BROWSER)
+    nowhere = "postgresql://nobody@127.0.0.1:1/none"
+    async with running(nowhere, tmp_path, {"DB_TIMEOUT": "1"}) as project, project.client() as caller:
+        answer = await caller.get("/", headers=BROWSER)
     assert answer.status_code == 200
     assert "It does not answer now." in answer.text
 

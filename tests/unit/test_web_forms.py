@@ -19,7 +19,9 @@ def test_addresses_become_lower_case(address: str) -> None:
     assert TypeAdapter(EmailText).validate_python(address) == address.lower()
 
 
-@pytest.mark.parametrize("address", ["", "a", "a@b", "a b@example.com", "a@exa mple.com", "a@b@example.com", "a\x00@b.c"])
+@pytest.mark.parametrize(
+    "address", ["", "a", "a@b", "a b@example.com", "a@exa mple.com", "a@b@example.com", "a\x00@b.c"]
+)
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(EmailText).validate_python(address)

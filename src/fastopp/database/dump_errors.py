@@ -32,4 +32,4 @@ class RestoreFailed(FastOppError):
 class DatabaseNotEmpty(Conflict):
     """The database has rows already."""
 
-    hint = "Restore into an empty database, or replace everything that is in this one: --force, or force=true in a request."
+    hint = "Restore into an empty database, or replace what is in this one: --force, or force=true in a request."
