@@ -345,8 +345,12 @@ def test_a_read_only_folder_as_on_leapcell(project: Path, leapcell_environ: dict
         (
             f"mount --bind {project} /mnt",
             "mount -o remount,bind,ro /mnt",
+            # FastOpp and its Python stay in sight, should this checkout lie in /tmp itself.
+            f"mount --bind {ROOT} /media",
             "mount -t tmpfs none /tmp",
             "mount -t tmpfs none /var/tmp",
+            f"mkdir -p {ROOT}",
+            f"mount --bind /media {ROOT}",
         )
     )
     prefix = _in_own_namespace(f"{mounts} && cd /mnt")
