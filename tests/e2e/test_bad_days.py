@@ -22,7 +22,7 @@ from PIL import Image
 
 from tests.services.front import BlackHole, Front, Network
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
-from tests.services.site import Site, copy_project, start_command, succeed
+from tests.services.site import ROOT, Site, copy_project, start_command, succeed
 
 HTML = {"accept": "text/html"}
 DB_TIMEOUT = 2  # seconds that a request waits for a connection
