@@ -17,7 +17,7 @@ LEAPCELL_SHARE = 0.108  # of a core, at 192 MB (docs.leapcell.io/service)
 HELLO = "benchmarks.peers:hello"
 HEALTH, FIRST_PAGE = "/kaithhealth", "/database-demo"
 PAGES = ("/", "/database-demo", "/webinar-demo", "/login", "/license", "/api/products", "/api/webinar-attendees",
-         "/database-status", "/openapi.json", "/health")  # fmt: skip
+         "/database-status", "/design-demo", "/health")  # fmt: skip
 
 LEGEND = f"""\
 Processor time from exec to the first 200, of all threads; resident memory after ten pages. Byte code is compiled.
