@@ -45,7 +45,7 @@ LEAPCELL_DATABASE_DOMAIN = "leapcellpool.com"  # host of the dashboard's URLs, a
 LEAPCELL_WRITABLE = Path("/tmp")  # noqa: S108 - the one writable place there [LC limits]
 
 FLY_KILL_TIMEOUT = 5  # seconds between SIGINT and SIGKILL [Fly, reference/configuration]
-FLY_VOLUME = Path("/data")  # where FastOpp's fly.toml mounts its volume
+FLY_VOLUME = Path("/data")  # where FastOpp projects mount their volume, with UPLOAD_DIR=/data/uploads
 
 # Two of these are misspelled, and LeapCell has been seen to ask for them all the same.
 HEALTH_PATHS = frozenset({LEAPCELL_HEALTH_PATH, "/kaithhealthcheck", "/kaithheathcheck", "/healthz"})
