@@ -21,6 +21,7 @@ from fastopp.database.url import DatabaseURL
 from tests.services.postgres import Postgres
 
 BACKENDS = ("SQLite", "PostgreSQL")
+DRIVERS = (*BACKENDS, "PostgreSQL, asyncpg")
 SECRET_KEY = "b3nchmarks-0nly-K7pQ2vX9mT4wZ8rL5cJ1hY6dF0"
 CATEGORIES = ("Books", "Clothing", "Electronics", "Footwear", "Home & Kitchen", "Sports & Fitness")
 
@@ -45,7 +46,8 @@ def _database(backend: str, folder: Path) -> Iterator[str]:
         yield f"sqlite:///{folder}/bench.db"
         return
     with Postgres() as postgres:
-        yield postgres.url(postgres.create_database())
+        url = postgres.url(postgres.create_database())
+        yield url.replace("postgresql://", "postgresql+asyncpg://") if backend.endswith("asyncpg") else url
 
 
 async def _seed(environ: dict[str, str]) -> None:

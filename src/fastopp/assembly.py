@@ -10,10 +10,11 @@ from fastopp.admin.mount import admin_mount
 from fastopp.apps import App
 from fastopp.auth import routes as auth_routes
 from fastopp.auth.sessions import session_middleware
-from fastopp.ops import routers as ops_routers
+from fastopp.ops import routers
 from fastopp.runtime import Runtime, open_runtime
 from fastopp.settings import Settings
 from fastopp.web import setup, uploads
+from fastopp.web.later import Application
 
 DESCRIPTION = "A FastOpp project: see /docs of each app's section, and docs/ of the repository."
 
@@ -24,18 +25,16 @@ def assemble(settings: Settings, apps: tuple[App, ...]) -> tuple[FastAPI, Abstra
     Routes are added from the most particular to the most general: a project's apps may replace any page of the
     framework but not its operations, and /admin and /static take what is left below them.
     """
-    application = FastAPI(title="FastOpp", description=DESCRIPTION, docs_url=None, redoc_url=None)
+    application = Application(title="FastOpp", description=DESCRIPTION, docs_url=None, redoc_url=None)
     navigation = [item for app in apps for item in app.navigation()]
     setup.install(application, settings, apps, navigation, sessions=session_middleware(settings))
-    for router in ops_routers.operations(settings):
-        application.include_router(router)
+    routers.install_operations(application, settings)
     application.include_router(uploads.create_router(settings.platform.max_response_body))
     for app in apps:
         if (app_router := app.router()) is not None:
             application.include_router(app_router)
     application.include_router(auth_routes.router)
-    for router in ops_routers.pages(settings):
-        application.include_router(router)
+    routers.install_pages(application)
     application.router.routes.append(admin_mount())
     setup.install_static(application, apps)
     return application, open_runtime(settings, apps)

@@ -130,6 +130,7 @@ def actual_routes() -> dict[tuple[str, str], str]:
     """Method and path of each route of this project, emergency access included, and who may use it."""
     settings = load_settings({"EMERGENCY_ACCESS_ENABLED": "true"}, env_file=Path("/nonexistent"))
     application, _ = assemble(settings, find_apps(list_apps(ROOT / "main.py")))
+    application.openapi()  # brings in the routes that wait for their first visitor
     found = {}
     for route in iter_route_contexts(application.routes):
         if isinstance(route.original_route, Mount):

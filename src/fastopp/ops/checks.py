@@ -174,3 +174,17 @@ async def _check_storage(runtime: Runtime) -> dict[str, Any]:
     with contextlib.suppress(FileMissing):
         await runtime.storage.head(PROBE_KEY)
     return {}
+
+
+def pool_status(runtime: Runtime) -> dict[str, Any]:
+    """The connections of this process; numbers are null where the pool does not count."""
+    pool: Any = runtime.database.engine.pool
+    counts = {name: getattr(pool, name, None) for name in ("size", "checkedin", "checkedout", "overflow")}
+    size, checked_in, checked_out, overflow = (count() if callable(count) else None for count in counts.values())
+    return {
+        "size": size,
+        "checked_in": checked_in,
+        "checked_out": checked_out,
+        "overflow": None if overflow is None else max(0, overflow),  # below zero: the pool is not yet full
+        "pool_type": type(pool).__name__,
+    }

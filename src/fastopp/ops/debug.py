@@ -20,7 +20,7 @@ from fastopp.auth.current_user import Operator
 from fastopp.auth.models import User
 from fastopp.dependencies import RuntimeDep
 from fastopp.errors import FastOppError, Unavailable
-from fastopp.ops.checks import TIME_LIMIT, ping
+from fastopp.ops.checks import TIME_LIMIT, ping, pool_status
 from fastopp.ops.tables import count_rows, table_names
 from fastopp.runtime import Runtime
 from fastopp.storage.base import Storage
@@ -150,20 +150,6 @@ async def connection(runtime: RuntimeDep, operator: Operator) -> JSONResponse:
             "message": "The database answers.",
         }
     )
-
-
-def pool_status(runtime: Runtime) -> dict[str, Any]:
-    """The connections of this process; numbers are null where the pool does not count."""
-    pool: Any = runtime.database.engine.pool
-    counts = {name: getattr(pool, name, None) for name in ("size", "checkedin", "checkedout", "overflow")}
-    size, checked_in, checked_out, overflow = (count() if callable(count) else None for count in counts.values())
-    return {
-        "size": size,
-        "checked_in": checked_in,
-        "checked_out": checked_out,
-        "overflow": None if overflow is None else max(0, overflow),  # below zero: the pool is not yet full
-        "pool_type": type(pool).__name__,
-    }
 
 
 def can_write(folder: Path) -> bool:

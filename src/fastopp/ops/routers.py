@@ -1,38 +1,51 @@
-"""The routes of the operations, in the order an application takes them."""
+"""The routes of the operations, in the order an application takes them.
+
+Most are imported when they are first asked for; `EAGER` pages are what visitors and platforms ask for.
+"""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 
-from fastopp.ops import (
-    database_backup,
-    debug,
-    direct_uploads,
-    emergency,
-    files,
-    health,
-    home,
-    migrations,
-    oppdemo,
-    oppman,
-    status,
-    triggers,
-    user_management,
-)
+from fastopp.ops import health, home, status
 from fastopp.ops.checks import HealthMonitor
 from fastopp.settings import Settings
+from fastopp.web.later import LaterRoutes
 
 
-def operations(settings: Settings) -> list[APIRouter]:
+def install_operations(application: FastAPI, settings: Settings) -> None:
     """What no app may replace: health, debugging, triggers, and (only while it is enabled) emergency access."""
     monitor = HealthMonitor()
-    routers = [health.create_router(monitor), status.create_router(monitor), debug.router, triggers.router]
-    routers += [database_backup.router, files.create_router(), direct_uploads.router]
+    application.include_router(health.create_router(monitor))
+    application.include_router(status.create_router(monitor))
+    prefixes = ["/debug", "/async", "/oppman/files", "/api/uploads"]
+    prefixes += [f"/admin/{name}" for name in ("backup-files", "restore-files", "backup-database", "restore-database")]
     if settings.emergency_access_enabled:
-        routers.append(emergency.create_router(monitor))
-    return routers
+        prefixes.append("/oppman/emergency")
+
+    def load() -> list[APIRouter]:
+        from fastopp.ops import (  # noqa: PLC0415 - on first use
+            database_backup,
+            debug,
+            direct_uploads,
+            emergency,
+            files,
+            triggers,
+        )
+
+        routers = [debug.router, triggers.router, database_backup.router, files.create_router(), direct_uploads.router]
+        return routers + ([emergency.create_router(monitor)] if settings.emergency_access_enabled else [])
+
+    application.router.routes.append(LaterRoutes(application, prefixes, load))
 
 
-def pages(settings: Settings) -> list[APIRouter]:
+def install_pages(application: FastAPI) -> None:
     """The management pages and what their forms do."""
-    return [home.router, oppman.router, user_management.router, migrations.router, oppdemo.router]
+
+    def load() -> list[APIRouter]:
+        from fastopp.ops import migrations, oppdemo, oppman, user_management  # noqa: PLC0415 - on first use
+
+        return [oppman.router, user_management.router, migrations.router, oppdemo.router]
+
+    application.include_router(home.router)
+    application.router.routes.append(LaterRoutes(application, ["/oppman", "/oppdemo"], load))

@@ -9,8 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastopp.auth.current_user import optional_user
 from fastopp.dependencies import RuntimeDep
 from fastopp.ops.answers import is_htmx
-from fastopp.ops.checks import HealthMonitor
-from fastopp.ops.debug import pool_status
+from fastopp.ops.checks import HealthMonitor, pool_status
 from fastopp.ops.health import NO_STORE, database_type, public_url
 from fastopp.web.templating import render
 
