@@ -44,6 +44,10 @@ LEAPCELL_OBJECT_STORAGE = "https://objstorage.leapcell.io"  # FastOpp's example.
 LEAPCELL_DATABASE_DOMAIN = "leapcellpool.com"  # host of the dashboard's URLs, as users show them
 LEAPCELL_WRITABLE = Path("/tmp")  # noqa: S108 - the one writable place there [LC limits]
 
+# Seconds before the platform would cut a request off: to bring work to a stop, keep its place, and answer. Ours; a file
+# in flight to the Object Storage gets most of it.
+REQUEST_MARGIN = 60.0
+
 FLY_KILL_TIMEOUT = 5  # seconds between SIGINT and SIGKILL [Fly, reference/configuration]
 FLY_VOLUME = Path("/data")  # where FastOpp projects mount their volume, with UPLOAD_DIR=/data/uploads
 
@@ -85,6 +89,12 @@ class Platform:
     database_url_source: str = "the URL of your PostgreSQL database"
     """Where the user finds the value of DATABASE_URL, as the end of a sentence."""
     health_paths: frozenset[str] = field(default=HEALTH_PATHS)
+
+    @property
+    def request_budget(self) -> float | None:
+        """Seconds that work inside a request may take; None: as long as it needs."""
+        timeout = self.request_timeout
+        return max(timeout - REQUEST_MARGIN, timeout / 2) if timeout else None
 
 
 LOCAL = Platform(name="local", title="Local")

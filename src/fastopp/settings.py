@@ -98,6 +98,13 @@ class Settings(BaseModel):
         False, description="Opens /oppman/emergency for those who know the token of `oppman.py emergency`."
     )
 
+    leapcell_async_url: str = Field(
+        "",
+        description="The service's `https://….leapcell-async.dev` address. With it a task that is started is worked "
+        "at once where nothing runs between requests; without it, while its page is open or when a scheduler calls "
+        "`/async/drain`.",
+    )
+
     # Files
     upload_dir: Path = Field(
         Path("static/uploads"), description="Folder of uploaded files. Default: `/tmp/uploads` on LeapCell."

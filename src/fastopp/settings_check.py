@@ -35,6 +35,10 @@ PUBLISHED_KEYS = (
 )
 
 _ADDRESS = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?$")
+# Without TLS only on this machine, since a token is sent there; no user, no path: it is the service's own address.
+_ASYNC_ADDRESS = re.compile(
+    r"(https://[^/?#\s@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?)/?$", re.IGNORECASE
+)
 
 OBJECT_STORAGE_VARIABLES = ("s3_access_key", "s3_secret_key", "s3_bucket")
 
@@ -74,6 +78,7 @@ def find_problems(settings: Settings, given: Iterable[str]) -> list[SettingProbl
         *_backup_key(settings),
         *_database_url(settings, given),
         *_object_storage(settings, given),
+        *_async_url(settings),
     ]
 
 
@@ -164,3 +169,10 @@ def _incomplete_object_storage(settings: Settings, given: frozenset[str]) -> lis
         for name in OBJECT_STORAGE_VARIABLES
         if name not in given
     ]
+
+
+def _async_url(settings: Settings) -> list[SettingProblem]:
+    if not settings.leapcell_async_url or _ASYNC_ADDRESS.match(settings.leapcell_async_url):
+        return []
+    mend = "It is the service's own, like https://my-service.leapcell-async.dev, without a path."
+    return [SettingProblem("LEAPCELL_ASYNC_URL", "It is no https:// address.", mend)]

@@ -8,11 +8,12 @@ from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 if TYPE_CHECKING:
+    from sqlalchemy import Table
     from sqlalchemy.dialects.postgresql import Insert
 
 
-def insert(session: AsyncSession, model: type[SQLModel]) -> Insert:
-    """An INSERT into the model's table with `on_conflict_do_update` and `on_conflict_do_nothing`.
+def insert(session: AsyncSession, model: type[SQLModel] | Table) -> Insert:
+    """An INSERT into a table with `on_conflict_do_update` and `on_conflict_do_nothing`.
 
     Typed as PostgreSQL's; SQLite's has the same methods with the same arguments.
     """

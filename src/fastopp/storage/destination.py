@@ -8,8 +8,6 @@ from fastopp.storage.object import ObjectStorage
 from fastopp.storage.select import open_object_storage
 from fastopp.storage.tiered import TieredStorage
 
-REQUEST_MARGIN = 60.0  # seconds before the platform would cut the request off: to finish and to answer
-
 
 def backup_storage(settings: Settings, storage: Storage | None = None) -> ObjectStorage:
     """The Object Storage that the S3_ variables name. Asks nothing of the network.
@@ -29,5 +27,4 @@ def backup_storage(settings: Settings, storage: Storage | None = None) -> Object
 
 def time_budget(settings: Settings) -> float | None:
     """Seconds that a backup within a request may take; None: as long as it needs."""
-    timeout = settings.platform.request_timeout
-    return max(timeout - REQUEST_MARGIN, timeout / 2) if timeout else None
+    return settings.platform.request_budget

@@ -1,0 +1,145 @@
+"""The token of a request that wakes the application: signed, for one drain, and for an hour.
+
+It lets its holder do one thing, once: have the queue worked. What has been served is a row, kept until the token
+has expired. A platform may deliver a request twice, late, or after others, and its process may die in the middle:
+
+- not served yet: the first to claim it serves it;
+- being served: whoever comes meanwhile is told to come back, since the one who serves it may die;
+- served: nothing is left to do;
+- failed: the claim is released, and the next delivery serves it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Column, CursorResult, MetaData, String, Table, and_, delete, select, update
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+from fastopp.database.session import Database
+from fastopp.database.upsert import insert
+from fastopp.errors import Conflict, Unauthorized
+from fastopp.platform import LEAPCELL_REQUEST_TIMEOUT
+from fastopp.settings import Settings
+
+SCHEME = "Wake"
+"""Of the Authorization header: `Wake <token>`."""
+
+# A request may last 15 minutes, and when it fails it is delivered again: four of them fit. No platform says how
+# long a request may wait in its queue.
+LIFETIME = timedelta(hours=1)
+CLOCK_SKEW = timedelta(minutes=1)  # that instances' clocks may differ
+LEASE = timedelta(seconds=LEAPCELL_REQUEST_TIMEOUT)  # nobody serves it longer than a request may last
+
+_PURPOSE = "fastopp.tasks.wake"
+
+# No model: a backup of the database leaves it out, and nothing else needs to know it.
+wakes = Table(
+    "task_wakes",
+    MetaData(),
+    Column("nonce", String(64), primary_key=True),
+    Column("claim", String(64), nullable=False),
+    Column("claimed_at", UTCDateTime, nullable=False),
+    Column("finished_at", UTCDateTime),
+    Column("expires_at", UTCDateTime, nullable=False),
+)
+
+
+class WakeRefused(Unauthorized):
+    """The token is not genuine, or it has expired."""
+
+    hint = "It is made by the application itself, which sends a new one when there is something to do."
+
+
+class WakeRunning(Conflict):
+    """This very request is being served at the moment."""
+
+    headers = {"Retry-After": "60"}  # noqa: RUF012 - as FastOppError has it
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """A genuine token's content."""
+
+    nonce: str
+    expires_at: datetime
+
+
+def issue_token(settings: Settings, *, now: datetime | None = None) -> str:
+    """A fresh token, signed with a key that is made from SECRET_KEY for this alone."""
+    moment = now or datetime.now(UTC)
+    token: str = _serializer(settings).dumps([secrets.token_urlsafe(16), int(moment.timestamp())])
+    return token
+
+
+def read_token(token: str, settings: Settings, *, now: datetime | None = None) -> Wake:
+    """What a token holds. Raises WakeRefused."""
+    from itsdangerous import BadData  # noqa: PLC0415 - only who wakes or is woken needs it
+
+    try:
+        nonce, issued = _serializer(settings).loads(token)
+    except BadData:
+        raise WakeRefused from None
+    moment, issued_at = now or datetime.now(UTC), datetime.fromtimestamp(issued, UTC)
+    if not issued_at - CLOCK_SKEW <= moment < issued_at + LIFETIME:
+        raise WakeRefused
+    return Wake(nonce, issued_at + LIFETIME)
+
+
+class WakeClaims:
+    """Who serves which request, in the database, for all instances."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def take(self, wake: Wake, *, now: datetime | None = None) -> str | None:
+        """Claim it; the claim, or None when it has been served. Raises WakeRunning, DatabaseUnavailable."""
+        moment, claim = now or datetime.now(UTC), secrets.token_urlsafe(16)
+        async with self._database.transaction() as session:
+            taken = and_(wakes.c.finished_at.is_(None), wakes.c.claimed_at < moment - LEASE)
+            statement = (
+                insert(session, wakes)
+                .values(nonce=wake.nonce, claim=claim, claimed_at=moment, expires_at=wake.expires_at)
+                .on_conflict_do_update(
+                    index_elements=["nonce"], set_={"claim": claim, "claimed_at": moment}, where=taken
+                )
+            )
+            await session.execute(statement)
+            known = select(wakes.c.claim, wakes.c.finished_at).where(wakes.c.nonce == wake.nonce)
+            holder, finished_at = (await session.execute(known)).one()
+        if holder == claim:
+            return claim
+        if finished_at is None:
+            raise WakeRunning
+        return None
+
+    async def finish(self, claim: str) -> None:
+        """It has been served; every repetition is ignored from now on."""
+        async with self._database.transaction() as session:
+            finished = update(wakes).where(wakes.c.claim == claim).values(finished_at=datetime.now(UTC))
+            await session.execute(finished)
+
+    async def release(self, claim: str) -> None:
+        """It could not be served; the next delivery tries again."""
+        async with self._database.transaction() as session:
+            await session.execute(delete(wakes).where(wakes.c.claim == claim))
+
+    async def forget_expired(self, *, now: datetime | None = None) -> int:
+        """Remove what no genuine token names any more; how many rows."""
+        moment = (now or datetime.now(UTC)) - CLOCK_SKEW
+        async with self._database.transaction() as session:
+            done: CursorResult[Any] = await session.execute(delete(wakes).where(wakes.c.expires_at < moment))  # type: ignore[assignment] # a DELETE's
+        return done.rowcount
+
+
+def _serializer(settings: Settings) -> Any:  # noqa: ANN401 - the library is imported late
+    from itsdangerous import URLSafeSerializer  # noqa: PLC0415 - as above
+
+    key = settings.secret_key.get_secret_value()
+    return URLSafeSerializer(
+        key, salt=_PURPOSE, signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256}
+    )
