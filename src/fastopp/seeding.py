@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -120,17 +121,32 @@ async def run_full_init(runtime: Runtime, *, progress: Progress | None = None) -
     reported and the rest goes on. `progress` is called as each step begins and ends.
     """
     results: list[StepOutcome] = []
+    async with aclosing(full_init(runtime)) as outcomes:
+        async for outcome in outcomes:
+            if progress:
+                progress(outcome)
+            if outcome.status != "running":
+                results.append(outcome)
+    return init_report(results)
+
+
+async def full_init(runtime: Runtime, *, done: Collection[str] = ()) -> AsyncGenerator[StepOutcome]:
+    """The same, one step after the other: each step's outcome as it begins, and as it ends.
+
+    `done` are the names of steps that an earlier run, which was interrupted, has done.
+    """
     for step in init_steps(runtime):
-        if step.destructive:
+        if step.destructive or step.name in done:
             continue
-        if progress:
-            progress(StepOutcome(step.title, "running", "", name=step.name))
+        yield StepOutcome(step.title, "running", "", name=step.name)
         outcome = await _guarded(step, runtime)
-        if progress:
-            progress(outcome)
-        results.append(outcome)
+        yield outcome
         if step.name == "db" and outcome.status == "error":
             break
+
+
+def init_report(results: list[StepOutcome]) -> InitReport:
+    """What became of all steps together."""
     failed = [outcome.step for outcome in results if outcome.status == "error"]
     if failed:
         return InitReport(False, f"Not everything could be initialised: {', '.join(failed)} failed.", results)
