@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 from sqlalchemy import URL, event
 from sqlalchemy.connectors.asyncio import AsyncAdapt_dbapi_connection
-from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
+from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi, SQLiteDialect_aiosqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.interfaces import Dialect as AnyDialect
 from sqlalchemy.pool import PoolProxiedConnection
 
+from fastopp.database import one_trip
 from fastopp.database.errors import DatabaseURLError
 from fastopp.database.url import DatabaseURL
 
@@ -38,6 +37,11 @@ class Dialect(SQLiteDialect_aiosqlite):
         """This very class: it is asynchronous."""
         return cls
 
+    @classmethod
+    def import_dbapi(cls) -> AsyncAdapt_aiosqlite_dbapi:
+        """aiosqlite, as SQLAlchemy is to see it."""
+        return one_trip.driver()
+
     def do_rollback(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Roll back if there is anything to roll back."""
         if _in_transaction(dbapi_connection):
@@ -60,18 +64,6 @@ def _in_transaction(connection: PoolProxiedConnection) -> bool:
     return driver_connection is not None and driver_connection.in_transaction
 
 
-async def _connect(*arguments: Any, **options: Any) -> aiosqlite.Connection:  # noqa: ANN401 - sqlite3's, of many types
-    connection = aiosqlite.connect(*arguments, **options)
-    thread = connection._thread  # noqa: SLF001 - as SQLAlchemy does; there is no other way to it
-    thread.daemon = True
-    try:
-        return await connection
-    except sqlite3.Error:
-        # aiosqlite leaves its thread to report to an event loop that may be closed by then.
-        await asyncio.to_thread(thread.join)
-        raise
-
-
 def connect_arguments(url: DatabaseURL, *, timeout: float) -> dict[str, Any]:
     """The arguments of `sqlite3.connect`: `timeout` seconds for a lock, and no BEGIN of Python's own.
 
@@ -82,7 +74,7 @@ def connect_arguments(url: DatabaseURL, *, timeout: float) -> dict[str, Any]:
         raise DatabaseURLError(
             f"The folder {folder} of the SQLite file is not there.", hint="Make it, or mend the URL."
         )
-    return {"timeout": timeout, "isolation_level": None, "async_creator_fn": _connect}
+    return {"timeout": timeout, "isolation_level": None}
 
 
 def prepare(engine: Engine) -> None:
