@@ -12,7 +12,8 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette._utils import get_route_path
-from starlette.routing import BaseRoute, Match
+from starlette.datastructures import URLPath
+from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
 Load = Callable[[], Iterable[APIRouter]]
@@ -39,6 +40,10 @@ class LaterRoutes(BaseRoute):
         path = get_route_path(scope)
         below = any(path == prefix or path.startswith(f"{prefix}/") for prefix in self._prefixes)
         return (Match.FULL if below and scope["type"] == "http" else Match.NONE), {}
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:  # noqa: ANN401 - as Starlette declares it
+        """They have no names until they are there; templates write these addresses out."""
+        raise NoMatchFound(name, path_params)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Bring the routers in and let the application look again."""
