@@ -6,6 +6,7 @@ shop/
     routes.py      router = APIRouter()
     admin.py       AdminView classes
     seed.py        STEPS: sample data
+    tasks.py       functions with @task, run later
     templates/shop/…   static/shop/…
 """
 
@@ -23,6 +24,8 @@ from fastopp.errors import FastOppError
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
+
+    from fastopp.tasks.task import Task
 
 
 class AppError(FastOppError):
@@ -111,6 +114,17 @@ class App:
         """The STEPS of its seed.py."""
         module = self._module("seed")
         return list(module.STEPS) if module else []
+
+    def tasks(self) -> list[Task]:
+        """The tasks that its tasks.py defines, in the order they stand there."""
+        module = self._module("tasks")
+        if module is None:
+            return []
+        from fastopp.tasks.task import Task  # noqa: PLC0415 - only where there are tasks
+
+        # A name may be bound twice, and one task may be imported from another module of the app, but not of others.
+        found = {id(value): value for value in vars(module).values() if isinstance(value, Task)}
+        return [task for task in found.values() if task.function.__module__.startswith(self.package)]
 
     def navigation(self) -> list[NavItem]:
         """The NAVIGATION of its package."""

@@ -12,6 +12,7 @@ from fastopp.database.session import Database
 from fastopp.runtime import Runtime
 from fastopp.settings import Settings
 from fastopp.storage.base import Storage
+from fastopp.tasks.service import TaskService
 
 READ_ONLY_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -64,3 +65,13 @@ SettingsDep = Annotated[Settings, Depends(get_settings)]
 StorageDep = Annotated[Storage, Depends(get_storage)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
+
+
+async def get_tasks(request: Request, runtime: RuntimeDep, session: SessionDep) -> TaskService:
+    """Tasks; what is queued takes effect only if this request's transaction is committed."""
+    if request.method in READ_ONLY_METHODS:
+        return runtime.tasks
+    return runtime.tasks.within(session)
+
+
+TasksDep = Annotated[TaskService, Depends(get_tasks)]

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from fastopp.apps import App
+from fastopp.apps import App, find_apps
 from fastopp.database.session import Database
 from fastopp.settings import Settings
 from fastopp.storage.base import Storage
 from fastopp.storage.select import open_storage
+from fastopp.tasks.process import TaskProcess
+from fastopp.tasks.registry import TaskRegistry
+from fastopp.tasks.service import TaskService
+from fastopp.tasks.wake import waker_of
+
+# Its tasks are found as an app's are. By name: it lies above, and is imported when tasks are.
+BUILT_IN = "fastopp.ops"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,12 @@ class Runtime:
     database: Database
     storage: Storage
     apps: tuple[App, ...]
+    task_process: TaskProcess = field(default_factory=lambda: TaskProcess(TaskRegistry(())))
+
+    @property
+    def tasks(self) -> TaskService:
+        """What can be done with tasks."""
+        return TaskService(self)
 
 
 @asynccontextmanager
@@ -29,8 +42,9 @@ async def open_runtime(settings: Settings, apps: tuple[App, ...] = ()) -> AsyncI
     for app in apps:
         app.load_models()
     database, storage = Database.from_settings(settings), open_storage(settings)
+    tasks = TaskProcess(TaskRegistry((*find_apps([BUILT_IN]), *apps)), waker_of(settings))
     try:
-        yield Runtime(settings, database, storage, apps)
+        yield Runtime(settings, database, storage, apps, tasks)
     finally:
         try:
             if close := getattr(storage, "aclose", None):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -13,7 +14,29 @@ from fastopp.database.errors import DatabaseUnavailable
 from fastopp.database.url import DatabaseURL
 from fastopp.settings import Settings
 
-__all__ = ["Database", "DatabaseUnavailable"]
+__all__ = ["Database", "DatabaseUnavailable", "after_commit"]
+
+log = logging.getLogger(__name__)
+
+_AFTER_COMMIT = "fastopp_after_commit"
+
+
+def after_commit(session: AsyncSession, callback: Callable[[], Awaitable[object]]) -> None:
+    """Have `callback` called and awaited once the session's transaction is committed, before the answer is sent.
+
+    It is not called when the transaction is rolled back, and once even when it is asked for several times. An
+    exception of its own is logged: what is committed stays so. Only sessions of `Database` do this.
+    """
+    # A dictionary keeps the order.
+    session.info.setdefault(_AFTER_COMMIT, {})[callback] = None
+
+
+async def _committed(session: AsyncSession) -> None:
+    for callback in session.info.pop(_AFTER_COMMIT, ()):
+        try:
+            await callback()
+        except Exception:  # the edge: the caller's work is done, whatever becomes of this
+            log.exception("What was to follow a transaction failed")
 
 
 class Database:
@@ -46,10 +69,11 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A session for reading, in autocommit: one round trip a query, and each query sees the newest rows.
 
-        What is added to it is not written.
+        What is added to it is not written; a statement that writes does so at once.
         """
         async with AsyncSession(self._reading, expire_on_commit=False, autoflush=False) as session:
             yield session
+        await _committed(session)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -57,6 +81,7 @@ class Database:
         async with AsyncSession(self.engine, expire_on_commit=False) as session:
             yield session
             await session.commit()
+        await _committed(session)
 
     async def dispose(self) -> None:
         """Close all connections. A session that is still open keeps its own until it ends."""

@@ -1,0 +1,60 @@
+"""Queuing a task: one INSERT in the transaction of whoever asks. procrastinate is not needed for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastopp.tasks.arguments import fill, pack
+from fastopp.tasks.errors import AlreadyQueued
+from fastopp.tasks.models import jobs
+from fastopp.tasks.status import Status, TaskStatus
+from fastopp.tasks.task import Task
+
+_TRIES = 3
+
+
+async def defer(
+    session: AsyncSession, task: Task, args: Mapping[str, Any], *, at: datetime | None = None
+) -> TaskStatus:
+    """Write the row that procrastinate would write. It counts once the session's transaction is committed.
+
+    Raises TaskArguments, TaskTooBig, AlreadyQueued.
+    """
+    packed = pack(task, args)
+    queueing_lock = fill(task.queueing_lock, packed)
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    statement = insert(jobs).values(
+        queue_name=task.queue,
+        task_name=task.name,
+        priority=task.priority,
+        lock=fill(task.lock, packed),
+        queueing_lock=queueing_lock,
+        args=packed,
+        status="todo",
+        scheduled_at=at,
+        attempts=0,
+        abort_requested=False,
+    )
+    if queueing_lock is not None:
+        # An error would end the caller's transaction on PostgreSQL.
+        statement = statement.on_conflict_do_nothing()
+    connection = await session.connection()
+    for _ in range(_TRIES):
+        id = (await connection.execute(statement.returning(jobs.c.id))).scalar()  # noqa: A001 - what it is
+        if id is not None:
+            now = datetime.now(UTC)
+            state: Status = "scheduled" if at is not None and at > now else "waiting"
+            return TaskStatus(
+                id=id, name=task.name, args=packed, status=state, queue=task.queue, attempts=0, queued_at=now,
+                scheduled_at=at,
+            )  # fmt: skip
+        same = select(jobs.c.id).where(jobs.c.queueing_lock == queueing_lock, jobs.c.status == "todo")
+        if (waiting := (await connection.execute(same)).scalar()) is not None:
+            raise AlreadyQueued(f"The task {task.name} is queued already.", task_id=waiting)
+    raise AlreadyQueued(f"The task {task.name} is queued already.")  # it comes and goes: others queue it all the time

@@ -1,0 +1,73 @@
+"""What can be wrong with a task, as errors that answer a request and that a task's row tells of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastopp.errors import Conflict, FastOppError, NotFound
+
+
+class TaskUnknown(NotFound):
+    """There is no task of that name."""
+
+
+class TaskMissing(NotFound):
+    """There is no such job; old ones are cleaned away."""
+
+
+class TaskArguments(FastOppError):
+    """The arguments do not fit the task."""
+
+    status = 422
+
+
+class TaskTooBig(FastOppError):
+    """The arguments are too large for a queue."""
+
+    status = 413
+    hint = "Store the data, as an uploaded file for example, and give the task its key."
+
+
+class TaskConflict(Conflict):
+    """The job is not in a state for that."""
+
+    def __init__(self, message: str | None = None, *, task_id: int | None = None, hint: str | None = None) -> None:
+        self.task_id = task_id
+        super().__init__(message, hint=hint)
+        self.extensions: dict[str, Any] = {} if task_id is None else {"task_id": task_id}
+
+
+class AlreadyQueued(TaskConflict):
+    """The same is waiting already."""
+
+
+class AlreadyRunning(TaskConflict):
+    """The same is being worked on already."""
+
+
+class TaskDefinitionError(FastOppError):
+    """A task is defined in a way that cannot work."""
+
+
+class TaskResultError(FastOppError):
+    """The task returned what JSON cannot hold."""
+
+    hint = "Return None, or numbers, texts, lists and dictionaries; store anything larger and return its key."
+
+
+class TaskTimeUp(FastOppError):
+    """The time was up, and the task did not stop when it was asked to."""
+
+    hint = "Ask `context.should_stop()` now and then, save the place and raise `Unfinished`."
+
+
+class WorkerDied(FastOppError):
+    """The process that worked on it died or was frozen."""
+
+
+class JobLost(FastOppError):
+    """The job is no longer this worker's: it was frozen for too long, and another has taken the job over."""
+
+
+class Unfinished(Exception):
+    """Raised by a task that has saved its place: it goes back to the queue at once, and no attempt is counted."""

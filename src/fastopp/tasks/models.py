@@ -1,0 +1,69 @@
+"""The tables of tasks, for SQLAlchemy: procrastinate's, and ours beside them.
+
+They are no SQLModel tables: their shape is procrastinate's and the migration's, not a model's, so Alembic does not
+compare them.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Enum, Integer, MetaData, String, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+metadata = MetaData()
+
+_json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+_id = BigInteger().with_variant(Integer, "sqlite")
+
+JOB_STATUSES = ("todo", "doing", "succeeded", "failed", "cancelled", "aborting", "aborted")
+EVENT_TYPES = (
+    "deferred", "started", "deferred_for_retry", "failed", "succeeded", "cancelled", "abort_requested", "aborted",
+    "scheduled", "retried",
+)  # fmt: skip
+
+jobs = Table(
+    "procrastinate_jobs",
+    metadata,
+    Column("id", _id, primary_key=True),
+    Column("queue_name", String(128), nullable=False),
+    Column("task_name", String(128), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("lock", Text),
+    Column("queueing_lock", Text),
+    Column("args", _json, nullable=False),
+    Column("status", Enum(*JOB_STATUSES, name="procrastinate_job_status"), nullable=False),
+    Column("scheduled_at", UTCDateTime),
+    Column("attempts", Integer, nullable=False),
+    Column("abort_requested", Boolean, nullable=False),
+    Column("worker_id", _id),
+)
+
+events = Table(
+    "procrastinate_events",
+    metadata,
+    Column("id", _id, primary_key=True),
+    Column("job_id", _id, nullable=False),
+    Column("type", Enum(*EVENT_TYPES, name="procrastinate_job_event_type")),
+    Column("at", UTCDateTime),
+)
+
+workers = Table(
+    "procrastinate_workers",
+    metadata,
+    Column("id", _id, primary_key=True),
+    Column("last_heartbeat", UTCDateTime, nullable=False),
+)
+
+runs = Table(
+    "task_runs",
+    metadata,
+    Column("job_id", _id, primary_key=True),
+    Column("done", BigInteger, nullable=False),
+    Column("total", BigInteger),
+    Column("message", Text, nullable=False),
+    Column("result", _json),
+    Column("error", Text, nullable=False),
+    Column("place", _json),
+    Column("updated_at", UTCDateTime, nullable=False),
+)
+"""What a task tells of itself, a row once it tells something: progress, its place, and its result or error."""

@@ -1,0 +1,33 @@
+"""What a process keeps about tasks: which there are, and whom to tell that something was queued."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from fastopp.tasks.registry import TaskRegistry
+
+log = logging.getLogger(__name__)
+
+Wake = Callable[[], Awaitable[object]]
+
+
+class TaskProcess:
+    """One per runtime. Making it imports and opens nothing."""
+
+    def __init__(self, registry: TaskRegistry, wake: Wake | None = None) -> None:
+        self.registry = registry
+        self._wakes: list[Wake] = [] if wake is None else [wake]
+
+    def add_wake(self, wake: Wake) -> None:
+        """Have `wake` called after each transaction that queued something has been committed."""
+        self._wakes.append(wake)
+
+    def remove_wake(self, wake: Wake) -> None:
+        """Undo `add_wake`."""
+        self._wakes.remove(wake)
+
+    async def wake(self) -> None:
+        """Tell everyone that something was queued. Nothing that goes wrong here is the queuing request's trouble."""
+        for wake in tuple(self._wakes):
+            await wake()

@@ -1,0 +1,146 @@
+"""Tasks from the outside: queue them, look at them, work them. It is `runtime.tasks`, or `TasksDep` in a handler."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastopp.database.session import after_commit
+from fastopp.tasks.task import Task
+
+if TYPE_CHECKING:
+    from fastopp.runtime import Runtime
+    from fastopp.tasks.status import Status, TaskStatus
+
+INIT_TASK = "init-demo"
+BACKUP_TASK = "backup-files"
+RESTORE_TASK = "restore-files"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainReport:
+    """What a drain did."""
+
+    done: int = 0
+    """Jobs that succeeded."""
+    failed: int = 0
+    """Jobs whose try failed, whether or not they will be tried again."""
+    requeued: int = 0
+    """Jobs that did not come to their end and went back to the queue."""
+    left: int = 0
+    """Jobs that could be worked now and were not."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskCounts:
+    """How many jobs there are: by status, and by queue, task and status. Ages are in seconds."""
+
+    statuses: dict[Status, int]
+    groups: list[tuple[str, str, Status, int]]
+    """Queue, task, status, jobs."""
+    stalled: int = 0
+    oldest_waiting: float | None = None
+    """How long the job that could be worked now has been waiting, of those the longest."""
+    workers: int = 0
+    """Workers that give signs of life; those of requests that drain the queue are among them."""
+
+
+class TaskService:
+    """What can be done with tasks. Making one costs nothing and connects to nothing."""
+
+    def __init__(self, runtime: Runtime, *, session: AsyncSession | None = None, at: datetime | None = None) -> None:
+        self._runtime = runtime
+        self._session = session
+        self._at = at
+
+    @property
+    def known(self) -> tuple[Task, ...]:
+        """All tasks of the project. The first call imports the apps' tasks."""
+        return tuple(self._runtime.task_process.registry.values())
+
+    def within(self, session: AsyncSession) -> TaskService:
+        """The same, in a transaction of the caller: what is queued is there if and when that is committed."""
+        return TaskService(self._runtime, session=session, at=self._at)
+
+    def later(self, when: datetime | timedelta) -> TaskService:
+        """The same, for what is not to start before a moment (aware) or for a while."""
+        moment = datetime.now(UTC) + when if isinstance(when, timedelta) else when
+        return TaskService(self._runtime, session=self._session, at=moment)
+
+    async def queue(self, name: str | Task, /, **args: Any) -> TaskStatus:  # noqa: ANN401 - the task's own arguments
+        """Queue a task. Raises TaskUnknown, TaskArguments, TaskTooBig, AlreadyQueued."""
+        from fastopp.tasks.defer import defer  # noqa: PLC0415 - SQLAlchemy's tables, where something is queued
+
+        process = self._runtime.task_process
+        task = process.registry.find(name.name if isinstance(name, Task) else name)
+        async with self._writing() as session:
+            status = await defer(session, task, args, at=self._at)
+            after_commit(session, process.wake)
+        return status
+
+    async def queue_init_task(self) -> TaskStatus:
+        """Queue the initialisation: tables, sample data, accounts."""
+        return await self.queue(INIT_TASK)
+
+    async def queue_backup_task(self) -> TaskStatus:
+        """Queue the backup of the uploaded files."""
+        return await self.queue(BACKUP_TASK)
+
+    async def queue_restore_task(self) -> TaskStatus:
+        """Queue the restoring of the uploaded files from their backup."""
+        return await self.queue(RESTORE_TASK)
+
+    async def get(self, id: int) -> TaskStatus:  # noqa: A002 - what it is
+        """One job. Raises TaskMissing."""
+        raise NotImplementedError
+
+    async def list(
+        self,
+        *,
+        status: Status | None = None,
+        name: str | None = None,
+        queue: str | None = None,
+        limit: int = 50,
+        before: int | None = None,
+    ) -> list[TaskStatus]:
+        """Jobs, the newest first; `before` is the id of the last one of the page before."""
+        raise NotImplementedError
+
+    async def counts(self) -> TaskCounts:
+        """How many there are of each."""
+        raise NotImplementedError
+
+    async def cancel(self, id: int, *, abort: bool = True) -> TaskStatus:  # noqa: A002 - as above
+        """Cancel a waiting job; ask a running one to stop, if `abort`. Raises TaskMissing, TaskConflict."""
+        raise NotImplementedError
+
+    async def retry(self, id: int) -> TaskStatus:  # noqa: A002 - as above
+        """Queue a failed job again, or let one that waits for its next try start now. Raises TaskMissing,
+        TaskConflict."""
+        raise NotImplementedError
+
+    async def drain(self, budget: timedelta, *, limit: int | None = None) -> DrainReport:
+        """Work the queue until it is empty, the budget is spent, or `limit` jobs were taken."""
+        raise NotImplementedError
+
+    async def run(self, name: str | Task, /, budget: timedelta, **args: Any) -> TaskStatus:  # noqa: ANN401 - as `queue`
+        """Queue a task, or take the one with the same arguments that waits, has failed or is stalled, and work that
+        one here and now. Raises AlreadyRunning besides what `queue` raises.
+
+        The answer's status is "waiting" or "scheduled" when it did not come to its end.
+        """
+        raise NotImplementedError
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncSession]:
+        if self._session is not None:
+            yield self._session
+        else:
+            async with self._runtime.database.transaction() as session:
+                yield session
