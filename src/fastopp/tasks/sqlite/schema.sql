@@ -20,7 +20,7 @@ CREATE TABLE procrastinate_jobs (
     priority INTEGER NOT NULL DEFAULT 0 CHECK (typeof(priority) = 'integer'),
     lock TEXT,
     queueing_lock TEXT,
-    args JSON NOT NULL DEFAULT '{}' CHECK (json_type(args) = 'object'),
+    args JSON NOT NULL DEFAULT '{}' CHECK (json_valid(args) AND json_type(args) = 'object'),
     status VARCHAR(16) NOT NULL DEFAULT 'todo'
         CHECK (status IN ('todo', 'doing', 'succeeded', 'failed', 'cancelled', 'aborting', 'aborted')),
     scheduled_at DATETIME CHECK (scheduled_at LIKE '____-__-__ __:__:__.______'),
