@@ -20,7 +20,7 @@ TIMES = {
     "webinar_registrants": ("webinar_date", "registration_date", "created_at", "updated_at"),
     "audit_logs": ("timestamp",),
 }
-HEAD = "0004"
+HEAD = "0005"
 
 
 def settings_for(url: str) -> Settings:

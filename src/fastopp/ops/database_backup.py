@@ -59,10 +59,15 @@ class BackupTooBig(FastOppError):
     hint = "Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET, and it is put into Object Storage instead."
 
 
-async def upload_backup(runtime: Runtime) -> tuple[StoredFile, DatabaseDump]:
-    """Put an encrypted dump into Object Storage, under a name that nobody can guess. Raises NoObjectStorage."""
-    key = f"{FOLDER}{time_stamp()}-{secrets.token_hex(16)}{ENCRYPTED_SUFFIX}"
-    storage = _object_storage(runtime)
+def new_key() -> str:
+    """A key for a backup, which nobody can guess."""
+    return f"{FOLDER}{time_stamp()}-{secrets.token_hex(16)}{ENCRYPTED_SUFFIX}"
+
+
+async def upload_backup(runtime: Runtime, key: str | None = None) -> tuple[StoredFile, DatabaseDump]:
+    """Put an encrypted dump into Object Storage as `key`, by default a new one. Raises NoObjectStorage."""
+    key = key or new_key()
+    storage = object_storage(runtime)
     async with _encrypted_dump(runtime) as (dump, chunks):
         return await storage.put(key, chunks, content_type=DEFAULT_CONTENT_TYPE), dump
 
@@ -97,7 +102,7 @@ async def backup_database(runtime: RuntimeDep, operator: DetachedOperator) -> Re
 @router.get("/backup-database", summary="The backups of the database")
 async def list_database_backups(runtime: RuntimeDep, operator: DetachedOperator) -> JSONResponse:
     """Those in Object Storage, newest first."""
-    files = [file async for file in _object_storage(runtime).list(FOLDER) if file.key.endswith(ENCRYPTED_SUFFIX)]
+    files = [file async for file in object_storage(runtime).list(FOLDER) if file.key.endswith(ENCRYPTED_SUFFIX)]
     files.sort(key=lambda file: file.key, reverse=True)
     backups = [{"key": file.key, "bytes": file.size, "modified": file.modified.isoformat()} for file in files]
     return JSONResponse({"backups": backups}, headers=NO_STORE)
@@ -115,7 +120,7 @@ async def restore_database(
     """All of it or nothing. 409 for a database that has rows, unless `force` is given: then they are all replaced."""
     from fastopp.database.restore import restore  # noqa: PLC0415 - it imports Alembic
 
-    source: AsyncIterable[bytes] = _object_storage(runtime).stream(key) if key else request.stream()
+    source: AsyncIterable[bytes] = object_storage(runtime).stream(key) if key else request.stream()
     async with _in_time(), _temporary_file() as path:
         # Here before the database is locked, however slowly it comes.
         await write_file(path, source)
@@ -138,7 +143,7 @@ async def restore_database(
     return JSONResponse(answer, headers=NO_STORE)
 
 
-def _object_storage(runtime: Runtime) -> Storage:
+def object_storage(runtime: Runtime) -> Storage:
     """The Object Storage without a cache in front of it, be it for uploaded files too or only for backups."""
     if isinstance(runtime.storage, TieredStorage):
         return runtime.storage.durable

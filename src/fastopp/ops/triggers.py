@@ -1,39 +1,215 @@
-"""Operations that a scheduler or an async platform calls: they work inside the request and answer truly.
+"""Tasks that a scheduler, an async platform or a program starts: worked to their end inside the request.
 
-Whoever calls them takes any answer but 2xx for "try again", so a failure is never answered with 200.
+Whoever calls takes any answer but 2xx for "try again", so only what succeeded is answered with it, and the next call
+goes on where this one stopped. `?enqueue=1` leaves the work to the queue instead.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
+from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.dependencies import RuntimeDep
+from fastopp.errors import FastOppError
 from fastopp.ops.access import DetachedOperator
 from fastopp.ops.health import NO_STORE
-from fastopp.seeding import run_full_init
+from fastopp.ops.trigger_direct import DIRECT, run_directly
+from fastopp.platform import LEAPCELL_MAX_ASYNC_BODY
+from fastopp.runtime import Runtime
+from fastopp.storage.select import NoObjectStorage
+from fastopp.tasks.errors import AlreadyQueued, AlreadyRunning, TaskArguments
+from fastopp.tasks.status import TaskStatus
 from fastopp.web.api_docs import problems
 
-router = APIRouter(prefix="/async", tags=["async"], responses=problems(401, 403, 503))
+TASKS = "/async/tasks"  # where a task is looked at
+
+_TO_OBJECT_STORAGE = frozenset({"backup-files", "restore-files", "backup-database"})
+_AGAIN_SOON = {"Retry-After": "5"}  # seconds, when nothing better is known
+
+_ANSWER: dict[str, Any] = {
+    "type": "object",
+    "required": ["status", "message", "details", "task_id"],
+    "properties": {
+        "status": {"enum": ["success", "queued", "running", "partial", "cancelled", "error"]},
+        "message": {"type": "string"},
+        "details": {"type": "object", "additionalProperties": True},
+        "task_id": {"type": ["integer", "null"]},
+    },
+}
 
 
-@router.post("/init-demo", summary="Initialise the project", responses={500: {"description": "A step failed"}})
-async def init_demo(runtime: RuntimeDep, operator: DetachedOperator) -> JSONResponse:
+def _documented(description: str, *, also_problem: bool = False) -> dict[str, Any]:
+    content: dict[str, Any] = {"application/json": {"schema": _ANSWER}}
+    if also_problem:
+        content["application/problem+json"] = {"schema": {"type": "object", "additionalProperties": True}}
+    return {"description": description, "content": content}
+
+
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: _documented("It has succeeded."),
+    202: _documented("It is queued; `Location` is where to look at it."),
+    409: _documented("The same is being worked on already, or it was cancelled.", also_problem=True),
+    500: _documented("It has failed.", also_problem=True),
+    503: _documented("It is not done yet: the time was up, or it is tried again. Call again.", also_problem=True),
+}
+_BODY = {
+    "requestBody": {
+        "description": "The task's arguments, by name; nothing where it needs none.",
+        "content": {"application/json": {"schema": {"type": "object", "additionalProperties": True}}},
+    }
+}
+
+Enqueue = Annotated[
+    bool, Query(description="Only queue it, and answer 202. `Prefer: respond-async` does the same (RFC 7240).")
+]
+
+router = APIRouter(prefix="/async", tags=["async"], responses=problems(400, 401, 403, 404, 413, 422) | _RESPONSES)
+
+
+@router.post("/init-demo", summary="Initialise the project", max_body_size=LEAPCELL_MAX_ASYNC_BODY, openapi_extra=_BODY)
+async def init_demo(
+    request: Request, runtime: RuntimeDep, operator: DetachedOperator, *, enqueue: Enqueue = False
+) -> JSONResponse:
     """Tables, the first superuser, and the sample data of every app. Repeating it changes nothing that is there.
 
     `details.superuser_password` is there only when this very call generated one; it is kept nowhere else.
     """
-    report = await run_full_init(runtime)
-    outcomes = {outcome.name: outcome.status for outcome in report.results}
-    details: dict[str, Any] = {
-        "database_initialized": outcomes.get("db") == "success",
-        "superuser_created": outcomes.get("superuser") == "success",
-        "superuser_email": runtime.settings.superuser_email,
-        "results": [outcome.as_json() for outcome in report.results],
-    }
-    if report.generated_password:
-        details["superuser_password"] = report.generated_password
-    answer = {"status": "success" if report.success else "error", "message": report.message, "details": details}
-    return JSONResponse(answer, 200 if report.success else 500, NO_STORE)
+    return await _start(request, runtime, "init-demo", enqueue=enqueue)
+
+
+@router.post("/{name}", summary="Run a task", max_body_size=LEAPCELL_MAX_ASYNC_BODY, openapi_extra=_BODY)
+async def run_task(
+    request: Request, runtime: RuntimeDep, operator: DetachedOperator, name: str, *, enqueue: Enqueue = False
+) -> JSONResponse:
+    """Any task of the project by its name, and FastOpp's own: `backup-files`, `restore-files` (`overwrite`),
+    `backup-database`, `migrate`, `clean-up` (`keep_days`).
+
+    A call that finds the same task waiting, failed or left behind by a process that died goes on with it.
+    """
+    return await _start(request, runtime, name, enqueue=enqueue)
+
+
+async def _start(request: Request, runtime: Runtime, name: str, *, enqueue: bool) -> JSONResponse:
+    arguments = await _arguments(request)
+    if name in _TO_OBJECT_STORAGE and not runtime.settings.has_object_storage:
+        raise NoObjectStorage
+    if enqueue or "respond-async" in _preferences(request):
+        return await _queue(runtime, name, arguments)
+    return await _run(runtime, name, arguments)
+
+
+async def _queue(runtime: Runtime, name: str, arguments: dict[str, Any]) -> JSONResponse:
+    message = "It is queued."
+    try:
+        async with runtime.database.transaction() as session:
+            task = await runtime.tasks.within(session).queue(name, **arguments)
+    except AlreadyQueued as waiting:
+        # Delivered twice, it is queued all the same; with other arguments it is not what was asked for.
+        if waiting.task_id is None or (task := await runtime.tasks.get(waiting.task_id)).args != arguments:
+            raise
+        message = "It is waiting already."
+    headers = {"Location": f"{TASKS}/{task.id}", "Preference-Applied": "respond-async"}
+    return _answer(202, "queued", message, {}, task.id, headers)
+
+
+async def _run(runtime: Runtime, name: str, arguments: dict[str, Any]) -> JSONResponse:
+    from fastopp.ops.tasks.demo import told_once  # noqa: PLC0415 - brings in what the initialisation needs
+
+    seconds = runtime.settings.platform.request_budget
+    budget = None if seconds is None else timedelta(seconds=seconds)
+    told: dict[str, str] = {}
+    listening = told_once.set(told)
+    try:
+        task = await runtime.tasks.run(name, budget, **arguments)
+    except AlreadyRunning as running:
+        return _answer(409, "running", str(running), {}, running.task_id, _AGAIN_SOON)
+    except (TablesMissing, DatabaseUnavailable):
+        if name not in DIRECT:
+            raise
+        # Without tables there is no row to tell of it: what makes the tables is run all the same.
+        return await _run_without_queue(runtime, name, arguments, told)
+    finally:
+        told_once.reset(listening)
+    return _tell(task, told)
+
+
+async def _run_without_queue(
+    runtime: Runtime, name: str, arguments: dict[str, Any], told: dict[str, str]
+) -> JSONResponse:
+    if arguments:
+        raise TaskArguments(f"Task {name} has no argument {', '.join(map(repr, arguments))}.")
+    try:
+        details = await run_directly(runtime, name)
+    except FastOppError as error:
+        details = dict(getattr(error, "result", {}))
+        message = details.pop("message", str(error))
+        status = max(error.status, 500)
+        return _answer(status, "error", message, details | told, None, error.headers)
+    message = details.pop("message")
+    details["without_queue"] = "There were no tables to queue it in, so it was run directly."
+    return _answer(200, "success", message, details | told, None)
+
+
+def _tell(task: TaskStatus, told: dict[str, str]) -> JSONResponse:
+    """The answer for a task that this request has worked on."""
+    result = task.result
+    details: dict[str, Any] = dict(result) if isinstance(result, dict) else {} if result is None else {"result": result}
+    message: str = details.pop("message", "") or task.message
+    details |= told
+    if task.status == "succeeded":
+        return _answer(200, "success", message or "The task is done.", details, task.id)
+    if task.status == "cancelled":
+        return _answer(409, "cancelled", "It was cancelled. Call again to start anew.", details, task.id)
+    if task.status == "running":  # another process has taken it over meanwhile
+        return _answer(409, "running", "Another process works on it.", details, task.id, _AGAIN_SOON)
+    if task.error:
+        details["error"] = task.error
+        failed = "The task has failed."
+        if task.status == "failed":
+            return _answer(500, "error", message or failed, details, task.id)
+        return _answer(503, "error", f"{message or failed} It is tried again.", details, task.id, _when(task))
+    return _answer(503, "partial", "The time was up; call again for the rest.", details, task.id, _when(task))
+
+
+def _when(task: TaskStatus) -> dict[str, str]:
+    if task.scheduled_at is None:
+        return {"Retry-After": "1"}
+    seconds = (task.scheduled_at - datetime.now(UTC)).total_seconds()
+    return {"Retry-After": str(max(1, math.ceil(seconds)))}
+
+
+def _answer(
+    status_code: int,
+    status: str,
+    message: str,
+    details: dict[str, Any],
+    task_id: int | None,
+    headers: Any = None,  # noqa: ANN401 - any mapping
+) -> JSONResponse:
+    content = {"status": status, "message": message, "details": details, "task_id": task_id}
+    return JSONResponse(content, status_code, NO_STORE | dict(headers or {}))
+
+
+async def _arguments(request: Request) -> dict[str, Any]:
+    """What the body holds. Raises TaskArguments."""
+    body = await request.body()
+    if not body.strip():
+        return {}
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError):
+        raise TaskArguments("The body is no JSON.") from None
+    if not isinstance(given, dict):
+        raise TaskArguments("The body is to be a JSON object: the arguments by their names.")
+    return given
+
+
+def _preferences(request: Request) -> set[str]:
+    lines = request.headers.getlist("prefer")
+    return {part.partition(";")[0].strip().lower() for line in lines for part in line.split(",")}

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, CursorResult, MetaData, String, Table, and_, delete, select, update
+from sqlalchemy import Column, Delete, MetaData, String, Table, Update, and_, delete, select, update
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from fastopp.database.session import Database
@@ -108,9 +108,10 @@ class WakeClaims:
                     index_elements=["nonce"], set_={"claim": claim, "claimed_at": moment}, where=taken
                 )
             )
-            await session.execute(statement)
+            connection = await session.connection()
+            await connection.execute(statement)
             known = select(wakes.c.claim, wakes.c.finished_at).where(wakes.c.nonce == wake.nonce)
-            holder, finished_at = (await session.execute(known)).one()
+            holder, finished_at = (await connection.execute(known)).one()
         if holder == claim:
             return claim
         if finished_at is None:
@@ -119,21 +120,20 @@ class WakeClaims:
 
     async def finish(self, claim: str) -> None:
         """It has been served; every repetition is ignored from now on."""
-        async with self._database.transaction() as session:
-            finished = update(wakes).where(wakes.c.claim == claim).values(finished_at=datetime.now(UTC))
-            await session.execute(finished)
+        await self._write(update(wakes).where(wakes.c.claim == claim).values(finished_at=datetime.now(UTC)))
 
     async def release(self, claim: str) -> None:
         """It could not be served; the next delivery tries again."""
-        async with self._database.transaction() as session:
-            await session.execute(delete(wakes).where(wakes.c.claim == claim))
+        await self._write(delete(wakes).where(wakes.c.claim == claim))
 
     async def forget_expired(self, *, now: datetime | None = None) -> int:
         """Remove what no genuine token names any more; how many rows."""
         moment = (now or datetime.now(UTC)) - CLOCK_SKEW
+        return await self._write(delete(wakes).where(wakes.c.expires_at < moment))
+
+    async def _write(self, statement: Update | Delete) -> int:
         async with self._database.transaction() as session:
-            done: CursorResult[Any] = await session.execute(delete(wakes).where(wakes.c.expires_at < moment))  # type: ignore[assignment] # a DELETE's
-        return done.rowcount
+            return (await (await session.connection()).execute(statement)).rowcount
 
 
 def _serializer(settings: Settings) -> Any:  # noqa: ANN401 - the library is imported late

@@ -1,0 +1,67 @@
+"""Migrating and backing up the database that the queue itself is in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastopp.database import migrate as migrations
+from fastopp.database.dump_errors import DumpTimeout
+from fastopp.database.migration_results import MigrationResult
+from fastopp.ops.tasks.running import run_until_stopped
+from fastopp.runtime import Runtime
+from fastopp.storage.base import FileMissing
+from fastopp.tasks.context import TaskContext
+from fastopp.tasks.errors import Unfinished
+from fastopp.tasks.task import Retry, task
+
+AGAIN = Retry(attempts=3, first=30)  # an Object Storage that is away for a minute or two
+
+
+@task(name="migrate", lock="migrate", queueing_lock="migrate")
+async def migrate(context: TaskContext) -> dict[str, Any]:
+    """Bring the tables to the newest migration."""
+    return await migrate_now(context.runtime)
+
+
+async def migrate_now(runtime: Runtime) -> dict[str, Any]:
+    """The same, without a task around it. All or nothing, so there is no place to save. Raises MigrationError."""
+    bounded = runtime.settings.platform.request_timeout is not None
+    timeout = migrations.LEAPCELL_TIMEOUT if bounded else migrations.DEFAULT_TIMEOUT
+    done = await migrations.upgrade(runtime.database, timeout=timeout)
+    return {"message": _summary(done), "applied": [step.revision for step in done.applied], "current": done.current}
+
+
+def _summary(done: MigrationResult) -> str:
+    if not done.applied:
+        return "All tables are there and up to date."
+    return f"{len(done.applied)} migration(s) were applied; the database is at {done.current}."
+
+
+@task(
+    name="backup-database", lock="backup-database", queueing_lock="backup-database", retry=Retry(attempts=3, first=30)
+)
+async def backup_database(context: TaskContext) -> dict[str, Any]:
+    """Put an encrypted dump of the database into the Object Storage."""
+    from fastopp.ops.database_backup import new_key, object_storage, upload_backup  # noqa: PLC0415 - only who runs it
+
+    runtime = context.runtime
+    # The key is the place: a dump is there as a whole or not at all, so one that is there need not be made again.
+    key: str = context.place.get("key") or new_key()
+    await context.save_place({"key": key})
+    rows: dict[str, int] | None = None
+    try:
+        stored = await object_storage(runtime).head(key)
+    except FileMissing:
+        try:
+            stored, dump = await run_until_stopped(context, upload_backup(runtime, key), _nothing_to_tell)
+        except Unfinished:
+            # Half a dump is none, so with as much time again it would not be done either.
+            if context.budget_left() is None:
+                raise
+            raise DumpTimeout from None
+        rows = dump.rows
+    return {"message": f"The database is backed up as {key}.", "key": key, "bytes": stored.size, "rows": rows}
+
+
+async def _nothing_to_tell() -> None:
+    """How many rows are still to come, nobody knows."""
