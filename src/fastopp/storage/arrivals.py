@@ -1,7 +1,7 @@
 """Files that come back into a folder: a temporary name, a flush, a rename; many of them with one flush.
 
 A flush costs the disk some milliseconds whether it is for one file or for thirty. So whoever brings a file while
-one goes on waits, and the next is for all who wait.
+one goes on waits, and the next is for all who wait. Everything here blocks: it is called in a worker thread.
 """
 
 from __future__ import annotations
@@ -16,16 +16,14 @@ from dataclasses import dataclass
 from functools import cache
 from io import FileIO
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 from fastopp.errors import FastOppError
 from fastopp.storage.base import InvalidKey
 from fastopp.storage.disk import TEMPORARY, explained, flush_folder
-from fastopp.storage.grouped import Grouped, Start
 from fastopp.storage.report import LeftOut
-from fastopp.storage.threads import run_to_end
 
-WRITERS = 4  # threads: a disk makes files faster when it is asked for several
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -68,7 +66,7 @@ class Arrival:
             self.temporary = f"{folder}/{TEMPORARY}{name}"
             self.file = FileIO(os.open(self.temporary, _WRITE, 0o666), "w")
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append. Raises StorageFull."""
         assert self.file is not None  # noqa: S101 - opened first
         rest = memoryview(data)
@@ -117,88 +115,64 @@ def _make_folders(folder: Path) -> tuple[str, ...]:
 
 
 class Arrivals:
-    """Puts files in their places: several threads write, and then one flush is for all that were written.
+    """Puts files in their places: threads write them, and one flush is for all that wait for one. Blocks."""
 
-    Parameters
-    ----------
-    start: begins a task beside the caller.
-    """
-
-    def __init__(self, start: Start) -> None:
-        self._write = Grouped(_write_all, WRITERS, start)
-        self._rename = Grouped(_rename_all, 1, start)
+    def __init__(self) -> None:
+        self._flushing = Lock()
+        self._begun = self._done = 0
         self._touched: set[str] = set()
 
-    async def place(self, arrival: Arrival, data: bytes | None = None) -> None:
-        """Wait until the file is in its place; durably after `settle`.
+    def place(self, arrivals: list[Arrival]) -> list[FastOppError | OSError | None]:
+        """Give files that are written their names, durably after `settle`: what went wrong with each.
 
-        Parameters
-        ----------
-        data: its content; None: it is written already.
-
-        Raises
-        ------
-        ChangedMeanwhile, InvalidKey, StorageFull, StorageUnavailable: and nothing is left behind.
+        That may be ChangedMeanwhile, InvalidKey, StorageFull, StorageUnavailable; nothing of such a file is left.
         """
+        errors: list[FastOppError | OSError | None] = []
+        # A name that is given before its content is on the disk could, after a power cut, stand for an empty file.
         try:
-            if data is not None:
-                await self._write.do((arrival, data))
-            await self._rename.do(arrival)
-        except BaseException:
-            await run_to_end(arrival.discard)
-            raise
-        self._touched.update(arrival.touched)
+            self._flush([arrival.file for arrival in arrivals if arrival.file is not None])
+        except OSError as error:
+            errors = [error] * len(arrivals)
+        else:
+            errors = [_rename(arrival) for arrival in arrivals]
+        for arrival, failure in zip(arrivals, errors, strict=True):
+            if failure is None:
+                self._touched.update(arrival.touched)
+            else:
+                arrival.discard()
+        return errors
 
-    async def settle(self) -> None:
+    def settle(self) -> None:
         """Make the names that were given survive a power cut, those of a run that was broken off too."""
         touched, self._touched = self._touched, set()
-        await run_to_end(_flush_folders, touched)
+        for folder in touched:
+            with suppress(FileNotFoundError):  # removed since
+                flush_folder(Path(folder))
+
+    def _flush(self, files: list[FileIO]) -> None:
+        """Make what was written to files survive a power cut."""
+        if (syncfs := _syncfs()) is None:
+            for file in files:
+                os.fsync(file.fileno())
+        elif files:
+            wanted = self._begun + 1  # the first one that cannot have begun before these files were written
+            with self._flushing:
+                if self._done >= wanted:
+                    return
+                self._begun += 1
+                if syncfs(files[0].fileno()):
+                    number = ctypes.get_errno()
+                    raise OSError(number, os.strerror(number))
+                self._done = self._begun
 
 
-def _write_all(group: list[tuple[Arrival, bytes]]) -> list[Exception | None]:
-    errors: list[Exception | None] = []
-    for arrival, data in group:
-        try:
-            arrival.open()
-            arrival.write(data)
-            errors.append(None)
-        except (FastOppError, OSError) as error:
-            errors.append(error)
-    return errors
-
-
-def _rename_all(group: list[Arrival]) -> list[Exception | None]:
-    # A name that is given before its content is on the disk could, after a power cut, stand for an empty file.
+def _rename(arrival: Arrival) -> FastOppError | OSError | None:
     try:
-        flush([arrival.file for arrival in group if arrival.file is not None])
-    except OSError as error:
-        return [error] * len(group)
-    errors: list[Exception | None] = []
-    for arrival in group:
-        try:
-            arrival.close()
-            arrival.rename()
-            errors.append(None)
-        except (FastOppError, OSError) as error:
-            errors.append(error)
-    return errors
-
-
-def _flush_folders(folders: set[str]) -> None:
-    for folder in folders:
-        with suppress(FileNotFoundError):  # removed since
-            flush_folder(Path(folder))
-
-
-def flush(files: list[FileIO]) -> None:
-    """Make what was written to files of one disk survive a power cut. Blocks."""
-    if len(files) > 1 and (syncfs := _syncfs()) is not None:
-        if syncfs(files[0].fileno()):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-        return
-    for file in files:
-        os.fsync(file.fileno())
+        arrival.close()
+        arrival.rename()
+    except (FastOppError, OSError) as error:
+        return error
+    return None
 
 
 @cache

@@ -136,3 +136,15 @@ class PresigningStorage(Protocol):
     async def presigned_put(self, key: str, *, size: int, content_type: str, expires: timedelta) -> PresignedUpload:
         """Leave to store one file: this key, exactly this many bytes, this content type, until it expires."""
         ...
+
+
+@runtime_checkable
+class PromptStorage(Protocol):
+    """A storage that can be asked from a worker thread, which is cheaper for many small files."""
+
+    def read_promptly(self, key: str) -> memoryview | None:
+        """The whole of a small file, undamaged; None for any trouble: then `get` does it, and says what is wrong.
+
+        Blocks, but not for longer than some seconds: nothing is tried twice.
+        """
+        ...

@@ -88,6 +88,11 @@ class ObjectStorage:
         """See Storage.get."""
         return await self._find(key, self._get)
 
+    def read_promptly(self, key: str) -> memoryview | None:
+        """See PromptStorage."""
+        found = self._objects.read_promptly(self._names.name(check_key(key)))
+        return found[1] if found and ContentDigest(found[1]).matches(found[0]) is not False else None
+
     async def stream(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         """See Storage.stream. Raises ChecksumMismatch after the last piece of a whole file that came damaged."""
         if end is not None and end <= start:

@@ -99,7 +99,12 @@ class Bucket:
         send = self._patience.send
         return self._store({"timeout": timedelta(seconds=send)}, max(self._patience.retry_for, 1.2 * send))
 
-    def _store(self, timeouts: ClientConfig, retry_for: float) -> S3Store:
+    @cached_property
+    def prompt(self) -> S3Store:
+        """The client for blocking calls: it gives up soon and tries nothing twice."""
+        return self._store({"timeout": timedelta(seconds=min(_PROMPT, self._patience.silence))}, 0, retries=0)
+
+    def _store(self, timeouts: ClientConfig, retry_for: float, *, retries: int | None = None) -> S3Store:
         with explained(self.name):
             return S3Store(
                 self.name,
@@ -118,7 +123,7 @@ class Bucket:
                     **timeouts,
                 },
                 retry_config={
-                    "max_retries": self._patience.retries,
+                    "max_retries": self._patience.retries if retries is None else retries,
                     "retry_timeout": timedelta(seconds=retry_for),
                     "backoff": {"init_backoff": timedelta(seconds=_PAUSE), "max_backoff": timedelta(seconds=15)},
                 },
@@ -164,6 +169,14 @@ class Bucket:
         with explained(self.name):
             result = await call(self.reading, obstore.get_async, self.reading, name)
             return _quoted(result.meta["e_tag"]), bytes(await call(self.reading, result.bytes_async))
+
+    def read_promptly(self, name: str) -> tuple[str, memoryview] | None:
+        """An object's ETag and content; None for any trouble. Blocks."""
+        try:
+            result = obstore.get(self.prompt, name)
+            return _quoted(result.meta["e_tag"]), memoryview(result.bytes())
+        except (BaseError, OSError, ValueError):
+            return None
 
     async def open(self, name: str, start: int, end: int | None) -> Download:
         """An object's bytes from `start` up to `end`; nothing beyond its end.
@@ -250,6 +263,7 @@ class Bucket:
 
 _RANGE_NOT_SATISFIABLE = 416
 _PAUSE = 0.2  # seconds, before the first time that something is tried again
+_PROMPT = 10  # seconds
 _LONGEST = timedelta(minutes=15)  # no platform lets a request last longer
 _IDLE = timedelta(seconds=20)  # a socket that slept longer may be dead: instances are frozen between requests
 

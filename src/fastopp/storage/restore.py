@@ -6,25 +6,23 @@ after it was stored stays, unless the caller says otherwise. Nothing is deleted.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from fastopp.errors import FastOppError
 from fastopp.storage.arrivals import Arrival, Arrivals, version_of
-from fastopp.storage.base import ChecksumMismatch, FileMissing, InvalidKey, Storage, StoredFile
-from fastopp.storage.compare import md5_in
+from fastopp.storage.base import FileMissing, InvalidKey, Storage, StoredFile
 from fastopp.storage.disk import explained, locate
 from fastopp.storage.folder import digest_of
+from fastopp.storage.incoming import Incoming
 from fastopp.storage.keys import check_key
 from fastopp.storage.listing import pages
 from fastopp.storage.lock import locked
-from fastopp.storage.report import LeftOut, ProgressCallback, TransferReport
+from fastopp.storage.report import ProgressCallback, TransferReport
 from fastopp.storage.threads import run_to_end
-from fastopp.storage.transfer import BATCH_FILES, CONCURRENCY, SMALL, Transfer
+from fastopp.storage.transfer import BATCH_FILES, CONCURRENCY, Transfer
 
-WAITING = 16  # times as many files as are fetched at once may wait for the disk: one flush is for all of them
+WAITING = 2  # times as many as are fetched at once may wait for the disk
 NEWER = "The one in the folder is newer."
 
 
@@ -63,9 +61,9 @@ async def restore_files(
     folder = folder.absolute()  # noqa: ASYNC240 - asks no disk
     transfer = Transfer(budget=budget, concurrency=concurrency * WAITING, progress=progress)
     with locked(folder):
-        arrivals = Arrivals(lambda coroutine: transfer.tasks.create_task(coroutine))  # noqa: PLW0108 - they come later
+        arrivals = Arrivals()
         async with transfer.running():
-            incoming = _Incoming(storage, arrivals, asyncio.Semaphore(concurrency))
+            incoming = Incoming(storage, arrivals, transfer, concurrency)
             async for files in pages(storage, BATCH_FILES):
                 batch = await run_to_end(_examine, folder, files, overwrite)
                 transfer.found += len(files)
@@ -75,14 +73,12 @@ async def restore_files(
                     transfer.report.leave_out(key, NEWER)
                 for key, error in batch.failed:
                     transfer.failed(key, error)
-                for file, arrival in batch.fetch:
-                    await transfer.start(file.key, file.size, partial(incoming.fetch, file, arrival))
+                await incoming.start(batch.fetch)
                 for file, arrival, md5, newer in batch.unsure:
-                    copy = partial(incoming.fetch_if_other, file, arrival, md5, newer=newer)
-                    await transfer.start(file.key, file.size, copy)
+                    await incoming.start_if_other(file, arrival, md5, NEWER if newer else "")
                 if not transfer.goes_on:
                     break
-        await arrivals.settle()
+        await run_to_end(arrivals.settle)
     return transfer.conclude("restored")
 
 
@@ -119,50 +115,3 @@ def _compare(folder: Path, file: StoredFile, overwrite: bool, batch: _Batch) -> 
         batch.newer.append(file.key)
     else:
         batch.fetch.append((file, arrival))
-
-
-class _Incoming:
-    """Files on their way into the folder."""
-
-    def __init__(self, storage: Storage, arrivals: Arrivals, requests: asyncio.Semaphore) -> None:
-        self._storage = storage
-        self._arrivals = arrivals
-        self._requests = requests
-
-    async def fetch(self, file: StoredFile, arrival: Arrival) -> int:
-        """Fetch a file and put it in its place. Raises ChecksumMismatch when other bytes came than were listed."""
-        if file.size <= SMALL:
-            async with self._requests:
-                data = await self._storage.get(file.key)
-            _check_size(file, len(data))
-            await self._arrivals.place(arrival, data)
-            return len(data)
-        try:
-            async with self._requests:
-                await self._fetch_pieces(file, arrival)
-        except BaseException:
-            await run_to_end(arrival.discard)
-            raise
-        await self._arrivals.place(arrival)
-        return file.size
-
-    async def _fetch_pieces(self, file: StoredFile, arrival: Arrival) -> None:
-        await run_to_end(arrival.open)
-        size = 0
-        async for piece in self._storage.stream(file.key):
-            await run_to_end(arrival.write, piece)
-            size += len(piece)
-        _check_size(file, size)
-
-    async def fetch_if_other(self, file: StoredFile, arrival: Arrival, md5: str, *, newer: bool) -> int | None:
-        """Fetch a file unless the folder's has the same content, for which the stored one has to be read."""
-        if await md5_in(self._storage, file.key) == md5:
-            return None
-        if newer:
-            raise LeftOut(NEWER)
-        return await self.fetch(file, arrival)
-
-
-def _check_size(file: StoredFile, size: int) -> None:
-    if size != file.size:
-        raise ChecksumMismatch(f"It has {file.size:,} bytes in the listing, and {size:,} came.", hint="Try again.")

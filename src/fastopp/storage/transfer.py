@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Self
 
 from fastopp.errors import FastOppError
@@ -94,23 +95,30 @@ class Transfer:
 
     async def start(self, key: str, size: int, copy: Callable[[], Awaitable[int | None]]) -> None:
         """Begin to copy a file as soon as there is room. `copy` returns the bytes sent; None: it was there already."""
+        await self.start_work(size, partial(self.copy, key, copy))
+
+    async def start_work(self, size: int, work: Callable[[], Awaitable[None]]) -> None:
+        """Begin what copies one or several files, of which `size` bytes are in memory at once."""
         share = await self._room.take(size)
         if self.goes_on:
-            self.tasks.create_task(self._copy(share, key, copy))
+            self.tasks.create_task(self._work(share, work))
         else:
             self._room.give_back(share)
 
-    async def _copy(self, share: int, key: str, copy: Callable[[], Awaitable[int | None]]) -> None:
+    async def _work(self, share: int, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        finally:
+            self._room.give_back(share)
+
+    async def copy(self, key: str, copy: Callable[[], Awaitable[int | None]]) -> None:
+        """Copy a file and count it."""
         try:
             sent = await copy()
-        except LeftOut as reason:
-            self.report.leave_out(key, reason.message)
         except (FastOppError, OSError) as error:
             self.failed(key, error)
         else:
             self.succeeded(sent)
-        finally:
-            self._room.give_back(share)
 
     def succeeded(self, sent: int | None) -> None:
         """A file has arrived (so many bytes), or was there (None)."""
@@ -124,6 +132,9 @@ class Transfer:
 
     def failed(self, key: str, error: OSError | FastOppError) -> None:
         """A file did not arrive. Where no other one would, nothing new is begun."""
+        if isinstance(error, LeftOut):
+            self.report.leave_out(key, error.message)
+            return
         self.report.fail(key, reason_of(error))
         if isinstance(error, StorageUnavailable | StorageMisconfigured):
             self._failures_in_a_row += 1

@@ -1,0 +1,136 @@
+"""Files on their way out of a storage into a folder.
+
+Small files come in groups, each in one worker thread from the request to the rename: what a file costs is then
+little more than the request. A file that does not come like that at once, and every large one, takes the careful
+way, on which requests are repeated and can be broken off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from anyio import CapacityLimiter
+
+from fastopp.errors import FastOppError
+from fastopp.storage.arrivals import Arrival, Arrivals
+from fastopp.storage.base import ChecksumMismatch, PromptStorage, Storage, StoredFile
+from fastopp.storage.compare import md5_in
+from fastopp.storage.report import LeftOut
+from fastopp.storage.threads import run_to_end
+from fastopp.storage.transfer import SMALL, Transfer
+
+GROUP = 8  # small files that a thread fetches one after the other
+
+Wanted = tuple[StoredFile, Arrival]
+
+
+class Incoming:
+    """Fetches files, so many at once, and puts them in their places."""
+
+    def __init__(self, storage: Storage, arrivals: Arrivals, transfer: Transfer, concurrency: int) -> None:
+        self._storage = storage
+        self._prompt = storage if isinstance(storage, PromptStorage) else None
+        self._arrivals = arrivals
+        self._transfer = transfer
+        self._requests = asyncio.Semaphore(concurrency)
+        self._threads = CapacityLimiter(concurrency)
+
+    async def start(self, files: list[Wanted]) -> None:
+        """Begin to fetch files as soon as there is room for them."""
+        small: list[Wanted] = []
+        for file, arrival in files:
+            if self._prompt and file.size <= SMALL:
+                small.append((file, arrival))
+            else:
+                await self._transfer.start(file.key, file.size, partial(self._fetch, file, arrival))
+        for first in range(0, len(small), GROUP):
+            group = small[first : first + GROUP]
+            largest = max(file.size for file, _ in group)
+            await self._transfer.start_work(largest, partial(self._fetch_group, group))
+
+    async def start_if_other(self, file: StoredFile, arrival: Arrival, md5: str, stays: str) -> None:
+        """Begin to fetch a file unless the folder's has the same content, for which the stored one has to be read.
+
+        Parameters
+        ----------
+        stays: why the folder's stays even when it is another; empty: it does not.
+        """
+        await self._transfer.start(file.key, file.size, partial(self._fetch_if_other, file, arrival, md5, stays))
+
+    async def _fetch_group(self, group: list[Wanted]) -> None:
+        results: list[int | FastOppError | OSError] = []
+        try:
+            await run_to_end(self._bring, group, results, limiter=self._threads)
+        finally:  # what came before the time was up counts, too
+            for (file, _), result in zip(group, results, strict=False):
+                if isinstance(result, int):
+                    self._transfer.succeeded(result)
+                else:
+                    self._transfer.failed(file.key, result)
+        if not self._transfer.goes_on:
+            return
+        async with asyncio.TaskGroup() as tasks:
+            for file, arrival in group[len(results) :]:
+                tasks.create_task(self._transfer.copy(file.key, partial(self._fetch, file, arrival)))
+
+    def _bring(self, group: list[Wanted], results: list[int | FastOppError | OSError]) -> None:
+        """Fetch files and put them in their places, until one does not come at once. Blocks."""
+        written: list[Arrival] = []
+        for file, arrival in group:
+            if not self._transfer.goes_on or not self._write_promptly(file, arrival):
+                break
+            written.append(arrival)
+        errors = self._arrivals.place(written)
+        results += [error or file.size for (file, _), error in zip(group, errors, strict=False)]
+
+    def _write_promptly(self, file: StoredFile, arrival: Arrival) -> bool:
+        assert self._prompt is not None  # noqa: S101 - there are groups only then
+        data = self._prompt.read_promptly(file.key)
+        if data is None or len(data) != file.size:
+            return False
+        try:
+            arrival.open()
+            arrival.write(data)
+        except (FastOppError, OSError):  # which the careful way will meet again, and tell
+            arrival.discard()
+            return False
+        return True
+
+    async def _fetch(self, file: StoredFile, arrival: Arrival) -> int:
+        """Fetch a file and put it in its place. Raises ChecksumMismatch when other bytes came than were listed."""
+        try:
+            async with self._requests:
+                await run_to_end(arrival.open)
+                if file.size <= SMALL:
+                    data = await self._storage.get(file.key)
+                    _check_size(file, len(data))
+                    await run_to_end(arrival.write, data)
+                else:
+                    await self._fetch_pieces(file, arrival)
+            (error,) = await run_to_end(self._arrivals.place, [arrival])
+        except BaseException:
+            await run_to_end(arrival.discard)
+            raise
+        if error:
+            raise error
+        return file.size
+
+    async def _fetch_pieces(self, file: StoredFile, arrival: Arrival) -> None:
+        size = 0
+        async for piece in self._storage.stream(file.key):
+            await run_to_end(arrival.write, piece)
+            size += len(piece)
+        _check_size(file, size)
+
+    async def _fetch_if_other(self, file: StoredFile, arrival: Arrival, md5: str, stays: str) -> int | None:
+        if await md5_in(self._storage, file.key) == md5:
+            return None
+        if stays:
+            raise LeftOut(stays)
+        return await self._fetch(file, arrival)
+
+
+def _check_size(file: StoredFile, size: int) -> None:
+    if size != file.size:
+        raise ChecksumMismatch(f"It has {file.size:,} bytes in the listing, and {size:,} came.", hint="Try again.")
