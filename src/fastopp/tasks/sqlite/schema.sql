@@ -54,8 +54,9 @@ CREATE UNIQUE INDEX procrastinate_jobs_lock_idx_v1 ON procrastinate_jobs (lock)
     WHERE status = 'doing' AND lock IS NOT NULL;
 
 -- The queue, in the order in which jobs are taken. It holds all that decides whether a job may be, so that passing over
--- many that may not reads nothing else.
-CREATE INDEX procrastinate_jobs_priority_idx_v1 ON procrastinate_jobs (priority DESC, id, queue_name, scheduled_at, lock)
+-- many that may not reads nothing else (SQLite does not infer the status from the condition).
+CREATE INDEX procrastinate_jobs_priority_idx_v1
+    ON procrastinate_jobs (priority DESC, id, queue_name, scheduled_at, lock, status)
     WHERE status = 'todo';
 
 -- Who is before a job among those with its lock.
