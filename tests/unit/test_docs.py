@@ -33,6 +33,7 @@ FOLDERS = ("src", "demo", "alembic", "docs", "script", "tests", "frontend", "ben
 DEMANDS = {
     "operator": "operator",
     "_detached_operator": "operator",
+    "_woken_or_operator": "operator",
     "superuser": "superuser",
     "_detached_superuser": "superuser",
     "staff_user": "staff",

@@ -1,0 +1,1 @@
+"""An app with tasks whose effects are lines of a file."""
