@@ -56,7 +56,9 @@ class ProgramFailed(Exception):
 async def run() -> None:
     """Print the tables."""
     print("Wall time, the start of each program included, peak memory, and processor time.")
-    print("Peers: rclone copy with 32 transfers, 64 checkers and --fast-list; aws s3 sync.\n")
+    print("Peers: rclone copy with 32 transfers, 64 checkers and --fast-list; aws s3 sync.")
+    # The first listing after a backup makes the server compute its ETags, unless the program made it do so before.
+    print("Nothing to do: the better of two runs, for each program.\n")
     print(f"{'':26}{'FastOpp':>26}{'rclone':>26}{'aws':>26}{'wall':>7}{'wall':>7}{'memory':>8}")
     for files, size in SETS:
         with _place() as place:
@@ -85,7 +87,7 @@ def _measure(place: Path, name: str) -> list[Measured]:
         with _server(place / f"server-{name}") as endpoint:
             send, fetch = _commands(name, endpoint, source, back)
             try:
-                measured = [_timed(send), _timed(send), _timed(fetch)]
+                measured = [_timed(send), _better(_timed(send), _timed(send)), _timed(fetch)]
                 break
             except ProgramFailed as error:
                 if attempt == ATTEMPTS:
@@ -95,6 +97,10 @@ def _measure(place: Path, name: str) -> list[Measured]:
     subprocess.run(["diff", "-r", source, back], check=True)
     shutil.rmtree(back)
     return measured
+
+
+def _better(one: Measured, other: Measured) -> Measured:
+    return min(one, other, key=lambda measured: measured.seconds)
 
 
 def _commands(name: str, endpoint: str, source: str, back: str) -> tuple[list[str], list[str]]:

@@ -1,7 +1,7 @@
 """Backup: what is in a folder and not in the Object Storage, or not with this content, is sent there.
 
-One listing tells what is there. A file of the same size is read and its checksum compared with the listed one, so
-no dates and no notes of our own are trusted, and a run that was interrupted is simply run again. Nothing is deleted.
+One listing tells what is there. Of a file of the same size the checksum is compared with the listed one, so no dates
+and no notes about what was sent are trusted, and a run that was interrupted is simply run again. Nothing is deleted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 
 from fastopp.errors import FastOppError
 from fastopp.storage.base import ChecksumMismatch, Storage, StoredFile
-from fastopp.storage.checksums import ContentDigest
 from fastopp.storage.compare import md5_in
 from fastopp.storage.disk import explained
 from fastopp.storage.folder import (
@@ -28,6 +27,7 @@ from fastopp.storage.folder import (
     walk,
 )
 from fastopp.storage.keys import content_type_of
+from fastopp.storage.known_checksums import KnownChecksums
 from fastopp.storage.listing import Listing
 from fastopp.storage.report import ProgressCallback, Remark, TransferReport
 from fastopp.storage.threads import run_to_end
@@ -76,9 +76,9 @@ async def backup_files(
     StorageUnavailable, StorageMisconfigured: nothing can be done. What concerns one file is in the report.
     """
     transfer = Transfer(budget=budget, concurrency=concurrency, progress=progress)
-    async with transfer.running():
+    async with transfer.running(), KnownChecksums() as known:
         with await Listing.of(storage) as listing:
-            async for batch in _batches(folder, listing):
+            async for batch in _batches(folder, listing, known):
                 transfer.found += batch.found
                 for remark in batch.remarks:
                     _note(transfer, remark)
@@ -102,14 +102,16 @@ def _note(transfer: Transfer, remark: Remark) -> None:
         transfer.report.leave_out(remark.key, remark.reason)
 
 
-async def _batches(folder: Path, listing: Listing) -> AsyncGenerator[_Batch]:
+async def _batches(folder: Path, listing: Listing, known: KnownChecksums) -> AsyncGenerator[_Batch]:
     """The folder's files, compared with the listing, some at a time."""
     found = walk(folder)
-    while (batch := await run_to_end(_examine, folder, found, listing)) is not None:
+    while (batch := await run_to_end(_examine, folder, found, listing, known)) is not None:
         yield batch
 
 
-def _examine(folder: Path, found: Iterator[LocalFile | Remark], listing: Listing) -> _Batch | None:
+def _examine(
+    folder: Path, found: Iterator[LocalFile | Remark], listing: Listing, known: KnownChecksums
+) -> _Batch | None:
     """The next batch; None at the end."""
     batch = _Batch()
     room = BATCH_BYTES
@@ -119,7 +121,7 @@ def _examine(folder: Path, found: Iterator[LocalFile | Remark], listing: Listing
                 batch.remarks.append(file)
             else:
                 try:
-                    room -= _compare(file, listing.take(file.key), batch)
+                    room -= _compare(file, listing.take(file.key), known, batch)
                 except (FastOppError, OSError) as error:
                     batch.failed.append((file.key, error))
             if room < 0 or batch.found >= BATCH_FILES or len(batch.remarks) >= BATCH_FILES:
@@ -127,20 +129,18 @@ def _examine(folder: Path, found: Iterator[LocalFile | Remark], listing: Listing
     return batch if batch.found or batch.remarks else None
 
 
-def _compare(file: LocalFile, stored: StoredFile | None, batch: _Batch) -> int:
-    """Put a file into the batch where it belongs; returns how many bytes of it are kept or were read."""
-    data = None
-    if file.size <= SMALL:
-        data = _read(file)
+def _compare(file: LocalFile, stored: StoredFile | None, known: KnownChecksums, batch: _Batch) -> int:
+    """Put a file into the batch where it belongs; returns how many bytes of it are kept."""
     if stored is None or stored.size != file.size:
+        data = _read(file) if file.size <= SMALL else None
         batch.send.append((file, data))
         return 0 if data is None else len(data)
-    digest = digest_of(file.path) if data is None else ContentDigest(data)
-    if digest.matches(stored.etag):
+    checksums = known.of(file.path)
+    if checksums.matches(stored.etag):
         batch.same += 1
     else:  # or an ETag that only looks like an MD5, as where a bucket is encrypted with keys of its own
-        batch.unsure.append((file, digest.md5))
-    return file.size
+        batch.unsure.append((file, checksums.md5))
+    return 0
 
 
 def _read(file: LocalFile) -> bytes | None:

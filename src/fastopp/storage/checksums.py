@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 
 PART_SIZE = 8 * 1024 * 1024
 """Bytes a part of a multipart upload has, the last one excepted. aws-cli's, so that its ETags equal ours."""
@@ -53,13 +54,20 @@ class ContentDigest:
 
     def matches(self, etag: str) -> bool | None:
         """Whether an ETag, with quotes or without, is this content's; None where it does not tell."""
-        etag = etag.strip('"')
-        if _MD5.fullmatch(etag):
-            return etag == self.md5
-        if _MULTIPART.fullmatch(etag) and etag == self._multipart_etag():
-            return True
-        return None  # parts of another size, or no MD5 at all
+        return etag_matches(etag, self.md5, lambda: self.of_parts)
 
-    def _multipart_etag(self) -> str:
+    @property
+    def of_parts(self) -> str:
+        """The ETag of the content when it is sent in parts."""
         parts = [*self._parts, self._part_digest()]
         return f"{hashlib.md5(b''.join(parts), usedforsecurity=False).hexdigest()}-{len(parts)}"
+
+
+def etag_matches(etag: str, md5: str, of_parts: Callable[[], str]) -> bool | None:
+    """Whether an ETag, with quotes or without, belongs to these checksums; None where it does not tell."""
+    etag = etag.strip('"')
+    if _MD5.fullmatch(etag):
+        return etag == md5
+    if _MULTIPART.fullmatch(etag) and etag == of_parts():
+        return True
+    return None  # parts of another size, or no MD5 at all

@@ -1,6 +1,6 @@
 """Restore: what is in the Object Storage and not in a folder, or not with this content, is fetched.
 
-A file of the same size is read and its checksum compared with the listed one. A file that was changed in the folder
+Of a file of the same size the checksum is compared with the listed one. A file that was changed in the folder
 after it was stored stays, unless the caller says otherwise. Nothing is deleted.
 """
 
@@ -13,9 +13,9 @@ from fastopp.errors import FastOppError
 from fastopp.storage.arrivals import Arrival, Arrivals, version_of
 from fastopp.storage.base import FileMissing, InvalidKey, Storage, StoredFile
 from fastopp.storage.disk import explained, locate
-from fastopp.storage.folder import digest_of
 from fastopp.storage.incoming import Incoming
 from fastopp.storage.keys import check_key
+from fastopp.storage.known_checksums import KnownChecksums
 from fastopp.storage.listing import pages
 from fastopp.storage.lock import locked
 from fastopp.storage.report import ProgressCallback, TransferReport
@@ -62,10 +62,10 @@ async def restore_files(
     transfer = Transfer(budget=budget, concurrency=concurrency * WAITING, progress=progress)
     with locked(folder):
         arrivals = Arrivals()
-        async with transfer.running():
+        async with transfer.running(), KnownChecksums() as known:
             incoming = Incoming(storage, arrivals, transfer, concurrency)
             async for files in pages(storage, BATCH_FILES):
-                batch = await run_to_end(_examine, folder, files, overwrite)
+                batch = await run_to_end(_examine, folder, files, known, overwrite)
                 transfer.found += len(files)
                 for _ in range(batch.same):
                     transfer.succeeded(None)
@@ -82,18 +82,23 @@ async def restore_files(
     return transfer.conclude("restored")
 
 
-def _examine(folder: Path, files: list[StoredFile], overwrite: bool) -> _Batch:  # noqa: FBT001 - called by a thread
+def _examine(
+    folder: Path,
+    files: list[StoredFile],
+    known: KnownChecksums,
+    overwrite: bool,  # noqa: FBT001 - called by a thread
+) -> _Batch:
     batch = _Batch()
     for file in files:
         try:
             with explained(folder):
-                _compare(folder, file, overwrite, batch)
+                _compare(folder, file, known, overwrite, batch)
         except FastOppError as error:
             batch.failed.append((file.key, error))
     return batch
 
 
-def _compare(folder: Path, file: StoredFile, overwrite: bool, batch: _Batch) -> None:  # noqa: FBT001 - see _examine
+def _compare(folder: Path, file: StoredFile, known: KnownChecksums, overwrite: bool, batch: _Batch) -> None:  # noqa: FBT001
     """Put a file into the batch where it belongs. Raises InvalidKey."""
     try:
         path = locate(folder, check_key(file.key))
@@ -106,11 +111,11 @@ def _compare(folder: Path, file: StoredFile, overwrite: bool, batch: _Batch) -> 
         return
     newer = not overwrite and version.mtime_ns // 1_000_000_000 > file.modified.timestamp()
     if version.size == file.size:
-        digest = digest_of(path)
-        if digest.matches(file.etag):
+        checksums = known.of(path)
+        if checksums.matches(file.etag):
             batch.same += 1
         else:  # or an ETag that only looks like an MD5, as where a bucket is encrypted with keys of its own
-            batch.unsure.append((file, arrival, digest.md5, newer))
+            batch.unsure.append((file, arrival, checksums.md5, newer))
     elif newer:
         batch.newer.append(file.key)
     else:
