@@ -7,6 +7,7 @@ from typing import Any
 from fastopp.database import migrate as migrations
 from fastopp.database.dump_errors import DumpTimeout
 from fastopp.database.migration_results import MigrationResult
+from fastopp.errors import Unavailable
 from fastopp.ops.tasks.running import run_until_stopped
 from fastopp.runtime import Runtime
 from fastopp.storage.base import FileMissing
@@ -14,7 +15,7 @@ from fastopp.tasks.context import TaskContext
 from fastopp.tasks.errors import Unfinished
 from fastopp.tasks.task import Retry, task
 
-AGAIN = Retry(attempts=3, first=30)  # an Object Storage that is away for a minute or two
+AGAIN = Retry(attempts=3, first=30, on=(Unavailable, OSError))  # what is away for a minute or two
 
 
 @task(name="migrate", lock="migrate", queueing_lock="migrate")

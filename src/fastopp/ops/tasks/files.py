@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastopp.errors import FastOppError
+from fastopp.errors import FastOppError, Unavailable
 from fastopp.ops.tasks.running import run_until_stopped
 from fastopp.tasks.context import TaskContext
 from fastopp.tasks.errors import Unfinished
@@ -12,8 +12,6 @@ from fastopp.tasks.task import Retry, task
 
 if TYPE_CHECKING:
     from fastopp.storage.report import Progress, TransferReport
-
-AGAIN = Retry(attempts=3, first=30)  # an Object Storage that is away for a minute or two
 
 
 class FilesMissed(FastOppError):
@@ -24,6 +22,9 @@ class FilesMissed(FastOppError):
     def __init__(self, report: TransferReport) -> None:
         super().__init__(report.message)
         self.result = report.as_json()
+
+
+AGAIN = Retry(attempts=3, first=30, on=(FilesMissed, Unavailable, OSError))  # what is away for a minute or two
 
 
 @task(name="backup-files", lock="backup-files", queueing_lock="backup-files", retry=AGAIN)
