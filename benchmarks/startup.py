@@ -15,6 +15,7 @@ RUNS = 7
 RUNS_ON_A_SHARE = 3  # each takes seconds
 LEAPCELL_SHARE = 0.108  # of a core, at 192 MB (docs.leapcell.io/service)
 HELLO = "benchmarks.peers:hello"
+BARE_ORM = "benchmarks.bare_orm:hello()"
 HEALTH, FIRST_PAGE = "/kaithhealth", "/database-demo"
 PAGES = ("/", "/database-demo", "/webinar-demo", "/login", "/license", "/api/products", "/api/webinar-attendees",
          "/database-status", "/design-demo", "/health")  # fmt: skip
@@ -72,14 +73,18 @@ async def _clock_time(app: str, path: str, environ: Mapping[str, str], wrapper: 
 
 
 async def _compare_memory(name: str, environ: Mapping[str, str], aim: float) -> None:
-    peer, ours = [], []
+    peer, ours, orm = [], [], []
     for _ in range(3):
         async with serve(HELLO) as server:
             peer.append(await _resident(server, ["/"] * len(PAGES)))
+        async with serve(BARE_ORM, environ) as server:
+            orm.append(await _resident(server, ["/"] * len(PAGES)))
         async with serve("main:app", environ) as server:
             ours.append(await _resident(server, PAGES))
     print(f"{name:43}{median(peer) / 2**20:6.1f}MiB{median(ours) / 2**20:6.1f}MiB"
-          f"{median(ours) / median(peer):7.2f}{f'≤ {aim}':>8}", flush=True)  # fmt: skip
+          f"{median(ours) / median(peer):7.2f}{f'≤ {aim}':>8}")  # fmt: skip
+    print(f"{'  FastAPI, SQLAlchemy and the driver alone':43}{'':9}{median(orm) / 2**20:6.1f}MiB"
+          f"{median(orm) / median(peer):7.2f}", flush=True)  # fmt: skip
 
 
 async def _resident(server: Server, pages: list[str] | tuple[str, ...]) -> int:
