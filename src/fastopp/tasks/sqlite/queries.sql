@@ -112,6 +112,7 @@ WHERE event.type = 'started' AND job.status = 'doing'
 AND (:queue IS NULL OR job.queue_name = :queue) AND (:task_name IS NULL OR job.task_name = :task_name)
 GROUP BY job.id
 HAVING max(event.at) < strftime('%Y-%m-%d %H:%M:%f999', 'now', printf('%+.3f seconds', -:nb_seconds))
+ORDER BY job.id
 
 -- select_stalled_jobs_by_heartbeat --
 -- Running jobs of workers that are gone or have not given a sign of life for a given time
@@ -123,11 +124,13 @@ AND (worker_id IS NULL OR worker_id IN (
     SELECT id FROM procrastinate_workers
     WHERE last_heartbeat < strftime('%Y-%m-%d %H:%M:%f999', 'now', printf('%+.3f seconds', -:seconds_since_heartbeat))
 ))
+ORDER BY id
 
 -- list_jobs_to_abort --
 -- Running jobs that are asked to abort
 SELECT id FROM procrastinate_jobs
 WHERE status = 'doing' AND abort_requested AND (:queue_name IS NULL OR queue_name = :queue_name)
+ORDER BY id
 
 -- count_jobs_status --
 -- Jobs by status
