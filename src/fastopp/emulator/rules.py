@@ -1,0 +1,457 @@
+"""What LeapCell does to an application, as one table: the fields of `Rules`.
+
+Each row carries its number in `docs/platforms.md` (E1 to E20), its unit, where it is documented, how well it is known
+and what is said when it fires. The command line makes an option of each, the page shows each, and the emulator reads
+the values: nothing else knows a limit. Sizes are in bytes and times in seconds; 0 turns a limit off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from fastopp import platform
+from fastopp.errors import BadRequest
+
+LIMITS: Final = "https://docs.leapcell.io/limit/"
+LIFE: Final = "https://docs.leapcell.io/serverless-vs-persistent"
+TROUBLE: Final = "https://docs.leapcell.io/service/troubleshooting"
+SERVICE: Final = "https://docs.leapcell.io/service"
+DEPLOYMENTS: Final = "https://docs.leapcell.io/service/continuous-deployments"
+ASYNC: Final = "https://docs.leapcell.io/service/async"
+POSTGRESQL: Final = "https://docs.leapcell.io/postgresql"
+REDIS: Final = "https://docs.leapcell.io/redis"
+OBSERVED: Final = "docs/platforms.md"  # seen by users, written down by us: no page of LeapCell's says it
+
+MEGABYTE = 1_000_000
+
+
+class UnknownProfile(BadRequest):
+    """There is no such profile."""
+
+
+class Evidence(StrEnum):
+    """How a rule is known, from best to worst."""
+
+    DOCUMENTED = "documented"
+    CODE = "seen in public code"
+    OBSERVED = "seen by users"
+    INFERRED = "inferred"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One row of the table, without its value."""
+
+    id: str
+    title: str
+    message: str
+    """What is said when it fires. `{limit}` is the value in force, `{found}` what was met."""
+    source: str
+    evidence: Evidence
+    unit: str = ""
+    """`bytes`, `seconds`, `share` (0 to 1), a noun for counts, or nothing for a switch or a choice."""
+    choices: tuple[str, ...] = ()
+    name: str = ""
+    """Its field of `Rules`; filled in by `RULES`."""
+    default: Any = None
+
+    @property
+    def option(self) -> str:
+        """The command-line option that changes it."""
+        return "--" + self.name.replace("_", "-")
+
+    def format(self, value: object) -> str:
+        """A value of this rule for people: `5 MiB`, `15 min`, `on`."""
+        if isinstance(value, bool):
+            return "on" if value else "off"
+        if isinstance(value, int | float) and not value and self.unit in ("bytes", "seconds"):
+            return "none"
+        if self.unit == "bytes" and isinstance(value, int):
+            return format_size(value)
+        if self.unit == "seconds" and isinstance(value, int | float):
+            return f"{value / 60:g} min" if value >= 120 else f"{value:g} s"
+        return f"{value} {self.unit}" if self.unit not in ("", "share") else str(value)
+
+
+def format_size(size: int) -> str:
+    """Bytes for people, in the largest unit that fits: `5 MiB`, `16 KiB`, `100 MB`, `1.5 MB`."""
+    for unit, name in ((platform.MIB, "MiB"), (MEGABYTE, "MB"), (platform.KIB, "KiB")):
+        if size >= unit and size % unit == 0:
+            return f"{size // unit} {name}"
+    for unit, name in ((platform.MIB, "MiB"), (platform.KIB, "KiB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} bytes"
+
+
+def _rule(default: Any, rule_id: str, title: str, message: str, source: str, evidence: Evidence, **more: Any) -> Any:  # noqa: ANN401
+    """A field of `Rules` that knows where it comes from."""
+    rule = Rule(id=rule_id, title=title, message=message, source=source, evidence=evidence, **more)
+    return field(default=default, metadata={"rule": rule})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The values in force. The defaults are LeapCell's, the newer where its documents disagree."""
+
+    # fmt: off - a row of the table in two or three lines
+    read_only: bool = _rule(
+        True,
+        "E1",
+        "The project is read-only, only /tmp can be written, and each instance has its own",
+        "{found} was written to: on LeapCell only /tmp can be.",
+        LIMITS,
+        Evidence.DOCUMENTED,
+    )
+    shared_memory: bool = _rule(
+        False,
+        "E2",
+        "Whether /dev/shm can be used",
+        "/dev/shm was used: there is no shared memory on LeapCell, use pipes or sockets.",  # noqa: S108 - a text
+        TROUBLE,
+        Evidence.DOCUMENTED,
+    )
+    instances: int = _rule(
+        2,
+        "E3",
+        "Instances, which take requests in turn",
+        "The request went to {found}.",
+        LIFE,
+        Evidence.DOCUMENTED,
+        unit="instances",
+    )
+    freeze: bool = _rule(
+        True,
+        "E4",
+        "An instance without a request in hand is stopped, with all its processes",
+        "{found} was stopped: no request in hand.",
+        LIFE,
+        Evidence.DOCUMENTED,
+    )
+    request_timeout: float = _rule(
+        float(platform.LEAPCELL_REQUEST_TIMEOUT),
+        "E5",
+        "Longest that a request may take",
+        "The request took longer than {limit} and was cut off.",
+        LIMITS,
+        Evidence.DOCUMENTED,
+        unit="seconds",
+    )
+    max_request_body: int = _rule(
+        platform.LEAPCELL_MAX_REQUEST_BODY,
+        "E6",
+        "Largest body of a request (an older document says 5 MB)",
+        "The request's body is bigger than {limit}.",
+        LIMITS,
+        Evidence.DOCUMENTED,
+        unit="bytes",
+    )
+    max_request_line: int = _rule(
+        platform.LEAPCELL_MAX_REQUEST_LINE,
+        "E6",
+        "Longest request line",
+        "The request line has {found}, more than {limit}.",
+        LIMITS,
+        Evidence.DOCUMENTED,
+        unit="bytes",
+    )
+    max_header: int = _rule(
+        platform.LEAPCELL_MAX_HEADER,
+        "E6",
+        "Largest single header of a request",
+        "The header {found} is bigger than {limit}.",
+        LIMITS,
+        Evidence.DOCUMENTED,
+        unit="bytes",
+    )
+    max_request_headers: int = _rule(
+        platform.LEAPCELL_MAX_REQUEST_HEADERS,
+        "E6",
+        "Largest headers of a request together",
+        "The request's headers have {found}, more than {limit}.",
+        LIMITS,
+        Evidence.DOCUMENTED,
+        unit="bytes",
+    )
+    max_response_body: int = _rule(
+        platform.LEAPCELL_MAX_RESPONSE_BODY,
+        "E7",
+        "Largest body of a response, as sent",
+        "Response is bigger than the maximum allowed size ({limit}); the rest was cut off.",
+        TROUBLE,
+        Evidence.DOCUMENTED,
+        unit="bytes",
+    )
+    max_response_headers: int = _rule(
+        platform.LEAPCELL_MAX_RESPONSE_HEADERS,
+        "E7",
+        "Largest headers of a response together",
+        "The response's headers have {found}, more than {limit}.",
+        LIMITS,
+        Evidence.DOCUMENTED,
+        unit="bytes",
+    )
+    websockets: bool = _rule(
+        False,
+        "E8",
+        "Whether a connection may become a WebSocket",
+        "A WebSocket was refused: a serverless instance speaks plain HTTP only.",
+        LIFE,
+        Evidence.DOCUMENTED,
+    )
+    cold_start: float = _rule(
+        platform.LEAPCELL_COLD_START,
+        "E9",
+        "Time that a cold start adds",
+        "{found} started cold, which added {limit}.",
+        LIFE,
+        Evidence.DOCUMENTED,
+        unit="seconds",
+    )
+    dormant_after: float = _rule(
+        float(platform.LEAPCELL_DORMANT_AFTER),
+        "E9",
+        "Time without traffic after which an instance is given up",
+        "{found} had no request for {limit} and is gone, with its /tmp.",
+        LIFE,
+        Evidence.DOCUMENTED,
+        unit="seconds",
+    )
+    start_warning: float = _rule(
+        10.0,
+        "E9",
+        "Time that a start may take before it is remarked on",
+        "{found} has not answered {path} within {limit}.",
+        OBSERVED,
+        Evidence.INFERRED,
+        unit="seconds",
+    )
+    start_timeout: float = _rule(
+        60.0,
+        "E9",
+        "Time after which a start is given up",
+        "{found} did not answer {path} within {limit} and was given up.",
+        OBSERVED,
+        Evidence.INFERRED,
+        unit="seconds",
+    )
+    stray_probes: bool = _rule(
+        True,
+        "E10",
+        "The misspelled health paths are asked for as well",
+        "{found} was asked for, as LeapCell does.",
+        OBSERVED,
+        Evidence.OBSERVED,
+    )
+    max_environment: int = _rule(
+        platform.LEAPCELL_MAX_ENVIRONMENT,
+        "E11",
+        "Largest environment: all names and values together",
+        "The environment has {found}, more than {limit}.",
+        LIMITS,
+        Evidence.DOCUMENTED,
+        unit="bytes",
+    )
+    max_concurrency: int = _rule(
+        platform.LEAPCELL_MAX_CONCURRENCY,
+        "E12",
+        "Requests at a time, over all instances (the free plan's)",
+        "More than {limit} were in hand at a time.",
+        LIMITS,
+        Evidence.DOCUMENTED,
+        unit="requests",
+    )
+    forwarded_proto: str = _rule(
+        "http",
+        "E13",
+        "What X-Forwarded-Proto says; LeapCell's is https, which a browser cannot follow to here",
+        "X-Forwarded-For, -Proto and -Host were added.",
+        OBSERVED,
+        Evidence.INFERRED,
+        choices=("http", "https"),
+    )
+    async_workers: int = _rule(
+        1,
+        "E14",
+        "Workers that take async requests from the queue",
+        "All {limit} are busy: the request waits.",
+        ASYNC,
+        Evidence.DOCUMENTED,
+        unit="workers",
+    )
+    async_retries: int = _rule(
+        0,
+        "E14",
+        "Deliveries after a failed one",
+        "{found} was delivered again.",
+        ASYNC,
+        Evidence.INFERRED,
+        unit="deliveries",
+    )
+    async_duplicate: float = _rule(
+        0.0,
+        "E14",
+        "Share of async requests that are delivered twice",
+        "{found} was delivered twice.",
+        ASYNC,
+        Evidence.INFERRED,
+        unit="share",
+    )
+    async_drop: float = _rule(
+        0.0,
+        "E14",
+        "Share of async requests that are lost",
+        "{found} was lost.",
+        ASYNC,
+        Evidence.INFERRED,
+        unit="share",
+    )
+    async_delay: float = _rule(
+        0.0,
+        "E14",
+        "Time that an async request waits before its delivery",
+        "{found} was delayed.",
+        ASYNC,
+        Evidence.INFERRED,
+        unit="seconds",
+    )
+    max_async_body: int = _rule(
+        platform.LEAPCELL_MAX_ASYNC_BODY,
+        "E14",
+        "Largest body of an async request",
+        "The async request's body is bigger than {limit}.",
+        ASYNC,
+        Evidence.DOCUMENTED,
+        unit="bytes",
+    )
+    pooler: str = _rule(
+        "transaction",
+        "E15",
+        "How the database's pooler shares its connections",
+        "{found}",
+        POSTGRESQL,
+        Evidence.INFERRED,
+        choices=("transaction", "session"),
+    )
+    storage_oddities: bool = _rule(
+        True,
+        "E16",
+        "Object Storage encodes keys in listings without saying so, and finds no prefix with a slash",
+        "{found}",
+        OBSERVED,
+        Evidence.CODE,
+    )
+    storage_quota: int = _rule(
+        100 * MEGABYTE,
+        "E16",
+        "Room in the Object Storage",
+        "The Object Storage is full: {limit}.",
+        OBSERVED,
+        Evidence.OBSERVED,
+        unit="bytes",
+    )
+    storage_files: int = _rule(
+        5000,
+        "E16",
+        "Files in the Object Storage",
+        "The Object Storage is full: {limit}.",
+        OBSERVED,
+        Evidence.OBSERVED,
+        unit="files",
+    )
+    cdn_ttl: float = _rule(
+        12 * 3600.0,
+        "E16",
+        "Time that the CDN shows an old copy of a file",
+        "The CDN answered with a copy.",
+        OBSERVED,
+        Evidence.OBSERVED,
+        unit="seconds",
+    )
+    memory_cap: bool = _rule(
+        True,
+        "E18",
+        "An instance that takes more than `memory` is killed",
+        "{found} used more memory than leapcell.yaml gives it ({limit}) and was killed.",
+        SERVICE,
+        Evidence.DOCUMENTED,
+    )
+    cpu_share: bool = _rule(
+        False,
+        "E18",
+        "An instance gets the share of a processor that `memory` buys",
+        "{found} gets {limit} of a processor.",
+        SERVICE,
+        Evidence.DOCUMENTED,
+    )
+    deployment_overlap: float = _rule(
+        5.0,
+        "E19",
+        "Time that a new deployment's instances and the old ones both take requests",
+        "{found} replaced {limit}.",
+        DEPLOYMENTS,
+        Evidence.INFERRED,
+        unit="seconds",
+    )
+
+    # fmt: on
+
+    @classmethod
+    def from_options(cls, profile: str = "default", options: Mapping[str, Any] | None = None) -> Rules:
+        """The values of a profile, with those changed that `options` names and that are not None.
+
+        Raises `UnknownProfile`.
+        """
+        if profile not in PROFILES:
+            raise UnknownProfile(f"There is no profile {profile}.", hint=f"There are {', '.join(PROFILES)}.")
+        given = {name: value for name, value in (options or {}).items() if value is not None}
+        return replace(cls(), **{**PROFILES[profile], **given})
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Every rule with its value, for the page and for JSON."""
+        return [
+            {
+                "id": rule.id,
+                "name": rule.name,
+                "title": rule.title,
+                "value": getattr(self, rule.name),
+                "text": rule.format(getattr(self, rule.name)),
+                "default": rule.default,
+                "source": rule.source,
+                "evidence": str(rule.evidence),
+                "option": rule.option,
+            }
+            for rule in RULES.values()
+        ]
+
+
+RULES: Final[Mapping[str, Rule]] = MappingProxyType(
+    {f.name: replace(f.metadata["rule"], name=f.name, default=f.default) for f in fields(Rules)}
+)
+
+# Where documents disagree, and for those who want every rule at its hardest.
+PROFILES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "default": {},
+        # The stored older copy of the limits page.
+        "old": {"max_request_body": 5 * platform.MIB, "cold_start": 0.3},
+        # KB and MB read as powers of ten, the processor's share, and an async queue that may do all it may do.
+        "strict": {
+            "max_request_body": 5 * MEGABYTE,
+            "max_request_line": 16_000,
+            "max_header": 16_000,
+            "max_request_headers": 64_000,
+            "max_response_body": 5 * MEGABYTE,
+            "max_response_headers": 32_000,
+            "max_environment": 3_000,
+            "max_async_body": 5 * MEGABYTE,
+            "cpu_share": True,
+            "async_duplicate": 0.1,
+            "async_retries": 2,
+        },
+    }
+)
