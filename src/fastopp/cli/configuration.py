@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from fastopp.auth.emergency import emergency_token
 from fastopp.cli.console import emit_json, fail, plain_command, print_table, say
-from fastopp.cli.users import JsonOption
+from fastopp.cli.options import JsonOption
 from fastopp.settings import Settings, SettingsError, load_settings
 from fastopp.settings_reference import env_example, markdown_table, variables
 
@@ -48,6 +47,8 @@ def settings(
 @plain_command
 def emergency() -> None:
     """Print the token for /oppman/emergency, and what to do with it."""
+    from fastopp.auth.emergency import emergency_token  # noqa: PLC0415 - imports FastAPI
+
     settings = _settings()
     say(f"Token: {emergency_token(settings)}")
     if not settings.emergency_access_enabled:

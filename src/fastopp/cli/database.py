@@ -10,7 +10,7 @@ import typer
 from sqlmodel import SQLModel
 
 from fastopp.cli.console import command, confirm, fail, plain_command, say
-from fastopp.cli.oppdemo import YesOption
+from fastopp.cli.options import YesOption
 from fastopp.cli.project import load_project
 from fastopp.database import migrate
 from fastopp.database.backup_file import (

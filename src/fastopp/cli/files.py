@@ -10,10 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from fastopp.cli.console import EXIT_FAILED, command, confirm, emit_json, error_console, print_table, say
-from fastopp.cli.oppdemo import YesOption
+from fastopp.cli.options import JsonOption, YesOption
 from fastopp.cli.project import load_project
-from fastopp.cli.users import JsonOption
-from fastopp.runtime import open_runtime
 from fastopp.settings import Settings
 from fastopp.storage.backup import backup_files
 from fastopp.storage.compare import verify_files
@@ -21,7 +19,6 @@ from fastopp.storage.destination import backup_storage
 from fastopp.storage.folder import LocalFile, walk
 from fastopp.storage.listing import Listing
 from fastopp.storage.prune import remove_from_folder, remove_from_storage, surplus_in_folder, surplus_in_storage
-from fastopp.storage.references import remove_leftovers
 from fastopp.storage.report import Comparison, Progress, ProgressCallback, Remark, TransferReport, counted
 from fastopp.storage.restore import restore_files
 
@@ -123,6 +120,9 @@ async def status(*, as_json: JsonOption = False) -> None:
 @command
 async def clean() -> None:
     """Remove what interrupted uploads left: half-written files, and files that no row names."""
+    from fastopp.runtime import open_runtime  # noqa: PLC0415 - imports SQLAlchemy
+    from fastopp.storage.references import remove_leftovers  # noqa: PLC0415 - as above
+
     project = load_project()
     async with open_runtime(project.settings, project.apps) as runtime, runtime.database.read() as session:
         removed = await remove_leftovers(session, runtime.storage)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from fastopp.cli.console import command, emit_json, fail, print_table, say
+from fastopp.cli.options import JsonOption
 from fastopp.cli.project import load_project
-from fastopp.cli.users import JsonOption
 from fastopp.database import migrate
 from fastopp.database.migrate import Applied
 from fastopp.settings import Settings

@@ -12,14 +12,12 @@ from fastopp.application import FastOpp
 from fastopp.auth import accounts
 from fastopp.cli import demo_mode, users
 from fastopp.cli.console import command, confirm, emit_json, plain_command, print_table, say
+from fastopp.cli.options import JsonOption, YesOption
 from fastopp.cli.project import load_project
-from fastopp.cli.users import JsonOption
 from fastopp.database import migrate
 from fastopp.runtime import Runtime, open_runtime
 from fastopp.seeding import InitReport, StepOutcome, run_step
 from fastopp.seeding import run_full_init as run_seeding
-
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 app = typer.Typer(
     name="oppdemo.py",
@@ -107,6 +105,8 @@ _STEPS = {
 }
 for _command, (_step, _title) in _STEPS.items():
     app.command(_command)(step_command(_step, _title))
+
+superuser = step_command(*_STEPS["superuser"])
 
 
 @app.command("clear_registrants")

@@ -2,20 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from fastopp.cli import clean as cleaning
-from fastopp.cli import configuration, database, files, migrations, server, startapp, users
-from fastopp.cli.console import command, confirm, fail, plain_command, say
-from fastopp.cli.migrations import run_migrate_leapcell
-from fastopp.cli.oppdemo import YesOption, step_command
-from fastopp.settings import load_settings
+from fastopp.cli.console import say
+from fastopp.cli.lazy import lazy_app
 
-app = typer.Typer(
+COMMANDS = {
+    "runserver": (
+        "fastopp.cli.server:runserver",
+        "Serve the project on this machine and restart it when a file changes.",
+    ),
+    "stopserver": (
+        "fastopp.cli.server:stopserver",
+        "Stop the server that runserver or production started in this folder.",
+    ),
+    "production": (
+        "fastopp.cli.server:production",
+        "Serve the project as a platform would: no reload, on every address, proxy headers honoured.",
+    ),
+    "compile": (
+        "fastopp.cli.server:compile_ahead",
+        "Compile byte code and templates, as a build does for a disk that cannot be written to later.",
+    ),
+    "worker": (
+        "fastopp.cli.worker:worker",
+        "Work tasks until it is told to stop (SIGTERM, Ctrl+C). The task in hand gets its time, then it is put back.",
+    ),
+    "db": ("fastopp.cli.database:db", "Make the tables, or bring them up to date: the same as `migrate upgrade`."),
+    "backup": (
+        "fastopp.cli.database:backup",
+        "Back the database up while it is in use: a portable file, or a copy beside a SQLite database.",
+    ),
+    "restore": (
+        "fastopp.cli.database:restore",
+        "Bring a backup back into an empty database, SQLite or PostgreSQL; all of it or nothing.",
+    ),
+    "delete": ("fastopp.cli.database:delete", "Delete the SQLite database after making a backup. Migrations stay."),
+    "makemigrations": ("fastopp.cli.migrations:makemigrations", "Write a migration for what changed in the models."),
+    "sqlmigrate": ("fastopp.cli.migrations:sqlmigrate", "Print the SQL of a migration without running it."),
+    "showmigrations": (
+        "fastopp.cli.migrations:showmigrations",
+        "List the migrations and mark those that the database has.",
+    ),
+    "superuser": ("fastopp.cli.oppdemo:superuser", "Make the first superuser."),
+    "check_users": ("fastopp.cli.users:check_users", "Count the accounts; fails when nobody could sign in."),
+    "list_users": ("fastopp.cli.users:list_users", "List every account with its rights."),
+    "test_auth": (
+        "fastopp.cli.users:test_auth",
+        "Make and read a token for an account that can sign in, as a request would.",
+    ),
+    "change_password": (
+        "fastopp.cli.users:change_password",
+        "Set a new password for an account. The password is asked for, never shown.",
+    ),
+    "emergency": (
+        "fastopp.cli.configuration:emergency",
+        "Print the token for /oppman/emergency, and what to do with it.",
+    ),
+    "startapp": (
+        "fastopp.cli.own_project:start_app",
+        "Make a new app: table, page, API, admin view, sample data; it runs at once.",
+    ),
+    "secrets": (
+        "fastopp.cli.configuration:secrets",
+        "Generate a SECRET_KEY and an OPS_TOKEN to set; nothing is written.",
+    ),
+    "env": (
+        "fastopp.cli.configuration:env",
+        "Show the platform, how it was detected, and every setting with secrets masked. Status 2 if any is wrong.",
+    ),
+    "settings": (
+        "fastopp.cli.configuration:settings",
+        "Print every setting with its default and meaning, as the Markdown table of docs/settings.md.",
+    ),
+    "demo": ("fastopp.cli.own_project:demo", "Say where the commands of the demo are."),
+    "clean": (
+        "fastopp.cli.own_project:clean",
+        "Make this repository your own project: the demo and FastOpp's own files move to backups/clean/.",
+    ),
+    "migrate": ("fastopp.cli.migrations:app", "Change the tables, step by step. Without a subcommand: upgrade."),
+    "files": ("fastopp.cli.files:app", "Uploaded files: to the Object Storage, back, and whether both are the same."),
+    "tasks": ("fastopp.cli.tasks:app", "Tasks: what waits, runs and failed; cancel, retry, work them."),
+}
+
+app = lazy_app(
+    COMMANDS,
     name="oppman.py",
     help="Manage a FastOpp project: server, database, migrations, accounts, configuration.",
     no_args_is_help=True,
@@ -26,70 +97,10 @@ app = typer.Typer(
 
 async def migrate_leapcell() -> None:
     """Run the migrations the way LeapCell needs it. For programs; `oppman.py migrate leapcell` is the command."""
+    from fastopp.cli.migrations import run_migrate_leapcell  # noqa: PLC0415 - imports Alembic
+    from fastopp.settings import load_settings  # noqa: PLC0415 - imports Pydantic
+
     await run_migrate_leapcell(load_settings())
-
-
-@command
-async def start_app(name: Annotated[str, typer.Argument(help="Its import path, like `shop`.")]) -> None:
-    """Make a new app: table, page, API, admin view, sample data; it runs at once."""
-    for path in startapp.start_app(Path.cwd(), name):
-        say(f"  {path.relative_to(Path.cwd())}")
-    say(f"The app {name} is in main.py. Next:", style="green")
-    say(f'  python oppman.py migrate\n  python oppman.py makemigrations "Add {name}"\n  python oppman.py migrate')
-
-
-@plain_command
-def demo() -> None:
-    """Say where the commands of the demo are."""
-    say("The demo has its own commands: python oppdemo.py --help")
-
-
-@plain_command
-def clean(
-    *,
-    yes: YesOption = False,
-    name: Annotated[str, typer.Option(prompt="Name of the project")] = "My project",
-    author: Annotated[str, typer.Option(prompt="Author")] = "",
-    description: Annotated[str, typer.Option(prompt="What it does, in a sentence")] = "",
-) -> None:
-    """Make this repository your own project: the demo and FastOpp's own files move to backups/clean/."""
-    names = cleaning.cleanable(Path.cwd())
-    if not names:
-        fail("There is nothing to clean: README.md is the project's own already.")
-    confirm(f"Move {', '.join(names)} to backups/clean? .git and your data stay.", yes=yes)
-    folder = cleaning.clean(Path.cwd(), name=name, author=author, description=description)
-    say(f"Everything was moved to {folder.relative_to(Path.cwd())}.", style="green")
-
-
-COMMANDS: dict[str, Callable[..., None]] = {
-    "runserver": server.runserver,
-    "stopserver": server.stopserver,
-    "production": server.production,
-    "compile": server.compile_ahead,
-    "db": database.db,
-    "backup": database.backup,
-    "restore": database.restore,
-    "delete": database.delete,
-    "makemigrations": migrations.makemigrations,
-    "sqlmigrate": migrations.sqlmigrate,
-    "showmigrations": migrations.showmigrations,
-    "superuser": step_command("superuser", "Make the first superuser."),
-    "check_users": users.check_users,
-    "list_users": users.list_users,
-    "test_auth": users.test_auth,
-    "change_password": users.change_password,
-    "emergency": configuration.emergency,
-    "startapp": start_app,
-    "secrets": configuration.secrets,
-    "env": configuration.env,
-    "settings": configuration.settings,
-    "demo": demo,
-    "clean": clean,
-}
-for _name, _function in COMMANDS.items():
-    app.command(_name)(_function)
-app.add_typer(migrations.app, name="migrate")
-app.add_typer(files.app, name="files")
 
 
 @app.command("help", hidden=True)

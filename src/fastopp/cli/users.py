@@ -11,10 +11,9 @@ from fastopp.auth import accounts
 from fastopp.auth.models import User
 from fastopp.auth.tokens import issue_token, read_token
 from fastopp.cli.console import command, emit_json, fail, print_table, say
+from fastopp.cli.options import JsonOption
 from fastopp.cli.project import load_project
 from fastopp.runtime import open_runtime
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 async def _users() -> list[User]:

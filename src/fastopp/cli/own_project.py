@@ -1,0 +1,45 @@
+"""Commands that make this repository a project of your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastopp.cli import clean as cleaning
+from fastopp.cli import startapp
+from fastopp.cli.console import command, confirm, fail, plain_command, say
+from fastopp.cli.options import YesOption
+
+
+@command
+async def start_app(name: Annotated[str, typer.Argument(help="Its import path, like `shop`.")]) -> None:
+    """Make a new app: table, page, API, admin view, sample data; it runs at once."""
+    for path in startapp.start_app(Path.cwd(), name):
+        say(f"  {path.relative_to(Path.cwd())}")
+    say(f"The app {name} is in main.py. Next:", style="green")
+    say(f'  python oppman.py migrate\n  python oppman.py makemigrations "Add {name}"\n  python oppman.py migrate')
+
+
+@plain_command
+def demo() -> None:
+    """Say where the commands of the demo are."""
+    say("The demo has its own commands: python oppdemo.py --help")
+
+
+@plain_command
+def clean(
+    *,
+    yes: YesOption = False,
+    name: Annotated[str, typer.Option(prompt="Name of the project")] = "My project",
+    author: Annotated[str, typer.Option(prompt="Author")] = "",
+    description: Annotated[str, typer.Option(prompt="What it does, in a sentence")] = "",
+) -> None:
+    """Make this repository your own project: the demo and FastOpp's own files move to backups/clean/."""
+    names = cleaning.cleanable(Path.cwd())
+    if not names:
+        fail("There is nothing to clean: README.md is the project's own already.")
+    confirm(f"Move {', '.join(names)} to backups/clean? .git and your data stay.", yes=yes)
+    folder = cleaning.clean(Path.cwd(), name=name, author=author, description=description)
+    say(f"Everything was moved to {folder.relative_to(Path.cwd())}.", style="green")

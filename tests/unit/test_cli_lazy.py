@@ -1,0 +1,59 @@
+"""Commands that are imported when they are run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from fastopp.cli.lazy import lazy_app
+from fastopp.cli.oppman import COMMANDS, app
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("fastapi", "starlette", "sqladmin", "sqlalchemy", "sqlmodel", "alembic", "PIL")
+
+
+def loaded_by(words: list[str], *, cwd: Path = ROOT) -> set[str]:
+    """The heavy libraries that a command of oppman.py imports."""
+    program = f"""
+import sys
+from fastopp.cli.oppman import app
+try:
+    app({words!r})
+finally:
+    sys.stderr.write("loaded: " + " ".join(name for name in {HEAVY!r} if name in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=cwd, capture_output=True, text=True, check=False)
+    return set(done.stderr.rpartition("loaded: ")[2].split())
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--help"], ["help"], ["files", "--help"], ["files", "status"], ["env"], ["nix"]]
+)
+def test_what_a_command_does_not_need_is_not_imported(words: list[str]) -> None:
+    assert loaded_by(words) == set()
+
+
+def test_the_help_says_of_a_command_what_the_command_says_of_itself() -> None:
+    group: Any = typer.main.get_command(app)
+    for name, (_, help_text) in COMMANDS.items():
+        assert " ".join(group.commands[name].help.split()) == help_text, name
+
+
+def test_a_command_that_does_not_exist() -> None:
+    result = CliRunner().invoke(app, ["fils"])
+    assert result.exit_code == 2
+    assert "Did you mean 'files'" in result.output
+
+
+def test_groups_and_functions() -> None:
+    places = {"files": ("fastopp.cli.files:app", "Files."), "demo": ("fastopp.cli.own_project:demo", "The demo.")}
+    small = lazy_app(places, add_completion=False)
+    assert "The demo." in CliRunner().invoke(small, ["--help"]).output
+    assert "oppdemo.py" in CliRunner().invoke(small, ["demo"]).output
+    assert "verify" in CliRunner().invoke(small, ["files", "--help"]).output
