@@ -30,12 +30,13 @@ from demo.webinars.schemas import (
     RegistrantList,
 )
 from demo.webinars.service import Actor
-from fastopp.auth.current_user import StaffUser
+from fastopp.auth.current_user import StaffUser, SuperUser
 from fastopp.auth.models import User
-from fastopp.dependencies import RuntimeDep, SessionDep, StorageDep
+from fastopp.dependencies import RuntimeDep, SessionDep, StorageDep, TasksDep
 from fastopp.ops.access import DetachedSuperUser
 from fastopp.seeding import run_step
 from fastopp.storage.images import MAX_PHOTO_BYTES, PhotoTooLarge
+from fastopp.tasks.errors import AlreadyQueued
 from fastopp.web.templating import render
 
 router = APIRouter(tags=["webinars"])
@@ -128,6 +129,18 @@ async def add_sample_data(runtime: RuntimeDep, user: DetachedSuperUser) -> Respo
     for step in ("webinars", "registrants"):
         await run_step(runtime, step)
     return RedirectResponse(PAGE, status_code=303)
+
+
+@router.post(PAGE + "/check-photos", include_in_schema=False)
+async def check_photos(tasks: TasksDep, user: SuperUser) -> Response:
+    """Queue the task that looks whether every photo is still there, and go where one can watch it."""
+    try:
+        task_id = (await tasks.queue("webinars.check_photos")).id
+    except AlreadyQueued as waiting:
+        if waiting.task_id is None:
+            raise
+        task_id = waiting.task_id
+    return RedirectResponse(f"/oppman/tasks/{task_id}", status_code=303)
 
 
 @router.get(PAGE + "/new", include_in_schema=False)

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from fastopp.auth import accounts, audit
 from fastopp.auth.current_user import SuperUser
@@ -14,8 +14,9 @@ from fastopp.auth.models import User
 from fastopp.dependencies import RuntimeDep, SessionDep
 from fastopp.errors import FastOppError
 from fastopp.ops.access import DetachedOperator
-from fastopp.ops.answers import OperationRoute, is_htmx, outcome
+from fastopp.ops.answers import OperationRoute, outcome
 from fastopp.ops.tables import count_rows
+from fastopp.ops.tasks_page import pages_work
 from fastopp.ops.user_management import summarise
 from fastopp.runtime import Runtime
 from fastopp.seeding import InitStep, StepOutcome, UnknownStep, init_steps, run_full_init, run_step
@@ -39,7 +40,12 @@ router = APIRouter(
 @router.get("/", include_in_schema=False)
 async def dashboard(request: Request, runtime: RuntimeDep, session: SessionDep, superuser: SuperUser) -> Response:
     """The page."""
-    context = {"steps": init_steps(runtime), "counts": await count_rows(session)}
+    context = {
+        "steps": init_steps(runtime),
+        "counts": await count_rows(session),
+        "pages_work": pages_work(runtime),
+        "again": False,
+    }
     return render(request, "ops/oppdemo.html", context, headers={"Cache-Control": "no-store"})
 
 
@@ -60,9 +66,7 @@ async def check_users(request: Request, session: SessionDep, superuser: SuperUse
 
 @router.post("/init", summary="Run every step")
 async def init(request: Request, runtime: RuntimeDep, operator: DetachedOperator) -> Response:
-    """All of it in this request; for HTMX a list whose steps run one after the other, each in its own request."""
-    if is_htmx(request):
-        return render(request, "ops/_steps.html", {"steps": _sequence(runtime)})
+    """All of it in this request. The page with JavaScript starts the task `init-demo` instead, and follows it."""
     report = await run_full_init(runtime)
     await _record(runtime, request, operator, "init", report.results)
     results = [done.as_json() for done in report.results]
@@ -108,15 +112,12 @@ async def step(
     runtime: RuntimeDep,
     operator: DetachedOperator,
     name: Annotated[str, Path(max_length=50)],
-    sequence: Annotated[bool, Form()] = False,
 ) -> Response:
-    """`db`, `superuser`, `users`, or a step of an app, like `products`; `sequence` is the page's own use."""
+    """`db`, `superuser`, `users`, or a step of an app, like `products`."""
     steps = init_steps(runtime)
     wanted = _find(steps, name)
     done = await run_step(runtime, wanted.name)
     await _record(runtime, request, operator, wanted.name, [done])
-    if sequence and is_htmx(request):
-        return _next_in_sequence(request, runtime, wanted, done)
     keys: dict[str, Any] = {"status": done.status}
     if done.generated_password:
         keys["generated_password"] = done.generated_password
@@ -207,16 +208,3 @@ def _find(steps: list[InitStep], name: str) -> InitStep:
     if found is None:
         raise UnknownStep(f"There is no step {name!r}.", hint=f"This project has: {', '.join(s.name for s in steps)}.")
     return found
-
-
-def _sequence(runtime: Runtime) -> list[InitStep]:
-    return [step for step in init_steps(runtime) if not step.destructive]
-
-
-def _next_in_sequence(request: Request, runtime: Runtime, done: InitStep, result: StepOutcome) -> Response:
-    """The finished step, and the one after it, which then starts. Without tables nothing can follow."""
-    sequence = _sequence(runtime)
-    following = sequence[[step.name for step in sequence].index(done.name) + 1 :] if not done.destructive else []
-    stop = result.status == "error" and done.name == "db"
-    context = {"step": done, "outcome": result, "next_step": None if stop or not following else following[0]}
-    return render(request, "ops/_step_done.html", context, headers={"HX-Trigger": CHANGED, "Cache-Control": "no-store"})

@@ -8,6 +8,7 @@ from fastopp.auth import accounts
 from fastopp.auth.current_user import SuperUser
 from fastopp.dependencies import RuntimeDep, SessionDep
 from fastopp.ops.health import database_type
+from fastopp.ops.tasks_page import pages_work
 from fastopp.ops.user_management import GROUPS, NO_GROUP
 from fastopp.web.templating import render
 
@@ -26,6 +27,9 @@ async def dashboard(request: Request, runtime: RuntimeDep, session: SessionDep, 
         "group_options": [("", "No group"), *((name, name) for name in GROUPS)],
         # Of an account that is switched off nobody can use the password.
         "password_options": [(user.email, _label(user.email, user.is_superuser)) for user in users if user.is_active],
+        "has_object_storage": settings.has_object_storage,
+        "pages_work": pages_work(runtime),
+        "again": False,
         "can_create_migrations": settings.platform.writable_root,
         "facts": {
             "Platform": f"{settings.platform.name} ({settings.environment})",

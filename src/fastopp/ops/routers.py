@@ -18,7 +18,7 @@ def install_operations(application: FastAPI, settings: Settings) -> None:
     monitor = HealthMonitor()
     application.include_router(health.create_router(monitor))
     application.include_router(status.create_router(monitor))
-    prefixes = ["/debug", "/async", "/oppman/files", "/api/uploads"]
+    prefixes = ["/debug", "/async", "/metrics", "/oppman/files", "/api/uploads"]
     prefixes += [f"/admin/{name}" for name in ("backup-files", "restore-files", "backup-database", "restore-database")]
     if settings.emergency_access_enabled:
         prefixes.append("/oppman/emergency")
@@ -28,12 +28,17 @@ def install_operations(application: FastAPI, settings: Settings) -> None:
             database_backup,
             debug,
             direct_uploads,
+            drain,
             emergency,
             files,
+            metrics,
+            tasks_api,
             triggers,
         )
 
-        routers = [debug.router, triggers.router, database_backup.router, files.create_router(), direct_uploads.router]
+        # A task's name is the last part of a trigger's address, so these come after what has a fixed one.
+        routers = [debug.router, tasks_api.router, drain.router, triggers.router]
+        routers += [database_backup.router, files.create_router(), direct_uploads.router, metrics.router]
         return routers + ([emergency.create_router(monitor)] if settings.emergency_access_enabled else [])
 
     application.router.routes.append(LaterRoutes(application, prefixes, load))
@@ -43,9 +48,9 @@ def install_pages(application: FastAPI) -> None:
     """The management pages and what their forms do."""
 
     def load() -> list[APIRouter]:
-        from fastopp.ops import migrations, oppdemo, oppman, user_management  # noqa: PLC0415 - on first use
+        from fastopp.ops import migrations, oppdemo, oppman, tasks_page, user_management  # noqa: PLC0415 - on first use
 
-        return [oppman.router, user_management.router, migrations.router, oppdemo.router]
+        return [oppman.router, user_management.router, migrations.router, tasks_page.router, oppdemo.router]
 
     application.include_router(home.router)
     application.router.routes.append(LaterRoutes(application, ["/oppman", "/oppdemo"], load))

@@ -1,0 +1,91 @@
+"""How long tasks took, computed by the database: an instance may end at any moment, and its own counters with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Float, and_, case, func, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastopp.tasks.clock import from_now
+from fastopp.tasks.models import events, jobs
+
+WINDOW = 3600.0  # seconds
+MAX_EVENTS = 200_000  # the newest ones that are looked at, so that a scrape costs the same after a year
+QUANTILES = (50, 90, 99, 100)  # in percent
+
+_ENDED = ("succeeded", "failed", "aborted")
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """How long the jobs of one task took that ended within the last hour; in seconds, of the last attempt each."""
+
+    task: str
+    count: int
+    failed: int
+    total: float
+    quantiles: dict[int, float]
+    """By percent: the shortest duration that so many did not exceed."""
+
+
+class _Seconds(FunctionElement[float]):
+    """Seconds from the first moment to the second."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(_Seconds)
+def _on_postgresql(element: _Seconds, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's protocol
+    begin, end = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"extract(epoch from {end} - {begin})"
+
+
+@compiles(_Seconds, "sqlite")
+def _on_sqlite(element: _Seconds, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - as above
+    begin, end = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"(julianday({end}) - julianday({begin})) * 86400.0"
+
+
+async def durations(session: AsyncSession) -> list[Durations]:
+    """What ended within the last hour, by task."""
+    newest = select(func.max(events.c.id)).scalar_subquery()
+    begun = func.max(case((events.c.type == "started", events.c.at)))
+    ended = func.max(case((events.c.type.in_(_ENDED), events.c.at)))
+    last = (
+        select(events.c.job_id, begun.label("begun"), ended.label("ended"))
+        .where(events.c.id > newest - MAX_EVENTS)
+        .group_by(events.c.job_id)
+        .having(and_(ended >= from_now(-WINDOW), ended >= begun))
+        .subquery()
+    )
+    seconds = _Seconds(last.c.begun, last.c.ended)
+    ranked = (
+        select(
+            jobs.c.task_name,
+            jobs.c.status,
+            seconds.label("seconds"),
+            func.row_number().over(partition_by=jobs.c.task_name, order_by=seconds).label("rank"),
+            func.count().over(partition_by=jobs.c.task_name).label("among"),
+        )
+        .join_from(last, jobs, jobs.c.id == last.c.job_id)
+        .subquery()
+    )
+    at = [func.min(ranked.c.seconds).filter(ranked.c.rank * 100 >= ranked.c.among * percent) for percent in QUANTILES]
+    query = select(
+        ranked.c.task_name,
+        func.count(),
+        func.count().filter(ranked.c.status == "failed"),
+        func.sum(ranked.c.seconds),
+        *at,
+    ).group_by(ranked.c.task_name)
+    rows = (await (await session.connection()).execute(query)).all()
+    return [
+        Durations(name, count, failed, float(total), {q: float(v) for q, v in zip(QUANTILES, values, strict=True)})
+        for name, count, failed, total, *values in rows
+    ]

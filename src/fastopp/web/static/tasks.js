@@ -1,0 +1,53 @@
+// The page of tasks while a stream is open: bars move in place, and the list is asked for anew when it has changed.
+// Without the stream (or without this file) htmx asks every few seconds. What somebody has opened stays open.
+"use strict";
+
+(() => {
+  const REFRESH_AT_MOST = 2000; // milliseconds between two lists, however busy the queue is
+  let source = null;
+  let refreshed = 0;
+
+  const list = () => document.getElementById("tasks");
+
+  function showProgress({ id, done, total, message }) {
+    for (const bar of document.querySelectorAll(`[data-task-bar="${id}"]`)) {
+      if (total === null) bar.removeAttribute("value");
+      else Object.assign(bar, { max: Math.max(total, 1), value: done });
+    }
+    const text = [total === null ? (done ? String(done) : "") : `${done} of ${total}`, message].filter(Boolean).join(": ");
+    for (const line of document.querySelectorAll(`[data-task-progress="${id}"]`)) line.textContent = text || "Running";
+  }
+
+  function receive(event) {
+    const { progress, state } = JSON.parse(event.data);
+    progress.forEach(showProgress);
+    const busy = list().contains(document.activeElement) && document.activeElement.matches("input, select");
+    if (state === list().dataset.state || busy || Date.now() - refreshed < REFRESH_AT_MOST) return;
+    refreshed = Date.now();
+    htmx.trigger(list(), "tasks-changed");
+  }
+
+  function listen() {
+    const address = list()?.dataset.stream;
+    // A browser opens few connections to one site: a page that nobody sees gives its own up.
+    if (!address || document.hidden) {
+      source?.close();
+      source = null;
+    } else if (!source) {
+      source = new EventSource(address);
+      source.addEventListener("tasks", receive);
+    }
+  }
+
+  document.addEventListener("visibilitychange", listen);
+  window.addEventListener("pagehide", () => source?.close());
+  listen();
+
+  let opened = [];
+  document.addEventListener("htmx:beforeSwap", () => {
+    opened = [...document.querySelectorAll("#tasks details[id][open]")].map((details) => details.id);
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
+  });
+})();

@@ -1,0 +1,150 @@
+"""/metrics: what Prometheus reads, computed by SQLite and by PostgreSQL."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import insert
+
+from fastopp.database.migrate import upgrade
+from fastopp.ops.task_durations import durations
+from fastopp.tasks.models import events, jobs, workers
+from tests.services.ops_project import BEARER, Project, running
+from tests.services.task_app import write_app
+
+
+@pytest.fixture(params=["sqlite", "psycopg", "asyncpg"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/test.db"
+        return
+    postgres = request.getfixturevalue("postgres")
+    name = postgres.create_database()
+    yield postgres.url(name).replace("postgresql://", f"postgresql+{request.param}://")
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+async def project(url, tmp_path, monkeypatch):
+    folder = tmp_path / "project"
+    monkeypatch.syspath_prepend(folder)
+    app = write_app(folder, f"metered_{tmp_path.name}".replace("-", "_"))
+    async with running(url, tmp_path, apps=[app]) as project:
+        await upgrade(project.runtime.database)
+        yield project
+
+
+async def scrape(project: Project) -> dict[tuple[str, ...], float]:
+    """Each sample by its name and the values of its labels."""
+    async with project.client() as client:
+        answer = await client.get("/metrics", headers=BEARER)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    return {
+        (sample.name, *(sample.labels[label] for label in sorted(sample.labels))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+async def put(
+    project: Project, name: str, seconds: float, *, ended: timedelta = timedelta(), status: str = "succeeded"
+):
+    """A job that took so long and ended so long ago."""
+    end = datetime.now(UTC) - ended
+    async with project.runtime.database.transaction() as session:
+        connection = await session.connection()
+        # Put in at its end, so that no trigger writes events of the present.
+        row = {"queue_name": "default", "task_name": name, "priority": 0, "args": {}, "attempts": 1,
+               "abort_requested": False, "status": status}  # fmt: skip
+        job = (await connection.execute(insert(jobs).values(row).returning(jobs.c.id))).scalar_one()
+        for kind, moment in (("started", end - timedelta(seconds=seconds)), (status, end)):
+            await connection.execute(insert(events).values(job_id=job, type=kind, at=moment))
+
+
+async def test_for_operators_only(project):
+    async with project.client() as client:
+        assert (await client.get("/metrics")).status_code == 401
+        assert (await client.get("/metrics", headers={"Authorization": "Bearer wrong"})).status_code == 401
+        openmetrics = BEARER | {"Accept": "application/openmetrics-text; version=1.0.0"}
+        answer = await client.get("/metrics", headers=openmetrics)
+        assert answer.headers["content-type"].startswith("application/openmetrics-text")
+        assert answer.text.endswith("# EOF\n")
+        assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_counts_ages_and_workers(project):
+    before = await scrape(project)
+    assert before["fastopp_tasks_oldest_waiting_seconds",] == 0
+    assert before["fastopp_tasks_stalled",] == 0
+    await project.runtime.tasks.queue("add")
+    await project.runtime.tasks.queue("add")
+    await project.runtime.tasks.later(timedelta(hours=1)).queue("break")
+    async with project.runtime.database.transaction() as session:
+        connection = await session.connection()
+        long_ago = datetime.now(UTC) - timedelta(hours=1)
+        gone = await connection.execute(insert(workers).values(last_heartbeat=long_ago).returning(workers.c.id))
+        row = {"queue_name": "default", "task_name": "slow", "priority": 0, "args": {}, "attempts": 0,
+               "abort_requested": False, "status": "doing", "worker_id": gone.scalar_one()}  # fmt: skip
+        await connection.execute(insert(jobs).values(row))
+    figures = await scrape(project)
+    assert figures["fastopp_tasks", "default", "waiting", "add"] == 2
+    assert figures["fastopp_tasks", "weak", "scheduled", "break"] == 1
+    assert figures["fastopp_tasks", "default", "running", "slow"] == 1
+    assert 0 <= figures["fastopp_tasks_oldest_waiting_seconds",] < 60
+    assert figures["fastopp_tasks_stalled",] == 1
+    assert figures["fastopp_task_workers",] == before["fastopp_task_workers",]
+    assert figures["process_resident_memory_bytes",] > 1e6
+
+
+async def test_durations_of_the_last_hour(project):
+    for seconds in range(1, 101):
+        await put(project, "counted", seconds)
+    await put(project, "counted", 1000, ended=timedelta(hours=2))
+    await put(project, "broken", 0.25, status="failed")
+    await put(project, "broken", 0.75)
+    figures = await scrape(project)
+    assert figures["fastopp_tasks_ended_1h", "counted"] == 100
+    assert figures["fastopp_tasks_failed_1h", "counted"] == 0
+    assert figures["fastopp_tasks_duration_seconds_sum_1h", "counted"] == pytest.approx(5050, abs=0.1)
+    quantiles = [figures["fastopp_tasks_duration_seconds_1h", q, "counted"] for q in ("0.5", "0.9", "0.99", "1")]
+    assert quantiles == pytest.approx([50, 90, 99, 100], abs=0.01)
+    assert figures["fastopp_tasks_ended_1h", "broken"] == 2
+    assert figures["fastopp_tasks_failed_1h", "broken"] == 1
+    assert figures["fastopp_tasks_duration_seconds_1h", "0.5", "broken"] == pytest.approx(0.25, abs=0.01)
+
+
+async def test_a_job_that_ended_twice_is_counted_by_its_last_try(project):
+    await put(project, "twice", 5, status="failed")
+    async with project.runtime.database.transaction() as session:
+        connection = await session.connection()
+        job = max(row.id for row in (await connection.execute(jobs.select())).all())
+        end = datetime.now(UTC) + timedelta(seconds=1)
+        for kind, moment in (("started", end - timedelta(milliseconds=500)), ("succeeded", end)):
+            await connection.execute(insert(events).values(job_id=job, type=kind, at=moment))
+    async with project.runtime.database.read() as session:
+        (twice,) = [each for each in await durations(session) if each.task == "twice"]
+    assert (twice.count, twice.quantiles[100]) == (1, pytest.approx(0.5, abs=0.01))
+
+
+async def test_without_tables_it_says_so(url, tmp_path):
+    async with running(url, tmp_path) as project, project.client() as client:
+        answer = await client.get("/metrics", headers=BEARER)
+        assert answer.status_code == 503
+
+
+def test_nobody_else_pays_for_the_library():
+    program = """
+import asyncio, sys
+from fastopp.application import FastOpp
+async def main():
+    async with FastOpp().running() as app:
+        app.openapi()
+asyncio.run(main())
+assert not [name for name in sys.modules if name.startswith("prometheus_client")]
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
