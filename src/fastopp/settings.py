@@ -132,6 +132,20 @@ class Settings(BaseModel):
         None, ge=0, description="Files that your plan lets the bucket hold; 0: any. Default: 5000 at LeapCell."
     )
 
+    # Tasks
+    task_worker: bool = Field(
+        True,
+        description="Work the queue beside the application, where the platform lets a process run between requests.",
+    )
+    task_concurrency: int = Field(4, ge=1, le=100, description="Tasks that a worker or a drain runs at a time.")
+    task_stop_timeout: float = Field(
+        3,
+        ge=0,
+        le=3600,
+        description="Seconds that running tasks have when their process is to end, before they go back to the queue. "
+        "Fly.io kills a process after 5, unless fly.toml says otherwise (`kill_timeout`).",
+    )
+
     # The AI demo
     openrouter_api_key: SecretStr = Field(SecretStr(""), description="Key for the AI demo. Without it: canned answers.")
     openrouter_llm_model: str = Field(

@@ -2,54 +2,184 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import copy
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastopp.database.errors import DatabaseUnavailable
+from fastopp.tasks.clock import from_now
+from fastopp.tasks.errors import JobLost
+from fastopp.tasks.limits import MAX_MESSAGE, PROGRESS_INTERVAL
+from fastopp.tasks.models import jobs, runs
+from fastopp.tasks.outcome import Run
 
 if TYPE_CHECKING:
     from fastopp.runtime import Runtime
 
+log = logging.getLogger(__name__)
+
 
 class TaskContext:
-    """One try of one job: what a task gets as its first parameter, `context`, if it has one.
+    """One try of one job: what a task gets as its first parameter, if that is named `context`.
 
     A plain function, which runs in a thread, calls the asynchronous methods with `anyio.from_thread.run`; the others
     may be called from anywhere.
+
+    Parameters
+    ----------
+    attempt: 1 for the first try.
+    place: what an earlier try saved; whatever JSON holds.
+    report: writes progress and place, and tells whether the job is still ours.
+    asked_to_stop: whether the process is to end, or somebody has cancelled the job, or it is not ours any more.
+    deadline: when to stop, by the monotonic clock.
     """
 
-    job_id: int
-    name: str
-    attempt: int
-    """1 for the first try."""
-    runtime: Runtime
-    place: dict[str, Any]
-    """What an earlier try saved; whatever JSON holds."""
+    def __init__(
+        self,
+        *,
+        runtime: Runtime,
+        job_id: int,
+        worker_id: int,
+        name: str,
+        attempt: int,
+        place: dict[str, Any] | None,
+        report: Callable[[Run], Awaitable[bool]],
+        asked_to_stop: Callable[[], bool],
+        deadline: float | None,
+    ) -> None:
+        self.runtime = runtime
+        self.job_id = job_id
+        self.name = name
+        self.attempt = attempt
+        self.place: dict[str, Any] = place or {}
+        self._saved_place = copy.deepcopy(place)
+        self._worker_id = worker_id
+        self._report = report
+        self._asked_to_stop = asked_to_stop
+        self._deadline = deadline
+        self._done, self._total, self._message = 0, None, ""  # type: int, int | None, str
+        self._written_at = float("-inf")
+        self._later: asyncio.Task[None] | None = None
+        self._told = place is not None
+        self._finished = False
 
     async def progress(self, done: int, total: int | None = None, message: str = "") -> None:
         """Tell how far it is. Written twice a second at most, so it may be called for every item. Raises JobLost."""
-        raise NotImplementedError
+        self._done, self._total, self._message = done, total, message[:MAX_MESSAGE]
+        self._told = True
+        wait = self._written_at + PROGRESS_INTERVAL - time.monotonic()
+        if wait <= 0:
+            await self._write()
+        elif self._later is None:
+            # What is told now is not to wait for the next call, which may be an hour away.
+            self._later = asyncio.create_task(self._write_later(wait), name=f"progress of job {self.job_id}")
 
     async def save_place(self, place: dict[str, Any] | None = None) -> None:
         """Keep `place` (the argument, or else `self.place` as it is now) for the next try. Raises JobLost."""
-        raise NotImplementedError
+        if place is not None:
+            self.place = place
+        self._told = True
+        await self._write()
 
     def should_stop(self) -> bool:
-        """Whether to save the place and raise `Unfinished`: time is nearly up, the process is to end, somebody has
-        cancelled the job, or it is no longer ours."""
-        raise NotImplementedError
+        """Whether to save the place and raise `Unfinished`, soon.
+
+        So it is when time is nearly up, when the process is to end, when somebody has cancelled the job, and when it
+        is no longer ours.
+        """
+        return self._asked_to_stop() or (self._deadline is not None and time.monotonic() >= self._deadline)
 
     def budget_left(self) -> float | None:
         """Seconds until `should_stop` will say so because of the time; None where there is no limit."""
-        raise NotImplementedError
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     @asynccontextmanager
     async def transaction(self, *, finish: bool = False) -> AsyncIterator[AsyncSession]:
         """A transaction that is committed only while the job is ours; raises JobLost, and rolls back, when it is not.
 
         `self.place` is saved by the same commit, so a later try knows what was done. With `finish`, so is the job's
-        success: then what was written happened exactly once, whatever happens to the process.
+        success: then what was written happens exactly once, whatever happens to the process.
         """
-        raise NotImplementedError
-        yield
+        async with self.runtime.database.transaction() as session:
+            yield session
+            await session.flush()
+            connection = await session.connection()
+            mine = (jobs.c.id == self.job_id, jobs.c.worker_id == self._worker_id, jobs.c.status == "doing")
+            if finish:
+                end = update(jobs).where(*mine).values(
+                    status="succeeded", attempts=jobs.c.attempts + 1, abort_requested=False
+                )  # fmt: skip
+                is_ours = (await connection.execute(end)).rowcount == 1
+            else:
+                # The lock keeps others from taking the job over until the commit.
+                is_ours = (
+                    await connection.execute(select(jobs.c.id).where(*mine).with_for_update())
+                ).first() is not None
+            if not is_ours:
+                raise JobLost
+            if finish or self.place != (self._saved_place or {}):
+                self._told = True
+                await connection.execute(self._keep())
+        self._saved_place = copy.deepcopy(self.place)
+        self._finished = self._finished or finish
+
+    @property
+    def finished(self) -> bool:
+        """Whether the job has ended with a transaction."""
+        return self._finished
+
+    def run(self, *, result: Any = None, error: str = "") -> Run | None:  # noqa: ANN401 - what JSON holds
+        """All that is to be kept at the end of this try; None when that is nothing, and nothing was kept before."""
+        if not (self._told or self.attempt > 1 or result is not None or error):
+            return None
+        place = self.place or None
+        return Run(done=self._done, total=self._total, message=self._message, result=result, error=error, place=place)
+
+    async def keep_result(self, result: Any) -> None:  # noqa: ANN401 - what JSON holds
+        """Write the result of a job that has ended with a transaction. It is not worth failing for."""
+        try:
+            async with self.runtime.database.transaction() as session:
+                connection = await session.connection()
+                await connection.execute(update(runs).where(runs.c.job_id == self.job_id).values(result=result))
+        except (DatabaseUnavailable, DBAPIError) as error:
+            log.warning("The result of job %d could not be kept: %s", self.job_id, error)
+
+    def close(self) -> None:
+        """Write no more."""
+        if self._later is not None:
+            self._later.cancel()
+
+    async def _write(self) -> None:
+        self._written_at = time.monotonic()
+        if self._later is not None and self._later is not asyncio.current_task():
+            self._later.cancel()
+        self._later = None
+        run = self.run()
+        if run is not None and not await self._report(run):
+            raise JobLost
+        self._saved_place = copy.deepcopy(self.place)
+
+    async def _write_later(self, wait: float) -> None:
+        await asyncio.sleep(wait)
+        try:
+            await self._write()
+        except JobLost:
+            return  # whoever writes next learns of it
+
+    def _keep(self) -> Any:  # noqa: ANN401 - an Insert of either dialect
+        kept = {
+            "done": self._done, "total": self._total, "message": self._message, "place": self.place or None,
+            "error": "", "updated_at": from_now(),
+        }  # fmt: skip
+        insert = postgresql.insert if self.runtime.database.url.backend == "postgresql" else sqlite.insert
+        statement = insert(runs).values(job_id=self.job_id, **kept)
+        return statement.on_conflict_do_update(index_elements=[runs.c.job_id], set_=kept)

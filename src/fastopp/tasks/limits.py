@@ -29,3 +29,10 @@ MAX_ERROR = 8_000
 
 MAX_MESSAGE = 500
 """Characters of a progress message that are kept."""
+
+MAX_PERIODIC_DELAY = 24 * 3600.0
+"""Seconds that a moment of a time table may be past when a worker or a drain comes.
+
+Only the last moment is served then. A day, so that where work is done only by a cron job that calls an hour or half a
+day late, no daily task is left out.
+"""

@@ -33,4 +33,4 @@ def drop_statements() -> list[str]:
         for statement in schema_statements()
         for kind, name in re.findall(r"\ACREATE (TYPE|TABLE|FUNCTION) (\w+)", statement)
     ]
-    return [f"DROP {kind} {name}{' CASCADE' if kind == 'TABLE' else ''}" for kind, name in reversed(created)]
+    return [f"DROP {kind} {name} CASCADE" for kind, name in reversed(created)]

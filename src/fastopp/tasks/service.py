@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.database.session import after_commit
+from fastopp.tasks.report import DrainReport, TaskCounts
 from fastopp.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -20,35 +21,6 @@ if TYPE_CHECKING:
 INIT_TASK = "init-demo"
 BACKUP_TASK = "backup-files"
 RESTORE_TASK = "restore-files"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DrainReport:
-    """What a drain did."""
-
-    done: int = 0
-    """Jobs that succeeded."""
-    failed: int = 0
-    """Jobs whose try failed, whether or not they will be tried again."""
-    requeued: int = 0
-    """Jobs that did not come to their end and went back to the queue."""
-    left: int = 0
-    """Jobs that could be worked now and were not."""
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskCounts:
-    """How many jobs there are: by status, and by queue, task and status. Ages are in seconds."""
-
-    statuses: dict[Status, int]
-    groups: list[tuple[str, str, Status, int]]
-    """Queue, task, status, jobs."""
-    stalled: int = 0
-    oldest_waiting: float | None = None
-    """How long the job that could be worked now has been waiting, of those the longest."""
-    workers: int = 0
-    """Workers that give signs of life; those of requests that drain the queue are among them."""
 
 
 class TaskService:
@@ -77,11 +49,10 @@ class TaskService:
         """Queue a task. Raises TaskUnknown, TaskArguments, TaskTooBig, AlreadyQueued."""
         from fastopp.tasks.defer import defer  # noqa: PLC0415 - SQLAlchemy's tables, where something is queued
 
-        process = self._runtime.task_process
-        task = process.registry.find(name.name if isinstance(name, Task) else name)
+        task = self._find(name)
         async with self._writing() as session:
             status = await defer(session, task, args, at=self._at)
-            after_commit(session, process.wake)
+            after_commit(session, self._runtime.task_process.wake)
         return status
 
     async def queue_init_task(self) -> TaskStatus:
@@ -98,7 +69,10 @@ class TaskService:
 
     async def get(self, id: int) -> TaskStatus:  # noqa: A002 - what it is
         """One job. Raises TaskMissing."""
-        raise NotImplementedError
+        from fastopp.tasks import reading  # noqa: PLC0415 - SQLAlchemy's tables, where something is read
+
+        async with self._reading() as session:
+            return await reading.get(session, id)
 
     async def list(
         self,
@@ -108,34 +82,68 @@ class TaskService:
         queue: str | None = None,
         limit: int = 50,
         before: int | None = None,
-    ) -> list[TaskStatus]:
+    ) -> builtins.list[TaskStatus]:
         """Jobs, the newest first; `before` is the id of the last one of the page before."""
-        raise NotImplementedError
+        from fastopp.tasks import reading  # noqa: PLC0415 - as above
+
+        async with self._reading() as session:
+            return await reading.find(session, status=status, name=name, queue=queue, limit=limit, before=before)
 
     async def counts(self) -> TaskCounts:
         """How many there are of each."""
-        raise NotImplementedError
+        from fastopp.tasks import reading  # noqa: PLC0415 - as above
+
+        async with self._reading() as session:
+            return await reading.count(session)
 
     async def cancel(self, id: int, *, abort: bool = True) -> TaskStatus:  # noqa: A002 - as above
         """Cancel a waiting job; ask a running one to stop, if `abort`. Raises TaskMissing, TaskConflict."""
-        raise NotImplementedError
+        from fastopp.tasks import steering  # noqa: PLC0415 - as above
+
+        async with self._writing() as session:
+            return await steering.cancel(session, id, abort=abort)
 
     async def retry(self, id: int) -> TaskStatus:  # noqa: A002 - as above
-        """Queue a failed job again, or let one that waits for its next try start now. Raises TaskMissing,
-        TaskConflict."""
-        raise NotImplementedError
+        """Queue a failed or cancelled job again, or let one that is scheduled start now.
+
+        What it has saved of its place stays. Raises TaskMissing, TaskConflict.
+        """
+        from fastopp.tasks import steering  # noqa: PLC0415 - as above
+
+        async with self._writing() as session:
+            status = await steering.retry(session, id)
+            after_commit(session, self._runtime.task_process.wake)
+        return status
 
     async def drain(self, budget: timedelta, *, limit: int | None = None) -> DrainReport:
-        """Work the queue until it is empty, the budget is spent, or `limit` jobs were taken."""
-        raise NotImplementedError
+        """Work the queue until it is empty, the budget is spent, or `limit` jobs were taken.
+
+        It ends within the budget and some two seconds. Raises DatabaseUnavailable, TablesMissing.
+        """
+        from fastopp.tasks.drain import drain  # noqa: PLC0415 - imports procrastinate
+
+        return await drain(self._runtime, budget, limit=limit)
 
     async def run(self, name: str | Task, /, budget: timedelta, **args: Any) -> TaskStatus:  # noqa: ANN401 - as `queue`
         """Queue a task, or take the one with the same arguments that waits, has failed or is stalled, and work that
-        one here and now. Raises AlreadyRunning besides what `queue` raises.
+        one here and now. Raises AlreadyRunning besides what `queue` and `drain` raise.
 
         The answer's status is "waiting" or "scheduled" when it did not come to its end.
         """
-        raise NotImplementedError
+        from fastopp.tasks.single import run_single  # noqa: PLC0415 - imports procrastinate
+
+        return await run_single(self._runtime, self._find(name), args, budget)
+
+    def _find(self, name: str | Task) -> Task:
+        return self._runtime.task_process.registry.find(name.name if isinstance(name, Task) else name)
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncSession]:
+        if self._session is not None:
+            yield self._session
+        else:
+            async with self._runtime.database.read() as session:
+                yield session
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncSession]:

@@ -58,7 +58,7 @@ class Schedule:
     args: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """A function with a name under which it is queued. Calling it calls the function, here and now."""
 

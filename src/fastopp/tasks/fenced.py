@@ -1,0 +1,277 @@
+"""procrastinate's JobManager for one worker: it changes only jobs that are the worker's own, and many at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from procrastinate import exceptions, jobs
+from procrastinate.manager import JobManager, NotificationCallback
+
+from fastopp.tasks.finisher import Finisher
+from fastopp.tasks.limits import HEARTBEAT_INTERVAL
+from fastopp.tasks.outcome import Outcome
+from fastopp.tasks.store import JobStore
+
+log = logging.getLogger(__name__)
+
+_A_LITTLE = 0.005  # seconds; the database's clock is not to be a hair behind
+
+Listen = Callable[[Callable[[], Awaitable[None]], Callable[[int], Awaitable[None]]], Awaitable[None]]
+"""Calls the first function whenever something was queued, the second with a job to abort, until it is cancelled."""
+
+
+class FencedJobManager(JobManager):
+    """What procrastinate's Worker asks, answered for `concurrency` jobs that run at a time.
+
+    The Worker is to be given a higher concurrency: a job whose function has returned, and whose end is being written,
+    does not keep the next one from starting.
+
+    Parameters
+    ----------
+    store: the database.
+    concurrency: functions that run at a time.
+    only: the id of the one job to work.
+    limit: jobs to take at most.
+    stop_when_idle: stop once nothing is left to take and nothing is in hand.
+    listen: tells of what was queued elsewhere.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        *,
+        concurrency: int,
+        only: int | None = None,
+        limit: int | None = None,
+        stop_when_idle: bool = False,
+        listen: Listen | None = None,
+    ) -> None:
+        super().__init__(store.connector)
+        self.store = store
+        self.worker_id: int | None = None
+        self.places: dict[int, dict[str, Any] | None] = {}
+        """What earlier tries of the jobs in hand have saved."""
+        self.outcomes: dict[int, Outcome] = {}
+        """How the jobs in hand have ended, as far as they have."""
+        self.stopping = asyncio.Event()
+        self.lost = False
+        """Others take this worker for dead, and may have its jobs."""
+        self.taken = 0
+        self.stop_worker: Callable[[], None] = lambda: None
+        self._only = only
+        self._limit = limit
+        self._stop_when_idle = stop_when_idle
+        self._listen = listen
+        self._free = asyncio.Semaphore(concurrency)
+        self._concurrency = concurrency
+        self._running: set[int] = set()
+        self._ready: deque[jobs.Job] = deque()
+        self._finisher = Finisher(store)
+        self._notify: Callable[[], Awaitable[None]] | None = None
+        self._telling: set[asyncio.Future[None]] = set()
+        self._news = False
+
+    def stop(self) -> None:
+        """Take no more jobs."""
+        self.stopping.set()
+        self.stop_worker()
+
+    def function_returned(self, job_id: int) -> None:
+        """The next job may start, though the end of this one is not written yet."""
+        if job_id in self._running:
+            self._running.remove(job_id)
+            self._free.release()
+
+    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> jobs.Job | None:
+        """The next job, once one may run; None when there is none, the worker is to stop, or the database is away."""
+        if not await self._may_run():
+            return None
+        job = None
+        try:
+            self._news = True
+            # The Worker forgets what it is told while it fetches.
+            while self._news and not self._ready and not self.stopping.is_set():
+                self._news = False
+                await self._fill(queues, worker_id)
+            if self._stop_when_idle and not self._ready and not self.places:
+                self.stop()
+            if self._ready and not self.stopping.is_set():
+                job = self._ready.popleft()
+                assert job.id is not None  # noqa: S101 - it comes from the database
+                self._running.add(job.id)
+        finally:
+            if job is None:
+                self._free.release()
+        return job
+
+    async def _may_run(self) -> bool:
+        """Wait for a place to run in; False when the worker is to stop."""
+        if self.stopping.is_set():
+            return False
+        if not self._free.locked():
+            await self._free.acquire()
+            return True
+        place = asyncio.create_task(self._free.acquire())
+        stop = asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait((place, stop), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            if not place.done():
+                place.cancel()
+        if place.done() and not place.cancelled() and self.stopping.is_set():
+            self._free.release()
+            return False
+        return place.done() and not place.cancelled()
+
+    async def _fill(self, queues: Iterable[str] | None, worker_id: int) -> None:
+        free = self._concurrency - len(self._running)
+        if self._limit is not None:
+            free = min(free, self._limit - self.taken)
+        if free < 1 or (self._only is not None and self.taken):
+            return
+        try:
+            if self._only is not None:
+                row = await self.store.claim(self._only, worker_id)
+                rows = [row] if row else []
+            else:
+                rows = await self.store.fetch(queues, worker_id, free)
+        except exceptions.ConnectorException as error:
+            if await self._is_lost(worker_id):
+                self._lose()
+            else:
+                log.warning("No jobs could be fetched; trying again: %s", error)
+            return
+        self.taken += len(rows)
+        for row in rows:
+            self.places[row["id"]] = row["place"]
+            self._ready.append(jobs.Job.from_row(row))
+
+    async def finish_job(self, job: jobs.Job, status: jobs.Status, delete_job: bool) -> None:  # noqa: FBT001 - procrastinate's signature
+        """End a job that is ours."""
+        await self._end(job, status.value)
+
+    async def retry_job(
+        self,
+        job: jobs.Job,
+        retry_at: datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        lock: str | None = None,
+    ) -> None:
+        """Put a job back that is ours."""
+        await self._end(job, "todo")
+
+    async def _end(self, job: jobs.Job, status: Any) -> None:  # noqa: ANN401 - one of Outcome's
+        assert job.id is not None  # noqa: S101 - it comes from the database
+        assert self.worker_id is not None  # noqa: S101 - it has fetched the job
+        self.function_returned(job.id)
+        self.places.pop(job.id, None)
+        outcome = self.outcomes.pop(job.id, None) or Outcome(job_id=job.id, status=status)
+        try:
+            mine = outcome.written or await self._finisher.finish(outcome, self.worker_id)
+        except exceptions.ConnectorException:
+            log.exception("The end of job %d could not be written; it will be done again", job.id)
+            return
+        if not mine:
+            log.warning("Job %d was lost: another worker has taken it over", job.id)
+        if job.lock is not None or self._stop_when_idle:
+            self.look_again()
+        if outcome.status == "todo":
+            self.look_again(outcome.pause + _A_LITTLE)
+
+    def look_again(self, seconds: float = 0.0) -> None:
+        """There may be a job to take then that could not be taken before."""
+        asyncio.get_running_loop().call_later(seconds, self._tell)
+
+    def _tell(self) -> None:
+        self._news = True
+        if self._notify is not None:
+            telling = asyncio.ensure_future(self._notify())
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
+
+    async def register_worker(self) -> int:
+        """As procrastinate does."""
+        self.worker_id = await super().register_worker()
+        return self.worker_id
+
+    async def unregister_worker(self, worker_id: int) -> None:
+        """Give back what was taken and not begun, then do as procrastinate does."""
+        try:
+            while self._ready:
+                job = self._ready.popleft()
+                assert job.id is not None  # noqa: S101 - it comes from the database
+                back = Outcome(job_id=job.id, status="todo", counted=False)
+                await self._finisher.finish(back, worker_id)
+            await super().unregister_worker(worker_id)
+        except exceptions.ConnectorException as error:
+            log.warning("The worker could not sign off; its jobs will be taken over: %s", error)
+
+    async def update_heartbeat(self, worker_id: int) -> None:
+        """Give a sign of life. When the worker is not known any more, stop it."""
+        try:
+            known = await self.store.heartbeat(worker_id)
+        except exceptions.ConnectorException as error:
+            log.warning("The database is away, so this worker could give no sign of life: %s", error)
+            return
+        if not known:
+            self._lose()
+
+    async def keep_alive(self) -> None:
+        """Give signs of life until cancelled. The Worker's own end while it still waits for its last jobs."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_INTERVAL)
+            if self.worker_id is not None:
+                await self.update_heartbeat(self.worker_id)
+
+    async def _is_lost(self, worker_id: int) -> bool:
+        try:
+            return not await self.store.heartbeat(worker_id)
+        except exceptions.ConnectorException:
+            return False
+
+    def _lose(self) -> None:
+        if not self.lost:
+            log.warning("This worker was frozen for so long that others have taken its jobs over")
+        self.lost = True
+        self.stop()
+
+    async def defer_periodic_job(self, job: jobs.Job, periodic_id: str, defer_timestamp: int) -> int | None:
+        """As procrastinate does; when that fails the worker is to start anew, since the moment counts as served."""
+        try:
+            return await super().defer_periodic_job(job, periodic_id, defer_timestamp)
+        except exceptions.AlreadyEnqueued:
+            raise
+        except exceptions.ConnectorException:
+            self.stop()
+            raise
+
+    async def listen_for_jobs(
+        self,
+        *,
+        on_notification: NotificationCallback,
+        queues: Iterable[str] | None = None,
+    ) -> None:
+        """Tell the Worker when there may be a job, or one is to be aborted, until cancelled."""
+
+        async def queued() -> None:
+            self._news = True
+            await on_notification(channel="", notification={"type": "job_inserted", "job_id": 0})
+
+        async def abort(job_id: int) -> None:
+            await on_notification(channel="", notification={"type": "abort_job_requested", "job_id": job_id})
+
+        self._notify = queued
+        try:
+            if self._listen is None:
+                await asyncio.Event().wait()
+            else:
+                await self._listen(queued, abort)
+        finally:
+            self._notify = None

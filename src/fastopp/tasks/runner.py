@@ -1,0 +1,219 @@
+"""Runs one try of a job, and turns whatever comes of it into an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+from procrastinate import exceptions, jobs
+from procrastinate.job_context import AbortReason, JobContext
+
+from fastopp.tasks.arguments import unpack
+from fastopp.tasks.context import TaskContext
+from fastopp.tasks.errors import JobLost, TaskResultError, TaskTimeUp, Unfinished
+from fastopp.tasks.failure import describe
+from fastopp.tasks.fenced import FencedJobManager
+from fastopp.tasks.limits import INTERRUPTIONS, MAX_ARGUMENTS
+from fastopp.tasks.outcome import Outcome, Run
+from fastopp.tasks.task import Task
+
+if TYPE_CHECKING:
+    from fastopp.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+CANCEL_GRACE = 2.0
+"""Seconds that a function may take to clean up after it was cancelled; then it is left to itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The function returned."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The function raised."""
+
+    error: BaseException
+
+
+class Again(Exception):
+    """Tells procrastinate to put the job back."""
+
+
+class Failed(Exception):
+    """Tells procrastinate that the job has failed."""
+
+
+class Runner:
+    """Runs the jobs of one worker.
+
+    Parameters
+    ----------
+    deadline: when functions are to stop, by the monotonic clock; None where they have all the time.
+    """
+
+    def __init__(
+        self, runtime: Runtime, manager: FencedJobManager, *, concurrency: int, deadline: float | None
+    ) -> None:
+        self.runtime = runtime
+        self.manager = manager
+        self.deadline = deadline
+        # Threads of their own: FastAPI's are for requests. One that was left to itself keeps its place until it ends.
+        self._threads = anyio.CapacityLimiter(3 * concurrency)
+        self.done = self.failed = self.requeued = 0
+
+    async def run(self, task: Task, job_context: JobContext, args: Mapping[str, Any]) -> None:
+        """One try. Returns when it succeeded; raises Again, Failed or JobAborted for procrastinate otherwise."""
+        job = job_context.job
+        assert job.id is not None  # noqa: S101 - it comes from the database
+        assert self.manager.worker_id is not None  # noqa: S101 - it has fetched the job
+        job_id, worker_id = job.id, self.manager.worker_id
+        context = TaskContext(
+            runtime=self.runtime,
+            job_id=job_id,
+            worker_id=worker_id,
+            name=task.name,
+            attempt=job.attempts + 1,
+            place=self.manager.places.get(job_id),
+            report=lambda run: self.manager.store.report(job_id, worker_id, run),
+            asked_to_stop=lambda: self.manager.stopping.is_set() or self.manager.lost or job_context.should_abort(),
+            deadline=self.deadline,
+        )
+        try:
+            ended = await self._call(task, context, args)
+            if context.finished and isinstance(ended, Returned) and ended.value is not None:
+                await context.keep_result(ended.value)
+        finally:
+            context.close()
+            self.manager.function_returned(job_id)
+        if job_context.abort_reason() is AbortReason.USER_REQUEST and isinstance(ended, Raised):
+            self._note(Outcome(job_id=job_id, status="aborted", run=context.run()))
+            raise exceptions.JobAborted
+        outcome = self._judge(task, job, context, ended)
+        self._note(outcome)
+        if outcome.status == "todo":
+            raise Again
+        if outcome.status == "failed":
+            raise Failed
+
+    def _note(self, outcome: Outcome) -> None:
+        self.manager.outcomes[outcome.job_id] = outcome
+        if outcome.status == "succeeded":
+            self.done += 1
+        elif outcome.status == "todo" and not (outcome.run and outcome.run.error):
+            self.requeued += 1
+        else:
+            self.failed += 1
+
+    async def _call(self, task: Task, context: TaskContext, args: Mapping[str, Any]) -> Returned | Raised:
+        """Call the function in a task of its own, so that nothing it does to cancellations can stop the worker."""
+        calling = asyncio.create_task(self._call_inside(task, context, args), name=f"{task.name} {context.job_id}")
+        try:
+            await asyncio.wait((calling,))
+        except asyncio.CancelledError as cancelled:
+            calling.cancel()
+            try:
+                await asyncio.wait((calling,), timeout=CANCEL_GRACE)
+            except asyncio.CancelledError:
+                log.debug("Cancelled once more")
+            if not calling.done():
+                log.warning("Task %s (job %d) does not end though it was cancelled", task.name, context.job_id)
+                return Raised(cancelled)
+        if calling.cancelled():
+            return Raised(asyncio.CancelledError())
+        return calling.result()
+
+    async def _call_inside(self, task: Task, context: TaskContext, args: Mapping[str, Any]) -> Returned | Raised:
+        try:
+            known = dict(args)
+            if "timestamp" in known and "timestamp" not in task.parameters:
+                del known["timestamp"]  # procrastinate gives it to every periodic job
+            values = unpack(task, known)
+            positional = (context,) if task.takes_context else ()
+            if task.is_async:
+                value = await task.function(*positional, **values)
+            else:
+                value = await anyio.to_thread.run_sync(
+                    lambda: task.function(*positional, **values), abandon_on_cancel=True, limiter=self._threads
+                )
+            _check_result(task, value)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the edge: a task may raise anything, and ends nothing but itself
+            return Raised(error)
+        return Returned(value)
+
+    def _judge(self, task: Task, job: jobs.Job, context: TaskContext, ended: Returned | Raised) -> Outcome:
+        job_id = context.job_id
+        if context.finished:
+            if isinstance(ended, Raised):
+                log.error(
+                    "Task %s (job %d) raised after it had ended: %s", task.name, job_id, self._describe(ended.error)
+                )
+            return Outcome(job_id=job_id, status="succeeded", written=True)
+        if isinstance(ended, Returned):
+            return Outcome(job_id=job_id, status="succeeded", run=context.run(result=ended.value))
+        error = ended.error
+        if isinstance(error, Unfinished):
+            return Outcome(job_id=job_id, status="todo", counted=False, run=context.run())
+        if isinstance(error, JobLost):
+            return Outcome(job_id=job_id, status="todo", counted=False)  # which changes nothing
+        if isinstance(error, asyncio.CancelledError):
+            return self._interrupted(task, job, context)
+        text = self._describe(error)
+        attempt = job.attempts + 1
+        # An error may bring what is to be kept beside its text, as a report of what was done nevertheless.
+        result = getattr(error, "result", None)
+        run = context.run(error=text, result=result if _is_json(result) else None)
+        again = attempt < task.retry.attempts and isinstance(error, task.retry.on)
+        if again and not isinstance(error, TaskResultError):
+            log.warning("Task %s (job %d) failed and will be tried again: %s", task.name, job_id, text)
+            return Outcome(job_id=job_id, status="todo", pause=task.retry.pause(attempt), run=run)
+        log.error("Task %s (job %d) failed: %s", task.name, job_id, text)
+        return Outcome(job_id=job_id, status="failed", run=run)
+
+    def _interrupted(self, task: Task, job: jobs.Job, context: TaskContext) -> Outcome:
+        """It was cancelled: because its time was up, which counts, or because the process is to end, which does not."""
+        if self.deadline is None or time.monotonic() < self.deadline:
+            return Outcome(job_id=context.job_id, status="todo", counted=False, run=context.run())
+        text = str(TaskTimeUp())
+        if job.attempts + 1 < max(task.retry.attempts, INTERRUPTIONS):
+            log.warning("Task %s (job %d) goes back to the queue: %s", task.name, context.job_id, text)
+            run = context.run()
+            return Outcome(job_id=context.job_id, status="todo", run=run or Run())
+        log.error("Task %s (job %d) failed: %s", task.name, context.job_id, text)
+        return Outcome(job_id=context.job_id, status="failed", run=context.run(error=text))
+
+    def _describe(self, error: BaseException) -> str:
+        return describe(error, self.runtime.settings)
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _check_result(task: Task, value: Any) -> None:  # noqa: ANN401 - whatever the function returned
+    if value is None:
+        return
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"Task {task.name} returned what JSON cannot hold ({type(value).__name__})."
+        raise TaskResultError(message) from error
+    if len(text) > MAX_ARGUMENTS or "\\u0000" in text:
+        raise TaskResultError(f"Task {task.name} returned what is too large to keep, or holds a NUL character.")

@@ -1,0 +1,91 @@
+"""One task, worked to its end by whoever asks for it: what a trigger does, and what it does when it is repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastopp.tasks.arguments import fill, pack
+from fastopp.tasks.defer import defer
+from fastopp.tasks.drain import drain
+from fastopp.tasks.errors import AlreadyQueued, AlreadyRunning
+from fastopp.tasks.models import jobs
+from fastopp.tasks.reading import get
+from fastopp.tasks.status import TaskStatus, is_stalled
+from fastopp.tasks.steering import retry
+from fastopp.tasks.task import Task
+
+if TYPE_CHECKING:
+    from fastopp.runtime import Runtime
+
+_LOOKED_AT = 50  # jobs of one task, the newest: those with other arguments are passed over
+
+
+async def run_single(runtime: Runtime, task: Task, args: Mapping[str, Any], budget: timedelta) -> TaskStatus:
+    """Work one job of this task with these arguments, an unfinished one rather than a new one.
+
+    Raises TaskArguments, TaskTooBig, AlreadyQueued (with other arguments and the same queueing lock), AlreadyRunning.
+    """
+    packed = pack(task, args)
+    async with runtime.database.transaction() as session:
+        job_id, is_new = await _find_or_defer(session, task, packed)
+    await drain(runtime, budget, only=job_id)
+    async with runtime.database.read() as session:
+        status = await get(session, job_id)
+        if status.status == "running":
+            raise AlreadyRunning(f"The task {task.name} is being worked on already.", task_id=job_id)
+        if status.status == "waiting" and status.started_at is None:
+            holder = await _holder(session, fill(task.lock, packed))
+            if holder is not None and is_new:
+                await _forget(runtime, job_id)
+            if holder is not None:
+                raise AlreadyRunning(f"The task {task.name}, or one with its lock, is running.", task_id=holder)
+    return status
+
+
+async def _find_or_defer(session: AsyncSession, task: Task, packed: dict[str, Any]) -> tuple[int, bool]:
+    """The id of the job to work, and whether it is new. Raises AlreadyRunning."""
+    connection = await session.connection()
+    query = (
+        select(jobs.c.id, jobs.c.args, jobs.c.status, is_stalled().label("stalled"))
+        .where(jobs.c.task_name == task.name)
+        .order_by(jobs.c.id.desc())
+        .limit(_LOOKED_AT)
+    )
+    same = [row for row in await connection.execute(query) if row.args == packed]
+    for row in same:
+        if row.status == "doing" and not row.stalled:
+            raise AlreadyRunning(f"The task {task.name} is being worked on already.", task_id=row.id)
+    for position, row in enumerate(same):
+        # A failed one is continued only while nothing came after it: what succeeded since has made it good.
+        if row.status == "todo" or row.stalled or (row.status == "failed" and position == 0):
+            if row.status != "todo":
+                await retry(session, row.id)
+            return row.id, False
+    try:
+        return (await defer(session, task, packed)).id, True
+    except AlreadyQueued as error:
+        if error.task_id is not None and (await get(session, error.task_id)).args == packed:
+            return error.task_id, False
+        raise
+
+
+async def _holder(session: AsyncSession, lock: str | None) -> int | None:
+    """The job that holds a lock."""
+    if lock is None:
+        return None
+    connection = await session.connection()
+    query = select(jobs.c.id).where(jobs.c.lock == lock, jobs.c.status == "doing")
+    holder: int | None = (await connection.execute(query)).scalar()
+    return holder
+
+
+async def _forget(runtime: Runtime, job_id: int) -> None:
+    """What was queued for this call alone is not to run later."""
+    async with runtime.database.transaction() as session:
+        connection = await session.connection()
+        await connection.execute(delete(jobs).where(jobs.c.id == job_id, jobs.c.status == "todo"))

@@ -1,0 +1,65 @@
+"""Changing a job from the outside: what procrastinate's functions change, in the caller's transaction."""
+
+from __future__ import annotations
+
+from sqlalchemy import case, exists, update
+from sqlalchemy.sql.elements import ColumnElement
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastopp.tasks.errors import TaskConflict
+from fastopp.tasks.models import jobs
+from fastopp.tasks.reading import get
+from fastopp.tasks.status import TaskStatus, is_stalled
+
+_waiting = jobs.alias("waiting")
+
+
+async def cancel(session: AsyncSession, id: int, *, abort: bool) -> TaskStatus:  # noqa: A002 - what it is
+    """Cancel a waiting job, or a stalled one; ask a running one to stop. Raises TaskMissing, TaskConflict."""
+    status = await get(session, id)
+    connection = await session.connection()
+    states = ("todo", "doing") if abort else ("todo",)
+    change = (
+        update(jobs)
+        .where(jobs.c.id == id, jobs.c.status.in_(states))
+        .values(
+            status=case((jobs.c.status == "todo", "cancelled"), (is_stalled(), "aborted"), else_=jobs.c.status),
+            abort_requested=case((jobs.c.status == "todo", False), (is_stalled(), False), else_=True),
+        )
+    )
+    if (await connection.execute(change)).rowcount == 0:
+        raise TaskConflict(f"The job is {status.status}, so it cannot be cancelled.", task_id=id)
+    return await get(session, id)
+
+
+async def retry(session: AsyncSession, id: int) -> TaskStatus:  # noqa: A002 - as above
+    """Put a failed, cancelled or stalled job back, or let a scheduled one start now. Raises TaskMissing,
+    TaskConflict."""
+    status = await get(session, id)
+    connection = await session.connection()
+    change = (
+        update(jobs)
+        .where(
+            jobs.c.id == id,
+            jobs.c.status.in_(("failed", "cancelled", "aborted")) | is_stalled() | (jobs.c.status == "todo"),
+        )
+        .values(
+            status="todo",
+            scheduled_at=None,
+            worker_id=None,
+            abort_requested=False,
+            # All its tries again.
+            attempts=case((jobs.c.status == "todo", jobs.c.attempts), else_=0),
+            queueing_lock=case((_is_double(), None), else_=jobs.c.queueing_lock),
+        )
+    )
+    if (await connection.execute(change)).rowcount == 0:
+        raise TaskConflict(f"The job is {status.status}, so it cannot be tried again.", task_id=id)
+    return await get(session, id)
+
+
+def _is_double() -> ColumnElement[bool]:
+    """Whether another waits with the same queueing lock: then this one gives up its own, rather than be refused."""
+    return exists().where(
+        _waiting.c.queueing_lock == jobs.c.queueing_lock, _waiting.c.status == "todo", _waiting.c.id != jobs.c.id
+    )

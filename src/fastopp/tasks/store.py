@@ -1,0 +1,80 @@
+"""The jobs of one worker in the database: taken, reported on, ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from procrastinate import exceptions
+from procrastinate.connector import BaseAsyncConnector
+
+from fastopp.tasks.outcome import Outcome, Run
+from fastopp.tasks.statements import Statements
+
+Row = dict[str, Any]
+
+
+class JobStore:
+    """Runs a worker's statements through a procrastinate connector. All methods raise ConnectorException."""
+
+    def __init__(self, connector: BaseAsyncConnector, statements: Statements) -> None:
+        self.connector = connector
+        self._statements = statements
+
+    async def fetch(self, queues: Iterable[str] | None, worker_id: int, limit: int) -> list[Row]:
+        """Take the next jobs, the first to be done first."""
+        try:
+            rows = await self._all(
+                self._statements.fetch, queues=list(queues) if queues else None, worker_id=worker_id, limit=limit
+            )
+        except exceptions.UniqueViolation:
+            return []  # another has just taken a job with the same lock
+        return sorted(map(_decoded, rows), key=lambda row: (-row["priority"], row["id"]))
+
+    async def claim(self, job_id: int, worker_id: int) -> Row | None:
+        """Take this job, whether or not its time has come; None when it cannot be."""
+        try:
+            rows = await self._all(self._statements.claim, job_id=job_id, worker_id=worker_id)
+        except exceptions.UniqueViolation:
+            return None
+        return _decoded(rows[0]) if rows else None
+
+    async def finish(self, outcomes: Sequence[Outcome], worker_id: int) -> set[int]:
+        """Write outcomes, and return the ids of those jobs that were still this worker's."""
+        text = json.dumps([outcome.as_json() for outcome in outcomes])
+        rows: list[Row] = []
+        for statement in self._statements.finish:
+            if "RETURNING" in statement or any(outcome.run for outcome in outcomes):
+                rows = await self._all(statement, outcomes=text, worker_id=worker_id)
+        return {row["id"] for row in rows}
+
+    async def report(self, job_id: int, worker_id: int, run: Run) -> bool:
+        """Write progress and place; whether the job is still this worker's."""
+        place = None if run.place is None else json.dumps(run.place)
+        arguments = {"done": run.done, "total": run.total, "message": run.message, "place": place}
+        return bool(await self._all(self._statements.report, job_id=job_id, worker_id=worker_id, **arguments))
+
+    async def heartbeat(self, worker_id: int) -> bool:
+        """Give a sign of life; whether the worker is still known."""
+        return bool(await self._all(self._statements.heartbeat, worker_id=worker_id))
+
+    async def stalled(self) -> list[Row]:
+        """Jobs whose workers give no sign of life: id, task_name, attempts, abort_requested."""
+        return await self._all(self._statements.stalled)
+
+    async def take_over(self, job_id: int, status: str, error: str) -> bool:
+        """Take a stalled job from its worker, for everyone; False when somebody else did, or it is not stalled."""
+        if not await self._all(self._statements.take_over, job_id=job_id, status=status):
+            return False
+        await self._all(self._statements.note, job_id=job_id, error=error)
+        return True
+
+    async def _all(self, statement: str, **arguments: Any) -> list[Row]:  # noqa: ANN401 - of many types
+        return await self.connector.execute_query_all_async(statement, **arguments)
+
+
+def _decoded(row: Row) -> Row:
+    if isinstance(row["place"], str):  # SQLite's
+        row["place"] = json.loads(row["place"])
+    return row

@@ -1,0 +1,1 @@
+"""An app of tasks for tests; what they do is written into the table `effects`."""

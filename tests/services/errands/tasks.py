@@ -1,0 +1,144 @@
+"""Tasks of every kind. `effects` is made by tests/services/tasks.py."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import date
+
+import anyio
+from sqlalchemy import text
+
+from fastopp.tasks.context import TaskContext
+from fastopp.tasks.errors import Unfinished
+from fastopp.tasks.task import Retry, periodic, task
+
+QUICK = Retry(attempts=3, first=0.01, factor=1, jitter=0)
+
+
+async def note(context: TaskContext, name: str, *, finish: bool = False) -> None:
+    async with context.transaction(finish=finish) as session:
+        connection = await session.connection()
+        values = {"job": context.job_id, "attempt": context.attempt, "name": name}
+        await connection.execute(text("INSERT INTO effects (job, attempt, name) VALUES (:job, :attempt, :name)"), values)
+
+
+@task
+async def trivial() -> None:
+    """Do nothing."""
+
+
+@task
+async def add(a: int, b: int = 1) -> int:
+    return a + b
+
+
+@task
+async def on_day(day: date) -> str:
+    assert isinstance(day, date)
+    return day.isoformat()
+
+
+@task
+def in_thread(context: TaskContext, text: str) -> dict[str, object]:
+    anyio.from_thread.run(context.progress, 1, 2, "half")
+    time.sleep(0.01)
+    return {"text": text, "job": context.job_id}
+
+
+@task
+async def effect(context: TaskContext, name: str = "effect") -> None:
+    await note(context, name)
+
+
+@task
+async def once(context: TaskContext, name: str = "once") -> str:
+    await note(context, name, finish=True)
+    return "done"
+
+
+@task(retry=QUICK)
+async def flaky(context: TaskContext, until: int = 3) -> str:
+    if context.attempt < until:
+        raise ValueError(f"attempt {context.attempt}")
+    return f"attempt {context.attempt}"
+
+
+@task
+async def secretive(what: str) -> None:
+    raise RuntimeError(f"it was {what}")
+
+
+@task
+async def leaves(how: str) -> None:
+    raise {"exit": SystemExit, "interrupt": KeyboardInterrupt, "base": BaseException}[how]("gone")
+
+
+@task
+async def returns(what: str) -> object:
+    return {"set": {1}, "nan": float("nan"), "nul": "\0", "text": "ü", "list": (1, 2)}[what]
+
+
+@task
+async def steps(context: TaskContext, total: int, pause: float = 0.0, each: int = 1000) -> int:
+    """Count to `total`, at most `each` steps a try, and save the place."""
+    begun = context.place.get("step", 0)
+    for step in range(begun, total):
+        if context.should_stop() or step - begun >= each:
+            context.place["step"] = step
+            await context.save_place()
+            raise Unfinished
+        await note(context, f"step {step}")
+        await context.progress(step + 1, total, f"step {step}")
+        await asyncio.sleep(pause)
+    return total
+
+
+@task
+async def endless(context: TaskContext) -> None:
+    await note(context, "began")
+    while True:
+        await asyncio.sleep(0.01)
+
+
+@task
+async def stubborn(context: TaskContext) -> None:
+    await note(context, "began")
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            continue
+
+
+@task
+async def nap(context: TaskContext, seconds: float) -> None:
+    await note(context, "began")
+    await asyncio.sleep(seconds)
+    await note(context, "ended")
+
+
+@task(lock="lock-{key}")
+async def locked(context: TaskContext, key: str, seconds: float = 0.0) -> None:
+    await note(context, f"{key} began")
+    await asyncio.sleep(seconds)
+    await note(context, f"{key} ended")
+
+
+@task(lock="single", queueing_lock="single")
+async def single(context: TaskContext, seconds: float = 0.0) -> None:
+    await note(context, "single")
+    await asyncio.sleep(seconds)
+
+
+@task
+async def chain(context: TaskContext, length: int) -> None:
+    await note(context, f"link {length}")
+    if length > 1:
+        await context.runtime.tasks.queue("errands.chain", length=length - 1)
+
+
+@periodic(cron="* * * * *")
+@task
+async def minutely(context: TaskContext, timestamp: int) -> None:
+    await note(context, f"minute {timestamp}")
