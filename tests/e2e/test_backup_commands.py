@@ -96,3 +96,12 @@ def test_clean(project: Path) -> None:
         os.utime(half.parent / f"{number}.jpg", (0, 0))
     assert "removed" in succeed(project, "oppman.py", "files", "clean")
     assert not half.exists()
+
+
+def test_an_error_is_said_once(project: Path, environ: dict[str, str]) -> None:
+    done = run_command(project, "oppman.py", "files", "status", environ=environ | {"S3_BUCKET": "not-there"})
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "The Object Storage has no bucket named “not-there”.",
+        "Set S3_BUCKET to the name that the dashboard shows, and S3_ENDPOINT_URL to the service it is in.",
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import logging
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, ParamSpec, TypeVar
@@ -34,6 +35,8 @@ def command(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
         async def main() -> T:
             return await function(*args, **kwargs)
 
+        if logging.lastResort:
+            logging.lastResort.addFilter(_is_not_said_anyway)
         try:
             return asyncio.run(main())
         except FastOppError as error:
@@ -53,6 +56,11 @@ def plain_command(function: Callable[P, T]) -> Callable[P, T]:
             fail(error)
 
     return run
+
+
+def _is_not_said_anyway(record: logging.LogRecord) -> bool:
+    """Whether a record is news: what the Object Storage refuses is the command's own message, or in its report."""
+    return not hasattr(record, "s3_status")
 
 
 def fail(error: FastOppError | str, *, status: int = EXIT_FAILED) -> NoReturn:
