@@ -61,6 +61,7 @@ async def project(url, tmp_path, rclone, bucket, uploads):
 async def client(project):
     async with project.client(headers=BEARER) as client:
         assert (await client.post("/async/migrate")).status_code == 200
+        assert (await client.post("/async/drain")).status_code == 200  # the periodic tasks of the present day
         yield client
 
 

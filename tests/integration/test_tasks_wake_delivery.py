@@ -19,6 +19,12 @@ from tests.services.ops_project import BEARER, PRODUCTION, settings_of
 from tests.services.tasks_project import lines, running_tasks
 
 
+async def begin(project):
+    """A database with tables, and the periodic tasks of the present day done."""
+    await migrate.upgrade(project.runtime.database)
+    await project.runtime.tasks.drain(timedelta(seconds=30))
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request, tmp_path):
     return f"sqlite:///{tmp_path}/test.db" if request.param == "sqlite" else request.getfixturevalue("pooler_url")
@@ -37,7 +43,7 @@ def leapcell(platform: AsyncPlatform) -> dict[str, str]:
 @pytest.fixture
 async def project(url, tmp_path, platform):
     async with running_tasks(url, tmp_path, leapcell(platform)) as project:
-        await migrate.upgrade(project.runtime.database)
+        await begin(project)
         yield project
 
 
@@ -175,7 +181,7 @@ async def test_the_rest_is_for_another_wake(url, tmp_path, platform):
         project.client(headers=BEARER) as operator,
         project.client() as outside,
     ):
-        await migrate.upgrade(project.runtime.database)
+        await begin(project)
         await operator.post("/async/count?enqueue=1", json={"path": str(path), "steps": 30, "pause": 0.1})
         answers = []
         while platform.taken:
@@ -193,7 +199,7 @@ async def test_a_platform_that_refuses_or_is_away_fails_no_request(url, tmp_path
         running_tasks(url, tmp_path, leapcell(platform)) as project,
         project.client(headers=BEARER) as operator,
     ):
-        await migrate.upgrade(project.runtime.database)
+        await begin(project)
         assert await queue(operator, path)
         assert "refused" in caplog.text
         await platform.__aexit__()
@@ -223,7 +229,7 @@ async def test_nobody_is_woken_where_a_worker_runs(tmp_path, platform):
         running_tasks(f"sqlite:///{tmp_path}/test.db", tmp_path, environ) as project,
         project.client(headers=BEARER) as operator,
     ):
-        await migrate.upgrade(project.runtime.database)
+        await begin(project)
         await queue(operator, tmp_path / "notes")
     assert platform.connections == 0
 

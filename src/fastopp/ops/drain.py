@@ -19,7 +19,7 @@ from fastopp.ops.health import NO_STORE
 from fastopp.platform import LEAPCELL_MAX_ASYNC_BODY, LEAPCELL_REQUEST_TIMEOUT, REQUEST_MARGIN
 from fastopp.runtime import Runtime
 from fastopp.tasks.models import jobs
-from fastopp.tasks.service import DrainReport
+from fastopp.tasks.report import DrainReport
 from fastopp.tasks.wake import waker_of, without_waking
 from fastopp.tasks.wake_tokens import SCHEME, Wake, WakeClaims, read_token
 from fastopp.web.api_docs import problems
@@ -103,7 +103,7 @@ async def _drain(runtime: Runtime, budget: float, patience: float = 0.0) -> JSON
             report = _sum(report, await _work(runtime, until))
     details = asdict(report)
     message = f"{report.done:,} task(s) done, {report.failed:,} failed, {report.left:,} left."
-    if report.left == 0 or time.monotonic() < until - 1:  # what is left is another's, or waits for another's lock
+    if report.left == 0 or not report.time_up:  # what is left is another's, or waits for another's lock
         return _answer(200, "success", message, details)
     waker = waker_of(runtime.settings)
     if waker and await waker():
@@ -129,6 +129,7 @@ def _sum(first: DrainReport, second: DrainReport) -> DrainReport:
         failed=first.failed + second.failed,
         requeued=first.requeued + second.requeued,
         left=second.left,
+        time_up=second.time_up,
         seconds=first.seconds + second.seconds,
     )
 

@@ -29,6 +29,8 @@ from fastopp.web.api_docs import problems
 
 TASKS = "/async/tasks"  # where a task is looked at
 
+AS_LONG_AS_IT_TAKES = timedelta(days=7)  # where the platform sets no limit to a request
+
 _TO_OBJECT_STORAGE = frozenset({"backup-files", "restore-files", "backup-database"})
 _AGAIN_SOON = {"Retry-After": "5"}  # seconds, when nothing better is known
 
@@ -114,6 +116,7 @@ async def _queue(runtime: Runtime, name: str, arguments: dict[str, Any]) -> JSON
         if waiting.task_id is None or (task := await runtime.tasks.get(waiting.task_id)).args != arguments:
             raise
         message = "It is waiting already."
+        await runtime.task_process.wake()  # the wake-up of the first time may have been lost
     headers = {"Location": f"{TASKS}/{task.id}", "Preference-Applied": "respond-async"}
     return _answer(202, "queued", message, {}, task.id, headers)
 
@@ -122,7 +125,7 @@ async def _run(runtime: Runtime, name: str, arguments: dict[str, Any]) -> JSONRe
     from fastopp.ops.tasks.demo import told_once  # noqa: PLC0415 - brings in what the initialisation needs
 
     seconds = runtime.settings.platform.request_budget
-    budget = None if seconds is None else timedelta(seconds=seconds)
+    budget = AS_LONG_AS_IT_TAKES if seconds is None else timedelta(seconds=seconds)
     told: dict[str, str] = {}
     listening = told_once.set(told)
     try:

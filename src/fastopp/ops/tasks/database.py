@@ -57,9 +57,9 @@ async def backup_database(context: TaskContext) -> dict[str, Any]:
             stored, dump = await run_until_stopped(context, upload_backup(runtime, key), _nothing_to_tell)
         except Unfinished:
             # Half a dump is none, so with as much time again it would not be done either.
-            if context.budget_left() is None:
-                raise
-            raise DumpTimeout from None
+            if context.budget_left() == 0:
+                raise DumpTimeout from None
+            raise
         rows = dump.rows
     return {"message": f"The database is backed up as {key}.", "key": key, "bytes": stored.size, "rows": rows}
 
