@@ -1,0 +1,168 @@
+"""The address of the database: TLS as a managed PostgreSQL wants it, a cap on connections, and a pooler behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from fastopp.emulator.services import postgres_wire as wire
+
+GREETING_TIMEOUT = 60.0  # seconds to say what one wants, and to sign in; pgbouncer's client_login_timeout
+
+Notice = Callable[[str], None]
+"""Told a sentence, once, about something that a pooler in front of the database does not forgive."""
+
+
+class Backend(Protocol):
+    """What a connection is handed to once it is encrypted."""
+
+    async def serve(self, startup: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a client, whose first packet was read already, until it leaves."""
+
+    async def cancel(self, packet: bytes) -> None:
+        """Pass on what asks that a query be cancelled."""
+
+
+class Front:
+    """A TCP port on this machine that insists on TLS.
+
+    Parameters
+    ----------
+    backend: what serves the clients.
+    context: with the certificate.
+    max_connections: clients at a time.
+    """
+
+    def __init__(self, backend: Backend, context: ssl.SSLContext, *, max_connections: int) -> None:
+        self.backend = backend
+        self.context = context
+        self.max_connections = max_connections
+        self.host = "127.0.0.1"
+        self.port = 0
+        self.refused = 0
+        """Clients turned away since there were too many."""
+        self._server: asyncio.Server | None = None
+        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    @property
+    def connections(self) -> int:
+        """Clients connected now."""
+        return len(self._clients)
+
+    async def start(self, port: int = 0) -> None:
+        """Listen, on a port of the kernel's choice if it is 0."""
+        self._server = await asyncio.start_server(self._accept, self.host, port, limit=wire.CHUNK)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Stop listening, and drop the clients."""
+        if self._server:
+            self._server.close()
+        clients = dict(self._clients)
+        for task, writer in clients.items():
+            writer.transport.abort()
+            task.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task  # noqa: S101 - asyncio.start_server makes one for each connection
+        self._clients[task] = writer
+        try:
+            await self._greet(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, TimeoutError, asyncio.CancelledError):
+            pass  # the client has left, was never one of PostgreSQL's, or we stop
+        finally:
+            del self._clients[task]
+            writer.close()
+
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        encrypted = False
+        async with asyncio.timeout(GREETING_TIMEOUT):
+            packet = await wire.read_startup(reader)
+            while (code := wire.startup_code(packet)) in (wire.SSL_REQUEST, wire.GSS_REQUEST):
+                if code == wire.GSS_REQUEST or encrypted:
+                    writer.write(b"N")
+                else:
+                    writer.write(b"S")
+                    await writer.drain()
+                    await writer.start_tls(self.context)
+                    encrypted = True
+                packet = await wire.read_startup(reader)
+        if code == wire.CANCEL_REQUEST:
+            await self.backend.cancel(packet)
+        elif not encrypted:
+            await _refuse(writer, "SSL required")
+        elif self.connections > self.max_connections:
+            self.refused += 1
+            await _refuse(writer, "no more connections allowed (max_client_conn)")
+        else:
+            await self.backend.serve(packet, reader, writer)
+
+
+async def _refuse(writer: asyncio.StreamWriter, text: str) -> None:
+    writer.write(wire.fatal(text))
+    await writer.drain()
+
+
+class Watcher:
+    """Looks at what clients send, and tells once of each kind that will not work behind a pooler."""
+
+    def __init__(self, notice: Notice | None) -> None:
+        self._notice = notice
+        self.told: list[str] = []
+
+    def look(self, messages: list[bytes]) -> None:
+        """Look at messages on their way to the server."""
+        for sent in messages:
+            finding = wire.session_state(sent)
+            if finding and finding not in self.told:
+                self.told.append(finding)
+                if self._notice:
+                    self._notice(finding)
+
+
+class Relay:
+    """A backend on a unix socket that does everything itself: pgbouncer.
+
+    watcher: sees what the clients send; None in session mode, where everything works.
+    """
+
+    def __init__(self, socket: Path, watcher: Watcher | None) -> None:
+        self.socket = socket
+        self.watcher = watcher
+
+    async def serve(self, startup: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """See Backend."""
+        from_server, to_server = await asyncio.open_unix_connection(str(self.socket), limit=wire.CHUNK)
+        try:
+            to_server.write(startup)
+            back = asyncio.create_task(self._pass_on(from_server, writer, None))
+            await self._pass_on(reader, to_server, self.watcher)
+            to_server.close()
+            await back
+        finally:
+            to_server.close()
+
+    async def cancel(self, packet: bytes) -> None:
+        """See Backend."""
+        _, to_server = await asyncio.open_unix_connection(str(self.socket))
+        to_server.write(packet)
+        await to_server.drain()
+        to_server.close()
+
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, watcher: Watcher | None
+    ) -> None:
+        framer = wire.Framer()
+        with contextlib.suppress(OSError):
+            while data := await reader.read(wire.CHUNK):
+                writer.write(data)
+                if watcher:
+                    watcher.look(framer.feed(data))
+                await writer.drain()
+        writer.close()
