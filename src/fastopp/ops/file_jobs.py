@@ -50,7 +50,7 @@ class FileJobs:
         from fastopp.storage.backup import backup_files  # noqa: PLC0415
         from fastopp.storage.compare import verify_files  # noqa: PLC0415
         from fastopp.storage.destination import backup_storage, time_budget  # noqa: PLC0415
-        from fastopp.storage.restore import restore_files  # noqa: PLC0415
+        from fastopp.storage.warm import bring_files  # noqa: PLC0415
 
         settings = runtime.settings
         storage, folder, budget = backup_storage(settings, runtime.storage), settings.upload_dir, time_budget(settings)
@@ -59,7 +59,9 @@ class FileJobs:
         if job == "backup":
             report = await backup_files(storage, folder, budget=budget, progress=self._tell)
         else:
-            report = await restore_files(storage, folder, overwrite=overwrite, budget=budget, progress=self._tell)
+            report = await bring_files(
+                runtime.storage, storage, folder, overwrite=overwrite, budget=budget, progress=self._tell
+            )
         return {"bucket": settings.s3_bucket} | report.as_json()
 
     def _tell(self, progress: Progress) -> None:

@@ -46,11 +46,12 @@ async def backup_files(context: TaskContext) -> dict[str, Any]:
 @task(name="restore-files", lock="restore-files", queueing_lock="restore-files", retry=AGAIN)
 async def restore_files(context: TaskContext, *, overwrite: bool = False) -> dict[str, Any]:
     """Copy the files in the Object Storage back; `overwrite` replaces newer ones, too."""
-    from fastopp.storage import restore  # noqa: PLC0415 - only who runs it needs it
+    from fastopp.storage import warm  # noqa: PLC0415 - only who runs it needs it
     from fastopp.storage.destination import backup_storage  # noqa: PLC0415
 
     runtime, progress = context.runtime, _Progress(context)
-    work = restore.restore_files(
+    work = warm.bring_files(
+        runtime.storage,
         backup_storage(runtime.settings, runtime.storage),
         runtime.settings.upload_dir,
         overwrite=overwrite,
