@@ -197,7 +197,7 @@ async def test_migrations_are_listed_previewed_and_run(url, tmp_path):
             assert "up to date" in (await client.get("/oppman/migrations", headers=HTMX)).text
             head = states[-1]["revision"]
             sql = (await client.get(f"/oppman/migrations/{head}/sql")).json()["sql"]
-            assert "failed_attempts" in sql
+            assert "task_wakes" in sql
             assert (await client.get("/oppman/migrations/nonsense/sql")).status_code == 404
 
             def run(**form):
@@ -226,19 +226,8 @@ async def test_migrations_are_listed_previewed_and_run(url, tmp_path):
         assert sorted(actions) == ["migrate downgrade", "migrate upgrade", "migrate upgrade"]
 
 
-async def test_a_form_answers_before_and_after_javascript(sqlite_url, tmp_path, shelves):
+async def test_everything_in_one_request_for_programs_and_without_javascript(sqlite_url, tmp_path, shelves):
     async with running(sqlite_url, tmp_path, apps=[shelves]) as project, project.client(headers=BEARER) as client:
-        # The page's list: each step starts the next one.
-        started = await client.post("/oppdemo/init", headers=HTMX)
-        assert started.text.count("<li") == 5
-        assert started.text.count('hx-trigger="load"') == 1
-        names = ["db", "superuser", "users", "shelves", "leftovers"]
-        for name, following in zip(names, [*names[1:], None], strict=True):
-            answer = await client.post(f"/oppdemo/{name}", data={"sequence": "1"}, headers=HTMX)
-            assert answer.status_code == 200
-            assert f'id="step-{name}"' in answer.text
-            assert (f'hx-post="/oppdemo/{following}"' in answer.text) == (following is not None)
-        # Everything in one request, for programs and for a browser without JavaScript.
         report = (await client.post("/oppdemo/init")).json()
         assert report["success"] is True
         assert [set(result) for result in report["results"]] == [{"step", "status", "message"}] * 5

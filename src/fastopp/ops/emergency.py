@@ -31,6 +31,7 @@ from fastopp.ops.checks import HealthMonitor
 from fastopp.ops.user_management import Email, Password
 from fastopp.runtime import Runtime
 from fastopp.seeding import migrate_database
+from fastopp.tasks.dropping import drop_queue
 from fastopp.web.forms import CleanText
 from fastopp.web.templating import render
 
@@ -143,9 +144,10 @@ def _drop_tables(connection: Connection) -> list[str]:
     known = [table for table in reversed(SQLModel.metadata.sorted_tables) if table.name in there]
     for table in known:
         table.drop(connection)
+    queue = drop_queue(connection)
     if VERSION_TABLE in there:
         connection.execute(text(f"DROP TABLE {VERSION_TABLE}"))
-    return [table.name for table in known] + [VERSION_TABLE] * (VERSION_TABLE in there)
+    return [table.name for table in known] + queue + [VERSION_TABLE] * (VERSION_TABLE in there)
 
 
 async def _state(request: Request, runtime: Runtime, monitor: HealthMonitor) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import case, exists, update
+from sqlalchemy import case, exists, literal, update
 from sqlalchemy.sql.elements import ColumnElement
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -12,6 +12,8 @@ from fastopp.tasks.reading import get
 from fastopp.tasks.status import TaskStatus, is_stalled
 
 _waiting = jobs.alias("waiting")
+# With their type: PostgreSQL takes no text for one of its own.
+_cancelled, _aborted = (literal(status, jobs.c.status.type) for status in ("cancelled", "aborted"))
 
 
 async def cancel(session: AsyncSession, id: int, *, abort: bool) -> TaskStatus:  # noqa: A002 - what it is
@@ -23,7 +25,7 @@ async def cancel(session: AsyncSession, id: int, *, abort: bool) -> TaskStatus: 
         update(jobs)
         .where(jobs.c.id == id, jobs.c.status.in_(states))
         .values(
-            status=case((jobs.c.status == "todo", "cancelled"), (is_stalled(), "aborted"), else_=jobs.c.status),
+            status=case((jobs.c.status == "todo", _cancelled), (is_stalled(), _aborted), else_=jobs.c.status),
             abort_requested=case((jobs.c.status == "todo", False), (is_stalled(), False), else_=True),
         )
     )
