@@ -117,7 +117,13 @@ class FastOpp:
                 await send({"type": "lifespan.startup.failed", "message": traceback.format_exc()})
                 raise
         await send({"type": "lifespan.startup.complete"})
-        await receive()
+        async with AsyncExitStack() as background:
+            if self.settings.platform.background_cpu and self.settings.task_worker:
+                from fastopp.tasks.worker import worker_in_background  # noqa: PLC0415 - only where there is one
+
+                application = await self.start()
+                await background.enter_async_context(worker_in_background(application.state.runtime))
+            await receive()
         await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
 

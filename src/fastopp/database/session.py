@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.database.engine import create_engine, in_autocommit
@@ -82,6 +82,12 @@ class Database:
             yield session
             await session.commit()
         await _committed(session)
+
+    @asynccontextmanager
+    async def autocommit(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for a single statement, which takes effect at once: one round trip, and no session's cost."""
+        async with self._reading.connect() as connection:
+            yield connection
 
     async def dispose(self) -> None:
         """Close all connections. A session that is still open keeps its own until it ends."""

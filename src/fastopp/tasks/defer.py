@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fastopp.tasks.arguments import fill, pack
 from fastopp.tasks.errors import AlreadyQueued
@@ -18,35 +18,42 @@ from fastopp.tasks.task import Task
 
 _TRIES = 3
 
+# Made once: making a statement takes as long as running it. With a queueing lock, an error would end the caller's
+# transaction on PostgreSQL, so nothing is done instead.
+_INSERT = {
+    "postgresql": postgresql.insert(jobs).returning(jobs.c.id),
+    "sqlite": sqlite.insert(jobs).returning(jobs.c.id),
+}
+_INSERT_SINGLE = {
+    "postgresql": postgresql.insert(jobs).on_conflict_do_nothing().returning(jobs.c.id),
+    "sqlite": sqlite.insert(jobs).on_conflict_do_nothing().returning(jobs.c.id),
+}
+
 
 async def defer(
-    session: AsyncSession, task: Task, args: Mapping[str, Any], *, at: datetime | None = None
+    connection: AsyncConnection, task: Task, args: Mapping[str, Any], *, at: datetime | None = None
 ) -> TaskStatus:
-    """Write the row that procrastinate would write. It counts once the session's transaction is committed.
+    """Write the row that procrastinate would write. It counts once the connection's transaction is committed.
 
     Raises TaskArguments, TaskTooBig, AlreadyQueued.
     """
     packed = pack(task, args)
     queueing_lock = fill(task.queueing_lock, packed)
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = insert(jobs).values(
-        queue_name=task.queue,
-        task_name=task.name,
-        priority=task.priority,
-        lock=fill(task.lock, packed),
-        queueing_lock=queueing_lock,
-        args=packed,
-        status="todo",
-        scheduled_at=at,
-        attempts=0,
-        abort_requested=False,
-    )
-    if queueing_lock is not None:
-        # An error would end the caller's transaction on PostgreSQL.
-        statement = statement.on_conflict_do_nothing()
-    connection = await session.connection()
+    row = {
+        "queue_name": task.queue,
+        "task_name": task.name,
+        "priority": task.priority,
+        "lock": fill(task.lock, packed),
+        "queueing_lock": queueing_lock,
+        "args": packed,
+        "status": "todo",
+        "scheduled_at": at,
+        "attempts": 0,
+        "abort_requested": False,
+    }
+    statement = (_INSERT if queueing_lock is None else _INSERT_SINGLE)[connection.dialect.name]
     for _ in range(_TRIES):
-        id = (await connection.execute(statement.returning(jobs.c.id))).scalar()  # noqa: A001 - what it is
+        id = (await connection.execute(statement, row)).scalar()  # noqa: A001 - what it is
         if id is not None:
             now = datetime.now(UTC)
             state: Status = "scheduled" if at is not None and at > now else "waiting"

@@ -33,7 +33,7 @@ GRACE_SHARE = 0.2
 
 
 async def drain(
-    runtime: Runtime, budget: timedelta, *, limit: int | None = None, only: int | None = None
+    runtime: Runtime, budget: timedelta | None, *, limit: int | None = None, only: int | None = None
 ) -> DrainReport:
     """Work the queue until it is empty or the budget is spent.
 
@@ -42,6 +42,7 @@ async def drain(
 
     Parameters
     ----------
+    budget: None where it may take as long as it takes.
     limit: jobs to take at most.
     only: the id of the one job to work, whether or not its time has come.
 
@@ -58,21 +59,19 @@ async def drain(
         raise unavailable(runtime.database.url.masked, cause) from error
 
 
-async def _drain(runtime: Runtime, budget: timedelta, *, limit: int | None, only: int | None) -> DrainReport:
+async def _drain(runtime: Runtime, budget: timedelta | None, *, limit: int | None, only: int | None) -> DrainReport:
     started = time.monotonic()
-    seconds = max(budget.total_seconds(), 0.0)
+    seconds = float("inf") if budget is None else max(budget.total_seconds(), 0.0)
     grace = min(GRACE, seconds * GRACE_SHARE)
     deadline = started + seconds - grace
     concurrency = 1 if only is not None else runtime.settings.task_concurrency
     async with open_queue(runtime) as queue:
         manager = FencedJobManager(queue.store, concurrency=concurrency, only=only, limit=limit, stop_when_idle=True)
-        runner = Runner(runtime, manager, concurrency=concurrency, deadline=deadline)
+        runner = Runner(runtime, manager, concurrency=concurrency, deadline=None if budget is None else deadline)
         if only is None:
             await take_over_stalled(queue.store, runtime.task_process.registry)
             await queue.defer_periodic(queue.app(manager, runner))
-        closing = asyncio.get_running_loop().call_later(
-            max(0.0, seconds - grace - (time.monotonic() - started)), manager.stop
-        )
+        closing = asyncio.create_task(_stop_at(deadline, manager), name="end of the budget")
         try:
             # What jobs queue, this very drain takes; a single job's are nobody's yet.
             with without_waking() if only is None else nullcontext():
@@ -91,3 +90,9 @@ async def _drain(runtime: Runtime, budget: timedelta, *, limit: int | None, only
         time_up=time.monotonic() >= deadline,
         seconds=round(time.monotonic() - started, 3),
     )
+
+
+async def _stop_at(deadline: float, manager: FencedJobManager) -> None:
+    if deadline < float("inf"):
+        await asyncio.sleep(max(0.0, deadline - time.monotonic()))
+        manager.stop()

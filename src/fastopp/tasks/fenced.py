@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
@@ -18,6 +19,15 @@ from fastopp.tasks.outcome import Outcome
 from fastopp.tasks.store import JobStore
 
 log = logging.getLogger(__name__)
+
+AHEAD_SECONDS = 0.1
+"""How much work a worker takes at a time when its tasks are short, so that a round trip is not paid for each."""
+
+AHEAD_JOBS = 32
+"""The most jobs it takes at a time for that."""
+
+GIVE_BACK_AFTER = 1.0
+"""Seconds after which it gives jobs back that it could not begin, since the one before took longer than usual."""
 
 _A_LITTLE = 0.005  # seconds; the database's clock is not to be a hair behind
 
@@ -69,7 +79,8 @@ class FencedJobManager(JobManager):
         self._listen = listen
         self._free = asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
-        self._running: set[int] = set()
+        self._running: dict[int, float] = {}  # when each began
+        self._usual = float("inf")  # seconds that functions have taken lately
         self._ready: deque[jobs.Job] = deque()
         self._finisher = Finisher(store)
         self._notify: Callable[[], Awaitable[None]] | None = None
@@ -84,12 +95,15 @@ class FencedJobManager(JobManager):
     def function_returned(self, job_id: int) -> None:
         """The next job may start, though the end of this one is not written yet."""
         if job_id in self._running:
-            self._running.remove(job_id)
+            took = time.monotonic() - self._running.pop(job_id)
+            # The last ten or so count, and one that takes long at once.
+            self._usual = took if took > self._usual or self._usual == float("inf") else 0.9 * self._usual + 0.1 * took
             self._free.release()
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> jobs.Job | None:
         """The next job, once one may run; None when there is none, the worker is to stop, or the database is away."""
         if not await self._may_run():
+            await self._give_back(worker_id)
             return None
         job = None
         try:
@@ -103,7 +117,7 @@ class FencedJobManager(JobManager):
             if self._ready and not self.stopping.is_set():
                 job = self._ready.popleft()
                 assert job.id is not None  # noqa: S101 - it comes from the database
-                self._running.add(job.id)
+                self._running[job.id] = time.monotonic()
         finally:
             if job is None:
                 self._free.release()
@@ -119,18 +133,25 @@ class FencedJobManager(JobManager):
         place = asyncio.create_task(self._free.acquire())
         stop = asyncio.create_task(self.stopping.wait())
         try:
+            await asyncio.wait((place, stop), timeout=GIVE_BACK_AFTER, return_when=asyncio.FIRST_COMPLETED)
+            if self._ready and not place.done() and self.worker_id is not None:
+                await self._give_back(self.worker_id)
             await asyncio.wait((place, stop), return_when=asyncio.FIRST_COMPLETED)
         finally:
             stop.cancel()
             if not place.done():
                 place.cancel()
-        if place.done() and not place.cancelled() and self.stopping.is_set():
-            self._free.release()
+        if not place.done() or place.cancelled():
             return False
-        return place.done() and not place.cancelled()
+        if self.stopping.is_set():
+            self._free.release()
+        return not self.stopping.is_set()
 
     async def _fill(self, queues: Iterable[str] | None, worker_id: int) -> None:
         free = self._concurrency - len(self._running)
+        if self._usual < AHEAD_SECONDS:
+            in_time = int(self._concurrency * AHEAD_SECONDS / max(self._usual, 1e-6))
+            free = max(free, min(in_time, AHEAD_JOBS))
         if self._limit is not None:
             free = min(free, self._limit - self.taken)
         if free < 1 or (self._only is not None and self.taken):
@@ -151,6 +172,16 @@ class FencedJobManager(JobManager):
         for row in rows:
             self.places[row["id"]] = row["place"]
             self._ready.append(jobs.Job.from_row(row))
+
+    async def _give_back(self, worker_id: int) -> None:
+        """Put back what was taken and not begun. Raises ConnectorException."""
+        ids = [job.id for job in self._ready if job.id is not None]
+        self._ready.clear()
+        self.taken -= len(ids)
+        for id_ in ids:
+            self.places.pop(id_, None)
+        backs = (Outcome(job_id=id_, status="todo", counted=False) for id_ in ids)
+        await asyncio.gather(*(self._finisher.finish(back, worker_id) for back in backs))
 
     async def finish_job(self, job: jobs.Job, status: jobs.Status, delete_job: bool) -> None:  # noqa: FBT001 - procrastinate's signature
         """End a job that is ours."""
@@ -204,11 +235,7 @@ class FencedJobManager(JobManager):
     async def unregister_worker(self, worker_id: int) -> None:
         """Give back what was taken and not begun, then do as procrastinate does."""
         try:
-            while self._ready:
-                job = self._ready.popleft()
-                assert job.id is not None  # noqa: S101 - it comes from the database
-                back = Outcome(job_id=job.id, status="todo", counted=False)
-                await self._finisher.finish(back, worker_id)
+            await self._give_back(worker_id)
             await super().unregister_worker(worker_id)
         except exceptions.ConnectorException as error:
             log.warning("The worker could not sign off; its jobs will be taken over: %s", error)

@@ -46,6 +46,14 @@ class Raised:
     error: BaseException
 
 
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The function was cancelled, by the worker."""
+
+
+Ended = Returned | Raised | Interrupted
+
+
 class Again(Exception):
     """Tells procrastinate to put the job back."""
 
@@ -96,7 +104,7 @@ class Runner:
         finally:
             context.close()
             self.manager.function_returned(job_id)
-        if job_context.abort_reason() is AbortReason.USER_REQUEST and isinstance(ended, Raised):
+        if job_context.abort_reason() is AbortReason.USER_REQUEST and not isinstance(ended, Returned):
             self._note(Outcome(job_id=job_id, status="aborted", run=context.run()))
             raise exceptions.JobAborted
         outcome = self._judge(task, job, context, ended)
@@ -115,12 +123,12 @@ class Runner:
         else:
             self.failed += 1
 
-    async def _call(self, task: Task, context: TaskContext, args: Mapping[str, Any]) -> Returned | Raised:
+    async def _call(self, task: Task, context: TaskContext, args: Mapping[str, Any]) -> Ended:
         """Call the function in a task of its own, so that nothing it does to cancellations can stop the worker."""
         calling = asyncio.create_task(self._call_inside(task, context, args), name=f"{task.name} {context.job_id}")
         try:
             await asyncio.wait((calling,))
-        except asyncio.CancelledError as cancelled:
+        except asyncio.CancelledError:
             calling.cancel()
             try:
                 await asyncio.wait((calling,), timeout=CANCEL_GRACE)
@@ -128,12 +136,14 @@ class Runner:
                 log.debug("Cancelled once more")
             if not calling.done():
                 log.warning("Task %s (job %d) does not end though it was cancelled", task.name, context.job_id)
-                return Raised(cancelled)
+            if not calling.done() or calling.cancelled():
+                return Interrupted()
         if calling.cancelled():
-            return Raised(asyncio.CancelledError())
+            # Nobody but itself has cancelled it, which is a failure like any other.
+            return Raised(asyncio.CancelledError("The task has cancelled itself."))
         return calling.result()
 
-    async def _call_inside(self, task: Task, context: TaskContext, args: Mapping[str, Any]) -> Returned | Raised:
+    async def _call_inside(self, task: Task, context: TaskContext, args: Mapping[str, Any]) -> Ended:
         try:
             known = dict(args)
             if "timestamp" in known and "timestamp" not in task.parameters:
@@ -153,7 +163,7 @@ class Runner:
             return Raised(error)
         return Returned(value)
 
-    def _judge(self, task: Task, job: jobs.Job, context: TaskContext, ended: Returned | Raised) -> Outcome:
+    def _judge(self, task: Task, job: jobs.Job, context: TaskContext, ended: Ended) -> Outcome:
         job_id = context.job_id
         if context.finished:
             if isinstance(ended, Raised):
@@ -163,13 +173,13 @@ class Runner:
             return Outcome(job_id=job_id, status="succeeded", written=True)
         if isinstance(ended, Returned):
             return Outcome(job_id=job_id, status="succeeded", run=context.run(result=ended.value))
+        if isinstance(ended, Interrupted):
+            return self._interrupted(task, job, context)
         error = ended.error
         if isinstance(error, Unfinished):
             return Outcome(job_id=job_id, status="todo", counted=False, run=context.run())
         if isinstance(error, JobLost):
             return Outcome(job_id=job_id, status="todo", counted=False)  # which changes nothing
-        if isinstance(error, asyncio.CancelledError):
-            return self._interrupted(task, job, context)
         text = self._describe(error)
         attempt = job.attempts + 1
         # An error may bring what is to be kept beside its text, as a report of what was done nevertheless.

@@ -49,10 +49,14 @@ class TaskService:
         """Queue a task. Raises TaskUnknown, TaskArguments, TaskTooBig, AlreadyQueued."""
         from fastopp.tasks.defer import defer  # noqa: PLC0415 - SQLAlchemy's tables, where something is queued
 
-        task = self._find(name)
-        async with self._writing() as session:
-            status = await defer(session, task, args, at=self._at)
-            after_commit(session, self._runtime.task_process.wake)
+        task, wake = self._find(name), self._runtime.task_process.wake
+        if self._session is None:
+            async with self._runtime.database.autocommit() as connection:
+                status = await defer(connection, task, args, at=self._at)
+            await wake()
+        else:
+            status = await defer(await self._session.connection(), task, args, at=self._at)
+            after_commit(self._session, wake)
         return status
 
     async def queue_init_task(self) -> TaskStatus:
@@ -115,8 +119,8 @@ class TaskService:
             after_commit(session, self._runtime.task_process.wake)
         return status
 
-    async def drain(self, budget: timedelta, *, limit: int | None = None) -> DrainReport:
-        """Work the queue until it is empty, the budget is spent, or `limit` jobs were taken.
+    async def drain(self, budget: timedelta | None, *, limit: int | None = None) -> DrainReport:
+        """Work the queue until it is empty, the budget (None: any) is spent, or `limit` jobs were taken.
 
         It ends within the budget and some two seconds. Raises DatabaseUnavailable, TablesMissing.
         """
@@ -124,7 +128,7 @@ class TaskService:
 
         return await drain(self._runtime, budget, limit=limit)
 
-    async def run(self, name: str | Task, /, budget: timedelta, **args: Any) -> TaskStatus:  # noqa: ANN401 - as `queue`
+    async def run(self, name: str | Task, /, budget: timedelta | None, **args: Any) -> TaskStatus:  # noqa: ANN401 - as `queue`
         """Queue a task, or take the one with the same arguments that waits, has failed or is stalled, and work that
         one here and now. Raises AlreadyRunning besides what `queue` and `drain` raise.
 

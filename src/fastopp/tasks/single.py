@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LOOKED_AT = 50  # jobs of one task, the newest: those with other arguments are passed over
 
 
-async def run_single(runtime: Runtime, task: Task, args: Mapping[str, Any], budget: timedelta) -> TaskStatus:
+async def run_single(runtime: Runtime, task: Task, args: Mapping[str, Any], budget: timedelta | None) -> TaskStatus:
     """Work one job of this task with these arguments, an unfinished one rather than a new one.
 
     Raises TaskArguments, TaskTooBig, AlreadyQueued (with other arguments and the same queueing lock), AlreadyRunning.
@@ -67,7 +67,7 @@ async def _find_or_defer(session: AsyncSession, task: Task, packed: dict[str, An
                 await retry(session, row.id)
             return row.id, False
     try:
-        return (await defer(session, task, packed)).id, True
+        return (await defer(connection, task, packed)).id, True
     except AlreadyQueued as error:
         if error.task_id is not None and (await get(session, error.task_id)).args == packed:
             return error.task_id, False
