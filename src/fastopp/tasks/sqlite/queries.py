@@ -200,7 +200,7 @@ def plain(statement: str) -> Callable[..., Operation]:
 def foreign(query: str) -> Query:
     """SQL that is none of procrastinate's queries: as it stands, but for parameters in the style of `%(name)s`."""
     statement = re.sub(r"%\((\w+)\)s|%%", lambda match: f":{match[1]}" if match[1] else "%", query)
-    return Query(plain(statement), notifies=True)
+    return Query(plain(statement))
 
 
 def _unknown(name: str) -> Callable[..., Operation]:
