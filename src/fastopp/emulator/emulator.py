@@ -2,43 +2,314 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import asyncio
+import contextlib
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
 
-from fastopp.errors import BadRequest
+from aiohttp import web
 
-INSTANCE_ACTIONS: Final = ("freeze", "thaw", "kill", "wipe")
-"""What can be done to one instance: stop it even in the middle of a request, continue it, kill it, empty its /tmp."""
+from fastopp.emulator.events import Event, Journal, now
+from fastopp.emulator.fleet import Fleet
+from fastopp.emulator.gateway import PAGE, Gateway, PageHandler
+from fastopp.emulator.image import Image, build, copy_project, unbuilt
+from fastopp.emulator.instance import Deployment, Host
+from fastopp.emulator.loopback import HOST, listen
+from fastopp.emulator.manifest import Manifest, read_manifest
+from fastopp.emulator.rules import Rules, format_size
+from fastopp.emulator.sandbox import choose_sandbox
+from fastopp.emulator.workplace import Workplace
+from fastopp.errors import BadRequest, Conflict
+from fastopp.platform import LEAPCELL_PORT
 
-EMULATOR_ACTIONS: Final = ("deploy", "sleep", "deliver-twice")
-"""What can be done to all: a new deployment, all instances dormant, the next async request delivered twice."""
+INSTANCE_ACTIONS: Final = ("freeze", "thaw", "kill", "wipe", "sleep")
+"""What can be done to one instance: stop it even in the middle of a request, continue it, kill it, empty its /tmp, or
+give it up as for want of traffic."""
+
+EMULATOR_ACTIONS: Final = ("deploy", "deliver-twice")
+"""What can be done to all: a new deployment, the next async request delivered twice."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class UnknownAction(BadRequest):
     """The emulator has no such action."""
 
 
+class EnvironmentRefused(BadRequest):
+    """LeapCell would not take this environment."""
+
+
+class DeploymentRunning(Conflict):
+    """A deployment is being made already."""
+
+
+class Service(Protocol):
+    """Something that LeapCell offers beside the instances: a database, a bucket, a queue."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None: ...
+    def environment(self) -> dict[str, str]:
+        """The variables that a user copies from the dashboard."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """Its use, for the page."""
+        ...
+
+    async def save(self, folder: Path) -> None:
+        """Keep what it holds."""
+        ...
+
+    async def load(self, folder: Path) -> bool:
+        """Fill it with what was kept; whether there was anything."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmulatorOptions:
+    """What can be chosen besides the rules."""
+
+    folder: Path
+    """The project."""
+    rules: Rules = field(default_factory=Rules)
+    profile: str = "default"
+    port: int = LEAPCELL_PORT
+    """Of the public address; 0: any."""
+    build: bool = True
+    """Whether to run the build command; without, the project runs in the environment of the emulator."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The service's environment as entered in the dashboard."""
+    sandbox: str = "auto"
+    save: Path | None = None
+    """Where the services' data go at the end."""
+    load: Path | None = None
+    """Where they come from at the start."""
+
+
 class Emulator:
-    """One running emulator. `state` and `act` are what its page is made of."""
+    """One running emulator: `async with Emulator(options) as emulator:`.
+
+    Parameters
+    ----------
+    services: by name, in the order in which they start.
+    page: answers below `/__emulator`.
+    on_event: hears of every rule that fires.
+    on_line: hears the name of an instance, or `build`, and a line of its log.
+    """
+
+    def __init__(
+        self,
+        options: EmulatorOptions,
+        *,
+        services: Mapping[str, Service] | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        on_line: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self.options = options
+        self.rules = options.rules
+        self.journal = Journal(options.rules, on_event)
+        self.started = now()
+        self.start_seconds = 0.0
+        """Seconds from the end of the build to the first instances' answers."""
+        self.page: PageHandler | None = None
+        self.fleet: Fleet
+        self.manifest: Manifest
+        self._services = dict(services or {})
+        self._on_line = on_line or (lambda _name, _line: None)
+        self._deployments = 0
+        self._deploying = asyncio.Lock()
+        self._exit = contextlib.AsyncExitStack()
+        self._work: Workplace
+        self._port = 0
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._exit.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            if self.options.save is not None:
+                for name, service in self._services.items():
+                    await service.save(self.options.save / name)
+        finally:
+            await self._exit.aclose()
+
+    async def _start(self) -> None:
+        options = self.options
+        self.manifest = read_manifest(options.folder)
+        for warning in self.manifest.warnings:
+            self.journal.say(warning, level="warning")
+        # The port first: that it is taken should not be said after a build of five minutes.
+        listener = self._exit.enter_context(
+            contextlib.closing(listen(options.port, what="the project", option="--port"))
+        )
+        self._port = listener.getsockname()[1]
+        sandbox = await asyncio.to_thread(choose_sandbox, options.sandbox)
+        self._work = self._exit.enter_context(Workplace())
+        host = Host(
+            rules=self.rules,
+            sandbox=sandbox,
+            journal=self.journal,
+            folder=self._work.instances,
+            on_line=self._on_line,
+        )
+        self.fleet = Fleet(host)
+        await asyncio.gather(*(self._exit.enter_async_context(service) for service in self._services.values()))
+        if options.load is not None:
+            for name, service in self._services.items():
+                await service.load(options.load / name)
+        self._exit.push_async_callback(self.fleet.close)
+        await self.deploy()
+        runner = web.ServerRunner(Gateway(self.fleet, self.rules, self.journal, self.page).server())
+        await runner.setup()
+        self._exit.push_async_callback(runner.cleanup)
+        await web.SockSite(runner, listener, shutdown_timeout=0.5).start()
+
+    async def deploy(self) -> None:
+        """Copy and build the project as it is now, and let its instances replace those that run (E19).
+
+        Raises `DeploymentRunning`, `BuildFailed`, `ManifestError`, `EnvironmentRefused`, `StartFailed`.
+        """
+        if self._deploying.locked():
+            raise DeploymentRunning
+        async with self._deploying:
+            self._deployments += 1
+            number = self._deployments
+            manifest = self.manifest = read_manifest(self.options.folder)
+            variables = self._variables()
+            self._check_environment(variables)
+            folder = self._work.deployment(number)
+            image = await self._make_image(folder, manifest, variables)
+            begun = time.perf_counter()
+            try:
+                await self.fleet.deploy(Deployment(number=number, image=image, manifest=manifest, variables=variables))
+            except BaseException:
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                raise
+            self.start_seconds = time.perf_counter() - begun
+
+    async def _make_image(self, folder: Path, manifest: Manifest, variables: dict[str, str]) -> Image:
+        uncommitted = await asyncio.to_thread(copy_project, self.options.folder, folder / "project")
+        if uncommitted:
+            names = ", ".join(uncommitted[:5]) + (f" and {len(uncommitted) - 5} more" if len(uncommitted) > 5 else "")
+            self.journal.say(f"Not committed yet, so LeapCell would not see it: {names}", level="warning")
+        if not self.options.build or not manifest.build_command:
+            return unbuilt(folder)
+        return await build(
+            folder,
+            manifest,
+            sandbox=self.fleet.host.sandbox,
+            time_limit=self.rules.build_timeout,
+            variables=variables,
+            tell=lambda line: self._on_line("build", line),
+        )
+
+    def _variables(self) -> dict[str, str]:
+        """The environment of the service: what the dashboard gives of its services, and over it what the user set."""
+        variables: dict[str, str] = {}
+        for service in self._services.values():
+            variables |= service.environment()
+        return {**variables, **self.options.variables}
+
+    def _check_environment(self, variables: dict[str, str]) -> None:
+        for name, value in variables.items():
+            if not _NAME.fullmatch(name) or "\0" in value:
+                raise EnvironmentRefused(f"{name!r} cannot be an environment variable.")
+        size = sum(len(name.encode()) + len(value.encode()) for name, value in variables.items())
+        if self.rules.max_environment and size > self.rules.max_environment:
+            event = self.journal.fire("max_environment", level="error", found=format_size(size))
+            raise EnvironmentRefused(event.message, hint=f"See {event.source}. Largest: {_largest(variables)}.")
+
+    @property
+    def url(self) -> str:
+        """The public address."""
+        return f"http://{HOST}:{self._port}"
 
     def state(self) -> dict[str, Any]:
         """Everything the page shows, as JSON:
 
-        - `name`, `folder`, `profile`, `started` (ISO time), `urls` (`public`, `async`, `page`),
-          `manifest` (the keys of leapcell.yaml), `sandbox` (how E1 and E18 are enforced, in words);
-        - `deployment`: number of the one in force; `deploying`: whether the next is being built;
-        - `rules`: `Rules.describe()`, plus `fired` (count) for each;
+        - `name`, `folder`, `profile`, `started` (ISO time), `urls` (`public`, `page`, and `async` where there is one),
+          `manifest` (the keys of leapcell.yaml), `sandbox` (how E1 is enforced, in words);
+        - `deployment`: number of the newest; `deploying`: whether it is still being made;
+        - `in_hand`: requests at the moment; `cold_starts`: how many instances a request had to wait for;
+        - `rules`: `Rules.describe()`, with `fired` (count) for each;
         - `instances`: list of `{name, deployment, state (starting|running|frozen|dormant|gone), in_hand, served, pid,
-          memory (bytes or null), memory_limit, cpu_seconds, starts, since (ISO time), ended (why, or ""),
-          temp_files, temp_bytes, log (last lines)}`;
+          memory (bytes or null), memory_limit, memory_limited, cpu_seconds, cpu_limited, since (ISO time),
+          ended (why, or ""), temp_files, temp_bytes, log (last lines)}`, the ended ones last;
         - `requests`: last `ServedRequest`s; `events`: last `Event`s, both oldest first;
         - `services`: name → that service's `status()` (`postgres`, `object_storage`, `async_queue`, `cron`),
           only those that run.
         """
-        raise NotImplementedError
+        journal = self.journal.state()
+        fired = journal.pop("fired")
+        urls = {"public": self.url, "page": f"{self.url}{PAGE}"}
+        return {
+            "name": self.options.folder.resolve().name,
+            "folder": str(self.options.folder.resolve()),
+            "profile": self.options.profile,
+            "started": self.started,
+            "urls": urls,
+            "manifest": self.manifest.as_keys(),
+            "sandbox": self.fleet.host.sandbox.words,
+            "deployment": self._deployments,
+            "deploying": self._deploying.locked(),
+            "in_hand": self.fleet.in_hand,
+            "cold_starts": self.fleet.cold_starts,
+            "rules": [{**rule, "fired": fired.get(rule["name"], 0)} for rule in self.rules.describe()],
+            "instances": self.fleet.status(),
+            "services": {name: service.status() for name, service in self._services.items()},
+            **journal,
+        }
 
     async def act(self, action: str, instance: str | None = None) -> str:
         """Do one of `INSTANCE_ACTIONS` (with the instance's name) or `EMULATOR_ACTIONS`, and say what was done.
 
         Raises `UnknownAction` (400), or `UnknownInstance` (404) for a name that is not running.
         """
-        raise UnknownAction(f"{action} {instance}")
+        if action == "deploy":
+            await self.deploy()
+            return f"Deployment {self._deployments} takes requests."
+        if action == "deliver-twice" and "async_queue" in self._services:
+            self._services["async_queue"].deliver_twice()  # type: ignore[attr-defined]  # this service's own
+            return "The next async request will be delivered twice."
+        if action not in INSTANCE_ACTIONS:
+            known = ", ".join((*INSTANCE_ACTIONS, *EMULATOR_ACTIONS))
+            raise UnknownAction(f"The emulator cannot {action}.", hint=f"It knows {known}.")
+        chosen = self.fleet.find(instance or "")
+        match action:
+            case "freeze":
+                chosen.freeze()
+                return f"{chosen.name} is stopped until its next request."
+            case "thaw":
+                chosen.thaw()
+                return f"{chosen.name} runs."
+            case "kill":
+                await self.fleet.kill(chosen)
+                return f"{chosen.name} is gone, with its /tmp."
+            case "sleep":
+                await self.fleet.sleep(chosen)
+                return f"{chosen.name} is dormant; its /tmp is lost."
+            case _:
+                await chosen.wipe()
+                return f"The /tmp of {chosen.name} is empty."
+
+
+def _largest(variables: dict[str, str]) -> str:
+    """The three largest variables, by name and size: never a value."""
+    ordered = sorted(variables, key=lambda name: -len(variables[name]))[:3]
+    return ", ".join(f"{name} ({format_size(len(variables[name].encode()))})" for name in ordered)

