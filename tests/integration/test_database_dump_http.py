@@ -232,3 +232,19 @@ async def test_the_commands_from_sqlite_to_postgresql_and_back(tmp_path, postgre
     assert "cannot be read" in await run("restore", "nothing", status=1)
     assert "not a dump" in await run("restore", "main.py", status=1)
     assert "S3_ACCESS_KEY" in await run("backup", "--upload", status=1)
+
+
+async def test_only_the_newest_stay_when_asked(sqlite_url, s3, rclone, tmp_path):
+    folder = rclone.bucket(s3["S3_BUCKET"]) / "backups"
+    folder.mkdir()
+    for day in (1, 2):
+        (folder / f"2025010{day}_000000_000000-{day:032x}.fastopp.gz.enc").write_bytes(b"old")
+    async with running(sqlite_url, tmp_path, s3) as project, project.client() as client:
+        await client.post("/async/init-demo", headers=BEARER)
+        assert (await client.post(BACKUP, headers=BEARER)).json()["deleted"] == []
+        answer = (await client.post(f"{BACKUP}?keep=2", headers=BEARER)).json()
+        assert [key[:18] for key in answer["deleted"]] == ["backups/20250102_0", "backups/20250101_0"]
+        left = (await client.get(BACKUP, headers=BEARER)).json()["backups"]
+        assert len(left) == 2
+        assert left[0]["key"] == answer["key"]
+        assert (await client.post(f"{BACKUP}?keep=0", headers=BEARER)).status_code == 422

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,8 @@ from typing import Annotated
 import typer
 from sqlmodel import SQLModel
 
-from fastopp.cli.console import command, confirm, fail, plain_command, say
+from fastopp.application import FastOpp
+from fastopp.cli.console import EXIT_MISUSED, command, confirm, fail, plain_command, say
 from fastopp.cli.options import YesOption
 from fastopp.cli.project import load_project
 from fastopp.database import migrate
@@ -28,6 +30,7 @@ from fastopp.database.url import DatabaseURL
 from fastopp.errors import FastOppError
 from fastopp.runtime import Runtime, open_runtime
 from fastopp.seeding import migrate_database
+from fastopp.storage.database_backups import prune_backups
 
 FOLDER = Path("backups/database")
 
@@ -38,9 +41,8 @@ class NotAFile(FastOppError):
     hint = "A PostgreSQL database is deleted at your provider; `oppman.py backup` works with it."
 
 
-@command
-async def db() -> None:
-    """Make the tables, or bring them up to date: the same as `migrate upgrade`."""
+async def make_tables() -> None:
+    """Make the tables, or bring them up to date, and say so."""
     project = load_project()
     async with open_runtime(project.settings, project.apps) as runtime:
         outcome = await migrate_database(runtime)
@@ -53,8 +55,13 @@ async def backup(
     *,
     encrypted: Annotated[bool, typer.Option("--encrypt", help="Encrypt it with BACKUP_KEY, or SECRET_KEY.")] = False,
     upload: Annotated[bool, typer.Option("--upload", help="Put it, encrypted, into Object Storage.")] = False,
+    keep: Annotated[
+        int | None, typer.Option("--keep", min=1, help="With --upload: remove all there but the newest so many.")
+    ] = None,
 ) -> None:
     """Back the database up while it is in use: a portable file, or a copy beside a SQLite database."""
+    if keep and not upload:
+        fail("--keep is for backups in Object Storage: it goes with --upload.", status=EXIT_MISUSED)
     project = load_project()
     url = project.settings.database
     if url.backend == "sqlite":
@@ -67,7 +74,7 @@ async def backup(
             suffix = ENCRYPTED_SUFFIX if encrypted else SUFFIX
             await _write_backup(runtime, file or FOLDER / f"{time_stamp()}{suffix}", encrypted=encrypted)
         if upload:
-            await _upload_backup(runtime)
+            await _upload_backup(runtime, keep)
 
 
 @command
@@ -78,18 +85,28 @@ async def restore(
     yes: YesOption = False,
 ) -> None:
     """Bring a backup back into an empty database, SQLite or PostgreSQL; all of it or nothing."""
+    await restore_file(load_project(), file, force=force, yes=yes)
+
+
+async def restore_file(project: FastOpp, file: Path, *, name: str = "", force: bool, yes: bool) -> None:
+    """Bring a backup back, and say what was done.
+
+    Parameters
+    ----------
+    name: what people know it by, if that is not the file.
+    """
     from fastopp.database.restore import restore as restore_dump  # noqa: PLC0415 - it imports Alembic
 
-    project = load_project()
     url = project.settings.database
     from_sqlite = is_sqlite(file)
     if force:
-        confirm(f"Replace every row in {url.masked} by what is in {file}?", yes=yes)
+        confirm(f"Replace every row in {url.masked} by what is in {name or file}?", yes=yes)
     for app in project.apps:
         app.load_models()
     source = read_file(file)
     if from_sqlite:
-        source = DatabaseDump(DatabaseURL.parse(f"sqlite:///{file.resolve()}"), SQLModel.metadata).chunks()
+        file = await asyncio.to_thread(file.resolve)
+        source = DatabaseDump(DatabaseURL.parse(f"sqlite:///{file}"), SQLModel.metadata).chunks()
     async with aclosing(source) as chunks:
         done = await restore_dump(
             url, chunks, secrets=project.settings.backup_keys, force=force, metadata=SQLModel.metadata
@@ -126,12 +143,14 @@ async def _write_backup(runtime: Runtime, target: Path, *, encrypted: bool) -> N
         say("The database was never migrated, and cannot be restored like that.", style="yellow")
 
 
-async def _upload_backup(runtime: Runtime) -> None:
-    from fastopp.ops.database_backup import upload_backup  # noqa: PLC0415 - it imports FastAPI
+async def _upload_backup(runtime: Runtime, keep: int | None) -> None:
+    from fastopp.ops.database_backup import object_storage, upload_backup  # noqa: PLC0415 - it imports FastAPI
 
     stored, dump = await upload_backup(runtime)
     say(f"The backup is {stored.key} in Object Storage: {_count(dump.rows)}, {stored.size:,} bytes, encrypted.")
     _say_which_key(runtime)
+    if keep:
+        say(f"{len(await prune_backups(object_storage(runtime), keep)):,} older backup(s) deleted.")
 
 
 def _say_which_key(runtime: Runtime) -> None:

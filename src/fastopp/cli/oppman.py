@@ -28,7 +28,6 @@ COMMANDS = {
         "fastopp.cli.worker:worker",
         "Work tasks until it is told to stop (SIGTERM, Ctrl+C). The task in hand gets its time, then it is put back.",
     ),
-    "db": ("fastopp.cli.database:db", "Make the tables, or bring them up to date: the same as `migrate upgrade`."),
     "backup": (
         "fastopp.cli.database:backup",
         "Back the database up while it is in use: a portable file, or a copy beside a SQLite database.",
@@ -75,13 +74,23 @@ COMMANDS = {
         "fastopp.cli.configuration:settings",
         "Print every setting with its default and meaning, as the Markdown table of docs/settings.md.",
     ),
+    "check": (
+        "fastopp.cli.check:check",
+        "Look for mistakes in the settings, the migrations and, with --live, in what they lead to.",
+    ),
     "demo": ("fastopp.cli.own_project:demo", "Say where the commands of the demo are."),
     "clean": (
         "fastopp.cli.own_project:clean",
         "Make this repository your own project: the demo and FastOpp's own files move to backups/clean/.",
     ),
+    "db": (
+        "fastopp.cli.database_backups:app",
+        "Make the tables, or bring them up to date: the same as `migrate upgrade`. Below it: backups.",
+    ),
     "migrate": ("fastopp.cli.migrations:app", "Change the tables, step by step. Without a subcommand: upgrade."),
     "files": ("fastopp.cli.files:app", "Uploaded files: to the Object Storage, back, and whether both are the same."),
+    "leapcell": ("fastopp.cli.leapcell:app", "LeapCell: get ready for it, check and build for it."),
+    "fly": ("fastopp.cli.fly:app", "Fly.io: get ready for it."),
     "tasks": ("fastopp.cli.tasks:app", "Tasks: what waits, runs and failed; cancel, retry, work them."),
 }
 

@@ -6,7 +6,6 @@ Whatever leaves the process here is encrypted, since Object Storage may be reada
 from __future__ import annotations
 
 import asyncio
-import secrets
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterable
@@ -28,12 +27,12 @@ from fastopp.ops.access import DetachedOperator
 from fastopp.ops.health import NO_STORE
 from fastopp.runtime import Runtime
 from fastopp.storage.base import Storage, StoredFile
+from fastopp.storage.database_backups import new_key, prune_backups, stored_backups
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
 from fastopp.storage.select import open_object_storage
 from fastopp.storage.tiered import TieredStorage
 from fastopp.web.api_docs import problems
 
-FOLDER = "backups/"  # in Object Storage
 TIME_BUDGET = 14 * 60.0  # seconds; a minute less than LeapCell gives a request
 
 MAX_DUMP = 100 * 1024 * 1024  # bytes of a request body; as much as LeapCell lets through
@@ -59,11 +58,6 @@ class BackupTooBig(FastOppError):
     hint = "Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET, and it is put into Object Storage instead."
 
 
-def new_key() -> str:
-    """A key for a backup, which nobody can guess."""
-    return f"{FOLDER}{time_stamp()}-{secrets.token_hex(16)}{ENCRYPTED_SUFFIX}"
-
-
 async def upload_backup(runtime: Runtime, key: str | None = None) -> tuple[StoredFile, DatabaseDump]:
     """Put an encrypted dump into Object Storage as `key`, by default a new one. Raises NoObjectStorage."""
     key = key or new_key()
@@ -73,7 +67,11 @@ async def upload_backup(runtime: Runtime, key: str | None = None) -> tuple[Store
 
 
 @router.post("/backup-database", summary="Back the database up", response_model=None, responses=_BACKED_UP)
-async def backup_database(runtime: RuntimeDep, operator: DetachedOperator) -> Response:
+async def backup_database(
+    runtime: RuntimeDep,
+    operator: DetachedOperator,
+    keep: Annotated[int | None, Query(ge=1, description="Remove all in Object Storage but the newest so many.")] = None,
+) -> Response:
     """An encrypted dump: put into Object Storage where that is set up, else sent as the answer.
 
     It is encrypted with BACKUP_KEY, or SECRET_KEY when that is not set. 503 when it takes more than 14 minutes; then,
@@ -84,6 +82,7 @@ async def backup_database(runtime: RuntimeDep, operator: DetachedOperator) -> Re
         if not runtime.settings.has_object_storage:
             return await _download(runtime)
         stored, dump = await upload_backup(runtime)
+        deleted = await prune_backups(object_storage(runtime), keep) if keep else []
     return JSONResponse(
         {
             "status": "success",
@@ -93,6 +92,7 @@ async def backup_database(runtime: RuntimeDep, operator: DetachedOperator) -> Re
             "encrypted_with": "BACKUP_KEY" if runtime.settings.backup_key.get_secret_value() else "SECRET_KEY",
             "revision": dump.revision,
             "rows": dump.rows,
+            "deleted": deleted,
             "seconds": round(time.monotonic() - began, 1),
         },
         headers=NO_STORE,
@@ -102,8 +102,7 @@ async def backup_database(runtime: RuntimeDep, operator: DetachedOperator) -> Re
 @router.get("/backup-database", summary="The backups of the database")
 async def list_database_backups(runtime: RuntimeDep, operator: DetachedOperator) -> JSONResponse:
     """Those in Object Storage, newest first."""
-    files = [file async for file in object_storage(runtime).list(FOLDER) if file.key.endswith(ENCRYPTED_SUFFIX)]
-    files.sort(key=lambda file: file.key, reverse=True)
+    files = await stored_backups(object_storage(runtime))
     backups = [{"key": file.key, "bytes": file.size, "modified": file.modified.isoformat()} for file in files]
     return JSONResponse({"backups": backups}, headers=NO_STORE)
 
