@@ -19,7 +19,7 @@ from fastopp.database.url import DatabaseURL
 from fastopp.platform import PLATFORMS, PRODUCTION_ENVIRONMENTS, Platform, detect_platform
 from fastopp.settings_check import SettingProblem, SettingsError, environment_too_big, explain, find_problems
 
-__all__ = ["SettingProblem", "Settings", "SettingsError", "get_upload_dir", "load_settings"]
+__all__ = ["SettingProblem", "Settings", "SettingsError", "get_upload_dir", "load_settings", "read_variables"]
 
 
 class Settings(BaseModel):
@@ -250,17 +250,8 @@ def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | 
     ------
     SettingsError: with every mistake, each with the variable, what is wrong and how to mend it.
     """
-    process = dict(os.environ if environ is None else environ)
-    from_file: dict[str, str] = {}
-    path = env_file or Path(".env")
-    if path.is_file():
-        from dotenv import dotenv_values  # noqa: PLC0415 - 30 ms that a deployed process does not need
-
-        from_file = {name: value for name, value in dotenv_values(path).items() if value is not None}
-    variables = from_file | process
+    variables, ours = read_variables(environ, env_file=env_file)
     platform = detect_platform(variables)
-    # Only what somebody set for FastOpp counts; what the operating system adds cannot be told apart from the rest.
-    ours = {name: value for name, value in variables.items() if name.lower() in _VARIABLES or name in from_file}
     problems = environment_too_big(ours, platform)
     try:
         settings = Settings.from_variables(variables, platform)
@@ -269,6 +260,27 @@ def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | 
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def read_variables(
+    environ: Mapping[str, str] | None = None, *, env_file: Path | None = None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """All variables, and those among them that somebody set for FastOpp. The parameters are those of `load_settings`.
+
+    What the operating system adds cannot be told apart from the rest, so only known names count, and whatever is in
+    the file.
+    """
+    process = dict(os.environ if environ is None else environ)
+    from_file: dict[str, str] = {}
+    path = env_file or Path(".env")
+    if path.is_file():
+        from dotenv import dotenv_values  # noqa: PLC0415 - 30 ms that a deployed process does not need
+
+        from_file = {name: value for name, value in dotenv_values(path).items() if value is not None}
+    variables = from_file | process
+    return variables, {
+        name: value for name, value in variables.items() if name.lower() in _VARIABLES or name in from_file
+    }
 
 
 def get_upload_dir(settings: Settings | None = None) -> Path:

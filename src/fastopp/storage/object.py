@@ -62,6 +62,8 @@ class ObjectStorage:
         self._objects = Bucket(
             bucket, self.endpoint, region, access_key=access_key, secret_key=secret_key, patience=patience or Patience()
         )
+        self.quota = quota
+        self.quota = quota
         self._quota = QuotaGuard(quota, self.usage) if quota else None
         self._lists_by_prefix = False  # known to, once a prefix has matched something
         self._encodes_names: bool | None = None  # in listings; not known yet

@@ -1,0 +1,160 @@
+"""What a check is, and what it finds."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from fastopp.errors import FastOppError
+
+if TYPE_CHECKING:
+    from fastopp.checks.context import CheckContext
+
+PAGE: Final = "docs/checks.md"
+
+
+class Level(StrEnum):
+    """How bad a finding is. A check's id begins with the first letter."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def severity(self) -> int:
+        """For comparing: the higher, the worse."""
+        return list(Level).index(self)
+
+
+class Mode(StrEnum):
+    """What a check needs beyond the project's files."""
+
+    STATIC = "static"
+    LIVE = "live"
+    """It connects to the database or the Object Storage."""
+    MEASURE = "measure"
+    """It starts the application on this machine."""
+
+
+class Scope(StrEnum):
+    """Which commands run a check."""
+
+    PROJECT = "project"
+    """`check` and `leapcell check`."""
+    LEAPCELL = "leapcell"
+    """`leapcell check` only."""
+
+
+class Subject(StrEnum):
+    """What a check looks at."""
+
+    SETTINGS = "settings"
+    DATABASE = "database"
+    MIGRATIONS = "migrations"
+    STORAGE = "storage"
+    ACCOUNTS = "accounts"
+    MANIFEST = "leapcell.yaml"
+    REQUIREMENTS = "requirements"
+    SOURCE = "source"
+    SPEED = "speed"
+
+
+class CannotCheck(FastOppError):
+    """What this check looks at is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a check's function yields: what is wrong here, and how to mend it if that is not always the same."""
+
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, or worth knowing."""
+
+    id: str
+    level: Level
+    message: str
+    hint: str
+    link: str
+
+    def as_json(self) -> dict[str, str]:
+        """For programs."""
+        return {
+            "id": self.id,
+            "level": self.level.value,
+            "message": self.message,
+            "hint": self.hint,
+            "link": self.link,
+        }
+
+
+CheckFunction = Callable[["CheckContext"], Iterator[Problem] | AsyncIterator[Problem]]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A function that looks at one thing, with what is said about it everywhere."""
+
+    id: str
+    title: str
+    """What is wrong when it fires, in a few words."""
+    means: str
+    """Why that matters; the function's docstring."""
+    mend: str
+    subject: Subject
+    scope: Scope
+    mode: Mode
+    function: CheckFunction
+
+    @property
+    def level(self) -> Level:
+        """As its id says."""
+        letter = self.id.rpartition(".")[2][0].lower()
+        return next(level for level in Level if level.value.startswith(letter))
+
+    @property
+    def link(self) -> str:
+        """Where the docs explain it."""
+        return f"{PAGE}#{self.id.replace('.', '').lower()}"
+
+    async def run(self, context: CheckContext) -> list[Finding]:
+        """Look. Raises CannotCheck, and what else keeps it from looking: a FastOppError."""
+        found = self.function(context)
+        problems = [each async for each in found] if isinstance(found, AsyncIterator) else list(found)
+        return [self._finding(problem) for problem in problems]
+
+    def _finding(self, problem: Problem) -> Finding:
+        hint = self.mend if problem.hint is None else problem.hint
+        return Finding(self.id, self.level, problem.message, hint, self.link)
+
+
+def check(
+    check_id: str,
+    title: str,
+    *,
+    mend: str,
+    subject: Subject,
+    scope: Scope = Scope.PROJECT,
+    mode: Mode = Mode.STATIC,
+) -> Callable[[CheckFunction], Check]:
+    """Make a generator of problems a check. Its docstring says why it matters.
+
+    Parameters
+    ----------
+    check_id: `fastopp.` and a letter for the level (E, W, I) and three digits.
+    title: what is wrong when it fires, in a few words.
+    mend: what to do about it, for the docs and wherever a problem brings no hint of its own.
+    """
+
+    def make(function: CheckFunction) -> Check:
+        means = " ".join(inspect.cleandoc(function.__doc__ or "").split())
+        return Check(check_id, title, means, mend, subject, scope, mode, function)
+
+    return make

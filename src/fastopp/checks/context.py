@@ -1,0 +1,111 @@
+"""What checks look at: a project's folder and the settings it will run with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fastopp.apps import App
+from fastopp.checks.check import CannotCheck
+from fastopp.checks.lockfile import Lock, read_lock
+from fastopp.checks.source import SourceFile, read_sources
+from fastopp.checks.trial_run import TrialRun
+from fastopp.emulator.manifest import Manifest, ManifestError, read_manifest
+from fastopp.platform import LEAPCELL, PLATFORMS, Platform, detect_platform
+from fastopp.settings import Settings, SettingsError, load_settings, read_variables
+from fastopp.settings_check import SettingProblem
+
+# What `load_settings` says of the size of all variables; there is a check for that, which counts more exactly.
+THE_ENVIRONMENT = "the environment"
+
+
+@dataclass
+class CheckContext:
+    """A project, and the settings that it is checked with. What costs time to read is read once, when asked for."""
+
+    folder: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What somebody set: the content of the env file, or FastOpp's variables of the process."""
+    platform: Platform = LEAPCELL
+    configuration: Settings | None = None
+    """None when the settings have mistakes."""
+    setting_problems: tuple[SettingProblem, ...] = ()
+    load_apps: Callable[[], tuple[App, ...]] = tuple
+    trial_run: TrialRun | None = None
+    """What was measured, once it was."""
+
+    @classmethod
+    def read(
+        cls,
+        folder: Path,
+        *,
+        environ: Mapping[str, str] | None = None,
+        env_file: Path | None = None,
+        for_leapcell: bool = False,
+        load_apps: Callable[[], tuple[App, ...]] = tuple,
+    ) -> CheckContext:
+        """Read the settings, be they right or wrong.
+
+        Parameters
+        ----------
+        environ: the variables; the process's own by default.
+        env_file: as for `load_settings`.
+        for_leapcell: judge them as those of a service on LeapCell, wherever this runs.
+        """
+        variables, ours = read_variables(environ, env_file=env_file)
+        if for_leapcell and not detect_platform(variables).name.startswith(LEAPCELL.name):
+            variables |= {"FASTOPP_PLATFORM": LEAPCELL.name}
+        forced = variables.get("FASTOPP_PLATFORM", "").strip().lower()
+        platform = PLATFORMS.get(forced) or detect_platform(variables)
+        settings: Settings | None = None
+        problems: tuple[SettingProblem, ...] = ()
+        try:
+            settings = load_settings(variables, env_file=Path("/nonexistent"))
+        except SettingsError as error:
+            problems = tuple(problem for problem in error.problems if problem.variable != THE_ENVIRONMENT)
+            if not problems:  # they are too many, and nothing else: that is no reason not to look further
+                settings = Settings.from_variables(variables, platform)
+        return cls(folder, ours, platform, settings, problems, load_apps)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings. Raises CannotCheck when they have mistakes."""
+        if self.configuration is None:
+            raise CannotCheck("The settings have mistakes.")
+        return self.configuration
+
+    def problems_of(self, *variables: str) -> tuple[SettingProblem, ...]:
+        """The mistakes in these variables."""
+        return tuple(problem for problem in self.setting_problems if problem.variable in variables)
+
+    @cached_property
+    def apps(self) -> tuple[App, ...]:
+        """The project's apps."""
+        return self.load_apps()
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The project's leapcell.yaml. Raises CannotCheck; `fastopp.E301` says why."""
+        try:
+            return read_manifest(self.folder)
+        except ManifestError as error:
+            raise CannotCheck("leapcell.yaml cannot be used.") from error
+
+    @cached_property
+    def lock(self) -> Lock | None:
+        """The project's uv.lock, if it has one. Raises LockUnreadable."""
+        path = self.folder / "uv.lock"
+        return read_lock(path) if path.is_file() else None
+
+    @cached_property
+    def sources(self) -> tuple[SourceFile, ...]:
+        """The Python files that are served: main.py and the apps."""
+        folders = [app.folder for app in self.apps]
+        return tuple(read_sources(self.folder, folders))
+
+    def as_subject(self) -> dict[str, Any]:
+        """What was looked at, for programs; no secrets."""
+        return {"folder": str(self.folder), "platform": self.platform.name}

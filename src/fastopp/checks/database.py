@@ -1,0 +1,85 @@
+"""Checks of DATABASE_URL that connect to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from fastopp.checks.check import Problem, Scope, Subject, check
+from fastopp.checks.context import CheckContext
+from fastopp.database.url import DatabaseURL
+
+WEAK_MODES = ("disable", "allow", "prefer")  # libpq goes on without TLS in these
+
+
+@check(
+    "fastopp.E101",
+    "DATABASE_URL is missing or cannot be read",
+    mend="Copy it from your database's page as it is. docs/database.md shows every form.",
+    subject=Subject.DATABASE,
+)
+def database_url(context: CheckContext) -> Iterator[Problem]:
+    """Without a database the application does not start."""
+    for problem in context.problems_of("DATABASE_URL", "DATABASE_DSN"):
+        yield Problem(f"DATABASE_URL: {problem.what}", problem.mend)
+
+
+@check(
+    "fastopp.E102",
+    "SQLite where no disk lasts",
+    mend="Create a PostgreSQL in the platform's dashboard and set its URL as DATABASE_URL.",
+    subject=Subject.DATABASE,
+)
+def sqlite_does_not_last(context: CheckContext) -> Iterator[Problem]:
+    """The file is gone with the instance, and each instance has another one."""
+    if not context.platform.persistent_disk and context.settings.database.backend == "sqlite":
+        yield Problem(f"The database is a SQLite file, and no file lasts on {context.platform.title}.")
+
+
+@check(
+    "fastopp.E103",
+    "sslmode allows a database connection without TLS",
+    mend="Remove sslmode from DATABASE_URL, or write sslmode=require.",
+    subject=Subject.DATABASE,
+    scope=Scope.LEAPCELL,
+)
+def tls_not_demanded(context: CheckContext) -> Iterator[Problem]:
+    """LeapCell's databases are reached over a network that others share, and take encrypted connections only."""
+    if context.platform.requires_tls and (mode := _weak_mode(context.settings.database)):
+        yield Problem(f"DATABASE_URL has sslmode={mode}.")
+
+
+@check(
+    "fastopp.W104",
+    "The password may travel unencrypted to the database",
+    mend="Add sslmode=require to DATABASE_URL, better verify-full (docs/database.md).",
+    subject=Subject.DATABASE,
+)
+def tls_not_demanded_elsewhere(context: CheckContext) -> Iterator[Problem]:
+    """Without sslmode, libpq takes an unencrypted connection where the server offers nothing else."""
+    url = context.settings.database
+    if context.platform.requires_tls or url.backend == "sqlite" or context.settings.development or _is_near(url):
+        return
+    mode = url.query.get("sslmode")
+    if mode is None or mode in WEAK_MODES:
+        yield Problem(f"DATABASE_URL has {f'sslmode={mode}' if mode else 'no sslmode'} and names another machine.")
+
+
+def _weak_mode(url: DatabaseURL) -> str | None:
+    mode = url.query.get("sslmode")
+    return mode if mode in WEAK_MODES else None
+
+
+def _is_near(url: DatabaseURL) -> bool:
+    """On this machine, or in the platform's own private network, whose names have no dot or end like these."""
+    for host in url.hosts:
+        name = host.name or ""
+        if host.is_socket or "." not in name.replace(":", ".") or name.endswith((".internal", ".local", ".flycast")):
+            continue
+        try:
+            if ip_address(name).is_private:
+                continue
+        except ValueError:
+            pass
+        return False
+    return True

@@ -1,0 +1,126 @@
+"""Checks that connect to the database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fastopp.checks.check import CannotCheck, Mode, Problem, Subject, check
+from fastopp.checks.context import CheckContext
+from fastopp.database.engine import in_autocommit
+from fastopp.database.errors import DatabaseUnavailable
+from fastopp.database.session import Database
+from fastopp.errors import FastOppError
+
+ROUNDS = 3  # of looking whether two connections share one of the server's
+
+
+@check(
+    "fastopp.E110",
+    "The database does not answer",
+    mend="Is DATABASE_URL the one that the dashboard shows now, and does the database run?",
+    subject=Subject.DATABASE,
+    mode=Mode.LIVE,
+)
+async def unreachable(context: CheckContext) -> AsyncIterator[Problem]:
+    """Every page that reads something would answer 503."""
+    try:
+        async with _connection(context) as connection:
+            await connection.execute(text("SELECT 1"))
+    except DatabaseUnavailable as error:
+        yield Problem(error.message, error.hint)
+    except FastOppError as error:  # a certificate that is not there, a folder that is missing
+        yield Problem(error.message, error.hint)
+
+
+@check(
+    "fastopp.E111",
+    "The database connection is not encrypted",
+    mend="Write sslmode=require in DATABASE_URL. If it then fails, the server offers no TLS.",
+    subject=Subject.DATABASE,
+    mode=Mode.LIVE,
+)
+async def unencrypted(context: CheckContext) -> AsyncIterator[Problem]:
+    """What the settings ask for is one thing; this looks at the connection itself, as far as the pooler."""
+    url = context.settings.database
+    if url.backend == "sqlite" or not context.platform.requires_tls or all(host.is_socket for host in url.hosts):
+        return
+    async with _connection(context) as connection:
+        raw = await connection.get_raw_connection()
+        if not is_encrypted(raw.driver_connection):
+            yield Problem("The connection to the database is not encrypted.")
+
+
+@check(
+    "fastopp.I112",
+    "A transaction pooler is in front of the database",
+    mend="Nothing, as long as your own code keeps nothing on the server between transactions (docs/database.md).",
+    subject=Subject.DATABASE,
+    mode=Mode.LIVE,
+)
+async def transaction_pooler(context: CheckContext) -> AsyncIterator[Problem]:
+    """Each transaction may meet another connection of the server's: named prepared statements, SET, LISTEN, temporary
+    tables and session locks do not last. FastOpp uses none of them."""
+    if context.settings.database.backend == "sqlite":
+        return
+    async with _database(context) as database, database.engine.connect() as one, database.engine.connect() as other:
+        for _ in range(ROUNDS):
+            used = await _server_process(one)
+            await one.commit()  # `one` stays connected; a server of its own would stay with it
+            meets = await _server_process(other)
+            await other.commit()
+            if used == meets:
+                yield Problem("A transaction pooler was recognised: two connections met the same server process.")
+                return
+
+
+@check(
+    "fastopp.W113",
+    "The pool may ask for more connections than the server has",
+    mend="Lower DB_POOL_SIZE and DB_MAX_OVERFLOW.",
+    subject=Subject.DATABASE,
+    mode=Mode.LIVE,
+)
+async def too_many_connections(context: CheckContext) -> AsyncIterator[Problem]:
+    """Every process has a pool. What the server cannot give fails with "too many connections"."""
+    settings = context.settings
+    if settings.database.backend == "sqlite":
+        return
+    async with _connection(context) as connection:
+        allowed = int((await connection.execute(text("SHOW max_connections"))).scalar_one())
+    wanted = settings.db_pool_size + settings.db_max_overflow
+    if wanted > allowed:
+        yield Problem(f"One process may open {wanted} connections; the server takes {allowed}.")
+
+
+def is_encrypted(driver_connection: Any) -> bool:  # noqa: ANN401 - psycopg's or asyncpg's
+    """Whether a driver's connection uses TLS. Raises CannotCheck for a driver that is not ours."""
+    if hasattr(driver_connection, "pgconn"):
+        return bool(driver_connection.pgconn.ssl_in_use)
+    transport = getattr(driver_connection, "_transport", None)  # asyncpg has no public name for it
+    if transport is None:
+        raise CannotCheck("This driver does not tell whether it uses TLS.")
+    return transport.get_extra_info("ssl_object") is not None
+
+
+@asynccontextmanager
+async def _database(context: CheckContext) -> AsyncIterator[Database]:
+    database = Database.from_settings(context.settings)
+    try:
+        yield database
+    finally:
+        await database.dispose()
+
+
+@asynccontextmanager
+async def _connection(context: CheckContext) -> AsyncIterator[AsyncConnection]:
+    async with _database(context) as database, in_autocommit(database.engine).connect() as connection:
+        yield connection
+
+
+async def _server_process(connection: AsyncConnection) -> int:
+    return int((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())

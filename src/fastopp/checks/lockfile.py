@@ -1,0 +1,171 @@
+"""uv.lock: which packages, in which versions, a project needs on a platform that runs Linux.
+
+The format is uv's own (https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile): a list of packages, each
+with its dependencies, their markers, and the files that there are of it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from packaging.markers import Marker
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from fastopp.errors import FastOppError
+
+MINORS: Final = range(9, 15)  # of Python 3, that anybody may run today
+
+_LINUX: Final[Mapping[str, str]] = {
+    "implementation_name": "cpython",
+    "os_name": "posix",
+    "platform_machine": "x86_64",
+    "platform_python_implementation": "CPython",
+    "platform_system": "Linux",
+    "sys_platform": "linux",
+}
+
+
+class LockUnreadable(FastOppError):
+    """uv.lock cannot be read."""
+
+    hint = "Run `uv lock`."
+
+
+@dataclass(frozen=True, slots=True)
+class LockedPackage:
+    """A package in the version that the lock has chosen."""
+
+    name: str
+    version: str
+    source: Mapping[str, str]
+    wheels: tuple[str, ...]
+    """Names of the files."""
+
+    @property
+    def requirement(self) -> str:
+        """As a line of requirements.txt."""
+        if url := self.source.get("git"):
+            return f"{self.name} @ git+{url.replace('?rev=', '@').partition('#')[0]}"
+        if url := self.source.get("url"):
+            return f"{self.name} @ {url}"
+        for kind in ("path", "directory", "editable"):
+            if kind in self.source:
+                return f"./{self.source[kind].removeprefix('./')}"
+        return f"{self.name}=={self.version}"
+
+
+class Lock:
+    """A uv.lock, read."""
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        self.requires_python = SpecifierSet(str(content.get("requires-python", "")))
+        self._entries: list[Mapping[str, Any]] = list(content.get("package", []))
+        self._root = next((entry for entry in self._entries if _is_root(entry)), None)
+        if self._root is None:
+            raise LockUnreadable("uv.lock does not name the project that it belongs to.")
+
+    @property
+    def root_is_package(self) -> bool:
+        """The project itself is installed, not only run from its folder."""
+        return bool(self._root and "editable" in self._root["source"])
+
+    @property
+    def pythons(self) -> tuple[int, ...]:
+        """The minor versions of Python 3 that the project is for."""
+        return tuple(n for n in MINORS if self.requires_python.contains(f"3.{n}.99"))
+
+    def needed(self, minor: int) -> dict[str, LockedPackage]:
+        """What the project needs under Python 3.`minor` on Linux, without its groups, by name; not the project."""
+        environment = {**_LINUX, "python_version": f"3.{minor}", "python_full_version": f"3.{minor}.99", "extra": ""}
+        found: dict[str, LockedPackage] = {}
+        done: set[tuple[int, str]] = set()
+        assert self._root  # noqa: S101 - as `__init__` has made sure
+        waiting: list[tuple[Mapping[str, Any], str]] = [(self._root, "")]
+        while waiting:
+            entry, extra = waiting.pop()
+            if (id(entry), extra) in done:
+                continue
+            done.add((id(entry), extra))
+            if entry is not self._root:
+                found[entry["name"]] = _package(entry)
+            below = entry.get("optional-dependencies", {}).get(extra, []) if extra else entry.get("dependencies", [])
+            for dependency in below:
+                if "marker" in dependency and not Marker(dependency["marker"]).evaluate(environment):
+                    continue
+                target = self._entry(dependency, environment)
+                waiting += [(target, wanted) for wanted in ("", *dependency.get("extra", ()))]
+        return found
+
+    def _entry(self, dependency: Mapping[str, Any], environment: dict[str, str]) -> Mapping[str, Any]:
+        candidates = [
+            entry
+            for entry in self._entries
+            if entry["name"] == dependency["name"]
+            and dependency.get("version") in (None, entry.get("version"))
+            and _fits(entry.get("resolution-markers", ()), environment)
+        ]
+        if not candidates:
+            raise LockUnreadable(f"uv.lock needs {dependency['name']} and does not describe it.")
+        return candidates[0]
+
+    def requirements(self) -> Iterator[str]:
+        """The lines of a requirements.txt that installs the same on every Python the project is for."""
+        pythons = self.pythons
+        lines: dict[tuple[str, str], set[int]] = {}
+        for minor in pythons:
+            for package in self.needed(minor).values():
+                lines.setdefault((package.name, package.requirement), set()).add(minor)
+        for (_, line), minors in sorted(lines.items()):
+            if minors == set(pythons):
+                yield line
+            else:
+                versions = " or ".join(f'python_version == "3.{minor}"' for minor in sorted(minors))
+                yield f"{line} ; {versions}"
+        if self.root_is_package:
+            yield "."
+
+
+def read_lock(path: Path) -> Lock:
+    """Read a uv.lock. Raises LockUnreadable."""
+    try:
+        return Lock(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, ValueError) as error:
+        raise LockUnreadable from error
+
+
+def pinned(lines: Iterable[str]) -> dict[str, set[str]]:
+    """The versions that lines of a requirements.txt name, by package: an empty set for a line without `==`."""
+    found: dict[str, set[str]] = {}
+    for line in lines:
+        text = line.partition("#")[0].partition(";")[0].strip().rstrip("\\").strip()
+        text = text.partition(" --")[0].strip()
+        if not text or text.startswith(("-", ".", "/")):
+            continue
+        name, separator, version = text.partition("==")
+        for stop in "[<>=!~ @":
+            name = name.partition(stop)[0]
+        versions = found.setdefault(canonicalize_name(name), set())
+        if separator:
+            versions.add(version.strip())
+    return found
+
+
+def _is_root(entry: Mapping[str, Any]) -> bool:
+    source = entry.get("source", {})
+    return "." in (source.get("editable"), source.get("virtual"))
+
+
+def _fits(markers: Iterable[str], environment: dict[str, str]) -> bool:
+    alternatives = list(markers)
+    return not alternatives or any(Marker(marker).evaluate(environment) for marker in alternatives)
+
+
+def _package(entry: Mapping[str, Any]) -> LockedPackage:
+    places = (str(wheel.get("filename") or wheel.get("url", "")) for wheel in entry.get("wheels", ()))
+    wheels = tuple(place.rpartition("/")[2] for place in places)
+    return LockedPackage(entry["name"], str(entry.get("version", "")), entry.get("source", {}), wheels)

@@ -1,0 +1,132 @@
+"""Checks of leapcell.yaml."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from fastopp.checks.check import Problem, Scope, Subject, check
+from fastopp.checks.context import CheckContext
+from fastopp.emulator.manifest import FILE_NAME, KEYS, RUNTIMES, ManifestError, read_manifest
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+COMPILES = ("oppman.py leapcell build", "oppman.py compile", "compileall")
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a start command listens; None: it does not say, or takes the platform's PORT."""
+
+    host: str | None
+    port: int | None
+
+
+@check(
+    "fastopp.E301",
+    "leapcell.yaml is missing or cannot be used",
+    mend="Run `python oppman.py leapcell init`, or mend the line.",
+    subject=Subject.MANIFEST,
+    scope=Scope.LEAPCELL,
+)
+def unusable(context: CheckContext) -> Iterator[Problem]:
+    """It says how the service is built and started. Memory is 128 to 7076 MB, port a number."""
+    try:
+        read_manifest(context.folder)
+    except ManifestError as error:
+        missing = not (context.folder / FILE_NAME).is_file()
+        yield Problem(error.message, None if missing or not error.hint else error.hint)
+
+
+@check(
+    "fastopp.W302",
+    "A key of leapcell.yaml is not known",
+    mend=f"The keys are {', '.join(KEYS)}; runtime is one of {', '.join(RUNTIMES)}.",
+    subject=Subject.MANIFEST,
+    scope=Scope.LEAPCELL,
+)
+def unknown_keys(context: CheckContext) -> Iterator[Problem]:
+    """There is no published list of keys. Others than these five are in no official example, so they may do nothing."""
+    for warning in context.manifest.warnings:
+        if warning.startswith(FILE_NAME):
+            yield Problem(warning)
+
+
+@check(
+    "fastopp.E303",
+    "The start command listens on another port",
+    mend="Write the same port in both places; 8080 is what every official example has.",
+    subject=Subject.MANIFEST,
+    scope=Scope.LEAPCELL,
+)
+def other_port(context: CheckContext) -> Iterator[Problem]:
+    """LeapCell asks the port of leapcell.yaml until it answers. Nobody would, and the service never starts."""
+    listening = listens(context.manifest.start_command)
+    if listening.port not in (None, context.manifest.port):
+        yield Problem(f"The start command listens on {listening.port}, leapcell.yaml says {context.manifest.port}.")
+
+
+@check(
+    "fastopp.W304",
+    "The start command listens on this machine only",
+    mend="Add --host 0.0.0.0 to the start command (gunicorn: -b 0.0.0.0:8080).",
+    subject=Subject.MANIFEST,
+    scope=Scope.LEAPCELL,
+)
+def loopback_only(context: CheckContext) -> Iterator[Problem]:
+    """LeapCell's documents ask for 0.0.0.0. One of its own examples does without and runs; nothing promises that."""
+    host = listens(context.manifest.start_command).host
+    if host in LOOPBACK:
+        yield Problem(f"The start command listens on {host}.")
+
+
+@check(
+    "fastopp.W305",
+    "Byte code is not compiled by the build",
+    mend="Add `&& python oppman.py leapcell build --no-install` to the build command.",
+    subject=Subject.MANIFEST,
+    scope=Scope.LEAPCELL,
+)
+def byte_code(context: CheckContext) -> Iterator[Problem]:
+    """The disk cannot be written to later, so every cold start would compile every module again: seconds each time."""
+    manifest = context.manifest
+    if manifest.runtime == "python" and not any(words in manifest.build_command for words in COMPILES):
+        yield Problem("The build command compiles no byte code.")
+
+
+def listens(command: str) -> Listening:
+    """Where a start command listens, as far as it says, or its program does by default."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    names = {PurePath(word).name for word in words}
+    host = _option(words, "--host")
+    port = _option(words, "--port") or _option(words, "-p")
+    for flag in ("--bind", "-b"):
+        if bind := _option(words, flag):
+            host, _, port = bind.rpartition(":")
+            host = host or "0.0.0.0"  # noqa: S104 - what gunicorn makes of `:8080`
+    if "uvicorn" in names:
+        return Listening(host or "127.0.0.1", _number(port, default=8000))
+    if "gunicorn" in names:
+        return Listening(host or "127.0.0.1", _number(port, default=8000))
+    return Listening(host, _number(port, default=None))
+
+
+def _option(words: list[str], flag: str) -> str | None:
+    for index, word in enumerate(words):
+        if word == flag and index + 1 < len(words):
+            return words[index + 1]
+        if word.startswith(f"{flag}="):
+            return word.partition("=")[2]
+    return None
+
+
+def _number(text: str | None, *, default: int | None) -> int | None:
+    """The port that is written there; None for `$PORT` and the like, which LeapCell fills in."""
+    if text is None:
+        return default
+    return int(text) if re.fullmatch(r"[0-9]{1,5}", text) else None

@@ -1,0 +1,65 @@
+"""Programs of the project, run in processes of their own with settings of their own: nothing of the service's."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastopp.settings import read_variables
+from fastopp.settings_reference import variables
+
+PATIENCE = 60.0  # seconds for a command
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A program that has ended."""
+
+    status: int
+    output: str
+    errors: str
+
+
+def trial_environment(folder: Path, *, platform: str) -> dict[str, str]:
+    """Variables for a trial: a new database and files in `folder`, and what this process has of the machine's.
+
+    A setting that is empty counts as not set, so the project's .env has no say.
+    """
+    everything, ours = read_variables(env_file=Path("/nonexistent"))
+    return {
+        **{name: value for name, value in everything.items() if name not in ours},
+        **{variable.name: "" for variable in variables()},
+        "DATABASE_DSN": "",
+        "DATABASE_URL": f"sqlite:///{folder / 'trial.db'}",
+        "ENVIRONMENT": "production",
+        "FASTOPP_PLATFORM": platform,
+        "SECRET_KEY": secrets.token_urlsafe(32),
+        "STORAGE_TYPE": "filesystem",
+        "UPLOAD_DIR": str(folder / "uploads"),
+    }
+
+
+async def run_oppman(project: Path, *words: str, environ: Mapping[str, str]) -> Done:
+    """Run `python oppman.py WORDS` in the project, to its end. Raises TimeoutError."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "oppman.py",
+        *words,
+        cwd=project,
+        env=dict(environ),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            output, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return Done(process.returncode or 0, output.decode(errors="replace"), errors.decode(errors="replace"))

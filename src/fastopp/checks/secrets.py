@@ -1,0 +1,107 @@
+"""Checks of the secrets, and of what opens doors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fastopp.checks.check import Problem, Scope, Subject, check
+from fastopp.checks.context import CheckContext
+from fastopp.platform import LOCAL
+
+_PRINT_SECRETS = "Run `python oppman.py secrets` and set the line that it prints."
+
+
+@check("fastopp.E001", "SECRET_KEY is missing, short or published", mend=_PRINT_SECRETS, subject=Subject.SETTINGS)
+def secret_key(context: CheckContext) -> Iterator[Problem]:
+    """Sessions and tokens are signed with it. Whoever knows or guesses it can sign in as anybody."""
+    for problem in context.problems_of("SECRET_KEY"):
+        yield Problem(f"SECRET_KEY: {problem.what}", problem.mend)
+
+
+@check("fastopp.E002", "OPS_TOKEN or BACKUP_KEY can be guessed", mend=_PRINT_SECRETS, subject=Subject.SETTINGS)
+def short_secrets(context: CheckContext) -> Iterator[Problem]:
+    """The first runs operations without an account, the second decrypts backups."""
+    for problem in context.problems_of("OPS_TOKEN", "BACKUP_KEY"):
+        yield Problem(f"{problem.variable}: {problem.what}", problem.mend)
+
+
+@check(
+    "fastopp.W003",
+    "No OPS_TOKEN where there is no shell",
+    mend="Run `python oppman.py secrets` and set its OPS_TOKEN line.",
+    subject=Subject.SETTINGS,
+)
+def no_ops_token(context: CheckContext) -> Iterator[Problem]:
+    """Without it a script cannot migrate, initialise or back up; only a superuser's browser can."""
+    if not context.platform.shell and not context.settings.ops_token.get_secret_value():
+        yield Problem(f"OPS_TOKEN is not set, and {context.platform.title} has no shell.")
+
+
+@check(
+    "fastopp.W004",
+    "Emergency access is open",
+    mend="Remove EMERGENCY_ACCESS_ENABLED once nobody needs it.",
+    subject=Subject.SETTINGS,
+)
+def emergency_access(context: CheckContext) -> Iterator[Problem]:
+    """The page makes superusers for whoever has the emergency token. It is meant for fifteen minutes."""
+    if context.settings.emergency_access_enabled and not context.settings.development:
+        yield Problem("EMERGENCY_ACCESS_ENABLED is on.")
+
+
+@check(
+    "fastopp.W005",
+    "Debug logging in production",
+    mend="Remove DEBUG, and set LOG_LEVEL to info.",
+    subject=Subject.SETTINGS,
+)
+def debug(context: CheckContext) -> Iterator[Problem]:
+    """Every SQL statement goes to the log. That is slow, fills it, and shows how the application works."""
+    settings = context.settings
+    if settings.development:
+        return
+    if settings.debug:
+        yield Problem("DEBUG is on.")
+    elif settings.log_level == "debug":
+        yield Problem("LOG_LEVEL is debug.")
+
+
+@check(
+    "fastopp.E006",
+    "Development settings on a hosting platform",
+    mend="Remove ENVIRONMENT, or set it to production.",
+    subject=Subject.SETTINGS,
+)
+def development(context: CheckContext) -> Iterator[Problem]:
+    """In development everybody knows the passwords, and operations need no token from this machine."""
+    if context.platform.name != LOCAL.name and context.settings.development:
+        yield Problem(f"ENVIRONMENT is development, and this is {context.platform.title}.")
+
+
+@check(
+    "fastopp.E007",
+    "Another setting has a mistake",
+    mend="docs/settings.md says what each setting takes.",
+    subject=Subject.SETTINGS,
+)
+def other_settings(context: CheckContext) -> Iterator[Problem]:
+    """The application does not start with it."""
+    for problem in context.setting_problems:
+        if not problem.variable.startswith(_CHECKED_ELSEWHERE):
+            yield Problem(f"{problem.variable}: {problem.what}", problem.mend)
+
+
+_CHECKED_ELSEWHERE = ("SECRET_KEY", "OPS_TOKEN", "BACKUP_KEY", "DATABASE_", "S3_")
+
+
+@check(
+    "fastopp.W008",
+    "Nothing wakes tasks",
+    mend="Set LEAPCELL_ASYNC_URL, or have a scheduler call /async/drain (docs/tasks.md).",
+    subject=Subject.SETTINGS,
+    scope=Scope.LEAPCELL,
+)
+def no_wake(context: CheckContext) -> Iterator[Problem]:
+    """Nothing runs between requests there. A task then waits until somebody opens its page or a scheduler calls."""
+    if not context.platform.background_cpu and not context.settings.leapcell_async_url:
+        yield Problem("LEAPCELL_ASYNC_URL is not set.")

@@ -1,0 +1,125 @@
+"""Checks of start-up time and memory against the size that leapcell.yaml asks for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from fastopp.checks.check import Mode, Problem, Scope, Subject, check
+from fastopp.checks.context import CheckContext
+from fastopp.checks.trial_run import TrialRun, measure
+from fastopp.emulator.rules import Rules
+
+NEARLY: Final = 0.8  # of the memory: a large request or ten at a time take the rest
+SHOWN_AS_ERROR: Final = 500  # HTTP status
+
+_BIGGER = "Raise memory in leapcell.yaml, which buys processor time too, or import less before the first page."
+
+
+@check(
+    "fastopp.W401",
+    "The application starts too slowly for its size",
+    mend=_BIGGER,
+    subject=Subject.SPEED,
+    scope=Scope.LEAPCELL,
+    mode=Mode.MEASURE,
+)
+async def slow_start(context: CheckContext) -> AsyncIterator[Problem]:
+    """Memory buys a share of a core: 512 MB are 29 %. Processor time until the health path answers, divided by that
+    share, is what a cold start takes there on a core like this machine's."""
+    run = await _measured(context)
+    seconds, limit = run.until_health / share(context), Rules().start_warning
+    if seconds > limit:
+        yield Problem(f"A cold start takes {seconds:.1f} s with {context.manifest.memory} MB, more than {limit:g} s.")
+
+
+@check(
+    "fastopp.W402",
+    "The first page is too slow for the application's size",
+    mend=_BIGGER,
+    subject=Subject.SPEED,
+    scope=Scope.LEAPCELL,
+    mode=Mode.MEASURE,
+)
+async def slow_page(context: CheckContext) -> AsyncIterator[Problem]:
+    """Whoever comes first after half an hour without visitors waits that long."""
+    run = await _measured(context)
+    seconds, limit = run.until_page / share(context), Rules().start_warning
+    if seconds > limit:
+        yield Problem(f"The first page comes after {seconds:.1f} s with {context.manifest.memory} MB.")
+
+
+@check(
+    "fastopp.E403",
+    "The application needs more memory than it gets",
+    mend="Raise memory in leapcell.yaml.",
+    subject=Subject.SPEED,
+    scope=Scope.LEAPCELL,
+    mode=Mode.MEASURE,
+)
+async def too_little_memory(context: CheckContext) -> AsyncIterator[Problem]:
+    """The process would be ended."""
+    run = await _measured(context)
+    if run.resident > context.manifest.memory:
+        yield Problem(f"After ten pages it has {run.resident:.0f} MB of {context.manifest.memory} MB.")
+
+
+@check(
+    "fastopp.W404",
+    "Memory is nearly used up",
+    mend="Raise memory in leapcell.yaml.",
+    subject=Subject.SPEED,
+    scope=Scope.LEAPCELL,
+    mode=Mode.MEASURE,
+)
+async def little_memory(context: CheckContext) -> AsyncIterator[Problem]:
+    """An upload, a password's hash or ten requests at a time need more than a page does."""
+    run, memory = await _measured(context), context.manifest.memory
+    if memory * NEARLY < run.resident <= memory:
+        yield Problem(f"After ten pages it has {run.resident:.0f} MB of {memory} MB.")
+
+
+@check(
+    "fastopp.E405",
+    "The first page fails",
+    mend="Run `python oppman.py runserver` and look at the log.",
+    subject=Subject.SPEED,
+    scope=Scope.LEAPCELL,
+    mode=Mode.MEASURE,
+)
+async def failing_page(context: CheckContext) -> AsyncIterator[Problem]:
+    """With a new database and no files, as on the first day."""
+    run = await _measured(context)
+    if run.page_status >= SHOWN_AS_ERROR:
+        yield Problem(f"The page / answers {run.page_status}.")
+
+
+@check(
+    "fastopp.I406",
+    "What was measured",
+    mend="Nothing.",
+    subject=Subject.SPEED,
+    scope=Scope.LEAPCELL,
+    mode=Mode.MEASURE,
+)
+async def measured(context: CheckContext) -> AsyncIterator[Problem]:
+    """Processor time of this machine, and what it comes to with the share of a core that the memory buys."""
+    run, part = await _measured(context), share(context)
+    yield Problem(
+        f"With {context.manifest.memory} MB ({part:.0%} of a core): health path after {run.until_health / part:.1f} s, "
+        f"first page after {run.until_page / part:.1f} s, {run.resident:.0f} MB after ten pages. "
+        f"Processor time here: {run.until_health:.2f} s and {run.until_page:.2f} s.",
+        "",
+    )
+
+
+def share(context: CheckContext) -> float:
+    """The part of one core that the configured memory buys; one process starts on one core at most."""
+    return min(1.0, context.manifest.cpu_share)
+
+
+async def _measured(context: CheckContext) -> TrialRun:
+    if context.trial_run is None:
+        _ = context.manifest  # raises where there is none, before anything is started
+        context.trial_run = await measure(context.folder, platform=context.platform.name)
+    return context.trial_run
