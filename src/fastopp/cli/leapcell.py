@@ -17,6 +17,10 @@ COMMANDS = {
         "fastopp.cli.leapcell_build:leapcell_build",
         "Install, compile, compress and check: what LeapCell's build machine runs.",
     ),
+    "emulate": (
+        "fastopp.cli.leapcell_emulate:emulate",
+        "Build the project and run it under LeapCell's rules, with a database, a bucket and a queue like LeapCell's.",
+    ),
 }
 
 app = lazy_app(

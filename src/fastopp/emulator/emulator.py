@@ -84,6 +84,8 @@ class EmulatorOptions:
     profile: str = "default"
     port: int = LEAPCELL_PORT
     """Of the public address; 0: any."""
+    async_port: int = LEAPCELL_PORT + 1
+    """Of the address for Async; 0: any."""
     build: bool = True
     """Whether to run the build command; without, the project runs in the environment of the emulator."""
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -100,8 +102,7 @@ class Emulator:
 
     Parameters
     ----------
-    services: by name, in the order in which they start.
-    page: answers below `/__emulator`.
+    services: makes them, by name; what they remark on goes to the journal.
     on_event: hears of every rule that fires.
     on_line: hears the name of an instance, or `build`, and a line of its log.
     """
@@ -110,7 +111,7 @@ class Emulator:
         self,
         options: EmulatorOptions,
         *,
-        services: Mapping[str, Service] | None = None,
+        services: Callable[[Journal], Mapping[str, Service]] = lambda _journal: {},
         on_event: Callable[[Event], None] | None = None,
         on_line: Callable[[str, str], None] | None = None,
     ) -> None:
@@ -123,7 +124,7 @@ class Emulator:
         self.page: PageHandler | None = None
         self.fleet: Fleet
         self.manifest: Manifest
-        self._services = dict(services or {})
+        self._services = dict(services(self.journal))
         self._on_line = on_line or (lambda _name, _line: None)
         self._deployments = 0
         self._deploying = asyncio.Lock()
@@ -220,11 +221,14 @@ class Emulator:
         )
 
     def _variables(self) -> dict[str, str]:
-        """The environment of the service: what the dashboard gives of its services, and over it what the user set."""
-        variables: dict[str, str] = {}
+        """The environment of the service: what the user set, and the addresses and keys of the emulator's services.
+
+        Those win: the file with the user's variables may name the real database, which is none of our business.
+        """
+        variables = dict(self.options.variables)
         for service in self._services.values():
             variables |= service.environment()
-        return {**variables, **self.options.variables}
+        return variables
 
     def _check_environment(self, variables: dict[str, str]) -> None:
         for name, value in variables.items():
@@ -239,6 +243,11 @@ class Emulator:
     def url(self) -> str:
         """The public address."""
         return f"http://{HOST}:{self._port}"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of the service, secrets and all."""
+        return self._variables()
 
     def state(self) -> dict[str, Any]:
         """Everything the page shows, as JSON:

@@ -7,6 +7,7 @@ the values: nothing else knows a limit. Sizes are in bytes and times in seconds;
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -29,8 +30,16 @@ OBSERVED: Final = "docs/platforms.md"  # seen by users, written down by us: no p
 MEGABYTE = 1_000_000
 
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(|b|bytes|kb|mb|gb|kib|mib|gib)", re.IGNORECASE)
+_FACTORS = {"k": 1, "m": 2, "g": 3}
+
+
 class UnknownProfile(BadRequest):
     """There is no such profile."""
+
+
+class RuleValueRefused(BadRequest):
+    """A rule cannot have this value."""
 
 
 class Evidence(StrEnum):
@@ -64,6 +73,17 @@ class Rule:
         """The command-line option that changes it."""
         return "--" + self.name.replace("_", "-")
 
+    def check(self, value: Any) -> None:  # noqa: ANN401 - each rule has its own type
+        """Raises `RuleValueRefused` for a value that makes no sense."""
+        if self.choices and value not in self.choices:
+            raise RuleValueRefused(f"{self.option} is {value}.", hint=f"It can be {' or '.join(self.choices)}.")
+        if self.unit and value < 0:
+            raise RuleValueRefused(f"{self.option} is {value}, less than nothing.")
+        if self.unit == "share" and value > 1:
+            raise RuleValueRefused(f"{self.option} is {value}.", hint="It is a share, from 0 to 1.")
+        if self.name in ("instances", "async_workers") and value < 1:
+            raise RuleValueRefused(f"{self.option} is {value}.", hint="At least one is needed.")
+
     def format(self, value: object) -> str:
         """A value of this rule for people: `5 MiB`, `15 min`, `on`."""
         if isinstance(value, bool):
@@ -86,6 +106,16 @@ def format_size(size: int) -> str:
         if size >= unit:
             return f"{size / unit:.1f} {name}"
     return f"{size} bytes"
+
+
+def parse_size(text: str) -> int:
+    """Bytes from what people write: `5MB`, `16 KiB`, `5000`. Raises `RuleValueRefused`."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise RuleValueRefused(f"{text} is no size.", hint="Write it like 5MB, 16KiB or 5000.")
+    unit = match[2].lower()
+    base = platform.KIB if unit.endswith("ib") else 1000
+    return int(float(match[1]) * base ** _FACTORS.get(unit[:1], 0))
 
 
 def _rule(default: Any, rule_id: str, title: str, message: str, source: str, evidence: Evidence, **more: Any) -> Any:  # noqa: ANN401
@@ -249,11 +279,13 @@ class Rules:
     def from_options(cls, profile: str = "default", options: Mapping[str, Any] | None = None) -> Rules:
         """The values of a profile, with those changed that `options` names and that are not None.
 
-        Raises `UnknownProfile`.
+        Raises `UnknownProfile`, `RuleValueRefused`.
         """
         if profile not in PROFILES:
             raise UnknownProfile(f"There is no profile {profile}.", hint=f"There are {', '.join(PROFILES)}.")
         given = {name: value for name, value in (options or {}).items() if value is not None}
+        for name, value in given.items():
+            RULES[name].check(value)
         return replace(cls(), **{**PROFILES[profile], **given})
 
     def describe(self) -> list[dict[str, Any]]:

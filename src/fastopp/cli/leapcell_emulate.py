@@ -1,0 +1,242 @@
+"""`oppman.py leapcell emulate`: the project under LeapCell's rules, on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fastopp.cli.console import EXIT_MISUSED, command, fail
+from fastopp.emulator.rules import PROFILES, RULES, Rule, Rules, parse_size
+from fastopp.errors import FastOppError
+from fastopp.platform import LEAPCELL_PORT
+
+ENV_FILE = ".env.leapcell"
+_COLOURS = (36, 32, 35, 34, 33)  # ANSI's, one instance each
+
+FolderOption = Annotated[Path, typer.Option(help="The project's folder, with leapcell.yaml in it.")]
+PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the public address; 0: any.")]
+AsyncPortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the address for Async; 0: any.")]
+BuildOption = Annotated[
+    bool, typer.Option(help="Run the build command, in a new virtual environment; without, use this one.")
+]
+EnvOption = Annotated[
+    list[str] | None, typer.Option("--env", help="A variable of the service, NAME=VALUE; repeatable.")
+]
+EnvFileOption = Annotated[
+    Path | None, typer.Option(help=f"File with its variables. Default: {ENV_FILE} if there is one.")
+]
+ProfileOption = Annotated[str, typer.Option(help=f"Values of all rules: {', '.join(PROFILES)}.")]
+SandboxOption = Annotated[str, typer.Option(help="bubblewrap, landlock, or auto: the better one that works here.")]
+DatabaseOption = Annotated[bool, typer.Option(help="Run a PostgreSQL and set DATABASE_URL.")]
+StorageOption = Annotated[bool, typer.Option(help="Run an Object Storage and set S3_*.")]
+ExecOption = Annotated[
+    str | None,
+    typer.Option(
+        "--exec",
+        help="Run this in a shell when all is up, then end with its status. It gets LEAPCELL_URL, LEAPCELL_ASYNC_URL "
+        "and the service's variables.",
+    ),
+]
+SaveOption = Annotated[Path | None, typer.Option(help="Keep database and bucket in this folder at the end.")]
+LoadOption = Annotated[Path | None, typer.Option(help="Start with the database and bucket kept there.")]
+CronOption = Annotated[Path | None, typer.Option(help="File with the requests to make on a timer.")]
+
+
+async def _emulate(
+    *,
+    folder: FolderOption = Path(),
+    port: PortOption = LEAPCELL_PORT,
+    async_port: AsyncPortOption = LEAPCELL_PORT + 1,
+    build: BuildOption = True,
+    env: EnvOption = None,
+    env_file: EnvFileOption = None,
+    profile: ProfileOption = "default",
+    sandbox: SandboxOption = "auto",
+    database: DatabaseOption = True,
+    object_storage: StorageOption = True,
+    cron: CronOption = None,
+    execute: ExecOption = None,
+    save: SaveOption = None,
+    load: LoadOption = None,
+    **rules: Any,  # noqa: ANN401 - one of each rule's type
+) -> None:
+    """Build the project and run it under LeapCell's rules, with a database, a bucket and a queue like LeapCell's.
+
+    Every rule is an option; those below that start with "E" say so. Ctrl+C ends it and leaves nothing behind.
+    """
+    try:
+        import aiohttp  # noqa: F401, PLC0415 - 150 ms, and comes with the extra
+
+        from fastopp.emulator.emulator import Emulator, EmulatorOptions  # noqa: PLC0415 - as above
+        from fastopp.emulator.parts import make_services  # noqa: PLC0415 - as above
+    except ImportError as error:
+        fail(f'The emulator needs parts that are not installed ({error.name}): pip install "fastopp[emulator]"')
+    variables = _read_variables(folder, env_file, env or [])
+    options = EmulatorOptions(
+        folder=folder,
+        rules=Rules.from_options(profile, rules),
+        profile=profile,
+        port=port,
+        async_port=async_port,
+        build=build,
+        variables=variables,
+        sandbox=sandbox,
+        save=save,
+        load=load,
+    )
+    screen = _Screen(sys.stderr if execute else sys.stdout)
+    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)  # type: ignore[union-attr] # we are in one
+    status = 0
+    try:
+        services = make_services(options, database=database, object_storage=object_storage, cron=cron)
+        async with Emulator(options, services=services, on_event=screen.event, on_line=screen.line) as emulator:
+            screen.say(_welcome(emulator))
+            if execute is None:
+                await asyncio.Event().wait()
+            else:
+                status = await _run(execute, emulator)
+    except asyncio.CancelledError:
+        # Ctrl+C or SIGTERM, after which everything has been put away.
+        screen.say("The emulator has ended.")
+        status = 0 if execute is None else 130
+    raise typer.Exit(status)
+
+
+async def _run(text: str, emulator: Any) -> int:  # noqa: ANN401 - imported in the command only
+    """Run a command against the emulator and return its status."""
+    urls = emulator.state()["urls"]
+    import os  # noqa: PLC0415
+
+    process = await asyncio.create_subprocess_shell(
+        text,
+        env={
+            **os.environ,
+            **emulator.variables,
+            "LEAPCELL_URL": urls["public"],
+            "LEAPCELL_ASYNC_URL": urls.get("async", ""),
+        },
+    )
+    try:
+        code = await process.wait()
+    except asyncio.CancelledError:
+        process.terminate()
+        await process.wait()
+        raise
+    return code if code >= 0 else 128 - code
+
+
+def _welcome(emulator: Any) -> str:  # noqa: ANN401 - as above
+    state = emulator.state()
+    names = ", ".join(state["services"]) or "none"
+    lines = [
+        f"{state['name']} is at {state['urls']['public']} ({len(state['instances'])} instances, up in "
+        f"{emulator.start_seconds:.1f} s)",
+        *([f"Async requests go to {state['urls']['async']}"] if "async" in state["urls"] else []),
+        f"What happens in it: {state['urls']['page']}",
+        f"Sandbox: {state['sandbox']}; memory: {_enforced(state, 'memory')}; processor: {_enforced(state, 'cpu')}",
+        f"Services: {names}",
+    ]
+    return "\n".join(lines)
+
+
+def _enforced(state: dict[str, Any], what: str) -> str:
+    switch = "memory_cap" if what == "memory" else "cpu_share"
+    if not next(rule["value"] for rule in state["rules"] if rule["name"] == switch):
+        return "not limited"
+    if all(instance[f"{what}_limited"] for instance in state["instances"]):
+        return "limited by the kernel"
+    return "watched, since no control group can be made here" if what == "memory" else "not limited: no control group"
+
+
+def _read_variables(folder: Path, env_file: Path | None, pairs: list[str]) -> dict[str, str]:
+    """Variables from the file and from the options, which win."""
+    from dotenv import dotenv_values  # noqa: PLC0415 - as above
+
+    path = env_file or folder / ENV_FILE
+    if env_file is not None and not env_file.is_file():
+        fail(f"There is no file {env_file}.", status=EXIT_MISUSED)
+    variables = {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            fail(f"--env {pair} is not NAME=VALUE.", status=EXIT_MISUSED)
+        variables[name] = value
+    return variables
+
+
+class _Screen:
+    """Prints logs with the name of who wrote them, and what the emulator has to say."""
+
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - a text stream
+        self._stream = stream
+        self._colourful = stream.isatty()
+
+    def line(self, name: str, line: str) -> None:
+        digits = "".join(filter(str.isdigit, name))
+        colour = _COLOURS[int(digits) % len(_COLOURS)] if digits else 37
+        self._write(f"{self._paint(f'{name:>5} |', colour)} {line}")
+
+    def event(self, event: Any) -> None:  # noqa: ANN401 - an Event, imported in the command only
+        text = f"{event.rule} " if event.rule else ""
+        text += event.message
+        about = [event.path, event.instance if event.instance not in event.message else ""]
+        text += "".join(f" ({part})" for part in about if part)
+        if event.rule and event.level != "info":
+            text += f"\n      {event.evidence}: {event.source}; {event.option} changes it"
+        colour = {"info": 90, "warning": 33, "error": 31}[event.level]
+        self._write(self._paint(f"   ** | {text}", colour))
+
+    def say(self, text: str) -> None:
+        for line in text.splitlines():
+            self._write(self._paint(f"   ** | {line}", 1))
+
+    def _paint(self, text: str, colour: int) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._colourful else text
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+
+def _parse_size(text: str) -> int:
+    try:
+        return parse_size(text)
+    except FastOppError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _rule_parameter(rule: Rule) -> inspect.Parameter:
+    """The option of a rule."""
+    text = f"{rule.id}: {rule.title}. Default: {rule.format(rule.default)}."
+    kind: Any = type(rule.default)
+    if kind is bool:
+        option = typer.Option(rule.option + "/--no-" + rule.option[2:], help=text, rich_help_panel="Rules")
+    elif rule.unit == "bytes":
+        option = typer.Option(rule.option, help=text, rich_help_panel="Rules", parser=_parse_size, metavar="SIZE")
+    else:
+        option = typer.Option(rule.option, help=text, rich_help_panel="Rules")
+    annotation = Annotated[kind | None, option]
+    return inspect.Parameter(rule.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _with_rules(function: Callable[..., None]) -> Callable[..., None]:
+    """Give the command an option for every rule, in place of its `**rules`."""
+    signature = inspect.signature(function, eval_str=True)
+    own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    parameters = [*own, *(_rule_parameter(rule) for rule in RULES.values())]
+    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined] # what Typer reads
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return function
+
+
+emulate = _with_rules(command(_emulate))
