@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ import httpx
 import pytest
 
 from fastopp.seeding import run_full_init
+from fastopp.storage import announced as notes
+from fastopp.storage.announced import remove_abandoned
 from fastopp.storage.direct_uploads import MAX_SIZE
 from fastopp.storage.file_types import is_of_type
 from fastopp.storage.object import ObjectStorage
+from fastopp.storage.references import remove_leftovers
 from fastopp.storage.tiered import TieredStorage
 from tests.services.ops_project import Project, running
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, Fault, FaultProxy, RcloneServer
@@ -260,6 +264,43 @@ async def test_what_is_not_what_it_says_is_deleted(site: Site, staff: httpx.Asyn
     await site.place(short["key"], PHOTO[:-1])
     assert (await staff.post(short["complete"], json={"ticket": short["ticket"]})).status_code == 422
     assert not (site.objects / short["key"]).exists()
+
+
+async def test_what_is_never_completed_is_removed(
+    site: Site, staff: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete, sent, never_sent = [await announced(staff, PHOTO) for _ in range(3)]
+    assert [await put(upload, PHOTO) for upload in (complete, sent)] == [200, 200]
+    assert (await staff.post(complete["complete"], json={"ticket": complete["ticket"]})).status_code == 200
+    storage = site.project.runtime.storage
+    assert await remove_abandoned(storage) == 0, "it may still be on its way"
+    assert (site.objects / sent["key"]).exists()
+
+    monkeypatch.setattr(notes, "ABANDONED_AFTER", timedelta(seconds=-5))
+    async with site.project.runtime.database.read() as session:
+        assert await remove_leftovers(session, storage) == 2
+    assert (site.objects / complete["key"]).exists()
+    assert not (site.objects / sent["key"]).exists()
+    assert await remove_abandoned(storage) == 0
+    late = await staff.post(sent["complete"], json={"ticket": sent["ticket"]})
+    assert late.status_code == 422
+    assert never_sent["key"] not in {file.key async for file in storage.list()}
+
+    monkeypatch.setattr(notes, "COMPLETE_WITHIN", timedelta(seconds=-5))
+    late = await staff.post(complete["complete"], json={"ticket": complete["ticket"]})
+    assert (late.status_code, "a day ago" in late.text) == (422, True)
+
+
+async def test_what_could_not_be_noted_is_not_complete(site: Site, staff: httpx.AsyncClient, proxy: FaultProxy) -> None:
+    upload = await announced(staff, PHOTO)
+    assert await put(upload, PHOTO) == 200
+    proxy.faults = [Fault("DELETE", times=100, refuse=(403, "AccessDenied"))]
+    assert (await staff.post(upload["complete"], json={"ticket": upload["ticket"]})).status_code == 500
+    proxy.faults = []
+    assert (await staff.post(upload["complete"], json={"ticket": upload["ticket"]})).status_code == 200
+    proxy.faults = [Fault("PUT", times=100, refuse=(403, "AccessDenied"))]
+    answer = await staff.post("/api/uploads", json={"size": 5, "content_type": "image/jpeg"})
+    assert answer.status_code == 500
 
 
 async def test_a_ticket_is_for_one_upload(site: Site, staff: httpx.AsyncClient) -> None:

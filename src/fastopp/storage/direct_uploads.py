@@ -17,11 +17,12 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from fastopp.errors import BadRequest, FastOppError
 from fastopp.settings import Settings
+from fastopp.storage import announced
 from fastopp.storage.base import FileMissing, PresignedUpload, PresigningStorage, Storage, StoredFile
 from fastopp.storage.file_types import HEAD_BYTES, is_of_type
 from fastopp.storage.folder import RESERVED
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE, content_type_of, extension_of, new_key
-from fastopp.storage.tiered import NoDirectTransfer, TieredStorage
+from fastopp.storage.tiered import NoDirectTransfer
 
 MAX_SIZE = 5 * 1024**3  # bytes: the most that S3 takes in one request
 LIFETIME = timedelta(minutes=15)  # of the permission to begin; a transfer that has begun goes on
@@ -72,7 +73,7 @@ async def announce(
 
     Raises
     ------
-    NoDirectTransfer, QuotaExceeded, TypeNotTaken, BadRequest: for a prefix or a size that cannot be.
+    NoDirectTransfer, QuotaExceeded, TypeNotTaken, StorageUnavailable; BadRequest for a prefix or a size that cannot be.
     """
     if not isinstance(storage, PresigningStorage):
         raise NoDirectTransfer
@@ -90,7 +91,9 @@ async def announce(
         raise TypeNotTaken
     key = new_key(prefix, extension)
     put = await storage.presigned_put(key, size=size, content_type=content_type_of(key), expires=LIFETIME)
-    return DirectUpload(key, put, datetime.now(UTC) + LIFETIME, _tickets(settings).dumps([key, size]))
+    await announced.note(storage, key)
+    now = datetime.now(UTC)
+    return DirectUpload(key, put, now + LIFETIME, _tickets(settings).dumps([key, size, int(now.timestamp())]))
 
 
 async def complete(storage: Storage, settings: Settings, *, key: str, ticket: str) -> StoredFile:
@@ -101,8 +104,7 @@ async def complete(storage: Storage, settings: Settings, *, key: str, ticket: st
     UploadRefused: also when nothing has arrived. BadTicket.
     """
     size = _agreed_size(settings, key, ticket)
-    # Not through the cache, which would download it whole.
-    durable = storage.durable if isinstance(storage, TieredStorage) else storage
+    durable = announced.durable(storage)
     try:
         file = await durable.head(key)
         head = b""
@@ -111,19 +113,24 @@ async def complete(storage: Storage, settings: Settings, *, key: str, ticket: st
                 head = b"".join([piece async for piece in pieces])
     except FileMissing:
         raise UploadRefused("The file has not arrived.", hint="PUT it to the address first, then say so.") from None
-    if file.size == size and is_of_type(head, content_type_of(key)):
-        return file
-    await storage.delete(key)
-    raise UploadRefused
+    good = file.size == size and is_of_type(head, content_type_of(key))
+    if not good:
+        await storage.delete(key)
+    await announced.forget(storage, key)
+    if not good:
+        raise UploadRefused
+    return file
 
 
 def _agreed_size(settings: Settings, key: str, ticket: str) -> int:
     try:
-        agreed, size = _tickets(settings).loads(ticket)
+        agreed, size, at = _tickets(settings).loads(ticket)
     except (BadData, ValueError, TypeError):
         raise BadTicket from None
     if agreed != key:
         raise BadTicket
+    if datetime.now(UTC) - datetime.fromtimestamp(at, UTC) > announced.COMPLETE_WITHIN:
+        raise UploadRefused("The upload was announced more than a day ago.", hint="Announce the file again.")
     return int(size)
 
 

@@ -18,7 +18,7 @@ from fastopp.storage.disk import CACHE_FOLDER, SAFE_OPEN, TEMPORARY
 from fastopp.storage.keys import MAX_KEY_BYTES, is_key
 from fastopp.storage.report import Remark
 
-# Where dumps of the database are in the Object Storage: no uploads, so no copy is for everybody to see.
+# Where in the Object Storage that is which is no upload: dumps of the database, and notes about uploads to come.
 RESERVED = "backups"
 CHUNK = 1024 * 1024  # bytes read at a time
 

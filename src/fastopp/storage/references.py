@@ -15,6 +15,7 @@ from sqlmodel import SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.storage.addresses import key_at
+from fastopp.storage.announced import remove_abandoned
 from fastopp.storage.base import Storage
 from fastopp.storage.photos import remove_orphans
 
@@ -27,13 +28,15 @@ def uploads_under(prefix: str) -> dict[str, Any]:
 
 
 async def remove_leftovers(session: AsyncSession, storage: Storage) -> int:
-    """Remove what interrupted uploads left: half-written files, and files that no row names. Returns how many.
+    """Remove what interrupted uploads left: half-written files, direct uploads that were never completed, and files
+    that no row names. Returns how many.
 
-    Only prefixes that some column claims are looked at: without the app that owns them, files stay. What is
-    younger than an hour may belong to an upload that goes on, and stays as well.
+    Of the last, only prefixes that some column claims are looked at: without the app that owns them, files stay.
+    What is younger than an hour may belong to an upload that goes on, and stays as well.
     """
     sweep = getattr(storage, "sweep", None)
     removed: int = await sweep() if sweep else 0
+    removed += await remove_abandoned(storage)
     for prefix, columns in _claimed().items():
         keys: set[str] = set()
         for column in columns:
