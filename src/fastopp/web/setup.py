@@ -53,7 +53,7 @@ def install(
     app.state.templates = Templates(
         settings,
         directories=[*_existing(root / "templates"), *(a.templates_dir for a in apps if a.templates_dir)],
-        static=_static_folders(apps, root),
+        static=static_folders(apps, root),
     )
     app.state.navigation = [*navigation, *MANAGEMENT]
     app.router.dependencies.append(Depends(verify_csrf_token))
@@ -79,11 +79,12 @@ def install(
 
 def install_static(app: FastAPI, apps: Sequence[App] = (), project: Path | None = None) -> None:
     """Serve /static. Last, so that /static/uploads, which has rules of its own, is found before it."""
-    statics.install(app, [*_static_folders(apps, project or Path.cwd()), FRAMEWORK_STATIC])
+    statics.install(app, static_folders(apps, project or Path.cwd()))
 
 
-def _static_folders(apps: Sequence[App], root: Path) -> list[Path]:
-    return [*_existing(root / "static"), *(app.static_dir for app in apps if app.static_dir)]
+def static_folders(apps: Sequence[App], root: Path) -> list[Path]:
+    """The folders whose files are under /static: the project's, the apps', the framework's."""
+    return [*_existing(root / "static"), *(app.static_dir for app in apps if app.static_dir), FRAMEWORK_STATIC]
 
 
 def _existing(folder: Path) -> list[Path]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import mimetypes
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from anyio import to_thread
@@ -21,6 +23,8 @@ FOR_EVER = "public, max-age=31536000, immutable"
 A_WHILE = "public, max-age=300"
 
 COMPRESSIBLE = ("text/", "application/javascript", "application/json", "image/svg+xml")
+COMPILED = "__pycache__"
+UPLOADS = "uploads"  # in the project's own folder
 MAX_COMPRESSED = 4 * 1024 * 1024  # bytes of a file; larger ones are no stylesheets or scripts
 
 
@@ -28,7 +32,8 @@ class StaticFolders(StaticFiles):
     """Files of several folders under one address; the first folder that has a file wins.
 
     An address with `?v=`, as `static_url` makes it, changes with the content and is cached for ever. Text is sent
-    compressed; what was compressed once is kept, as it is little and a serverless share of a core is less.
+    compressed, by a build (`compress_ahead`) or when first asked for; that is kept, as it is little and a serverless
+    share of a core is less.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -62,8 +67,49 @@ class StaticFolders(StaticFiles):
         return Response(known[1], headers={**headers, "Content-Encoding": "gzip"}, media_type=response.media_type)
 
 
+def compress_ahead(folders: Iterable[Path]) -> int:
+    """Keep a compressed copy beside each text file of these folders, for a disk that cannot be written to later.
+
+    Uploads are left out. Returns how many there are.
+    """
+    count = 0
+    for folder in folders:
+        for path in folder.rglob("*"):
+            names = path.relative_to(folder).parts
+            if names[0] == UPLOADS or COMPILED in names or not _is_compressible(path):
+                continue
+            copy = _copy_of(path)
+            copy.parent.mkdir(exist_ok=True)
+            _write_whole(copy, gzip.compress(path.read_bytes(), mtime=0))
+            count += 1
+    return count
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    # At once, as a server may be reading it.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def _is_compressible(path: Path) -> bool:
+    kind = mimetypes.guess_type(path.name)[0] or "text/plain"  # as FileResponse says
+    return path.is_file() and kind.startswith(COMPRESSIBLE) and path.stat().st_size <= MAX_COMPRESSED
+
+
+def _copy_of(path: Path) -> Path:
+    # Where Python keeps what it has compiled: git and wheels leave it out.
+    return path.parent / COMPILED / f"{path.name}.gz"
+
+
 def _compress(path: str) -> bytes:
-    return gzip.compress(Path(path).read_bytes(), mtime=0)
+    """The file, compressed: the copy of a build, unless the file is newer."""
+    file = Path(path)
+    copy = _copy_of(file)
+    with suppress(OSError):
+        if copy.stat().st_mtime >= file.stat().st_mtime:
+            return copy.read_bytes()
+    return gzip.compress(file.read_bytes(), mtime=0)
 
 
 def install(app: FastAPI, folders: Sequence[Path]) -> None:

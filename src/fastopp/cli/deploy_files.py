@@ -1,0 +1,108 @@
+"""Files that a platform wants in the project: written, and never over what is there without asking."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from fastopp.checks.lockfile import read_lock
+from fastopp.cli.console import say
+from fastopp.cli.project import ProjectError, write_atomically
+
+REQUIREMENTS = "requirements.txt"
+SECRET = 0o600
+PUBLIC = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class DeployFile:
+    """A file to write: its name in the project, its text, who may read it."""
+
+    name: str
+    text: str
+    mode: int = PUBLIC
+
+
+def write_files(folder: Path, files: Iterable[DeployFile], *, force: bool, yes: bool) -> list[str]:
+    """Write what is not there, and what is there with another content if that is wanted; say what became of each.
+
+    Parameters
+    ----------
+    force: replace without asking.
+    yes: ask nothing, and leave what is there.
+
+    Returns the names of those that were left as they are although they differ.
+    """
+    left = []
+    for file in files:
+        path = folder / file.name
+        if _is_there(path, file.text):
+            path.chmod(file.mode)
+            say(f"  {file.name} is as it should be.")
+        elif path.exists() and not force and not _may_replace(file.name, yes=yes):
+            left.append(file.name)
+            say(f"  {file.name} is there with another content and stays; --force replaces it.", style="yellow")
+        else:
+            write_atomically(path, file.text.encode())
+            path.chmod(file.mode)
+            say(f"  {file.name} is written.")
+    return left
+
+
+def _is_there(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
+
+
+def _may_replace(name: str, *, yes: bool) -> bool:
+    return not yes and sys.stdin.isatty() and typer.confirm(f"{name} is there with another content. Replace it?")
+
+
+def requirements_file(folder: Path) -> DeployFile:
+    """requirements.txt: from uv.lock the exact versions, else what pyproject.toml asks for. Raises ProjectError.
+
+    Versions, no hashes: pip takes all lines with a hash or none, and the project itself, which may be one of the
+    lines, cannot have one.
+    """
+    lock = folder / "uv.lock"
+    if lock.is_file():
+        lines, source = list(read_lock(lock).requirements()), "uv.lock"
+    else:
+        lines, source = _declared(folder / "pyproject.toml"), "pyproject.toml; `uv lock` makes versions exact"
+    head = f"# What the platform installs, from {source}.\n# Written by `python oppman.py leapcell init`.\n"
+    return DeployFile(REQUIREMENTS, head + "".join(f"{line}\n" for line in lines))
+
+
+def _declared(pyproject: Path) -> list[str]:
+    try:
+        project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
+        return [str(line) for line in project["dependencies"]]
+    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
+        hint = "Write what the project needs into the dependencies of pyproject.toml, then `uv lock`."
+        raise ProjectError("There is neither a uv.lock nor a pyproject.toml with dependencies.", hint=hint) from error
+
+
+def project_name(folder: Path) -> str:
+    """The project's name, as a platform takes it: small letters, digits and dashes."""
+    try:
+        name = str(tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"])
+    except (OSError, KeyError, tomllib.TOMLDecodeError):
+        name = folder.resolve().name
+    letters = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name.lower())
+    return "-".join(filter(None, letters.split("-"))) or "project"
+
+
+def hide_from_git(folder: Path, name: str) -> None:
+    """Have .gitignore name a file with secrets, if no line does already."""
+    path = folder / ".gitignore"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    covering = {name, f"/{name}", ".env*", ".env.*"}
+    if covering.isdisjoint(line.strip() for line in text.splitlines()):
+        before = text if not text or text.endswith("\n") else f"{text}\n"
+        write_atomically(path, f"{before}{name}\n".encode())
+        path.chmod(PUBLIC)
+        say(f"  .gitignore names {name} now.")

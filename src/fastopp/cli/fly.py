@@ -1,0 +1,158 @@
+"""`oppman.py fly`: the files that Fly.io wants."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastopp.cli.console import EXIT_MISUSED, fail, plain_command, say
+from fastopp.cli.deploy_files import DeployFile, project_name, requirements_file, write_files
+from fastopp.cli.leapcell_init import ForceOption
+from fastopp.cli.options import YesOption
+from fastopp.cli.project import ProjectError
+from fastopp.platform import FLY_VOLUME
+
+PORT = 8080
+MEMORY = 512  # MB of the machine
+STOP_TIME = 30  # seconds to finish requests and put tasks back; Fly gives 5 unless told, 300 at most
+
+app = typer.Typer(help="Fly.io: get ready for it.", no_args_is_help=True)
+
+FLY_TOML = """\
+# What Fly.io does with this project (https://fly.io/docs/reference/configuration/).
+# Written by `python oppman.py fly init`.
+app = "{name}"
+primary_region = "{region}"
+kill_signal = "SIGTERM"
+kill_timeout = "{stop_time}s"
+
+[env]
+  PORT = "{port}"
+  DATABASE_URL = "sqlite:///{volume}/app.db"
+  UPLOAD_DIR = "{volume}/uploads"
+
+# One volume belongs to one machine, in one region; it is neither shared nor copied. With SQLite there must be one
+# machine only: `fly deploy --ha=false`. With PostgreSQL (`fly secrets set DATABASE_URL=…`) and an Object Storage,
+# remove this, DATABASE_URL and UPLOAD_DIR above, and have as many machines as you like.
+[[mounts]]
+  source = "data"
+  destination = "{volume}"
+
+# No release_command: it runs in a machine of its own without the volume, so it could not reach the SQLite file.
+# Migrations run when a machine starts (see Dockerfile), on any database, and any number of machines may start at once.
+
+[http_service]
+  internal_port = {port}
+  force_https = true
+  # A machine that is stopped works no tasks. With tasks that must not wait for a visitor: min_machines_running = 1.
+  auto_stop_machines = "stop"
+  auto_start_machines = true
+  min_machines_running = 0
+
+  [http_service.concurrency]
+    type = "requests"
+    soft_limit = 50
+    hard_limit = 200
+
+  # Whether the process runs. /health asks the database too: a failing one would take every machine out of service.
+  [[http_service.checks]]
+    grace_period = "20s"
+    interval = "15s"
+    timeout = "5s"
+    method = "GET"
+    path = "/healthz"
+
+[[vm]]
+  size = "shared-cpu-1x"
+  memory = "{memory}mb"
+"""
+
+DOCKERFILE = """\
+# Written by `python oppman.py fly init`.
+FROM python:{python}-slim
+
+WORKDIR /app
+{install}
+RUN python oppman.py compile
+
+# Migrations here and not in fly.toml: only a started machine has its volume.
+CMD ["sh", "-c", "python oppman.py migrate upgrade && exec python oppman.py production"]
+"""
+
+# Requirements first, so that they are installed again only when they change.
+INSTALL = """\
+COPY requirements.txt .
+RUN pip install --no-cache-dir -r requirements.txt
+COPY . ."""
+INSTALL_WITH_PROJECT = """\
+COPY . .
+RUN pip install --no-cache-dir -r requirements.txt"""
+
+DOCKERIGNORE = """\
+# What must not get into the image: secrets, data, and what is made anew. Written by `python oppman.py fly init`.
+.git
+.venv
+.env
+.env.*
+**/__pycache__
+*.db
+*.db-shm
+*.db-wal
+*.db.*
+static/uploads
+backups
+node_modules
+"""
+
+
+@app.callback()
+def fly() -> None:
+    """Fly.io: get ready for it."""
+
+
+@app.command("init")
+@plain_command
+def fly_init(
+    name: Annotated[str | None, typer.Option(help="Name of the app at Fly. Default: the project's.")] = None,
+    region: Annotated[str, typer.Option(help="Where it runs; `fly platform regions` lists them.")] = "fra",
+    *,
+    yes: YesOption = False,
+    force: ForceOption = False,
+) -> None:
+    """Write fly.toml, Dockerfile, .dockerignore and requirements.txt."""
+    folder = Path.cwd()
+    if not (folder / "main.py").is_file():
+        raise ProjectError("There is no main.py here.", hint="Run the command in the folder of your project.")
+    for text, option in ((name or "app", "--name"), (region, "--region")):
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", text):
+            fail(f"{option}: small letters, digits and dashes only.", status=EXIT_MISUSED)
+    requirements = requirements_file(folder)
+    files = [
+        DeployFile("fly.toml", fly_toml(name or project_name(folder), region)),
+        DeployFile("Dockerfile", dockerfile(requirements.text)),
+        DeployFile(".dockerignore", DOCKERIGNORE),
+        requirements,
+    ]
+    write_files(folder, files, force=force, yes=yes)
+    say("Next:", style="green")
+    say("  fly launch --copy-config --no-deploy")
+    say("  fly secrets set $(python oppman.py secrets)")
+    say("  fly deploy --ha=false")
+
+
+def fly_toml(name: str, region: str) -> str:
+    """The content of fly.toml."""
+    return FLY_TOML.format(
+        name=name, region=region, port=PORT, volume=f"/{FLY_VOLUME.name}", memory=MEMORY, stop_time=STOP_TIME
+    )
+
+
+def dockerfile(requirements: str) -> str:
+    """The content of the Dockerfile; the project itself may be one of the requirements."""
+    with_project = any(line.strip() in (".", "-e .") for line in requirements.splitlines())
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return DOCKERFILE.format(python=python, install=INSTALL_WITH_PROJECT if with_project else INSTALL)

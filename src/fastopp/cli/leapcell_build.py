@@ -1,0 +1,76 @@
+"""`oppman.py leapcell build`: what LeapCell's build machine runs. Later the disk cannot be written to."""
+
+from __future__ import annotations
+
+import asyncio
+import compileall
+import shutil
+import subprocess
+import sys
+import sysconfig
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastopp.checks.catalogue import all_checks
+from fastopp.checks.check import Level
+from fastopp.checks.runner import run_checks, select
+from fastopp.cli.check import print_report, read_context, static_subjects
+from fastopp.cli.console import EXIT_FAILED, fail, plain_command, say
+from fastopp.cli.deploy_files import REQUIREMENTS
+from fastopp.cli.project import find_project_apps
+from fastopp.cli.server import compile_ahead
+
+
+@plain_command
+def leapcell_build(
+    *,
+    install: Annotated[bool, typer.Option(help="Install requirements.txt first.")] = True,
+    check: Annotated[bool, typer.Option(help="Run the checks that need no network.")] = True,
+) -> None:
+    """Install, compile, compress and check: what LeapCell's build machine runs."""
+    if install:
+        _install()
+    _compile_packages()
+    compile_ahead()
+    _compress()
+    if check:
+        _check()
+
+
+def _install() -> None:
+    if not Path(REQUIREMENTS).is_file():
+        fail(f"There is no {REQUIREMENTS}. `python oppman.py leapcell init` writes it.")
+    command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "-q", "-r", REQUIREMENTS]
+    if find_spec("pip") is None:  # an environment that uv has made
+        uv = shutil.which("uv")
+        if uv is None:
+            fail("Neither pip nor uv is here to install with.")
+        command = [uv, "pip", "install", "-q", "--python", sys.executable, "-r", REQUIREMENTS]
+    if subprocess.run(command, check=False).returncode:  # noqa: S603 - a fixed command
+        fail(f"What {REQUIREMENTS} names could not be installed; the reason is above.")
+    say(f"{REQUIREMENTS} is installed.")
+
+
+def _compile_packages() -> None:
+    # pip has done it, uv does not. What does not compile is no module: templates and other Pythons' examples.
+    for folder in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        compileall.compile_dir(folder, quiet=2, workers=0)
+
+
+def _compress() -> None:
+    from fastopp.web.setup import static_folders  # noqa: PLC0415 - imports FastAPI
+    from fastopp.web.statics import compress_ahead  # noqa: PLC0415 - as above
+
+    say(f"{compress_ahead(static_folders(find_project_apps(), Path.cwd()))} static files are compressed.")
+
+
+def _check() -> None:
+    context = read_context(None, for_leapcell=True)
+    checks = select(all_checks(), leapcell=True, subjects=static_subjects(context.variables))
+    report = asyncio.run(run_checks(checks, context))
+    print_report(report)
+    if report.at_least(Level.ERROR):
+        raise typer.Exit(EXIT_FAILED)

@@ -1,0 +1,171 @@
+"""`oppman.py leapcell init`: the files that LeapCell wants."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastopp.cli.check import LEAPCELL_ENV_FILE
+from fastopp.cli.console import EXIT_MISUSED, fail, plain_command, say
+from fastopp.cli.deploy_files import SECRET, DeployFile, hide_from_git, requirements_file, write_files
+from fastopp.cli.options import YesOption
+from fastopp.cli.project import ProjectError
+from fastopp.database.url import DatabaseURL, DatabaseURLError
+from fastopp.platform import LEAPCELL, LEAPCELL_MAX_MEMORY, LEAPCELL_MIN_MEMORY, LEAPCELL_PORT
+from fastopp.settings import read_variables
+
+MEMORY = 512  # MB, as in LeapCell's own examples
+KEY_BYTES = 32  # 256 bits
+
+MANIFEST = """\
+# What LeapCell does with this project. Written by `python oppman.py leapcell init`.
+runtime: python
+buildCommand: pip install -r requirements.txt && python oppman.py leapcell build --no-install
+startCommand: python -m uvicorn main:app --host 0.0.0.0 --port {port}
+port: {port}
+memory: {memory}mb
+"""
+
+ENV_HEAD = """\
+# The variables of this service on LeapCell: paste them into its environment in the dashboard, all 3 KB at most.
+# They are secret; git does not see this file. Written by `python oppman.py leapcell init`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """What only the dashboard knows, and where it is there."""
+
+    name: str
+    where: str
+    secret: bool = False
+
+
+ASKED = (
+    Variable("DATABASE_URL", "PostgreSQL, Connection", secret=True),
+    Variable("S3_BUCKET", "Object Storage; empty for none"),
+    Variable("S3_ACCESS_KEY", "Object Storage", secret=True),
+    Variable("S3_SECRET_KEY", "Object Storage", secret=True),
+    Variable("S3_CDN_URL", "Object Storage: its public address, bucket name included"),
+    Variable("SUPERUSER_EMAIL", "the first superuser, who gets a generated password"),
+    Variable("LEAPCELL_ASYNC_URL", "the service's async endpoint, https://….leapcell-async.dev; empty for none"),
+)
+GENERATED = ("SECRET_KEY", "OPS_TOKEN")
+
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there with another content.")]
+
+
+@plain_command
+def leapcell_init(
+    database_url: Annotated[str | None, typer.Option(help="As the dashboard shows it.")] = None,
+    s3_bucket: Annotated[str | None, typer.Option(help="Bucket of the Object Storage.")] = None,
+    s3_access_key: Annotated[str | None, typer.Option(help="Access key of the Object Storage.")] = None,
+    s3_secret_key: Annotated[str | None, typer.Option(help="Secret key of the Object Storage.")] = None,
+    s3_cdn_url: Annotated[str | None, typer.Option(help="Public address of the bucket.")] = None,
+    superuser_email: Annotated[str | None, typer.Option(help="Email address of the first superuser.")] = None,
+    leapcell_async_url: Annotated[str | None, typer.Option(help="Async endpoint of the service.")] = None,
+    memory: Annotated[
+        int, typer.Option(min=LEAPCELL_MIN_MEMORY, max=LEAPCELL_MAX_MEMORY, help="MB of an instance.")
+    ] = MEMORY,
+    *,
+    yes: YesOption = False,
+    force: ForceOption = False,
+) -> None:
+    """Write leapcell.yaml, requirements.txt and .env.leapcell, asking for what only the dashboard knows."""
+    folder = Path.cwd()
+    if not (folder / "main.py").is_file():
+        raise ProjectError("There is no main.py here.", hint="Run the command in the folder of your project.")
+    options = {
+        "DATABASE_URL": database_url,
+        "S3_BUCKET": s3_bucket,
+        "S3_ACCESS_KEY": s3_access_key,
+        "S3_SECRET_KEY": s3_secret_key,
+        "S3_CDN_URL": s3_cdn_url,
+        "SUPERUSER_EMAIL": superuser_email,
+        "LEAPCELL_ASYNC_URL": leapcell_async_url,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    if not yes and not sys.stdin.isatty():
+        fail("There is nobody to ask here: add --yes, and what you know as options.", status=EXIT_MISUSED)
+    if mistake := _mistake("DATABASE_URL", given.get("DATABASE_URL", "")):
+        fail(f"--database-url: {mistake}", status=EXIT_MISUSED)
+    _, present = read_variables({}, env_file=folder / LEAPCELL_ENV_FILE)
+    variables = complete(present | given, ask=not yes, asked=[each for each in ASKED if each.name not in given])
+    hide_from_git(folder, LEAPCELL_ENV_FILE.name)
+    files = [
+        DeployFile("leapcell.yaml", MANIFEST.format(port=LEAPCELL_PORT, memory=memory)),
+        requirements_file(folder),
+        DeployFile(LEAPCELL_ENV_FILE.name, env_text(variables), SECRET),
+    ]
+    write_files(folder, files, force=force, yes=yes)
+    _say_what_is_next(variables)
+
+
+def complete(present: Mapping[str, str], *, ask: bool, asked: list[Variable]) -> dict[str, str]:
+    """All variables of the service: those that are known, those that were asked for, and generated secrets."""
+    variables = {"FASTOPP_PLATFORM": LEAPCELL.name} | dict(present)
+    for variable in asked if ask else ():
+        variables[variable.name] = _ask(variable, variables.get(variable.name, ""))
+    for name in GENERATED:
+        # One that is there stays: with another SECRET_KEY everybody would be signed out, and backups unreadable.
+        variables[name] = variables.get(name) or secrets.token_urlsafe(KEY_BYTES)
+    return variables
+
+
+def env_text(variables: Mapping[str, str]) -> str:
+    """The content of .env.leapcell; what is not known yet is a comment that says where it is."""
+    lines = [ENV_HEAD, f"FASTOPP_PLATFORM={_quoted(variables['FASTOPP_PLATFORM'])}"]
+    lines += [f"{name}={_quoted(variables[name])}" for name in GENERATED]
+    for variable in ASKED:
+        value = variables.get(variable.name, "")
+        lines.append(f"{variable.name}={_quoted(value)}" if value else f"# {variable.name}=  ({variable.where})")
+    own = variables.keys() - {"FASTOPP_PLATFORM", *GENERATED, *(variable.name for variable in ASKED)}
+    lines += [f"{name}={_quoted(variables[name])}" for name in sorted(own)]
+    return "\n".join(lines) + "\n"
+
+
+def _ask(variable: Variable, known: str) -> str:
+    while True:
+        keep = " (Enter keeps what is there)" if known else ""
+        text: str = typer.prompt(
+            f"{variable.name}: {variable.where}{keep}", default=known, show_default=False, hide_input=variable.secret
+        )
+        value = text.strip()
+        mistake = _mistake(variable.name, value)
+        if not mistake:
+            return value
+        say(mistake, style="red")
+
+
+def _mistake(name: str, value: str) -> str:
+    """What is wrong with a value, or nothing."""
+    if "\n" in value or "'" in value:
+        return "A line break or a single quote cannot be written into the file."
+    if name == "DATABASE_URL" and value:
+        try:
+            if DatabaseURL.parse(value).backend == "sqlite":
+                return "SQLite does not last there. It must be a PostgreSQL."
+        except DatabaseURLError as error:
+            return str(error)
+    return ""
+
+
+def _quoted(value: str) -> str:
+    """A value as python-dotenv reads it back; quoted only where it must be, since dashboards may take quotes along."""
+    return value if re.fullmatch(r"[^\s#'\"`$\\]*", value) else f"'{value}'"
+
+
+def _say_what_is_next(variables: Mapping[str, str]) -> None:
+    say("Next:", style="green")
+    if not variables.get("DATABASE_URL"):
+        say("  Write DATABASE_URL into .env.leapcell: it is in LeapCell's dashboard.")
+    say("  git add leapcell.yaml requirements.txt && git commit, and push")
+    say("  python oppman.py leapcell check --live")
+    say("  In the dashboard: paste .env.leapcell into the service's environment, and deploy.")
