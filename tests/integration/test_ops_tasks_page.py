@@ -18,7 +18,7 @@ from tests.services.task_app import write_app
 JSON = {"Accept": "application/json"}
 
 
-@pytest.fixture(params=["sqlite", "psycopg", "asyncpg"])
+@pytest.fixture(params=["sqlite", "psycopg"])
 def url(request, tmp_path):
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/test.db"
@@ -119,7 +119,7 @@ async def test_what_cannot_be_started(project):
         ):
             assert (await admin.get(path, headers=JSON)).status_code in (404, 422)
         assert (await admin.post("/oppman/tasks/999999/retry", headers=JSON)).status_code == 404
-        assert (await admin.get("/oppman/tasks", headers=JSON)).json()["tasks"][0]["name"] != "needs"
+        assert (await admin.get("/oppman/tasks", headers=JSON)).json()["tasks"] == []
 
 
 async def test_one_that_may_wait_once_is_shown_instead(project):
@@ -145,13 +145,14 @@ async def test_a_failed_one_is_shown_with_its_error_and_retried(project):
         assert retried.status_code == 200
         assert "waiting" in retried.text
         assert retried.headers["hx-trigger"] == "tasks-changed, work-tasks"
-        again = await admin.post(f"/oppman/tasks/{task_id}/retry", headers=JSON)
-        assert again.status_code == 409
         assert (await admin.get(f"/oppman/tasks/{task_id}", headers=JSON)).json()["status"] == "waiting"
         plain = await admin.post(f"/oppman/tasks/{task_id}/cancel", headers=BROWSER)
         assert (plain.status_code, plain.headers["location"]) == (303, f"/oppman/tasks/{task_id}")
         assert (await admin.get(f"/oppman/tasks/{task_id}", headers=JSON)).json()["status"] == "cancelled"
         assert (await admin.post(f"/oppman/tasks/{task_id}/cancel", headers=JSON)).status_code == 409
+        done = await project.runtime.tasks.queue("add")
+        await drain(project)
+        assert (await admin.post(f"/oppman/tasks/{done.id}/retry", headers=JSON)).status_code == 409
     actions = [row.action for row in await project.all(AuditLog) if row.model_name == "tasks"]
     assert sorted(actions) == ["cancel", "queue", "retry"]
 

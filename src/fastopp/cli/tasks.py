@@ -93,15 +93,14 @@ async def show(task_id: TaskArgument, *, as_json: JsonOption = False) -> None:
 async def cancel(task_id: TaskArgument) -> None:
     """Take a waiting task out of the queue; ask a running one to stop."""
     async with _service() as service:
-        await service.cancel(task_id)
-        task = await service.get(task_id)
+        task = await service.cancel(task_id)
     say(f"Task {task_id} is asked to stop." if task.status == "running" else f"Task {task_id} is {task.status}.")
 
 
 @app.command()
 @command
 async def retry(task_id: TaskArgument) -> None:
-    """Put a failed or cancelled task back into the queue."""
+    """Put a failed, cancelled or stalled task back into the queue; one that is to be tried again later starts now."""
     async with _service() as service:
         await service.retry(task_id)
     say(f"Task {task_id} waits again.")

@@ -18,7 +18,9 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @command
 async def worker(
-    concurrency: Annotated[int, typer.Option(min=1, max=100, help="How many tasks at the same time.")] = 1,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, max=100, help="How many tasks at the same time. Default: TASK_CONCURRENCY.")
+    ] = None,
     queue: Annotated[list[str] | None, typer.Option(help="Only this queue; may be given several times.")] = None,
 ) -> None:
     """Work tasks until it is told to stop (SIGTERM, Ctrl+C). The task in hand gets its time, then it is put back."""

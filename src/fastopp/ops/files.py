@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from fastapi.responses import JSONResponse
 from fastopp.auth import audit
 from fastopp.auth.current_user import SuperUser
 from fastopp.auth.models import User
+from fastopp.database.errors import TablesMissing
 from fastopp.dependencies import RuntimeDep
 from fastopp.errors import FastOppError
 from fastopp.ops.access import DetachedOperator, DetachedSuperUser
@@ -21,6 +23,8 @@ from fastopp.ops.health import NO_STORE
 from fastopp.runtime import Runtime
 from fastopp.storage.folder import LocalFile, walk
 from fastopp.storage.threads import run_to_end
+from fastopp.tasks.service import BACKUP_TASK, RESTORE_TASK
+from fastopp.tasks.status import TaskStatus
 from fastopp.web.api_docs import problems
 from fastopp.web.problems import PROBLEM_JSON
 from fastopp.web.templating import render
@@ -55,7 +59,10 @@ def create_router() -> APIRouter:
     async def restore_files(
         request: Request, runtime: RuntimeDep, operator: DetachedOperator, *, overwrite: Overwrite = False
     ) -> Response:
-        """Everything in the Object Storage that the upload folder has not, or not with this content, is fetched."""
+        """Everything in the Object Storage that is not here, or not with this content, is fetched.
+
+        It goes into the upload folder or, where uploads live in the Object Storage, into the cache in front of it.
+        """
         return await _answer(request, runtime, jobs, "restore", operator, overwrite=overwrite)
 
     @router.get("/oppman/files", summary="Uploaded files, and what became of the last backup")
@@ -63,6 +70,7 @@ def create_router() -> APIRouter:
         """JSON, or the card's content for HTMX, which asks again each second while something runs."""
         context = await _state(runtime, jobs)
         if is_htmx(request):
+            context["tasks"] = await _last_tasks(runtime)
             return render(request, "ops/_files.html", context, headers=NO_STORE)
         finished = {job: report | {"at": report["at"].isoformat()} for job, report in jobs.finished.items()}
         return JSONResponse(context | {"progress": jobs.progress.done, "finished": finished}, headers=NO_STORE)
@@ -118,6 +126,15 @@ async def _state(runtime: Runtime, jobs: FileJobs) -> dict[str, Any]:
         "finished": jobs.finished,
         "bucket": runtime.settings.s3_bucket,
     }
+
+
+async def _last_tasks(runtime: Runtime) -> list[TaskStatus]:
+    """The last task of each kind; none while the tables of tasks are still to be made."""
+    try:
+        found = [await runtime.tasks.list(name=name, limit=1) for name in (BACKUP_TASK, RESTORE_TASK)]
+    except TablesMissing:
+        return []
+    return list(chain.from_iterable(found))
 
 
 def _count(folder: Path) -> tuple[int, int]:

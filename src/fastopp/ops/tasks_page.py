@@ -16,7 +16,6 @@ from pydantic import BaseModel, Field, Json
 
 from fastopp.auth import audit
 from fastopp.auth.current_user import SuperUser
-from fastopp.auth.models import User
 from fastopp.dependencies import DatabaseDep, RuntimeDep, SessionDep, TasksDep
 from fastopp.errors import NotFound
 from fastopp.ops import task_watch
@@ -162,17 +161,23 @@ async def show(
 
 
 @router.post("/{task_id}/cancel", summary="Take a task out of the queue, or ask a running one to stop")
-async def cancel(request: Request, runtime: RuntimeDep, superuser: DetachedSuperUser, task_id: Number) -> Response:
+async def cancel(
+    request: Request, runtime: RuntimeDep, session: SessionDep, tasks: TasksDep, superuser: SuperUser, task_id: Number
+) -> Response:
     """409 when it has ended."""
-    await runtime.tasks.cancel(task_id)
-    return await _changed(request, runtime, superuser, "cancel", task_id)
+    task = await tasks.cancel(task_id)
+    await audit.record(session, superuser, "cancel", "tasks", task_id, {"name": task.name}, request)
+    return _shown(request, runtime, task)
 
 
-@router.post("/{task_id}/retry", summary="Put a failed or cancelled task back into the queue")
-async def retry(request: Request, runtime: RuntimeDep, superuser: DetachedSuperUser, task_id: Number) -> Response:
-    """409 when it is in the queue, or succeeded."""
-    await runtime.tasks.retry(task_id)
-    return await _changed(request, runtime, superuser, "retry", task_id)
+@router.post("/{task_id}/retry", summary="Put a failed, cancelled or stalled task back into the queue")
+async def retry(
+    request: Request, runtime: RuntimeDep, session: SessionDep, tasks: TasksDep, superuser: SuperUser, task_id: Number
+) -> Response:
+    """One that is to be tried again later starts now. 409 when it runs, or succeeded."""
+    task = await tasks.retry(task_id)
+    await audit.record(session, superuser, "retry", "tasks", task_id, {"name": task.name}, request)
+    return _shown(request, runtime, task, started=True)
 
 
 async def _until_next(runtime: Runtime) -> int | None:
@@ -182,13 +187,6 @@ async def _until_next(runtime: Runtime) -> int | None:
         return None
     pause = min((task.scheduled_at - datetime.now(UTC)).total_seconds() for task in later if task.scheduled_at)
     return max(1, ceil(pause)) if pause < WAITS_FOR else None
-
-
-async def _changed(request: Request, runtime: Runtime, actor: User, action: str, task_id: int) -> Response:
-    async with runtime.database.transaction() as session:
-        task = await runtime.tasks.within(session).get(task_id)
-        await audit.record(session, actor, action, "tasks", task_id, {"name": task.name}, request)
-    return _shown(request, runtime, task, started=action == "retry")
 
 
 def _shown(
