@@ -62,6 +62,14 @@ class TestDefer(TaskConformance):
             await queue.defer(args={"value": value})
         assert list(await queue.manager.list_jobs_async()) == []
 
+    @pytest.mark.parametrize("text", ["a\0b", "\ud800"], ids=["nul", "surrogate"])
+    @pytest.mark.parametrize("name", ["lock", "queueing_lock", "queue"])
+    async def test_what_is_no_text_is_refused(self, queue: TaskQueue, name: str, text: str) -> None:
+        queue.skip_memory("keeps whatever it is given")
+        with pytest.raises((UnicodeEncodeError, exceptions.ConnectorException)):
+            await queue.defer(**{name: text})
+        assert list(await queue.manager.list_jobs_async()) == []
+
     async def test_moments_of_any_zone_are_kept_to_the_microsecond(self, queue: TaskQueue) -> None:
         for moment in (
             dt.datetime(2026, 1, 2, 3, 4, 5, 678901, dt.timezone(dt.timedelta(hours=-9, minutes=-30))),

@@ -51,6 +51,16 @@ with app.open():
             print(job_id, flush=True)
 """
 
+COMMANDS = """
+import sys, procrastinate
+from fastopp.tasks.sqlite.connector import SQLiteConnector
+
+app = procrastinate.App(connector=SQLiteConnector({path!r}))
+
+@app.task(name="job")
+def job(): ...
+"""
+
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -157,4 +167,21 @@ def test_a_killed_deferrer_loses_nothing_that_it_was_told_of(
     assert set(told) <= set(found)
     assert len(told) == len(set(told))
     assert len(found) % 7 == 0
+    assert_whole(tmp_path)
+
+
+def test_procrastinates_own_commands(tmp_path: Path) -> None:
+    (tmp_path / "jobs_app.py").write_text(COMMANDS.format(path=str(tmp_path / "tasks.db")))
+
+    def procrastinate_command(*arguments: str) -> str:
+        command = [sys.executable, "-m", "procrastinate", "--app", "jobs_app.app", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    procrastinate_command("schema", "--apply")
+    assert "OK" in procrastinate_command("healthchecks")
+    procrastinate_command("defer", "job")
+    procrastinate_command("worker", "--one-shot")
+    assert "succeeded: 1" in procrastinate_command("shell", "list_queues")
     assert_whole(tmp_path)

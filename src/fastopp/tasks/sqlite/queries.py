@@ -42,7 +42,11 @@ def statements() -> dict[str, str]:
 
 
 def defer_jobs(values: Values, *, jobs: list[types.JobToDefer]) -> Operation:
-    """Insert jobs, all or none; their ids in the order of the jobs."""
+    """Insert jobs, all or none; their ids in the order of the jobs. Raises ConnectorException for a NUL in a name."""
+    if any(
+        "\0" in text for job in jobs for text in (job.queue_name, job.task_name, job.lock, job.queueing_lock) if text
+    ):
+        raise exceptions.ConnectorException("A NUL character is refused: SQLite would end the text there.")
     batch = [
         {
             **job._asdict(),
@@ -52,7 +56,7 @@ def defer_jobs(values: Values, *, jobs: list[types.JobToDefer]) -> Operation:
         for job in jobs
     ]
     try:
-        rows = yield statements()["insert_jobs"], {"jobs": json.dumps(batch)}
+        rows = yield statements()["insert_jobs"], {"jobs": json.dumps(batch, ensure_ascii=False)}
     except sqlite3.IntegrityError as error:
         if not _is_queueing_lock(error):
             raise
