@@ -80,13 +80,17 @@ class PgBouncer:
         (self.folder / "users.txt").write_text('"{user}" "{password}"\n'.format(**self._who))
         (self.folder / "pgbouncer.ini").write_text(self._text)
         command = [self.program, str(self.folder / "pgbouncer.ini")]
-        self._process = ServiceProcess("pgbouncer", command, self.folder, stop_signal=signal.SIGTERM, give_up_root=True)
+        # It keeps nothing, and how it takes a gentler signal depends on its version.
+        self._process = ServiceProcess("pgbouncer", command, self.folder, stop_signal=signal.SIGKILL, give_up_root=True)
         await self._process.ready(self._listens)
+        await self._warm_up(database)
 
     async def stop(self) -> None:
         """End it and delete its files."""
         if self._process:
             await self._process.stop()
+        else:
+            await asyncio.to_thread(shutil.rmtree, self.folder)
 
     async def _warm_up(self, database: str) -> None:
         """Have it open the server connections that take turns, with a transaction on each at a time."""

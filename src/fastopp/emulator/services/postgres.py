@@ -20,8 +20,9 @@ from typing import Any, Literal, Self
 from psycopg import sql
 
 from fastopp.emulator.services.certificates import Certificates
+from fastopp.emulator.services.notices import Notice, Notices
 from fastopp.emulator.services.pgbouncer import PgBouncer, find_pgbouncer
-from fastopp.emulator.services.postgres_front import Front, Notice, Relay, Watcher
+from fastopp.emulator.services.postgres_front import Front, Relay, Watcher
 from fastopp.emulator.services.postgres_pooler import Pooler
 from fastopp.emulator.services.postgres_server import PostgresServer
 from fastopp.emulator.services.process import ServiceFailed, random_text
@@ -49,7 +50,7 @@ class PostgresOptions:
 class Postgres:
     """A running database: `async with Postgres(options) as database:`.
 
-    notice: told a sentence, once, about each thing an application does that a transaction pooler does not forgive.
+    notice: told, once, of each kind of thing an application does that a transaction pooler does not forgive.
     Raises `ServiceFailed` when it does not start.
     """
 
@@ -58,14 +59,15 @@ class Postgres:
         self.database = random_text(20)
         self.user = random_text(20)
         self.password = random_text(32, string.ascii_letters + string.digits)
-        self._server = PostgresServer()
-        self._watcher = Watcher(notice)
+        self._notices = Notices(notice)
+        self._server: PostgresServer
         self._bouncer: PgBouncer | None = None
         self._pooler: Pooler | None = None
         self._front: Front | None = None
         self._oid = 0
 
     async def __aenter__(self) -> Self:
+        self._server = PostgresServer()
         try:
             await self._start()
         except BaseException:
@@ -106,7 +108,7 @@ class Postgres:
             "refused": front.refused if front else 0,
             "server_connections": self._pooler.connections if self._pooler else None,
             "pool_size": self.options.pool_size,
-            "notices": list(self._watcher.told),
+            "notices": list(self._notices.told),
         }
 
     async def save(self, folder: Path) -> None:
@@ -135,7 +137,7 @@ class Postgres:
         await server.start()
         await self._create_database()
         sharing = options.pooler == "transaction"
-        watcher = self._watcher if sharing else None
+        watcher = Watcher(self._notices) if sharing else None
         program = find_pgbouncer() if options.program != "built-in" else None
         if options.program == "pgbouncer" and not program:
             raise ServiceFailed("pgbouncer is not installed.", hint="Leave out the option, or apt install pgbouncer.")

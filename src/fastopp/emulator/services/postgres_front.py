@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from fastopp.emulator.services import postgres_wire as wire
+from fastopp.emulator.services.notices import Notices
 
 GREETING_TIMEOUT = 60.0  # seconds to say what one wants, and to sign in; pgbouncer's client_login_timeout
-
-Notice = Callable[[str], None]
-"""Told a sentence, once, about something that a pooler in front of the database does not forgive."""
 
 
 class Backend(Protocol):
@@ -110,20 +107,16 @@ async def _refuse(writer: asyncio.StreamWriter, text: str) -> None:
 
 
 class Watcher:
-    """Looks at what clients send, and tells once of each kind that will not work behind a pooler."""
+    """Looks at what clients send, and tells once of each kind that does not work behind a pooler."""
 
-    def __init__(self, notice: Notice | None) -> None:
-        self._notice = notice
-        self.told: list[str] = []
+    def __init__(self, notices: Notices) -> None:
+        self.notices = notices
 
     def look(self, messages: list[bytes]) -> None:
         """Look at messages on their way to the server."""
         for sent in messages:
-            finding = wire.session_state(sent)
-            if finding and finding not in self.told:
-                self.told.append(finding)
-                if self._notice:
-                    self._notice(finding)
+            if finding := wire.session_state(sent):
+                self.notices.once("pooler", finding)
 
 
 class Relay:
@@ -150,9 +143,9 @@ class Relay:
 
     async def cancel(self, packet: bytes) -> None:
         """See Backend."""
-        _, to_server = await asyncio.open_unix_connection(str(self.socket))
+        from_server, to_server = await asyncio.open_unix_connection(str(self.socket))
         to_server.write(packet)
-        await to_server.drain()
+        await from_server.read()  # it closes when it is done; pgbouncer 1.18 ends itself if we are the first to close
         to_server.close()
 
     async def _pass_on(

@@ -73,6 +73,7 @@ class Pooler:
             raise
         self.clients[client.key] = client
         try:
+            server.listen()
             if self.sharing:
                 client.pool.put_back(server)
             else:
@@ -129,7 +130,6 @@ class Client:
         self._parameters: dict[str, str] = {}
         self._asked: deque[bytes] = deque()  # QUERY or SYNC, for each READY that is still to come
         self._unfinished = False  # parts of an extended query were sent, and no SYNC
-        self._answering: asyncio.Task[None] | None = None
 
     async def sign_in(self, server: ServerConnection) -> bool:
         """Let the server judge the client. Whether it was let in."""
@@ -171,13 +171,34 @@ class Client:
 
     def leave(self) -> None:
         """Close the server connection of a client that left in the middle."""
-        if self._answering:
-            self._answering.cancel()
         server, self.server = self.server, None
         if server and self._sharing:
             self.pool.lose(server)
         elif server:
             server.close()
+
+    async def hear(self, messages: list[bytes]) -> None:
+        """Pass on what the server says; at the end of a transaction give the connection back."""
+        status = b""
+        for received in messages:
+            self._note_status(received)
+            status = received[5:6] if received[:1] == wire.READY else status
+        finished = status == wire.IDLE and not self._asked and not self._unfinished
+        server = self.server
+        if self._sharing:
+            messages = [received for received in messages if received[:1] != wire.NOTIFICATION]
+            if finished:
+                self.server = None  # what the client sends next belongs to its next transaction
+        self.writer.write(b"".join(messages))
+        with contextlib.suppress(OSError):  # a client that has left; `run` notices
+            await self.writer.drain()
+        if server and finished and self._sharing:
+            self.pool.give(server)
+
+    def lose(self) -> None:
+        """The server connection broke: so does the client's."""
+        self.writer.write(wire.fatal("server conn crashed?"))
+        self.writer.close()
 
     async def _link(self) -> None:
         try:
@@ -186,7 +207,11 @@ class Client:
             self.writer.write(wire.fatal("query_wait_timeout"))
             return self.writer.close()
         try:
-            await self._set_parameters(server)
+            differing = {
+                name: value for name, value in self._parameters.items() if server.parameters.get(name) != value
+            }
+            if differing:
+                await server.set(differing)
         except BaseException:
             self.pool.lose(server)
             raise
@@ -194,14 +219,7 @@ class Client:
 
     def _begin(self, server: ServerConnection) -> None:
         self.server = server
-        self._answering = asyncio.create_task(self._answer(server))
-
-    async def _set_parameters(self, server: ServerConnection) -> None:
-        differing = {name: value for name, value in self._parameters.items() if server.parameters.get(name) != value}
-        if differing:
-            quoted = {name: value.replace("'", "''") for name, value in differing.items()}
-            server.writer.write(wire.query("".join(f"SET {name} TO '{value}';" for name, value in quoted.items())))
-            await server.until_ready()
+        server.owner = self
 
     def _note(self, messages: list[bytes]) -> None:
         for sent in messages:
@@ -212,38 +230,13 @@ class Client:
             elif kind not in (wire.COPY_DATA, wire.COPY_DONE, wire.COPY_FAIL):
                 self._unfinished = True
 
-    async def _answer(self, server: ServerConnection) -> None:
-        """Pass on what the server says; at the end of a transaction give the connection back."""
-        with contextlib.suppress(OSError):
-            async for messages in server.messages():
-                finished = False
-                for received in messages:
-                    finished = self._hear(received) if received[:1] in _HEARD else finished
-                heard = b"".join(received for received in messages if received[:1] != wire.NOTIFICATION)
-                if finished and self._sharing:
-                    self.server = None
-                    self.pool.give(server)
-                self.writer.write(heard)
-                await self.writer.drain()
-                if finished and self._sharing:
-                    return
-            self.writer.write(wire.fatal("server conn crashed?"))
-        self.writer.close()
-
-    def _hear(self, received: bytes) -> bool:
-        """Note a message. Whether it ends a transaction, with nothing more asked for."""
+    def _note_status(self, received: bytes) -> None:
         kind = received[:1]
-        if kind == wire.READY:
-            if self._asked:
-                self._asked.popleft()
-            return received[5:6] == wire.IDLE and not self._asked and not self._unfinished
-        if kind == wire.PARAMETER_STATUS:
+        if kind == wire.READY and self._asked:
+            self._asked.popleft()
+        elif kind == wire.PARAMETER_STATUS:
             name, value = wire.parameter(received)
             if name in TRACKED:
                 self._parameters[name] = value
-        elif self._asked and self._asked[0] == wire.SYNC:
+        elif kind in (wire.COPY_IN, wire.COPY_BOTH) and self._asked and self._asked[0] == wire.SYNC:
             self._asked.popleft()  # while copying in, the server passes over the SYNC that asked for it
-        return False
-
-
-_HEARD = frozenset({wire.READY, wire.PARAMETER_STATUS, wire.COPY_IN, wire.COPY_BOTH})

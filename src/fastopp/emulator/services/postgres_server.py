@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import shlex
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -61,6 +62,7 @@ class PostgresServer:
             ["/bin/sh", "-c", script],
             self.folder,
             stop_signal=signal.SIGQUIT,  # its "immediate shutdown": the files are deleted anyway
+            patience=10.0,  # after 5 it kills its children itself
             give_up_root=True,
         )
         await self._process.ready(self._answers)
@@ -69,6 +71,8 @@ class PostgresServer:
         """End it and delete its files."""
         if self._process:
             await self._process.stop()
+        else:
+            await asyncio.to_thread(shutil.rmtree, self.folder)
 
     async def connect(self, database: str = "postgres") -> psycopg.AsyncConnection[Any]:
         """A connection of the superuser's, in autocommit."""

@@ -92,11 +92,15 @@ class ServiceProcess:
             raise ServiceFailed(f"{self.name} did not answer within {within:g} s. {await self.stop()}") from None
 
     async def stop(self) -> str:
-        """End it and delete its folder. Returns the end of its log."""
+        """End it and delete its folder. Returns the end of its log, the first time."""
         if self._keeper.stdin:
             self._keeper.stdin.close()
         return await asyncio.to_thread(self._end)
 
     def _end(self) -> str:
-        with self._keeper:
-            return self._keeper.stderr.read().decode(errors="replace").strip() if self._keeper.stderr else ""
+        said, self._keeper.stderr = self._keeper.stderr, None
+        last_words = said.read().decode(errors="replace").strip() if said else ""
+        if said:
+            said.close()
+        self._keeper.wait()
+        return last_words

@@ -1,0 +1,46 @@
+"""What users have seen LeapCell's Object Storage answer, where S3 answers otherwise. No page of LeapCell's says it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import unescape
+from urllib.parse import quote
+
+_CONTENTS = re.compile(rb"<Contents>.*</Contents>", re.DOTALL)
+_COMMON_PREFIXES = re.compile(rb"<CommonPrefixes>.*</CommonPrefixes>", re.DOTALL)
+_KEY = re.compile(rb"<Key>(.*?)</Key>")
+_FOLDER = re.compile(rb"(?<=<CommonPrefixes><Prefix>)(.*?)(?=</Prefix>)")
+_ECHO = re.compile(rb"<EncodingType>.*?</EncodingType>")
+
+
+def encode_keys(listing: bytes) -> bytes:
+    """A listing whose keys are percent-encoded, slashes too, and which does not say so.
+
+    boto3 asks for encoded keys and decodes them if the answer says that they are; here they stay `photos%2Fa.jpg`.
+    """
+    listing = _KEY.sub(lambda found: b"<Key>" + _encode(found[1]) + b"</Key>", _ECHO.sub(b"", listing))
+    return _FOLDER.sub(lambda found: _encode(found[1]), listing)
+
+
+def empty(listing: bytes) -> bytes:
+    """A listing in which nothing was found."""
+    listing = _COMMON_PREFIXES.sub(b"", _CONTENTS.sub(b"", listing))
+    listing = re.sub(rb"(?<=<KeyCount>)\d+", b"0", listing)
+    listing = re.sub(rb"(?<=<IsTruncated>)true", b"false", listing)
+    return re.sub(rb"<NextContinuationToken>.*?</NextContinuationToken>|<NextMarker>.*?</NextMarker>", b"", listing)
+
+
+def is_deaf_to(query: Mapping[str, str]) -> bool:
+    """Whether a listing with these parameters finds nothing, since its prefix holds a slash, encoded or not."""
+    prefix = query.get("prefix", "")
+    return "/" in prefix or "%2f" in prefix.lower()
+
+
+def error(code: str, message: str) -> bytes:
+    """The body of an error as S3 tells it."""
+    return f'<?xml version="1.0"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'.encode()
+
+
+def _encode(key: bytes) -> bytes:
+    return quote(unescape(key.decode()), safe="").encode()
