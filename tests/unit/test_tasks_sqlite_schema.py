@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sqlite3
 import subprocess
 import sys
@@ -99,6 +100,19 @@ def test_the_next_job_is_found_without_reading_jobs(connection: sqlite3.Connecti
     steps = "\n".join(step[-1] for step in plan)
     assert "SCAN job USING COVERING INDEX procrastinate_jobs_priority_idx_v1" in steps
     assert "TEMP B-TREE" not in steps
+
+
+@pytest.mark.parametrize(
+    "name", ["select_stalled_jobs_by_started", "select_stalled_jobs_by_heartbeat", "list_jobs_to_abort"]
+)
+def test_running_jobs_are_found_among_any_number_of_others(connection: sqlite3.Connection, name: str) -> None:
+    from fastopp.tasks.sqlite.queries import statements
+
+    statement = statements()[name]
+    parameters = dict.fromkeys(re.findall(r":([a-z_]+)", statement))
+    plan = [step[-1] for step in connection.execute("EXPLAIN QUERY PLAN " + statement, parameters)]
+    assert any("USING INDEX procrastinate_jobs_doing_idx (status=?" in step for step in plan)
+    assert not any(step.startswith("SCAN") for step in plan)
 
 
 def test_the_package_stands_alone() -> None:

@@ -63,7 +63,9 @@ CREATE INDEX procrastinate_jobs_priority_idx_v1
 CREATE INDEX procrastinate_jobs_id_lock_idx_v1 ON procrastinate_jobs (lock, priority DESC, id)
     WHERE status = 'todo' AND lock IS NOT NULL;
 
-CREATE INDEX procrastinate_jobs_doing_idx ON procrastinate_jobs (worker_id) WHERE status = 'doing';
+-- Running jobs: those that have stalled, and those to abort.
+CREATE INDEX procrastinate_jobs_doing_idx ON procrastinate_jobs (status, worker_id) WHERE status = 'doing';
+
 CREATE INDEX idx_procrastinate_jobs_worker_not_null ON procrastinate_jobs (worker_id) WHERE worker_id IS NOT NULL;
 CREATE INDEX procrastinate_jobs_queue_name_idx_v1 ON procrastinate_jobs (queue_name);
 CREATE INDEX procrastinate_events_job_id_fkey_v1 ON procrastinate_events (job_id);
