@@ -50,7 +50,10 @@ class LockedPackage:
     def requirement(self) -> str:
         """As a line of requirements.txt."""
         if url := self.source.get("git"):
-            return f"{self.name} @ git+{url.replace('?rev=', '@').partition('#')[0]}"
+            place, _, commit = url.partition("#")
+            address, _, query = place.partition("?")
+            below = "".join(f"#{part}" for part in query.split("&") if part.startswith("subdirectory="))
+            return f"{self.name} @ git+{address}@{commit}{below}"
         if url := self.source.get("url"):
             return f"{self.name} @ {url}"
         for kind in ("path", "directory", "editable"):

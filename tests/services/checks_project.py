@@ -1,0 +1,124 @@
+"""Projects and settings for the tests of checks: good ones, to be spoiled in one place."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from fastopp.apps import App
+from fastopp.checks.catalogue import all_checks
+from fastopp.checks.check import Finding
+from fastopp.checks.context import CheckContext
+from fastopp.cli.leapcell_init import MANIFEST
+
+NOWHERE = Path("/nonexistent/.env")
+KEY = "mK3vX9qLw2TnZ8rBf5YhJ7dPc4sGa6Ue0RtVxNyWk1M"
+GOOD = {
+    "FASTOPP_PLATFORM": "leapcell",
+    "SECRET_KEY": KEY,
+    "OPS_TOKEN": "token-0123456789-abcdefghij",
+    "DATABASE_URL": "postgresql://u:p@9x.leapcellpool.com:6438/d?sslmode=require",
+    "S3_ACCESS_KEY": "access",
+    "S3_SECRET_KEY": "secret",
+    "S3_BUCKET": "bucket",
+    "S3_CDN_URL": "https://x.leapcellobj.com/bucket",
+    "LEAPCELL_ASYNC_URL": "https://x.leapcell-async.dev",
+}
+LOCK = """\
+version = 1
+revision = 3
+requires-python = ">=3.11, <3.13"
+
+[[package]]
+name = "shop"
+version = "0.1.0"
+source = { virtual = "." }
+dependencies = [
+    { name = "tomato" },
+    { name = "pepper", extra = ["hot"] },
+    { name = "winter", marker = "sys_platform == 'win32'" },
+    { name = "older", marker = "python_full_version < '3.12'" },
+]
+
+[package.dev-dependencies]
+test = [{ name = "tester" }]
+
+[[package]]
+name = "tomato"
+version = "1.0"
+source = { registry = "https://pypi.org/simple" }
+wheels = [{ url = "https://files.example/a/tomato-1.0-py3-none-any.whl" }]
+
+[[package]]
+name = "pepper"
+version = "2.0"
+source = { registry = "https://pypi.org/simple" }
+wheels = [
+    { url = "https://files.example/a/pepper-2.0-cp311-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl" },
+    { url = "https://files.example/a/pepper-2.0-cp311-abi3-manylinux_2_17_aarch64.manylinux2014_aarch64.whl" },
+]
+
+[package.optional-dependencies]
+hot = [{ name = "chili" }]
+
+[[package]]
+name = "chili"
+version = "3.0"
+source = { registry = "https://pypi.org/simple" }
+wheels = [{ url = "https://files.example/a/chili-3.0-py3-none-any.whl" }]
+
+[[package]]
+name = "winter"
+version = "4.0"
+source = { registry = "https://pypi.org/simple" }
+
+[[package]]
+name = "older"
+version = "5.0"
+source = { registry = "https://pypi.org/simple" }
+wheels = [{ url = "https://files.example/a/older-5.0-py3-none-any.whl" }]
+
+[[package]]
+name = "tester"
+version = "6.0"
+source = { registry = "https://pypi.org/simple" }
+"""
+REQUIREMENTS = 'chili==3.0\nolder==5.0 ; python_version == "3.11"\npepper==2.0\ntomato==1.0\n'
+
+
+def make_project(folder: Path, *, shop: str = "") -> Path:
+    """A project without a mistake: the files that checks look at. `shop` is the code of its one app's routes.py."""
+    (folder / "shop").mkdir(parents=True)
+    (folder / "shop/__init__.py").write_text("")
+    (folder / "shop/routes.py").write_text(shop)
+    (folder / "main.py").write_text('from fastopp.application import FastOpp\napp = FastOpp(apps=["shop"])\n')
+    (folder / "leapcell.yaml").write_text(MANIFEST.format(port=8080, memory=512))
+    (folder / "uv.lock").write_text(LOCK)
+    (folder / "requirements.txt").write_text(REQUIREMENTS)
+    return folder
+
+
+def context(folder: Path, *, drop: tuple[str, ...] = (), **changes: str) -> CheckContext:
+    """The project with good settings for LeapCell, changed."""
+    environ = {name: value for name, value in (GOOD | changes).items() if name not in drop}
+    return CheckContext.read(folder, environ=environ, env_file=NOWHERE, load_apps=lambda: _apps(folder))
+
+
+def local(folder: Path, **environ: str) -> CheckContext:
+    """The project on a developer's machine."""
+    return CheckContext.read(folder, environ=environ, env_file=NOWHERE, load_apps=lambda: _apps(folder))
+
+
+def _apps(folder: Path) -> tuple[App, ...]:
+    return (App("shop", folder / "shop"),)
+
+
+def run(number: str, looked_at: CheckContext) -> list[Finding]:
+    """What one check finds."""
+    return asyncio.run(run_async(number, looked_at))
+
+
+async def run_async(number: str, looked_at: CheckContext) -> list[Finding]:
+    """The same where a loop runs."""
+    (found,) = [each for each in all_checks() if each.id == f"fastopp.{number}"]
+    return await found.run(looked_at)

@@ -1,0 +1,277 @@
+"""Checks of a project's files: leapcell.yaml, requirements.txt, the source."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fastopp.checks.check import CannotCheck
+from fastopp.checks.lockfile import LockUnreadable, pinned, read_lock
+from fastopp.checks.manifest import listens
+from fastopp.checks.source import SourceUnreadable
+from tests.services.checks_project import LOCK, REQUIREMENTS, context, make_project, run
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return make_project(tmp_path / "project")
+
+
+def rewrite(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("port: 8080", "port: many", "port"),
+        ("memory: 512mb", "memory: 64mb", "64 MB"),
+        ("memory: 512mb", "memory: 9000mb", "9000 MB"),
+        ("memory: 512mb", "memory: lots", "memory"),
+        ("startCommand: ", "begin: ", "startCommand"),
+        ("runtime: python", "runtime: [", "not YAML"),
+    ],
+)
+def test_unusable_manifest(project: Path, old: str, new: str, said: str) -> None:
+    rewrite(project / "leapcell.yaml", old, new)
+    (finding,) = run("E301", context(project))
+    assert said in finding.message
+    with pytest.raises(CannotCheck):
+        run("E303", context(project))
+
+
+def test_missing_manifest(project: Path) -> None:
+    (project / "leapcell.yaml").unlink()
+    (finding,) = run("E301", context(project))
+    assert "leapcell init" in finding.hint
+
+
+def test_unknown_keys(project: Path) -> None:
+    assert run("W302", context(project)) == []
+    with (project / "leapcell.yaml").open("a") as file:
+        file.write("colour: blue\n")
+    (finding,) = run("W302", context(project))
+    assert "colour" in finding.message
+
+
+def test_other_port(project: Path) -> None:
+    assert run("E303", context(project)) == []
+    rewrite(project / "leapcell.yaml", "port: 8080", "port: 8000")
+    (finding,) = run("E303", context(project))
+    assert "8080" in finding.message
+    assert "8000" in finding.message
+
+
+def test_loopback(project: Path) -> None:
+    assert run("W304", context(project)) == []
+    rewrite(project / "leapcell.yaml", " --host 0.0.0.0", "")
+    assert run("W304", context(project))
+
+
+@pytest.mark.parametrize(
+    ("command", "host", "port"),
+    [
+        ("uvicorn main:app", "127.0.0.1", 8000),
+        ("python -m uvicorn main:app --host 0.0.0.0 --port 8080", "0.0.0.0", 8080),
+        ("uvicorn main:app --host=0.0.0.0 --port=$PORT", "0.0.0.0", None),
+        ("gunicorn -b :$PORT app:app", "0.0.0.0", None),
+        ("gunicorn -w 1 --bind 127.0.0.1:8080 app:app", "127.0.0.1", 8080),
+        ("gunicorn app:app", "127.0.0.1", 8000),
+        ("python app.py", None, None),
+        ("node server.js -p 3000", None, 3000),
+        ("echo 'unfinished", None, None),
+    ],
+)
+def test_where_a_command_listens(command: str, host: str | None, port: int | None) -> None:
+    found = listens(command)
+    assert (found.host, found.port) == (host, port)
+
+
+def test_byte_code(project: Path) -> None:
+    assert run("W305", context(project)) == []
+    rewrite(project / "leapcell.yaml", " && python oppman.py leapcell build --no-install", "")
+    assert run("W305", context(project))
+    rewrite(project / "leapcell.yaml", "runtime: python", "runtime: go")
+    assert run("W305", context(project)) == []
+
+
+def test_requirements_missing(project: Path) -> None:
+    assert run("E321", context(project)) == []
+    (project / "requirements.txt").unlink()
+    assert run("E321", context(project))
+
+
+def test_requirements_out_of_step(project: Path) -> None:
+    assert run("E322", context(project)) == []
+    rewrite(project / "requirements.txt", "tomato==1.0", "tomato==0.9")
+    rewrite(project / "requirements.txt", "chili==3.0\n", "extra==1\n")
+    lacking, other = run("E322", context(project))
+    assert lacking.message == "requirements.txt lacks chili."
+    assert "tomato (0.9 instead of 1.0)" in other.message
+    rewrite(project / "requirements.txt", "tomato==0.9", "tomato>=0.9")
+    assert "tomato (any version instead of 1.0)" in run("E322", context(project))[1].message
+
+
+def test_requirements_without_a_lock(project: Path) -> None:
+    (project / "uv.lock").unlink()
+    (project / "pyproject.toml").write_text('[project]\nname = "s"\ndependencies = ["tomato>=1", "fastopp[x]>=0.5"]\n')
+    (finding,) = run("E322", context(project))
+    assert "fastopp" in finding.message
+    with (project / "requirements.txt").open("a") as file:
+        file.write("FastOpp[x]\n")
+    assert run("E322", context(project)) == []
+    (project / "pyproject.toml").unlink()
+    with pytest.raises(CannotCheck):
+        run("E322", context(project))
+
+
+def test_wheels(project: Path) -> None:
+    assert run("W323", context(project)) == []
+    rewrite(
+        project / "uv.lock",
+        "pepper-2.0-cp311-abi3-manylinux_2_17_aarch64.manylinux2014_aarch64",
+        "pepper-2.0-cp311-abi3-win_arm64",
+    )
+    (finding,) = run("W323", context(project))
+    assert finding.message == "pepper 2.0 has no wheel for arm64."
+    rewrite(project / "uv.lock", "tomato-1.0-py3-none-any", "tomato-1.0-cp39-cp39-manylinux_2_17_x86_64")
+    both = {each.message for each in run("W323", context(project))}
+    assert "tomato 1.0 has no wheel for x86-64 and arm64." in both
+
+
+def test_lock_lines(project: Path) -> None:
+    assert list(read_lock(project / "uv.lock").requirements()) == REQUIREMENTS.splitlines()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nonsense [", "version = 1\n", LOCK.replace('name = "tomato"\nversion', 'name = "x"\nversion')]
+)
+def test_a_broken_lock(tmp_path: Path, text: str) -> None:
+    (tmp_path / "uv.lock").write_text(text)
+    with pytest.raises(LockUnreadable):
+        list(read_lock(tmp_path / "uv.lock").requirements())
+
+
+def test_sources_of_packages(tmp_path: Path) -> None:
+    text = LOCK.replace('source = { virtual = "." }', 'source = { editable = "." }')
+    text = text.replace(
+        'version = "1.0"\nsource = { registry = "https://pypi.org/simple" }',
+        'version = "1.0"\nsource = { git = "https://git.example/t?rev=v1#0123abc" }',
+    )
+    (tmp_path / "uv.lock").write_text(text)
+    lines = list(read_lock(tmp_path / "uv.lock").requirements())
+    assert "tomato @ git+https://git.example/t@0123abc" in lines
+    assert lines[-1] == "."
+
+
+def test_this_projects_lock_as_uv_reads_it(tmp_path: Path) -> None:
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.skip("uv is no part of the tests' environment")
+    options = ["--frozen", "--no-default-groups", "--no-hashes", "--no-emit-project", "--no-annotate", "--no-header"]
+    done = subprocess.run(
+        [uv, "export", "--offline", "-q", *options], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    theirs = pinned(line for line in done.stdout.splitlines() if "win32" not in line.partition(";")[2] or "!=" in line)
+    ours = pinned(read_lock(ROOT / "uv.lock").requirements())
+    assert ours == {name: versions for name, versions in theirs.items() if name != "tzdata"}
+
+
+def test_pinned() -> None:
+    lines = [
+        "Foo_Bar[x]==1.0 ; python_version < '3'",
+        "# no",
+        "-r other.txt",
+        "b>=2",
+        "c @ https://x",
+        ".",
+        "d==1 \\",
+        "  --hash=sha256:0",
+    ]
+    assert pinned(lines) == {"foo-bar": {"1.0"}, "b": set(), "c": set(), "d": {"1"}}
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ("import multiprocessing\nq = multiprocessing.Queue()\n", 1),
+        ("from multiprocessing import Pool\n", 1),
+        ("from multiprocessing.shared_memory import SharedMemory\n", 1),
+        ("from concurrent.futures import ProcessPoolExecutor\n", 1),
+        ("from joblib import Parallel, delayed\n", 1),
+        ("import multiprocessing\nn = multiprocessing.cpu_count()\n", 0),
+        ("from multiprocessing import cpu_count\n", 0),
+        ("from concurrent.futures import ThreadPoolExecutor\n", 0),
+        ("class multiprocessing: Queue = 1\nmultiprocessing.Queue\n", 0),
+    ],
+)
+def test_shared_memory(tmp_path: Path, code: str, count: int) -> None:
+    found = run("W341", context(make_project(tmp_path / "p", shop=code)))
+    assert len(found) == count
+    if found:
+        assert found[0].message.startswith("shop/routes.py:")
+
+
+def test_browser(tmp_path: Path) -> None:
+    code = "from playwright.async_api import async_playwright\nimport playwright\n"
+    assert len(run("W342", context(make_project(tmp_path / "a", shop=code)))) == 1
+    code += 'ARGS = ["--disable-dev-shm-usage"]\n'
+    assert run("W342", context(make_project(tmp_path / "b", shop=code))) == []
+    assert run("W342", context(make_project(tmp_path / "c"))) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ('open("log.txt", "w")', 1),
+        ('open("log.txt", mode="ab")', 1),
+        ('open("data/x", "r+")', 1),
+        ('from pathlib import Path\nPath("out").write_text("x")', 1),
+        ('from pathlib import Path\nPath("out").open("w")', 1),
+        ('from pathlib import Path\nPath("cache").mkdir()', 1),
+        ('open("/tmp/log.txt", "w")', 0),
+        ('open("/dev/null", "w")', 0),
+        ('open("log.txt")', 0),
+        ('open("log.txt", "rb")', 0),
+        ("open(name, 'w')", 0),
+        ('open("log.txt", mode)', 0),
+        ('from pathlib import Path\nPath("a", "b").mkdir()', 0),
+        ('from pathlib import Path\nPath("in").read_text()', 0),
+    ],
+)
+def test_writing(tmp_path: Path, code: str, count: int) -> None:
+    folder = make_project(tmp_path / "p", shop=f"{code}\n")
+    assert len(run("W343", context(folder))) == count
+    assert run("W343", context(folder, FASTOPP_PLATFORM="leapcell-persistent")) == []
+
+
+def test_a_file_that_is_no_python(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnreadable, match=r"shop/routes\.py is not Python in line 1"):
+        run("W341", context(make_project(tmp_path / "p", shop="def (")))
+
+
+def test_tests_are_not_served(tmp_path: Path) -> None:
+    folder = make_project(tmp_path / "p")
+    (folder / "shop/tests").mkdir()
+    (folder / "shop/tests/test_a.py").write_text("import multiprocessing\nmultiprocessing.Queue()\n")
+    assert run("W341", context(folder)) == []
+
+
+def test_this_project_needs_nothing_that_leapcell_denies() -> None:
+    from fastopp.apps import find_apps
+    from fastopp.checks.context import CheckContext
+    from fastopp.cli.project import list_apps
+
+    looked_at = CheckContext(ROOT, load_apps=lambda: find_apps(list_apps(ROOT / "main.py")))
+    for number in ("E301", "W302", "E303", "W304", "W305", "E321", "E322", "W341", "W342", "W343"):
+        assert run(number, looked_at) == [], number
+    if sys.version_info[:2] == (3, 11):
+        assert run("W323", looked_at) == []
