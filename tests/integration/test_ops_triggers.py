@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from fastopp.auth.models import User
 from fastopp.platform import LEAPCELL_MAX_ASYNC_BODY
+from fastopp.tasks.worker import run_worker
 from tests.services.ops_project import BEARER, LOOPBACK, PRODUCTION
 from tests.services.tasks_project import lines, running_tasks
 
@@ -266,6 +267,24 @@ async def test_five_that_come_in_the_same_moment(client, tmp_path):
     assert [answer.status_code for answer in refused] == [409] * 4
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
     assert lines(path) == ["began", "ended"]
+
+
+async def test_a_worker_beside_it_takes_nothing_from_a_trigger(url, tmp_path):
+    """It is told of a job as soon as there is one."""
+    path = tmp_path / "notes"
+    async with running_tasks(url, tmp_path) as project, project.client(headers=BEARER) as client:
+        await begin(client)
+        stop = asyncio.Event()
+        worker = asyncio.create_task(run_worker(project.runtime, concurrency=2, stop=stop))
+        await client.post("/async/note?enqueue=1", json={"path": str(path), "text": "by the worker"})
+        while not lines(path):
+            assert not worker.done()
+            await asyncio.sleep(0.02)
+        for steps in range(1, 7):
+            done = await client.post("/async/count", json={"path": str(path), "steps": steps, "pause": 0.01})
+            assert done.status_code == 200, done.text
+        stop.set()
+        await worker
 
 
 async def test_migrating_makes_its_own_queue(url, tmp_path):

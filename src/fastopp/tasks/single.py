@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.tasks.arguments import fill, pack
+from fastopp.tasks.clock import from_now
 from fastopp.tasks.defer import defer
 from fastopp.tasks.drain import drain
 from fastopp.tasks.errors import AlreadyQueued, AlreadyRunning
@@ -22,6 +23,10 @@ from fastopp.tasks.task import Task
 if TYPE_CHECKING:
     from fastopp.runtime import Runtime
 
+HOLD = 30.0
+"""Seconds for which no worker takes a job that a caller is about to work itself, in database time. Should the caller's
+process die in between, a worker or a drain takes it then."""
+
 _LOOKED_AT = 50  # jobs of one task, the newest: those with other arguments are passed over
 
 
@@ -33,12 +38,13 @@ async def run_single(runtime: Runtime, task: Task, args: Mapping[str, Any], budg
     packed = pack(task, args)
     async with runtime.database.transaction() as session:
         job_id, is_new = await _find_or_defer(session, task, packed)
+        await _hold(session, job_id)
     await drain(runtime, budget, only=job_id)
     async with runtime.database.read() as session:
         status = await get(session, job_id)
         if status.status == "running":
             raise AlreadyRunning(f"The task {task.name} is being worked on already.", task_id=job_id)
-        if status.status == "waiting" and status.started_at is None:
+        if status.status in ("waiting", "scheduled") and status.started_at is None:
             holder = await _holder(session, fill(task.lock, packed))
             if holder is not None and is_new:
                 await _forget(runtime, job_id)
@@ -72,6 +78,13 @@ async def _find_or_defer(session: AsyncSession, task: Task, packed: dict[str, An
         if error.task_id is not None and (await get(session, error.task_id)).args == packed:
             return error.task_id, False
         raise
+
+
+async def _hold(session: AsyncSession, job_id: int) -> None:
+    """Keep the workers away, which are told of a job as soon as this transaction is committed."""
+    connection = await session.connection()
+    held = update(jobs).where(jobs.c.id == job_id, jobs.c.status == "todo").values(scheduled_at=from_now(HOLD))
+    await connection.execute(held)
 
 
 async def _holder(session: AsyncSession, lock: str | None) -> int | None:

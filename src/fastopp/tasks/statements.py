@@ -56,7 +56,7 @@ WHERE (job).id IS NOT NULL
 """,
     claim=f"""
 WITH taken AS (
-    UPDATE procrastinate_jobs AS job SET status = 'doing', worker_id = %(worker_id)s
+    UPDATE procrastinate_jobs AS job SET status = 'doing', worker_id = %(worker_id)s, scheduled_at = NULL
     WHERE id = %(job_id)s AND status = 'todo' AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS other WHERE other.lock = job.lock AND other.status = 'doing'
     )
@@ -160,7 +160,7 @@ WHERE id IN (
 RETURNING {_JOB}, {_PLACE}
 """,
     claim=f"""
-UPDATE procrastinate_jobs AS job SET status = 'doing', worker_id = :worker_id
+UPDATE procrastinate_jobs AS job SET status = 'doing', worker_id = :worker_id, scheduled_at = NULL
 WHERE id = :job_id AND status = 'todo' AND NOT EXISTS (
     SELECT 1 FROM procrastinate_jobs AS other WHERE other.lock = job.lock AND other.status = 'doing'
 )
