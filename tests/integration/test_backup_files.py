@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import unicodedata
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ import pytest
 from fastopp.storage.backup import backup_files
 from fastopp.storage.compare import verify_files
 from fastopp.storage.leapcell import LeapCellStorage
-from fastopp.storage.listing import UnsafeName
 from fastopp.storage.lock import FolderInUse, locked
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.prune import (
@@ -292,14 +290,19 @@ async def test_damage_on_the_way_back(rclone: RcloneServer, bucket: str, folder:
 async def test_keys_that_would_leave_the_folder(rclone: RcloneServer, bucket: str, folder: Path, back: Path) -> None:
     fill(folder, ["good.txt", "bad.txt"])
     await backup_files(open_bucket(bucket, rclone.endpoint), folder)
-    for name in (b"../outside.txt", b"a/../../outside.txt"):
-        with Renaming(rclone, b"bad.txt", name) as proxy:
-            with pytest.raises(UnsafeName):
-                await restore_files(open_bucket(bucket, proxy.endpoint), back)
-            with pytest.raises(UnsafeName):
-                await backup_files(open_bucket(bucket, proxy.endpoint), folder)
-    for name in (b"/../outside.txt", b"/etc/outside.txt", b"C:\\outside.txt"):
-        with Renaming(rclone, b"bad.txt", name) as proxy, suppress(UnsafeName):
+    for number, name in enumerate(("../outside.txt", "a/../../outside.txt", "a//b.txt", "/../outside.txt")):
+        with Renaming(rclone, b"bad.txt", name.encode()) as proxy:
+            storage = open_bucket(bucket, proxy.endpoint)
+            report = await restore_files(storage, back)
+            assert (report.status, report.copied, report.skipped) == ("error", number == 0, number > 0)
+            assert [(remark.key, "leads out" in remark.reason) for remark in report.failed] == [(name, True)]
+            report = await backup_files(storage, folder)  # not in its way
+            assert report.status == "success"
+            assert [remark.key for remark in report.left_out] == [name]
+            assert (await verify_files(storage, back)).equal
+            assert (await storage.usage()).files == 2
+    for harmless in (b"/etc/outside.txt", b"C:\\outside.txt"):
+        with Renaming(rclone, b"bad.txt", harmless) as proxy:
             await restore_files(open_bucket(bucket, proxy.endpoint), back)
     assert set(contents_of(back)) <= {"good.txt"}
     assert set(contents_of(back.parent)) == {
@@ -307,6 +310,20 @@ async def test_keys_that_would_leave_the_folder(rclone: RcloneServer, bucket: st
         "uploads/bad.txt",
         *map("back/{}".format, contents_of(back)),
     }
+
+
+async def test_a_name_that_is_no_path_on_the_second_page(rclone: RcloneServer, bucket: str) -> None:
+    place = rclone.bucket(bucket)
+    for number in range(1150):
+        (place / f"{number:04}.txt").touch()
+    refused: list[str] = []
+    with Renaming(rclone, b"1100.txt", b"1100//x.txt") as proxy:
+        storage = open_bucket(bucket, proxy.endpoint)
+        await storage.usage()  # which makes its connection
+        proxy.faults = [Fault("GET", skip=2, times=2, refuse=(503, "SlowDown"))]
+        keys = [file.key async for file in storage.list(refused=refused.append)]
+    assert sorted(keys) == [f"{number:04}.txt" for number in range(1150) if number != 1100]
+    assert refused == ["1100//x.txt"]
 
 
 class Renaming(FaultProxy):

@@ -28,7 +28,7 @@ from fastopp.storage.folder import (
 )
 from fastopp.storage.keys import content_type_of
 from fastopp.storage.known_checksums import KnownChecksums
-from fastopp.storage.listing import Listing
+from fastopp.storage.listing import Listing, UnsafeName
 from fastopp.storage.report import ProgressCallback, Remark, TransferReport
 from fastopp.storage.threads import run_to_end
 from fastopp.storage.transfer import BATCH_BYTES, BATCH_FILES, CONCURRENCY, SMALL, Transfer
@@ -77,7 +77,7 @@ async def backup_files(
     """
     transfer = Transfer(budget=budget, concurrency=concurrency, progress=progress)
     async with transfer.running(), KnownChecksums() as known:
-        with await Listing.of(storage) as listing:
+        with await Listing.of(storage, lambda name: transfer.report.leave_out(name, UnsafeName().message)) as listing:
             async for batch in _batches(folder, listing, known):
                 transfer.found += batch.found
                 for remark in batch.remarks:

@@ -8,16 +8,16 @@ gone with the process, however that ends.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from fastopp.errors import Conflict
 from fastopp.storage.base import InvalidKey, Storage, StoredFile
 from fastopp.storage.folder import RESERVED
 from fastopp.storage.keys import content_type_of
+from fastopp.storage.object import ObjectStorage
 from fastopp.storage.threads import run_to_end
 
 BATCH = 1000
@@ -26,25 +26,36 @@ CACHE = 4096  # KiB that SQLite keeps in memory before it writes to the file
 _COLUMNS = "key, size, etag, modified"
 
 
-class UnsafeName(Conflict):
-    """The Object Storage holds a name that would lead out of the folder, like “../x”, and does not list for that."""
+class UnsafeName(InvalidKey):
+    """Its name leads out of the folder, or has an empty part."""
 
     hint = "Delete that object at your Object Storage's own pages; no file of ours has such a name."
 
 
-async def pages(storage: Storage, size: int) -> AsyncGenerator[list[StoredFile]]:
-    """The uploaded files of a storage, so many at a time. Raises UnsafeName, and what `Storage.list` does."""
+async def pages(
+    storage: Storage, size: int, refused: Callable[[str], None] | None = None
+) -> AsyncGenerator[list[StoredFile]]:
+    """The uploaded files of a storage, so many at a time. Raises what `Storage.list` does.
+
+    Parameters
+    ----------
+    refused: told, once each, the names of objects that would be an UnsafeName for a file.
+    """
     page: list[StoredFile] = []
-    try:
-        async for file in storage.list():
-            if file.key.startswith(f"{RESERVED}/"):
-                continue
-            page.append(file)
-            if len(page) == size:
-                yield page
-                page = []
-    except InvalidKey:
-        raise UnsafeName from None
+    told: set[str] = set()
+
+    def tell(name: str) -> None:
+        if refused and name not in told:
+            told.add(name)
+            refused(name)
+
+    async for file in storage.list(refused=tell) if isinstance(storage, ObjectStorage) else storage.list():
+        if file.key.startswith(f"{RESERVED}/"):
+            continue
+        page.append(file)
+        if len(page) == size:
+            yield page
+            page = []
     if page:
         yield page
 
@@ -60,11 +71,11 @@ class Listing:
         self._table.execute("CREATE TABLE files (key TEXT PRIMARY KEY, size, etag, modified) WITHOUT ROWID")
 
     @classmethod
-    async def of(cls, storage: Storage) -> Listing:
-        """The files of a storage. Raises what `pages` does."""
+    async def of(cls, storage: Storage, refused: Callable[[str], None] | None = None) -> Listing:
+        """The files of a storage. See `pages`."""
         listing = cls()
         try:
-            async for page in pages(storage, BATCH):
+            async for page in pages(storage, BATCH, refused):
                 await run_to_end(listing.add, page)
         except BaseException:
             listing.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
@@ -15,10 +14,12 @@ from anyio import CancelScope
 from fastopp.errors import FastOppError
 from fastopp.storage.base import ChecksumMismatch, FileMissing, PresignedUpload, StoredFile
 from fastopp.storage.checksums import ContentDigest
-from fastopp.storage.keys import check_key, content_type_of, url_of
-from fastopp.storage.object_bucket import Bucket, Download, Patience
+from fastopp.storage.keys import check_key, url_of
+from fastopp.storage.object_bucket import Bucket, Patience
 from fastopp.storage.object_content import Content, Part, chained, digest_of, parts_of, take_in
-from fastopp.storage.object_names import ObjectNames, decoded, may_be_encoded
+from fastopp.storage.object_download import Download
+from fastopp.storage.object_listing import ObjectListing
+from fastopp.storage.object_names import ObjectNames
 from fastopp.storage.presigned import presign
 from fastopp.storage.quota import Quota, QuotaGuard, Room, Usage
 
@@ -65,8 +66,7 @@ class ObjectStorage:
         self.quota = quota
         self.quota = quota
         self._quota = QuotaGuard(quota, self.usage) if quota else None
-        self._lists_by_prefix = False  # known to, once a prefix has matched something
-        self._encodes_names: bool | None = None  # in listings; not known yet
+        self._listing = ObjectListing(self._objects, self._names)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.bucket!r} at {self.endpoint!r})"
@@ -121,21 +121,28 @@ class ObjectStorage:
         file = await self._find(key, self._objects.head)
         return replace(file, key=key)
 
-    async def list(self, prefix: str = "") -> AsyncGenerator[StoredFile]:
-        """See Storage.list. One request for each 1,000 files; in the order of the server."""
+    async def list(
+        self, prefix: str = "", *, refused: Callable[[str], None] | None = None
+    ) -> AsyncGenerator[StoredFile]:
+        """See Storage.list. One request for each 1,000 files; in the order of the server.
+
+        Parameters
+        ----------
+        refused: told the names of objects that no file can have, like `../x`; perhaps more than once.
+        """
         folder = prefix.rpartition("/")[0]
         if folder or prefix.startswith("/"):
             check_key(folder)
         places = self._names.folders(folder)
         legacy: dict[str, StoredFile] = {}
         for place in places:
-            async for file, is_legacy in self._list(place, prefix):
+            async for file, is_legacy in self._listing.below(place, prefix, refused):
                 if is_legacy:
                     legacy[file.key] = file
                 else:
                     yield file
         if legacy:  # of a file that lies in both places, the one in the right place counts
-            async for file, is_legacy in self._list(places[0], prefix):
+            async for file, is_legacy in self._listing.below(places[0], prefix):
                 if not is_legacy:
                     legacy.pop(file.key, None)
             for file in legacy.values():
@@ -171,10 +178,11 @@ class ObjectStorage:
     async def usage(self) -> Usage:
         """What the whole bucket holds, other programs' files included. One request for each 1,000 files."""
         files = size = 0
-        async for batch in self._objects.list(""):
+        refused: set[str] = set()
+        async for batch in self._objects.list("", refused.add):
             files += len(batch)
             size += sum(file.size for file in batch)
-        return Usage(files, size)
+        return Usage(files + len(refused), size)
 
     async def _find(self, key: str, look: Callable[[str], Awaitable[T]]) -> T:
         """The result of looking in the places where a file may be. Raises FileMissing."""
@@ -254,35 +262,6 @@ class ObjectStorage:
     async def _discard(self, name: str) -> None:
         with CancelScope(shield=True), suppress(FastOppError):
             await self._objects.delete(name)
-
-    async def _list(self, place: str, prefix: str) -> AsyncGenerator[tuple[StoredFile, bool]]:
-        """The files whose objects lie in a folder, and whether in the legacy one."""
-        found = False
-        for folder in dict.fromkeys((place, "")):
-            if found or (not folder and place and self._lists_by_prefix):
-                break  # some servers match no prefix with a slash: only where one might, ask for everything
-            async for batch in self._objects.list(folder):
-                names = await self._decoded([file.key for file in batch])
-                for name, file in zip(names, batch, strict=True):
-                    if not name.startswith(f"{place}/" if place else ""):
-                        continue
-                    found = True
-                    entry = self._names.key(name)
-                    if entry and entry[0].startswith(prefix):
-                        key, is_legacy = entry
-                        yield replace(file, key=key, content_type=content_type_of(key)), is_legacy
-            self._lists_by_prefix |= bool(folder) and found
-
-    async def _decoded(self, names: builtins.list[str]) -> builtins.list[str]:
-        """The names of a listing; percent-decoded if, and only if, the server encodes them and does not say so."""
-        if self._encodes_names is None:
-            if any("/" in name for name in names):
-                self._encodes_names = False
-            elif suspect := next(filter(may_be_encoded, names), None):
-                with suppress(FileMissing):
-                    await self._objects.head(decoded(suspect))
-                    self._encodes_names = True
-        return [decoded(name) for name in names] if self._encodes_names else names
 
     def _presign(self, method: str, name: str, headers: dict[str, str], expires: timedelta) -> str:
         return presign(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -16,14 +16,17 @@ from anyio import CancelScope
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from fastopp.storage.base import FileMissing, StorageMisconfigured, StoredFile
+from fastopp.storage.base import FileMissing, InvalidKey, StorageMisconfigured, StoredFile
 from fastopp.storage.checksums import PART_SIZE
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
 from fastopp.storage.object_calls import call
+from fastopp.storage.object_download import Download
 from fastopp.storage.object_errors import explained, refusal
+from fastopp.storage.plain_listing import plain_pages
+from fastopp.storage.presigned import presign
 
 if TYPE_CHECKING:
-    from obstore import BytesStream, GetOptions, GetResult, ObjectMeta
+    from obstore import GetOptions, GetResult, ObjectMeta
     from obstore.store import ClientConfig, S3Credential
 
 PAGE = 1000  # names S3 tells at once at most
@@ -44,30 +47,6 @@ class Patience:
     """With pauses that grow from 0.2 to 15 seconds, where trying again can help."""
     retry_for: float = 60
     """After which nothing is tried again; what sends is, once at least."""
-
-
-class Download:
-    """An object on its way in: of the bytes that come, those from `start` up to `end` are wanted."""
-
-    def __init__(self, bucket: Bucket, etag: str, stream: BytesStream | None, start: int, end: int | None) -> None:
-        self.etag = etag
-        self._bucket = bucket
-        self._stream = stream
-        self._start, self._end = start, end
-
-    async def pieces(self) -> AsyncGenerator[bytes]:
-        """The bytes, in order."""
-        position = 0
-        while self._stream is not None and (self._end is None or position < self._end):
-            try:
-                with explained(self._bucket.name):
-                    piece = await call(self._bucket.reading, self._stream.__anext__)
-            except StopAsyncIteration:
-                return
-            wanted = piece[max(0, self._start - position) : None if self._end is None else self._end - position]
-            position += len(piece)
-            if wanted:
-                yield wanted
 
 
 class Bucket:
@@ -187,13 +166,15 @@ class Bucket:
             if self._ranges and (start or end is not None):
                 try:
                     result = await self._get(name, {"range": {"offset": start} if end is None else (start, end)})
-                    return Download(self, _quoted(result.meta["e_tag"]), result.stream(PIECE), 0, None)
+                    return Download(
+                        self.name, self.reading, _quoted(result.meta["e_tag"]), result.stream(PIECE), 0, None
+                    )
                 except BaseError as error:
                     if refusal(error).status == _RANGE_NOT_SATISFIABLE:  # it begins behind the end
-                        return Download(self, "", None, 0, None)
+                        return Download(self.name, self.reading, "", None, 0, None)
                     self._learn_ranges(error)
             result = await self._get(name, {})
-        return Download(self, _quoted(result.meta["e_tag"]), result.stream(PIECE), start, end)
+        return Download(self.name, self.reading, _quoted(result.meta["e_tag"]), result.stream(PIECE), start, end)
 
     async def head(self, name: str) -> StoredFile:
         """What is known about an object; `key` is its name.
@@ -229,8 +210,15 @@ class Bucket:
             raise error
         self._ranges = False
 
-    async def list(self, folder: str) -> AsyncGenerator[builtins.list[StoredFile]]:
-        """The objects below a folder, or all, a page at a time; `key` is the name as the server tells it."""
+    async def list(
+        self, folder: str, refused: Callable[[str], None] | None = None
+    ) -> AsyncGenerator[builtins.list[StoredFile]]:
+        """The objects below a folder, or all, a page at a time; `key` is the name as the server tells it.
+
+        Parameters
+        ----------
+        refused: told the names that are no paths, like `../x`, of objects that are left out for it.
+        """
         last: str | None = None
         failures = 0
         stream = obstore.list(self.reading, folder or None, chunk_size=PAGE)
@@ -248,12 +236,34 @@ class Bucket:
                         continue
             except StopAsyncIteration:
                 return
+            except InvalidKey:
+                rest = plain_pages(self.name, self._sign_listing, folder, last or "", self._patience.silence)
+                async with aclosing(rest) as pages:
+                    async for page in pages:
+                        if refused:
+                            for name in page.refused:
+                                refused(name)
+                        yield page.files
+                return
             except FileMissing:  # a listing is of no file, so it is the service that is not there
                 raise StorageMisconfigured(
                     "There is no Object Storage at this address.", hint="Check S3_ENDPOINT_URL and S3_BUCKET."
                 ) from None
             last = batch[-1]["path"] if batch else last
             yield [_described(meta, DEFAULT_CONTENT_TYPE) for meta in batch]
+
+    def _sign_listing(self, query: dict[str, str]) -> str:
+        credential = self._credential
+        return presign(
+            "GET",
+            f"{self._endpoint}/{self.name}",
+            headers={},
+            region=self._region,
+            access_key=credential["access_key_id"],
+            secret_key=credential["secret_access_key"],
+            expires=_LONGEST,
+            query=query,
+        )
 
     async def delete(self, name: str) -> None:
         """Remove an object; it is no error if there is none."""

@@ -24,6 +24,7 @@ def presign(
     access_key: str,
     secret_key: str,
     expires: timedelta,
+    query: Mapping[str, str] | None = None,
     now: datetime | None = None,
 ) -> str:
     """The address with an AWS Signature Version 4 in its query.
@@ -33,6 +34,7 @@ def presign(
     url: without a query; its path quoted as it will be sent.
     headers: those that must be sent as they are, `Host` aside.
     expires: seven days at most, as S3 has it.
+    query: what the address asks for besides.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
     """
@@ -41,8 +43,9 @@ def presign(
     parts = urlsplit(url)
     signed = {"host": parts.netloc, **{name.lower(): value.strip() for name, value in headers.items()}}
     names = ";".join(sorted(signed))
-    query = _query(
+    signed_query = _query(
         {
+            **(query or {}),
             "X-Amz-Algorithm": _ALGORITHM,
             "X-Amz-Credential": f"{access_key}/{scope}",
             "X-Amz-Date": at,
@@ -51,12 +54,12 @@ def presign(
         }
     )
     lines = [f"{name}:{signed[name]}" for name in sorted(signed)]
-    request = "\n".join([method, parts.path, query, *lines, "", names, "UNSIGNED-PAYLOAD"])
+    request = "\n".join([method, parts.path, signed_query, *lines, "", names, "UNSIGNED-PAYLOAD"])
     text = "\n".join([_ALGORITHM, at, scope, hashlib.sha256(request.encode()).hexdigest()])
     key = f"AWS4{secret_key}".encode()
     for step in scope.split("/"):
         key = hmac.digest(key, step.encode(), "sha256")
-    return f"{url}?{query}&X-Amz-Signature={hmac.digest(key, text.encode(), 'sha256').hex()}"
+    return f"{url}?{signed_query}&X-Amz-Signature={hmac.digest(key, text.encode(), 'sha256').hex()}"
 
 
 def _query(values: Mapping[str, str]) -> str:

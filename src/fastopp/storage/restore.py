@@ -16,7 +16,7 @@ from fastopp.storage.disk import explained, locate
 from fastopp.storage.incoming import Incoming
 from fastopp.storage.keys import check_key
 from fastopp.storage.known_checksums import KnownChecksums
-from fastopp.storage.listing import pages
+from fastopp.storage.listing import UnsafeName, pages
 from fastopp.storage.lock import locked
 from fastopp.storage.report import ProgressCallback, TransferReport
 from fastopp.storage.threads import run_to_end
@@ -64,7 +64,7 @@ async def restore_files(
         arrivals = Arrivals()
         async with transfer.running(), KnownChecksums() as known:
             incoming = Incoming(storage, arrivals, transfer, concurrency)
-            async for files in pages(storage, BATCH_FILES):
+            async for files in pages(storage, BATCH_FILES, lambda name: transfer.failed(name, UnsafeName())):
                 batch = await run_to_end(_examine, folder, files, known, overwrite)
                 transfer.found += len(files)
                 for _ in range(batch.same):
