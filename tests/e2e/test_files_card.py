@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.services.s3 import ACCESS_KEY, SECRET_KEY, Fault, FaultProxy, RcloneServer
+from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
+from tests.services.s3_faults import Fault, FaultProxy
 from tests.services.site import Site, account
 
 

@@ -31,7 +31,8 @@ from fastopp.storage.prune import (
 from fastopp.storage.report import Progress
 from fastopp.storage.restore import restore_files
 from tests.integration.test_storage_object import open_bucket
-from tests.services.s3 import ACCESS_KEY, SECRET_KEY, Fault, FaultProxy, OddServer, RcloneServer
+from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
+from tests.services.s3_faults import Fault, FaultProxy, OddServer
 
 BIG = 20 * 1024 * 1024 + 17  # bytes: three parts
 

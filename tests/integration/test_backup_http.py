@@ -10,7 +10,8 @@ import pytest
 
 from fastopp.auth.models import AuditLog
 from tests.services.ops_project import BEARER, BROWSER, HTMX, PRODUCTION, Project, running
-from tests.services.s3 import ACCESS_KEY, SECRET_KEY, Fault, FaultProxy, RcloneServer
+from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
+from tests.services.s3_faults import Fault, FaultProxy
 
 PATHS = ["/admin/backup-files", "/admin/restore-files"]
 

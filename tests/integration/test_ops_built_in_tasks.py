@@ -12,7 +12,8 @@ from fastopp.ops.tasks import cleaning
 from fastopp.storage.references import uploads_under
 from fastopp.tasks.wake_tokens import WakeClaims, issue_token, read_token
 from tests.services.ops_project import BEARER, PRODUCTION
-from tests.services.s3 import ACCESS_KEY, SECRET_KEY, Fault, FaultProxy
+from tests.services.s3 import ACCESS_KEY, SECRET_KEY
+from tests.services.s3_faults import Fault, FaultProxy
 from tests.services.tasks_project import running_tasks
 
 

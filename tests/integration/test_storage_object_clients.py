@@ -17,7 +17,8 @@ import pytest
 from fastopp.storage.base import FileMissing, PresigningStorage
 from fastopp.storage.object import ObjectStorage
 from tests.integration.test_storage_object import open_bucket
-from tests.services.s3 import ACCESS_KEY, REGION, SECRET_KEY, FaultProxy, RcloneServer
+from tests.services.s3 import ACCESS_KEY, REGION, SECRET_KEY, RcloneServer
+from tests.services.s3_faults import FaultProxy
 from tests.storage_conformance import KEY, ODD_KEYS, listed, pieces
 
 LONG_KEY = "/".join(["k" * 200] * 5) + "/" + "k" * 19  # 1,024 bytes

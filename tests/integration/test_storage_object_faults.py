@@ -18,7 +18,8 @@ from fastopp.storage.base import (
 )
 from fastopp.storage.object import ObjectStorage
 from tests.integration.test_storage_object import open_bucket
-from tests.services.s3 import ACCESS_KEY, SECRET_KEY, Fault, FaultProxy, RcloneServer
+from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
+from tests.services.s3_faults import Fault, FaultProxy
 from tests.storage_conformance import KEY, listed, pieces, streamed
 
 BIG = bytes(range(256)) * 4096 * 10  # 10 MiB: two parts

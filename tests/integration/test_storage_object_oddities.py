@@ -12,7 +12,8 @@ from fastopp.storage.leapcell import LeapCellStorage
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.quota import Quota
 from tests.integration.test_storage_object import open_bucket
-from tests.services.s3 import ACCESS_KEY, SECRET_KEY, OddServer, RcloneServer
+from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
+from tests.services.s3_faults import OddServer
 from tests.storage_conformance import KEY, listed, pieces, streamed
 
 KEYS = ("photos/a.jpg", "photos/b c+d%2f.jpg", "photos/é.jpg", "sample_photos/a.jpg")

@@ -19,7 +19,8 @@ from fastopp.storage.cache import FileCache
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.object_bucket import Patience
 from fastopp.storage.tiered import TieredStorage
-from tests.services.s3 import ACCESS_KEY, SECRET_KEY, Fault, FaultProxy, RcloneServer
+from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
+from tests.services.s3_faults import Fault, FaultProxy
 from tests.storage_conformance import KEY, StorageConformance
 
 BIG = os.urandom(3_000_000)

@@ -13,7 +13,8 @@ from fastopp.storage.object import ObjectStorage
 from fastopp.storage.tiered import TieredStorage
 from fastopp.storage.warm import bring_files, warm_cache
 from tests.services.ops_project import BEARER, running
-from tests.services.s3 import ACCESS_KEY, SECRET_KEY, Fault, FaultProxy, RcloneServer
+from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
+from tests.services.s3_faults import Fault, FaultProxy
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from fastopp.storage.object import ObjectStorage
 from fastopp.storage.references import remove_leftovers
 from fastopp.storage.tiered import TieredStorage
 from tests.services.ops_project import Project, running
-from tests.services.s3 import ACCESS_KEY, SECRET_KEY, Fault, FaultProxy, RcloneServer
+from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
+from tests.services.s3_faults import Fault, FaultProxy
 
 PASSWORD = "a-password-of-the-tests"
 LEAPCELL = {
