@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,12 @@ async def one(connection: psycopg.AsyncConnection[Any], sql: str) -> Any:
     return row[0] if row else None
 
 
+async def in_turn(work: Callable[[int], Awaitable[Any]]) -> None:
+    """Do something until each server connection was met."""
+    for number in range(MANY):
+        await work(number)
+
+
 async def test_the_url_is_as_the_dashboard_shows_it(pooled: Postgres) -> None:
     assert pooled.environment() == {"DATABASE_URL": pooled.url}
     assert re.fullmatch(r"postgresql://[a-z]{20}:\w{32}@localhost:\d+/[a-z]{20}\?sslmode=require", pooled.url)
@@ -98,14 +104,14 @@ async def test_transactions_take_turns_on_the_server(pooled: Postgres) -> None:
 async def test_named_prepared_statements_of_psycopg_vanish_and_collide(pooled: Postgres) -> None:
     async with await connect(pooled, prepare_threshold=0) as connection:
         with pytest.raises(psycopg.errors.InvalidSqlStatementName):
-            for _ in range(MANY):
-                await connection.execute("select 'psycopg, mine'")
+            await connection.execute("select 'psycopg'")
+
+    async def prepare_in_a_transaction(number: int) -> None:
+        async with await connect(pooled, prepare_threshold=0, autocommit=False) as connection:
+            await connection.execute(f"select 'psycopg, {number}'".encode())
+
     with pytest.raises(psycopg.errors.DuplicatePreparedStatement):
-        async with AsyncExitStack() as stack:
-            for number in range(MANY):
-                connection = await stack.enter_async_context(await connect(pooled, prepare_threshold=0))
-                async with connection.transaction():
-                    await connection.execute(f"select 'psycopg, {number}'".encode())
+        await in_turn(prepare_in_a_transaction)
     async with await connect(pooled) as connection:
         for _ in range(MANY):
             await connection.execute("select 1")
@@ -114,8 +120,7 @@ async def test_named_prepared_statements_of_psycopg_vanish_and_collide(pooled: P
 async def test_named_prepared_statements_of_asyncpg_vanish(pooled: Postgres) -> None:
     connection = await asyncpg.connect(pooled.url)
     with pytest.raises((asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)):
-        for _ in range(MANY):
-            await connection.fetchval("select 'asyncpg'")
+        await in_turn(lambda _: connection.fetchval("select 'asyncpg'"))
     await connection.close()
     connection = await asyncpg.connect(pooled.url, statement_cache_size=0)
     for _ in range(MANY):
@@ -249,7 +254,7 @@ async def test_a_query_is_cancelled(pooled: Postgres) -> None:
         query = asyncio.create_task(connection.execute("select pg_sleep(60)"))
         async with await connect(pooled) as watcher:
             running = "select count(*) from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'"
-            while not await one(watcher, running):
+            while not await one(watcher, running):  # noqa: ASYNC110 - a query sets no event
                 await asyncio.sleep(0.01)
         await connection.cancel_safe()
         with pytest.raises(psycopg.errors.QueryCanceled):
@@ -275,11 +280,11 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing(pooled: Postgre
 
 async def test_a_server_connection_that_dies_is_replaced(pooled: Postgres) -> None:
     async with await connect(pooled) as connection, await pooled._server.connect() as superuser:
+        await connection.execute("begin")
+        pid = await one(connection, "select pg_backend_pid()")
+        await superuser.execute("select pg_terminate_backend(%s, 5000)", [pid])
         with pytest.raises(psycopg.OperationalError):
-            async with connection.transaction():
-                pid = await one(connection, "select pg_backend_pid()")
-                await superuser.execute("select pg_terminate_backend(%s, 5000)", [pid])
-                await connection.execute("select 1")
+            await connection.execute("select 1")
         everyone = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = %s"
         await superuser.execute(everyone, [pooled.user])
         async with await connect(pooled) as next_one:

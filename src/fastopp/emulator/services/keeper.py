@@ -22,6 +22,7 @@ from typing import Any
 
 CLONE_NEWUSER = 0x10000000  # linux/sched.h
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+FOR_THE_EMULATOR = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # which then ends us in order
 
 
 def give_up_root(folder: Path) -> None:
@@ -59,6 +60,8 @@ def keep(plan: dict[str, Any]) -> int:
     libc = ctypes.CDLL(None)
 
     def die_with_keeper() -> None:
+        for number in FOR_THE_EMULATOR:
+            signal.signal(number, signal.SIG_DFL)
         libc.prctl(PR_SET_PDEATHSIG, stop_signal)
         if os.getppid() != parent:
             os.kill(os.getpid(), stop_signal)
@@ -85,8 +88,8 @@ def keep(plan: dict[str, Any]) -> int:
 
 def main() -> int:
     """Carry out the plan in the first argument."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # meant for the emulator, which then ends us in order
+    for number in FOR_THE_EMULATOR:
+        signal.signal(number, signal.SIG_IGN)
     plan = json.loads(sys.argv[1])
     try:
         return keep(plan)

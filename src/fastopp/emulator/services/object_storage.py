@@ -13,6 +13,7 @@ import shutil
 import string
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -200,31 +201,22 @@ class ObjectStorage:
             return _error(403, "AccessDenied", "Buckets are made and deleted in the dashboard.")
         if self.options.blind_head and key and request.method == "HEAD":
             return web.Response(status=404)
+        if not _is_signed(request):
+            return _error(403, "AccessDenied", "The request is not signed.")
         if request.method == "PUT":
             return await self._put(request, key)
-        response = await self._pass_on(request)
-        if request.method == "DELETE" and response.status < 300:
-            self._use.remove(key)
-        elif request.method == "POST":  # many deleted, or an upload in parts finished
-            await self._use.count()
-        return response
+        return await self._pass_on(request, key)
 
     async def _put(self, request: web.BaseRequest, key: str) -> web.StreamResponse:
-        size = int(request.headers.get("X-Amz-Decoded-Content-Length") or request.content_length or 0)
         try:
-            with self._use.room_for(key, size):
-                response = await self._pass_on(request)
-                if "X-Amz-Copy-Source" in request.headers or "uploadId" in request.query:
-                    await self._use.count()
-                elif response.status < 300:
-                    self._use.add(key, size)
-                return response
+            with self._use.room_for(key, _size(request)):
+                return await self._pass_on(request, key)
         except StorageFull as full:
             self.notices.tell(full.rule, key)
             # The rest of the body would be taken for the next request.
             return _error(403, "QuotaExceeded", _FULL[full.rule], headers={"Connection": "close"})
 
-    async def _pass_on(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _pass_on(self, request: web.BaseRequest, key: str) -> web.StreamResponse:
         assert self._session  # noqa: S101 - made before anything listens
         url = URL(f"http://storage{request.raw_path}", encoded=True)  # as it came: it is part of the signature
         headers = [(n, v) for n, v in request.headers.items() if n.lower() not in _NOT_PASSED_ON]
@@ -233,10 +225,13 @@ class ObjectStorage:
             async with self._session.request(
                 request.method, url, headers=headers, data=body, allow_redirects=False
             ) as found:
-                kept = [(n, v) for n, v in found.headers.items() if n.lower() not in _NOT_PASSED_ON]
+                if found.status < 300:
+                    await self._count(request, key)
                 if self._is_listing(request, found.status):
                     return self._list(request, await found.read(), found.headers)
-                response = web.StreamResponse(status=found.status, headers=CIMultiDict(kept))
+                part = "Content-Range" in found.headers  # for which rclone 1.75 says 200
+                status = HTTPStatus.PARTIAL_CONTENT if part else found.status
+                response = web.StreamResponse(status=status, headers=_kept(found, part=part))
                 await response.prepare(request)
                 async for chunk in found.content.iter_chunked(CHUNK):
                     await response.write(chunk)
@@ -244,6 +239,16 @@ class ObjectStorage:
                 return response
         except aiohttp.ClientError:
             return _error(503, "ServiceUnavailable", "The storage does not answer.", headers={"Connection": "close"})
+
+    async def _count(self, request: web.BaseRequest, key: str) -> None:
+        """Note what a request that went well has changed."""
+        parts = "uploadId" in request.query or "X-Amz-Copy-Source" in request.headers
+        if request.method == "PUT" and not parts:
+            self._use.add(key, _size(request))
+        elif request.method == "DELETE" and not parts:
+            self._use.remove(key)
+        elif request.method in ("PUT", "POST"):  # a copy, many deleted, an upload in parts finished
+            await self._use.count()
 
     def _is_listing(self, request: web.BaseRequest, status: int) -> bool:
         at_bucket = unquote(request.rel_url.raw_path).strip("/") == self.bucket
@@ -260,6 +265,23 @@ class ObjectStorage:
         if encoded != listing:
             self.notices.once("storage_oddities", "The keys in a listing came percent-encoded, and it did not say so")
         return web.Response(body=encoded, headers={"Content-Type": headers.get("Content-Type", "application/xml")})
+
+
+def _is_signed(request: web.BaseRequest) -> bool:
+    asks = request.method == "OPTIONS"  # a browser, whether it may
+    return asks or "Authorization" in request.headers or "X-Amz-Signature" in request.query
+
+
+def _size(request: web.BaseRequest) -> int:
+    return int(request.headers.get("X-Amz-Decoded-Content-Length") or request.content_length or 0)
+
+
+def _kept(found: aiohttp.ClientResponse, *, part: bool) -> CIMultiDict[str]:
+    kept = CIMultiDict((name, value) for name, value in found.headers.items() if name.lower() not in _NOT_PASSED_ON)
+    if part:  # rclone gives the whole object's checksum, and boto3 checks the part by it
+        for name in [name for name in kept if name.lower().startswith("x-amz-checksum-")]:
+            del kept[name]
+    return kept
 
 
 def _error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from html import unescape
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 _CONTENTS = re.compile(rb"<Contents>.*</Contents>", re.DOTALL)
 _COMMON_PREFIXES = re.compile(rb"<CommonPrefixes>.*</CommonPrefixes>", re.DOTALL)
-_KEY = re.compile(rb"<Key>(.*?)</Key>")
-_FOLDER = re.compile(rb"(?<=<CommonPrefixes><Prefix>)(.*?)(?=</Prefix>)")
+_KEY = re.compile(rb"(?<=<Key>).*?(?=</Key>)")
+_FOLDERS = re.compile(rb"<CommonPrefixes>.*?</CommonPrefixes>", re.DOTALL)
+_PREFIX = re.compile(rb"(?<=<Prefix>).*?(?=</Prefix>)")
 _ECHO = re.compile(rb"<EncodingType>.*?</EncodingType>")
 
 
@@ -19,8 +20,14 @@ def encode_keys(listing: bytes) -> bytes:
 
     boto3 asks for encoded keys and decodes them if the answer says that they are; here they stay `photos%2Fa.jpg`.
     """
-    listing = _KEY.sub(lambda found: b"<Key>" + _encode(found[1]) + b"</Key>", _ECHO.sub(b"", listing))
-    return _FOLDER.sub(lambda found: _encode(found[1]), listing)
+    encoded = _ECHO.search(listing) is not None  # by rclone, which was asked to, and says so
+
+    def encode(found: re.Match[bytes]) -> bytes:
+        key = unescape(found[0].decode())
+        return quote(unquote_plus(key) if encoded else key, safe="").encode()
+
+    listing = _KEY.sub(encode, _ECHO.sub(b"", listing))
+    return _FOLDERS.sub(lambda found: _PREFIX.sub(encode, found[0]), listing)
 
 
 def empty(listing: bytes) -> bytes:
@@ -40,7 +47,3 @@ def is_deaf_to(query: Mapping[str, str]) -> bool:
 def error(code: str, message: str) -> bytes:
     """The body of an error as S3 tells it."""
     return f'<?xml version="1.0"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'.encode()
-
-
-def _encode(key: bytes) -> bytes:
-    return quote(unescape(key.decode()), safe="").encode()
