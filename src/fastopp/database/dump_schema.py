@@ -60,8 +60,13 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...]
 
 
+# What waits or runs is of this moment and this place: brought back, or elsewhere, it would be done a second time.
+_QUEUE = "procrastinate_"
+_OF_TASKS = frozenset({"task_runs", "task_wakes"})
+
+
 def read_schema(connection: Connection, metadata: MetaData | None = None) -> dict[str, Table]:
-    """Every table of the database but Alembic's and extensions', each after those it points to where that is possible.
+    """Every table of the database but Alembic's, the queue's and extensions'; after those it points to, if possible.
 
     `metadata` says what SQLite's types do not: which CHAR(32) is a UUID.
     """
@@ -69,7 +74,8 @@ def read_schema(connection: Connection, metadata: MetaData | None = None) -> dic
     postgresql = connection.dialect.name == "postgresql"
     read = _postgresql_columns if postgresql else _sqlite_columns
     not_ours = set(connection.scalars(text(_OF_EXTENSIONS))) if postgresql else set()
-    names = sorted(set(inspector.get_table_names()) - {VERSION_TABLE} - not_ours)
+    found = set(inspector.get_table_names()) - {VERSION_TABLE} - not_ours
+    names = sorted(name for name in found if name not in _OF_TASKS and not name.startswith(_QUEUE))
     tables = {}
     for name in names:
         keys = tuple(
