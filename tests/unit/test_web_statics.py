@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import httpx
 
+from fastopp.web.statics import compress_ahead
 from fastopp.web.templating import FRAMEWORK_STATIC
 from tests.services.web_project import client, make_app
 
@@ -48,6 +50,27 @@ async def test_a_changed_file_is_compressed_anew(tmp_path: Path) -> None:
         assert (await browser.get("/static/a.css")).text == "a{}"
         (folder / "a.css").write_text("b{}b{}")
         assert (await browser.get("/static/a.css")).text == "b{}b{}"
+
+
+async def test_what_a_build_has_compressed_is_sent(tmp_path: Path) -> None:
+    folder = tmp_path / "static"
+    (folder / "uploads").mkdir(parents=True)
+    style, copy = folder / "a.css", folder / "__pycache__/a.css.gz"
+    style.write_text("a{}")
+    (folder / "uploads/b.css").write_text("b{}")
+    (folder / "c.png").write_bytes(b"png")
+    assert compress_ahead([folder]) == 1
+    assert gzip.decompress(copy.read_bytes()) == b"a{}"
+    copy.write_bytes(gzip.compress(b"from the build"))
+    async with client(make_app(tmp_path), accept_encoding="gzip") as browser:
+        assert (await browser.get("/static/a.css")).text == "from the build"
+    async with client(make_app(tmp_path), accept_encoding="identity") as plain:
+        assert (await plain.get("/static/a.css")).text == "a{}"
+    style.write_text("newer{}")
+    os.utime(copy, (0, 0))
+    async with client(make_app(tmp_path), accept_encoding="gzip") as browser:
+        assert (await browser.get("/static/a.css")).text == "newer{}"
+    assert compress_ahead([folder]) == 1, "copies are not compressed again"
 
 
 async def test_nothing_outside_the_folders(tmp_path: Path) -> None:

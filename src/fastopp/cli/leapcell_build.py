@@ -30,14 +30,14 @@ def leapcell_build(
     install: Annotated[bool, typer.Option(help="Install requirements.txt first.")] = True,
     check: Annotated[bool, typer.Option(help="Run the checks that need no network.")] = True,
 ) -> None:
-    """Install, compile, compress and check: what LeapCell's build machine runs."""
+    """Install, check, compile and compress: what LeapCell's build machine runs."""
     if install:
         _install()
+    if check:  # before the rest, which takes longer, since it may end the build
+        _check()
     _compile_packages()
     compile_ahead()
     _compress()
-    if check:
-        _check()
 
 
 def _install() -> None:

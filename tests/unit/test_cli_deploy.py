@@ -1,0 +1,209 @@
+"""`leapcell init` and `fly init`: what they write, and what they leave alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from fastopp.cli import leapcell_init
+from fastopp.cli.deploy_files import hide_from_git, project_name
+from fastopp.cli.oppman import app
+from fastopp.emulator.manifest import read_manifest
+from fastopp.settings import load_settings, read_variables
+from tests.services.checks_project import LOCK, REQUIREMENTS, make_project
+
+ROOT = Path(__file__).parents[2]
+URL = "postgresql://u:pa#ss@9x.leapcellpool.com:6438/d?sslmode=require"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = make_project(tmp_path / "project")
+    for name in ("leapcell.yaml", "requirements.txt"):
+        (folder / name).unlink()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def run(*words: str, status: int = 0) -> Result:
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == status, result.output
+    return result
+
+
+def init(*words: str, status: int = 0) -> Result:
+    return run("leapcell", "init", *words, status=status)
+
+
+def variables(folder: Path) -> dict[str, str]:
+    return read_variables({}, env_file=folder / ".env.leapcell")[1]
+
+
+def test_this_repository_has_what_init_writes(project: Path) -> None:
+    """leapcell.yaml and requirements.txt are written from one place, and follow the lock."""
+    (project / "uv.lock").write_bytes((ROOT / "uv.lock").read_bytes())
+    init("--yes")
+    for name in ("leapcell.yaml", "requirements.txt"):
+        assert (ROOT / name).read_text() == (project / name).read_text(), f"run oppman.py leapcell init --force: {name}"
+
+
+def test_leapcell_init(project: Path) -> None:
+    said = init("--yes", "--database-url", URL, "--s3-bucket", "b", "--memory", "1024").output
+    assert read_manifest(project).memory == 1024
+    assert (project / "requirements.txt").read_text().endswith(REQUIREMENTS)
+    written = variables(project)
+    assert written["DATABASE_URL"] == URL
+    assert written["S3_BUCKET"] == "b"
+    assert len({written["SECRET_KEY"], written["OPS_TOKEN"], ""}) == 3
+    assert "S3_ACCESS_KEY" not in written
+    assert (project / ".env.leapcell").stat().st_mode & 0o777 == 0o600
+    assert (project / "leapcell.yaml").stat().st_mode & 0o777 == 0o644
+    assert ".env.leapcell" in (project / ".gitignore").read_text()
+    assert written["SECRET_KEY"] not in said
+    assert "pa#ss" not in said
+
+
+def test_what_is_written_is_valid(project: Path) -> None:
+    init("--yes", "--database-url", URL)
+    settings = load_settings({}, env_file=project / ".env.leapcell")
+    assert settings.platform.name == "leapcell"
+    assert settings.database.password == "pa#ss"
+    init("--yes", "--force", "--database-url", URL, "--s3-bucket", "b", "--s3-access-key", "k", "--s3-secret-key", "s")
+    assert load_settings({}, env_file=project / ".env.leapcell").has_object_storage
+
+
+def test_again_changes_nothing(project: Path) -> None:
+    init("--yes", "--database-url", URL)
+    before = {name: (project / name).read_bytes() for name in ("leapcell.yaml", "requirements.txt", ".env.leapcell")}
+    said = init("--yes").output
+    assert said.count("is as it should be") == 3
+    assert before == {name: (project / name).read_bytes() for name in before}
+
+
+def test_nothing_is_overwritten_without_asking(project: Path) -> None:
+    (project / "leapcell.yaml").write_text("mine: true\n")
+    (project / ".env.leapcell").write_text(f"SECRET_KEY={'k' * 20}{'q' * 20}\nMY_OWN=1\n")
+    said = init("--yes", "--database-url", URL).output
+    assert "leapcell.yaml is there with another content and stays" in said
+    assert (project / "leapcell.yaml").read_text() == "mine: true\n"
+    assert "DATABASE_URL" not in variables(project)
+    init("--yes", "--force", "--database-url", URL)
+    assert variables(project)["MY_OWN"] == "1", "what somebody has added stays"
+    assert variables(project)["SECRET_KEY"] == "k" * 20 + "q" * 20, "nobody is signed out"
+    assert variables(project)["DATABASE_URL"] == URL
+    assert read_manifest(project).port == 8080
+
+
+def test_nobody_to_ask(project: Path) -> None:
+    assert "--yes" in init(status=2).output
+    assert not (project / "leapcell.yaml").exists()
+
+
+@pytest.mark.parametrize("url", ["nix", "sqlite:///a.db", "mysql://h/d", "postgresql://u:it's@h/d"])
+def test_a_wrong_database_url(project: Path, url: str) -> None:
+    assert "--database-url" in init("--yes", "--database-url", url, status=2).output
+    assert not (project / ".env.leapcell").exists()
+
+
+def test_asking(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {"DATABASE_URL": ["nix", URL], "S3_BUCKET": [""], "SUPERUSER_EMAIL": ["me@example.com"]}
+    asked: list[str] = []
+
+    def prompt(text: str, *, default: str, **_: object) -> str:
+        name = text.partition(":")[0]
+        asked.append(name)
+        return answers[name].pop(0) if name in answers else default
+
+    monkeypatch.setattr(typer, "prompt", prompt)
+    known = {"S3_ACCESS_KEY": "kept"}
+    found = leapcell_init.complete(known, ask=True, asked=list(leapcell_init.ASKED))
+    assert found["DATABASE_URL"] == URL
+    assert found["SUPERUSER_EMAIL"] == "me@example.com"
+    assert found["S3_ACCESS_KEY"] == "kept"
+    assert asked.count("DATABASE_URL") == 2
+    assert "\nS3_BUCKET" not in leapcell_init.env_text(found)
+
+
+def test_without_a_lock(project: Path) -> None:
+    (project / "uv.lock").unlink()
+    assert "uv.lock" in init("--yes", status=1).output
+    (project / "pyproject.toml").write_text('[project]\nname = "s"\ndependencies = ["fastopp>=0.5"]\n')
+    init("--yes")
+    assert (project / "requirements.txt").read_text().endswith("\nfastopp>=0.5\n")
+
+
+def test_not_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in (("leapcell", "init", "--yes"), ("fly", "init", "--yes")):
+        assert "main.py" in run(*words, status=1).output
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["", "*.db", "*.db\n", ".env.*\n", ".env.leapcell\n"])
+def test_gitignore(tmp_path: Path, text: str) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    (tmp_path / ".gitignore").write_text(text)
+    hide_from_git(tmp_path, ".env.leapcell")
+    (tmp_path / ".env.leapcell").write_text("secret")
+    (tmp_path / "a.db").write_text("")
+    seen = subprocess.run(["git", "status", "--porcelain"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ".env.leapcell" not in seen.stdout
+    assert ("a.db" in seen.stdout) == ("*.db" not in text)
+
+
+def test_fly_init(project: Path) -> None:
+    run("fly", "init", "--yes", "--region", "ams")
+    content = tomllib.loads((project / "fly.toml").read_text())
+    assert content["app"] == "project"
+    assert content["primary_region"] == "ams"
+    assert content["mounts"] == [{"source": "data", "destination": "/data"}]
+    assert content["env"]["DATABASE_URL"] == "sqlite:////data/app.db"
+    assert content["env"]["UPLOAD_DIR"] == "/data/uploads"
+    assert content["env"]["PORT"] == str(content["http_service"]["internal_port"])
+    assert content["http_service"]["checks"][0]["path"] == "/healthz"
+    assert content["http_service"]["auto_stop_machines"] == "stop"
+    assert 5 < int(content["kill_timeout"].removesuffix("s")) <= 300
+    assert "deploy" not in content, "a release machine has no volume"
+    settings = load_settings({**content["env"], "FLY_APP_NAME": "x", "SECRET_KEY": "k3y-" + "abcdefghijklm" * 3})
+    assert settings.database.database == "/data/app.db"
+    dockerfile = (project / "Dockerfile").read_text()
+    assert f"FROM python:{sys.version_info.major}.{sys.version_info.minor}-slim" in dockerfile
+    assert "migrate upgrade && exec" in dockerfile
+    assert dockerfile.index("COPY requirements.txt") < dockerfile.index("COPY . .")
+    assert {".env", ".env.*", "*.db"} <= set((project / ".dockerignore").read_text().splitlines())
+    assert (project / "requirements.txt").is_file()
+
+
+def test_a_project_that_is_installed_itself_is_copied_first(project: Path) -> None:
+    (project / "uv.lock").write_text(LOCK.replace("{ virtual", "{ editable"))
+    run("fly", "init", "--yes")
+    dockerfile = (project / "Dockerfile").read_text()
+    assert "COPY requirements.txt" not in dockerfile
+    assert dockerfile.index("COPY . .") < dockerfile.index("RUN pip install")
+
+
+@pytest.mark.parametrize("words", [("--name", 'a"b'), ("--region", "x\ny"), ("--name", "UPPER")])
+def test_names_that_fly_does_not_take(project: Path, words: tuple[str, str]) -> None:
+    run("fly", "init", "--yes", *words, status=2)
+    assert not (project / "fly.toml").exists()
+
+
+def test_fly_leaves_what_is_there(project: Path) -> None:
+    (project / "Dockerfile").write_text("FROM mine\n")
+    assert "Dockerfile is there with another content" in run("fly", "init", "--yes").output
+    assert (project / "Dockerfile").read_text() == "FROM mine\n"
+    run("fly", "init", "--yes", "--force")
+    assert "FROM python" in (project / "Dockerfile").read_text()
+
+
+def test_project_name(tmp_path: Path) -> None:
+    (tmp_path / "My Shop!").mkdir()
+    assert project_name(tmp_path / "My Shop!") == "my-shop"
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "Über_Shop"\n')
+    assert project_name(tmp_path) == "ber-shop"
