@@ -22,6 +22,7 @@ from fastopp.emulator.image import Image, build, copy_project, unbuilt
 from fastopp.emulator.instance import Deployment, Host
 from fastopp.emulator.loopback import HOST, listen
 from fastopp.emulator.manifest import Manifest, read_manifest
+from fastopp.emulator.page import Page
 from fastopp.emulator.rules import Rules, format_size
 from fastopp.emulator.sandbox import choose_sandbox
 from fastopp.emulator.workplace import Workplace
@@ -121,7 +122,7 @@ class Emulator:
         self.started = now()
         self.start_seconds = 0.0
         """Seconds from the end of the build to the first instances' answers."""
-        self.page: PageHandler | None = None
+        self.page: PageHandler = Page(self).answer
         self.fleet: Fleet
         self.manifest: Manifest
         self._services = dict(services(self.journal))
@@ -176,10 +177,12 @@ class Emulator:
                 await service.load(options.load / name)
         self._exit.push_async_callback(self.fleet.close)
         await self.deploy()
-        runner = web.ServerRunner(Gateway(self.fleet, self.rules, self.journal, self.page).server())
+        runner = web.ServerRunner(
+            Gateway(self.fleet, self.rules, self.journal, self.page).server(), shutdown_timeout=0.5
+        )
         await runner.setup()
         self._exit.push_async_callback(runner.cleanup)
-        await web.SockSite(runner, listener, shutdown_timeout=0.5).start()
+        await web.SockSite(runner, listener).start()
 
     async def deploy(self) -> None:
         """Copy and build the project as it is now, and let its instances replace those that run (E19).
