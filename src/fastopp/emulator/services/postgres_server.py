@@ -7,12 +7,12 @@ import importlib.util
 import shlex
 import shutil
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from fastopp.emulator.loopback import free_port
 from fastopp.emulator.services.process import ServiceFailed, ServiceProcess, make_folder
 
 MAX_CONNECTIONS = 300  # more than the front lets in, so that no other limit is met before it
@@ -46,7 +46,7 @@ class PostgresServer:
         self.programs = _find_programs()
         self.folder = make_folder("postgres")
         self.host = "127.0.0.1"
-        self.port = _free_port()
+        self.port = free_port()
         self.socket = self.folder / f".s.PGSQL.{self.port}"
         self._process: ServiceProcess | None = None
 
@@ -124,8 +124,3 @@ def _find_programs() -> Path:
 
 def _version(programs: Path) -> int:
     return int(programs.parent.name.removeprefix("pginstall") or 0)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
