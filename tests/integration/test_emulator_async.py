@@ -37,7 +37,9 @@ class Application:
         return web.Response(status=self.answers.pop(0) if self.answers else 200, text="done")
 
     async def start(self) -> str:
-        self.runner = web.ServerRunner(web.Server(self.answer, access_log=None), shutdown_timeout=0.1)
+        self.runner = web.ServerRunner(
+            web.Server(self.answer, access_log=None, auto_decompress=False), shutdown_timeout=0.1
+        )
         await self.runner.setup()
         await web.TCPSite(self.runner, "127.0.0.1", 0).start()
         return f"http://127.0.0.1:{self.runner.addresses[0][1]}"
@@ -83,11 +85,7 @@ async def test_a_request_is_answered_at_once_and_delivered_later_as_it_came(
     async with queue() as running:
         assert running.environment() == {"LEAPCELL_ASYNC_URL": running.url}
         async with httpx.AsyncClient(base_url=running.url) as client:
-            headers = {
-                "Authorization": "Bearer x",
-                "Content-Encoding": "gzip",
-                "X-Mine": "é".encode().decode("latin-1"),
-            }
+            headers = {"Authorization": "Bearer x", "Content-Encoding": "gzip"}
             answer = await client.put("/a%2Fb/ü?q=%20+", content=b"not really gzip", headers=headers)
         assert (answer.status_code, answer.content) == (202, b"")
         application.free.set()

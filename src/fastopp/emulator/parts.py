@@ -15,15 +15,27 @@ def make_services(
     """What makes the services, once there is a journal for what they remark on."""
 
     def make(journal: Journal) -> Mapping[str, Service]:
+        from fastopp.emulator.services.object_storage import ObjectStorage, StorageOptions  # noqa: PLC0415 - 200 ms
         from fastopp.emulator.services.postgres import Postgres, PostgresOptions  # noqa: PLC0415 - 200 ms
 
-        def notice(found: str) -> None:
-            journal.fire("pooler", found=found)
+        def notice(rule: str, found: str) -> None:
+            journal.fire(rule, found=found)
 
+        rules = options.rules
         services: dict[str, Service] = {}
         if database:
             services["postgres"] = Postgres(
-                PostgresOptions(pooler=options.rules.pooler),  # type: ignore[arg-type] # one of its choices
+                PostgresOptions(pooler=rules.pooler),  # type: ignore[arg-type] # one of its choices
+                notice=notice,
+            )
+        if object_storage:
+            services["object_storage"] = ObjectStorage(
+                StorageOptions(
+                    oddities=rules.storage_oddities,
+                    max_bytes=rules.storage_quota,
+                    max_files=rules.storage_files,
+                    cdn_ttl=rules.cdn_ttl,
+                ),
                 notice=notice,
             )
         return services

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import itertools
 import random
 from collections import deque
@@ -259,8 +260,9 @@ class AsyncQueue:
         delivery.attempts += 1
         try:
             url = URL(self.target() + delivery.path, encoded=True)
+            body = io.BytesIO(content.body) if content.body else None  # which aiohttp sends piece by piece
             async with self._session.request(
-                delivery.method, url, headers=content.headers, data=content.body or None, allow_redirects=False
+                delivery.method, url, headers=content.headers, data=body, allow_redirects=False
             ) as answer:
                 async for _ in answer.content.iter_any():
                     pass  # nobody waits for it
