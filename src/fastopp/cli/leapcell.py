@@ -15,7 +15,7 @@ COMMANDS = {
     ),
     "build": (
         "fastopp.cli.leapcell_build:leapcell_build",
-        "Install, compile, compress and check: what LeapCell's build machine runs.",
+        "Install, check, compile and compress: what LeapCell's build machine runs.",
     ),
     "emulate": (
         "fastopp.cli.leapcell_emulate:emulate",
