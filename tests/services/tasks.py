@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psycopg
 from sqlalchemy import text
 
 from fastopp.apps import find_apps
@@ -13,8 +17,10 @@ from fastopp.database import migrate
 from fastopp.runtime import Runtime, open_runtime
 from fastopp.settings import load_settings
 from tests.services.migrations import ROOT
+from tests.services.postgres import USER, Postgres
 
 APP = "tests.services.errands"
+DATABASE = "tasks"
 
 
 @asynccontextmanager
@@ -29,6 +35,35 @@ async def open_project(url: str, *, make: bool = True, **variables: str) -> Asyn
         yield runtime
 
 
+def empty_postgres_database(postgres: Postgres) -> str:
+    """The name of a database with the tables, empty but for the users and the sample data; made once, then emptied."""
+    with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres") as connection:
+        exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
+    if not exists:
+        postgres.execute(f"create database {DATABASE} owner {USER}")
+        asyncio.run(_make(postgres.url(DATABASE)))
+    emptied = "procrastinate_jobs, procrastinate_events, procrastinate_periodic_defers, procrastinate_workers, task_runs"
+    postgres.execute(f"truncate {emptied}, effects restart identity cascade", database=DATABASE)
+    return DATABASE
+
+
+def make_sqlite_template(folder: Path) -> Path:
+    """A file with the tables, to be copied."""
+    asyncio.run(_make(f"sqlite:///{folder}/template.db"))
+    return folder / "template.db"
+
+
+def copy_sqlite_template(template: Path, folder: Path) -> str:
+    """A fresh copy; its URL."""
+    shutil.copy(template, folder / "tasks.db")
+    return f"sqlite:///{folder}/tasks.db"
+
+
+async def _make(url: str) -> None:
+    async with open_project(url):
+        pass
+
+
 async def run_sql(runtime: Runtime, statement: str, **values: object) -> list[tuple[object, ...]]:
     """Run a statement in a transaction; its rows."""
     async with runtime.database.transaction() as session:
@@ -37,5 +72,13 @@ async def run_sql(runtime: Runtime, statement: str, **values: object) -> list[tu
 
 
 async def effects(runtime: Runtime) -> list[str]:
-    """What tasks have written, in no order that counts."""
+    """What tasks have written, by job and attempt."""
     return [str(name) for (name,) in await run_sql(runtime, "SELECT name FROM effects ORDER BY job, attempt, name")]
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+    """Wait for something that other tasks or processes bring about."""
+    end = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < end, "it did not come about"
+        await asyncio.sleep(0.02)

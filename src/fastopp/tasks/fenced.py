@@ -64,8 +64,7 @@ class FencedJobManager(JobManager):
         super().__init__(store.connector)
         self.store = store
         self.worker_id: int | None = None
-        self.places: dict[int, dict[str, Any] | None] = {}
-        """What earlier tries of the jobs in hand have saved."""
+        self._in_hand: set[int] = set()
         self.outcomes: dict[int, Outcome] = {}
         """How the jobs in hand have ended, as far as they have."""
         self.stopping = asyncio.Event()
@@ -112,7 +111,7 @@ class FencedJobManager(JobManager):
             while self._news and not self._ready and not self.stopping.is_set():
                 self._news = False
                 await self._fill(queues, worker_id)
-            if self._stop_when_idle and not self._ready and not self.places:
+            if self._stop_when_idle and not self._ready and not self._in_hand:
                 self.stop()
             if self._ready and not self.stopping.is_set():
                 job = self._ready.popleft()
@@ -170,7 +169,7 @@ class FencedJobManager(JobManager):
             return
         self.taken += len(rows)
         for row in rows:
-            self.places[row["id"]] = row["place"]
+            self._in_hand.add(row["id"])
             self._ready.append(jobs.Job.from_row(row))
 
     async def _give_back(self, worker_id: int) -> None:
@@ -179,7 +178,7 @@ class FencedJobManager(JobManager):
         self._ready.clear()
         self.taken -= len(ids)
         for id_ in ids:
-            self.places.pop(id_, None)
+            self._in_hand.discard(id_)
         backs = (Outcome(job_id=id_, status="todo", counted=False) for id_ in ids)
         await asyncio.gather(*(self._finisher.finish(back, worker_id) for back in backs))
 
@@ -202,13 +201,14 @@ class FencedJobManager(JobManager):
         assert job.id is not None  # noqa: S101 - it comes from the database
         assert self.worker_id is not None  # noqa: S101 - it has fetched the job
         self.function_returned(job.id)
-        self.places.pop(job.id, None)
         outcome = self.outcomes.pop(job.id, None) or Outcome(job_id=job.id, status=status)
         try:
             mine = outcome.written or await self._finisher.finish(outcome, self.worker_id)
         except exceptions.ConnectorException:
             log.exception("The end of job %d could not be written; it will be done again", job.id)
             return
+        finally:
+            self._in_hand.discard(job.id)
         if not mine:
             log.warning("Job %d was lost: another worker has taken it over", job.id)
         if job.lock is not None or self._stop_when_idle:

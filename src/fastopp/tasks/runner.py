@@ -86,13 +86,19 @@ class Runner:
         assert job.id is not None  # noqa: S101 - it comes from the database
         assert self.manager.worker_id is not None  # noqa: S101 - it has fetched the job
         job_id, worker_id = job.id, self.manager.worker_id
+        try:
+            # Of a task that can ask for it, what earlier tries have saved.
+            place = await self.manager.store.place(job_id) if task.takes_context else None
+        except exceptions.ConnectorException as error:
+            self._note(Outcome(job_id=job_id, status="todo", counted=False))
+            raise Again from error
         context = TaskContext(
             runtime=self.runtime,
             job_id=job_id,
             worker_id=worker_id,
             name=task.name,
             attempt=job.attempts + 1,
-            place=self.manager.places.get(job_id),
+            place=place,
             report=lambda run: self.manager.store.report(job_id, worker_id, run),
             asked_to_stop=lambda: self.manager.stopping.is_set() or self.manager.lost or job_context.should_abort(),
             deadline=self.deadline,

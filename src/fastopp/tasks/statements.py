@@ -18,11 +18,13 @@ class Statements:
     """For one kind of database. Parameters are written as the connector wants them."""
 
     fetch: str
-    """Take up to `limit` jobs; rows of procrastinate's job, and its `place`."""
+    """Take up to `limit` jobs; rows of procrastinate's job."""
     claim: str
     """Take one job, whether or not its time has come; no row when it does not wait or its lock is held."""
     finish: tuple[str, ...]
     """Write outcomes; the last statement's rows are the ids that were ours."""
+    place: str
+    """What a job's earlier tries have saved. A statement of its own: what fetches sees the job newer than the rest."""
     report: str
     """Write progress and place; a row when the job is ours."""
     heartbeat: str
@@ -48,10 +50,10 @@ POSTGRESQL = Statements(
     # procrastinate's function, once for each job: it knows best which job is next. OFFSET 0 keeps the planner from
     # calling it for each column.
     fetch="""
-SELECT (job).*, run.place FROM (
+SELECT (job).* FROM (
     SELECT procrastinate_fetch_job_v2(%(queues)s::varchar[], %(worker_id)s::bigint) AS job
     FROM generate_series(1, %(limit)s::int) OFFSET 0
-) AS taken LEFT JOIN task_runs AS run ON run.job_id = (job).id
+) AS taken
 WHERE (job).id IS NOT NULL
 """,
     claim=f"""
@@ -96,6 +98,7 @@ WITH given AS (
 SELECT id FROM mine
 """,
     ),
+    place="SELECT place FROM task_runs WHERE job_id = %(job_id)s",
     report="""
 INSERT INTO task_runs (job_id, done, total, message, place, updated_at)
 SELECT id, %(done)s, %(total)s, %(message)s, %(place)s::jsonb, statement_timestamp() FROM procrastinate_jobs
@@ -138,7 +141,6 @@ _SQLITE_ALIVE = f"""EXISTS (
     SELECT 1 FROM procrastinate_workers AS worker WHERE worker.id = job.worker_id
     AND worker.last_heartbeat >= strftime('%Y-%m-%d %H:%M:%f000', 'now', '-{STALLED_AFTER} seconds')
 )"""
-_PLACE = "(SELECT place FROM task_runs WHERE job_id = id) AS place"
 
 SQLITE = Statements(
     fetch=f"""
@@ -157,14 +159,14 @@ WHERE id IN (
     ))
     ORDER BY priority DESC, id LIMIT :limit
 )
-RETURNING {_JOB}, {_PLACE}
+RETURNING {_JOB}
 """,
     claim=f"""
 UPDATE procrastinate_jobs AS job SET status = 'doing', worker_id = :worker_id, scheduled_at = NULL
 WHERE id = :job_id AND status = 'todo' AND NOT EXISTS (
     SELECT 1 FROM procrastinate_jobs AS other WHERE other.lock = job.lock AND other.status = 'doing'
 )
-RETURNING {_JOB}, {_PLACE}
+RETURNING {_JOB}
 """,
     finish=(
         f"""
@@ -192,6 +194,7 @@ WHERE job.id = given.id AND job.worker_id = :worker_id AND job.status = 'doing'
 RETURNING id
 """,
     ),
+    place="SELECT place FROM task_runs WHERE job_id = :job_id",
     report=f"""
 INSERT INTO task_runs (job_id, done, total, message, place, updated_at)
 SELECT id, :done, :total, :message, :place, {_NOW} FROM procrastinate_jobs

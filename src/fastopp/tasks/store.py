@@ -30,7 +30,7 @@ class JobStore:
             )
         except exceptions.UniqueViolation:
             return []  # another has just taken a job with the same lock
-        return sorted(map(_decoded, rows), key=lambda row: (-row["priority"], row["id"]))
+        return sorted(rows, key=lambda row: (-row["priority"], row["id"]))
 
     async def claim(self, job_id: int, worker_id: int) -> Row | None:
         """Take this job, whether or not its time has come; None when it cannot be."""
@@ -38,7 +38,7 @@ class JobStore:
             rows = await self._all(self._statements.claim, job_id=job_id, worker_id=worker_id)
         except exceptions.UniqueViolation:
             return None
-        return _decoded(rows[0]) if rows else None
+        return rows[0] if rows else None
 
     async def finish(self, outcomes: Sequence[Outcome], worker_id: int) -> set[int]:
         """Write outcomes, and return the ids of those jobs that were still this worker's."""
@@ -48,6 +48,14 @@ class JobStore:
             if "RETURNING" in statement or any(outcome.run for outcome in outcomes):
                 rows = await self._all(statement, outcomes=text, worker_id=worker_id)
         return {row["id"] for row in rows}
+
+    async def place(self, job_id: int) -> dict[str, Any] | None:
+        """What earlier tries of a job have saved."""
+        rows = await self._all(self._statements.place, job_id=job_id)
+        place = rows[0]["place"] if rows else None
+        if isinstance(place, str):  # SQLite's
+            place = json.loads(place)
+        return place
 
     async def report(self, job_id: int, worker_id: int, run: Run) -> bool:
         """Write progress and place; whether the job is still this worker's."""
@@ -72,9 +80,3 @@ class JobStore:
 
     async def _all(self, statement: str, **arguments: Any) -> list[Row]:  # noqa: ANN401 - of many types
         return await self.connector.execute_query_all_async(statement, **arguments)
-
-
-def _decoded(row: Row) -> Row:
-    if isinstance(row["place"], str):  # SQLite's
-        row["place"] = json.loads(row["place"])
-    return row
