@@ -98,7 +98,7 @@ async def _emulate(
         loop.add_signal_handler(number, task.cancel)  # type: ignore[union-attr] # we are in one
     status = 0
     try:
-        services = make_services(options, database=database, object_storage=object_storage, cron=cron)
+        services = make_services(database=database, object_storage=object_storage, cron=cron)
         async with Emulator(options, services=services, on_event=screen.event, on_line=screen.line) as emulator:
             screen.say(_welcome(emulator))
             if execute is None:

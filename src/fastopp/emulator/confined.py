@@ -52,10 +52,11 @@ class ConfinedProcess:
         self._group: ControlGroup | None = None
         self._watch: asyncio.Task[None] | None = None
         self._stopped: list[int] = []
+        self._root = 0
 
     @property
     def pid(self) -> int:
-        """The outermost process. Itself it is never stopped, only what it started."""
+        """The outermost process."""
         assert self._process is not None  # noqa: S101 - `launch` comes first
         return self._process.pid
 
@@ -93,8 +94,10 @@ class ConfinedProcess:
             self._log = LogReader(self._process.stdout, self._on_line)
             self._watch = asyncio.create_task(self._watch_end(self._process, self._log))
             await self._meet_launcher(ours)
+            # Bubblewrap's first child is its namespace's first process, which must never be stopped: it sees the end.
+            self._root = self.pid if options["supervise"] else processes.children(self.pid)[0]
             self._group = ControlGroup(name, memory=memory, cpu=cpu)
-            for pid in [self.pid, *processes.descendants(self.pid)]:
+            for pid in processes.descendants(self._root):
                 self._group.add(pid)
             ours.send(b"g")
 
@@ -129,7 +132,7 @@ class ConfinedProcess:
 
     def freeze(self) -> None:
         """Stop all that it started."""
-        self._stopped = processes.stop(self.pid)
+        self._stopped = processes.stop(self._root)
 
     def thaw(self) -> None:
         """Continue what was stopped."""
@@ -139,7 +142,7 @@ class ConfinedProcess:
     async def terminate(self) -> bool:
         """Send SIGTERM and wait; False: it has not ended in time."""
         self.thaw()
-        processes.signal_all(self.pid, signal.SIGTERM)
+        processes.signal_all(self._root, signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TERM_PATIENCE):
                 await self.ended.wait()
@@ -191,13 +194,13 @@ class ConfinedProcess:
         if self._process is None or self.ended.is_set():
             return None
         grouped = self._group.memory() if self._group else None
-        return processes.memory(self.pid) if grouped is None else grouped
+        return processes.memory(self._root) if grouped is None else grouped
 
     def cpu_seconds(self) -> float | None:
         """Processor time that it has used; None: it has ended."""
         if self._process is None or self.ended.is_set():
             return None
-        return round(processes.cpu_seconds(self.pid), 2)
+        return round(processes.cpu_seconds(self._root), 2)
 
 
 def exit_words(code: int) -> str:

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from fastopp.emulator.events import Event, Journal, now
 from fastopp.emulator.fleet import Fleet
-from fastopp.emulator.gateway import PAGE, Gateway, PageHandler
+from fastopp.emulator.gateway import PAGE, Gateway
 from fastopp.emulator.image import Image, build, copy_project, unbuilt
 from fastopp.emulator.instance import Deployment, Host
 from fastopp.emulator.loopback import HOST, listen
@@ -45,6 +45,10 @@ class UnknownAction(BadRequest):
 
 class EnvironmentRefused(BadRequest):
     """LeapCell would not take this environment."""
+
+
+class NothingToLoad(BadRequest):
+    """There is nothing to load."""
 
 
 class DeploymentRunning(Conflict):
@@ -103,7 +107,7 @@ class Emulator:
 
     Parameters
     ----------
-    services: makes them, by name; what they remark on goes to the journal.
+    services: makes them, by name.
     on_event: hears of every rule that fires.
     on_line: hears the name of an instance, or `build`, and a line of its log.
     """
@@ -112,7 +116,7 @@ class Emulator:
         self,
         options: EmulatorOptions,
         *,
-        services: Callable[[Journal], Mapping[str, Service]] = lambda _journal: {},
+        services: Callable[[Emulator], Mapping[str, Service]] = lambda _emulator: {},
         on_event: Callable[[Event], None] | None = None,
         on_line: Callable[[str, str], None] | None = None,
     ) -> None:
@@ -125,13 +129,13 @@ class Emulator:
         self.page: PageHandler = Page(self).answer
         self.fleet: Fleet
         self.manifest: Manifest
-        self._services = dict(services(self.journal))
         self._on_line = on_line or (lambda _name, _line: None)
         self._deployments = 0
         self._deploying = asyncio.Lock()
         self._exit = contextlib.AsyncExitStack()
         self._work: Workplace
         self._port = 0
+        self._services = dict(services(self))
 
     async def __aenter__(self) -> Self:
         try:
@@ -173,12 +177,14 @@ class Emulator:
         self.fleet = Fleet(host)
         await asyncio.gather(*(self._exit.enter_async_context(service) for service in self._services.values()))
         if options.load is not None:
+            if not options.load.is_dir():
+                raise NothingToLoad(f"There is no folder {options.load}.")
             for name, service in self._services.items():
                 await service.load(options.load / name)
         self._exit.push_async_callback(self.fleet.close)
         await self.deploy()
         runner = web.ServerRunner(
-            Gateway(self.fleet, self.rules, self.journal, self.page).server(), shutdown_timeout=0.5
+            Gateway(self.fleet, self.rules, self.journal, Page(self).answer).server(), shutdown_timeout=0.5
         )
         await runner.setup()
         self._exit.push_async_callback(runner.cleanup)
@@ -270,6 +276,8 @@ class Emulator:
         journal = self.journal.state()
         fired = journal.pop("fired")
         urls = {"public": self.url, "page": f"{self.url}{PAGE}"}
+        if (queue := self._services.get("async_queue")) is not None:
+            urls["async"] = queue.url  # type: ignore[attr-defined]  # this service's own
         return {
             "name": self.options.folder.resolve().name,
             "folder": str(self.options.folder.resolve()),

@@ -70,12 +70,13 @@ class LogReader:
         self.lines.append(text)
         if time.monotonic() - self._second >= 1:
             self._second, self._count = time.monotonic(), 0
-            self._report_held()
         self._count += 1
         if self._count <= LINES_PER_SECOND:
             self._on_line(text)
-        else:
-            self._held += 1
+            return
+        if not self._held:
+            asyncio.get_running_loop().call_later(1, self._report_held)
+        self._held += 1
 
     def _report_held(self) -> None:
         if self._held:

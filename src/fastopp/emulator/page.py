@@ -22,7 +22,6 @@ HEADER: Final = "X-Leapcell-Emulator"
 """An action must carry it, with any value."""
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-LARGEST_ORDER: Final = 4096  # bytes of an action's JSON
 
 _FILES: Final = {
     PAGE: ("page.html", "text/html"),
@@ -137,10 +136,9 @@ async def _read_order(request: web.BaseRequest) -> tuple[str, str | None]:
     """The action and the instance that the body names. Raises `BadRequest`."""
     hint = 'Send {"action": "freeze", "instance": "i1"}.'
     try:
-        body = await request.content.read(LARGEST_ORDER)
-        order = json.loads(body)
+        order = json.loads(await request.read())
         action, instance = order["action"], order.get("instance")
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise BadRequest("The action is no JSON that names one.", hint=hint) from None
     if not isinstance(action, str) or not isinstance(instance, str | None):
         raise BadRequest("An action and an instance are names.", hint=hint)

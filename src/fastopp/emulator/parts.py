@@ -5,30 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from fastopp.emulator.emulator import EmulatorOptions, Service
-from fastopp.emulator.events import Journal
+from fastopp.emulator.emulator import Emulator, Service
+from fastopp.emulator.services.async_queue import AsyncOptions, AsyncQueue
+from fastopp.emulator.services.cron import Cron, CronError, Timer, read_timers
 
 
 def make_services(
-    options: EmulatorOptions, *, database: bool, object_storage: bool, cron: Path | None
-) -> Callable[[Journal], Mapping[str, Service]]:
-    """What makes the services, once there is a journal for what they remark on."""
+    *, database: bool, object_storage: bool, cron: Path | None
+) -> Callable[[Emulator], Mapping[str, Service]]:
+    """What makes an emulator's services: they take their numbers from its rules and tell its journal.
 
-    def make(journal: Journal) -> Mapping[str, Service]:
-        from fastopp.emulator.services.object_storage import ObjectStorage, StorageOptions  # noqa: PLC0415 - 200 ms
-        from fastopp.emulator.services.postgres import Postgres, PostgresOptions  # noqa: PLC0415 - 200 ms
+    cron: the file with the timers.
+    Raises `CronError`.
+    """
+
+    def make(emulator: Emulator) -> Mapping[str, Service]:
+        rules = emulator.rules
 
         def notice(rule: str, found: str) -> None:
-            journal.fire(rule, found=found)
+            emulator.journal.fire(rule, found=found, level="warning")
 
-        rules = options.rules
         services: dict[str, Service] = {}
         if database:
-            services["postgres"] = Postgres(
-                PostgresOptions(pooler=rules.pooler),  # type: ignore[arg-type] # one of its choices
-                notice=notice,
-            )
+            from fastopp.emulator.services.postgres import Postgres, PostgresOptions  # noqa: PLC0415 - psycopg: 100 ms
+
+            options = PostgresOptions(pooler=rules.pooler)  # type: ignore[arg-type] # checked against its choices
+            services["postgres"] = Postgres(options, notice=notice)
         if object_storage:
+            from fastopp.emulator.services.object_storage import ObjectStorage, StorageOptions  # noqa: PLC0415
+
             services["object_storage"] = ObjectStorage(
                 StorageOptions(
                     oddities=rules.storage_oddities,
@@ -38,6 +43,29 @@ def make_services(
                 ),
                 notice=notice,
             )
+        services["async_queue"] = AsyncQueue(
+            lambda: emulator.url,
+            AsyncOptions(
+                workers=rules.async_workers,
+                retries=rules.async_retries,
+                duplicate=rules.async_duplicate,
+                drop=rules.async_drop,
+                delay=rules.async_delay,
+                max_body=rules.max_async_body,
+                timeout=rules.request_timeout or 24 * 3600,
+                port=emulator.options.async_port,
+            ),
+            notice=notice,
+        )
+        if cron is not None:
+            services["cron"] = Cron(_read(cron, emulator.options.variables), lambda: emulator.url)
         return services
 
     return make
+
+
+def _read(path: Path, variables: Mapping[str, str]) -> list[Timer]:
+    try:
+        return read_timers(path.read_text(encoding="utf-8"), variables)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CronError(f"The cron file {path} cannot be read: {error}.") from error

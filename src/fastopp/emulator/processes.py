@@ -19,19 +19,20 @@ def descendants(pid: int) -> list[int]:
     found = []
     pending = [pid]
     while pending:
-        children = _children(pending.pop())
-        found += children
-        pending += children
+        direct = children(pending.pop())
+        found += direct
+        pending += direct
     return found
 
 
-def _children(pid: int) -> list[int]:
-    children: list[int] = []
+def children(pid: int) -> list[int]:
+    """The processes that this one started and that live, or that it was left with."""
+    found: list[int] = []
     with contextlib.suppress(OSError):  # it has ended
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - on the path of every request: names suffice
             with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123
-                children += map(int, file.read().split())
-    return children
+                found += map(int, file.read().split())
+    return found
 
 
 def stop(pid: int) -> list[int]:

@@ -94,6 +94,16 @@ async def slow(seconds: float) -> dict[str, object]:
     return {"pid": os.getpid()}
 
 
+@app.get("/burn")
+def burn(seconds: float) -> float:
+    """Use this much processor time, and say how long it took."""
+    begun = time.monotonic()
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+    return time.monotonic() - begun
+
+
 @app.get("/ticks")
 def longest_gap() -> dict[str, float]:
     gaps = [after - before for before, after in zip(ticks, ticks[1:], strict=False)]

@@ -1,0 +1,254 @@
+"""The life of instances: dormant, killed, replaced by a deployment, out of memory, over."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fastopp.emulator.emulator import DeploymentRunning, UnknownAction
+from fastopp.emulator.fleet import UnknownInstance
+from fastopp.emulator.image import BuildFailed
+from tests.services.emulator import PROJECTS, copy_of, running, until, write_project
+
+
+async def test_an_instance_without_traffic_is_given_up_and_its_tmp_with_it() -> None:
+    async with running("plain_http", instances=1, dormant_after=0.3) as service:
+        await service.client.get("/")
+        await until(lambda: service.fired("dormant_after"))
+        await until(lambda: service.instance("i1")["state"] == "dormant")
+        assert (await service.client.get("/")).status_code == 200
+        assert service.fired("cold_start")[0].instance == "i2"
+        assert service.emulator.state()["cold_starts"] == 1
+
+
+async def test_a_cold_start_is_waited_for_by_all_who_come_meanwhile() -> None:
+    async with running("plain_fastapi", instances=1, cold_start=0.2) as service:
+        await service.client.post("/write", params={"path": "/tmp/before"})
+        await service.emulator.act("sleep", "i1")
+        answers = await asyncio.gather(*(service.client.get("/") for _ in range(5)))
+        assert [answer.json()["temp"] for answer in answers] == [[]] * 5
+        assert service.emulator.state()["cold_starts"] == 1
+
+
+async def test_a_killed_instance_takes_its_requests_with_it() -> None:
+    async with running("plain_fastapi", instances=1) as service:
+        slow = asyncio.create_task(service.client.get("/slow", params={"seconds": 5}))
+        await until(lambda: service.emulator.fleet.in_hand == 1)
+        assert await service.emulator.act("kill", "i1") == "i1 is gone, with its /tmp."
+        assert (await slow).status_code == 502
+        assert "broke off GET /slow" in service.said
+        assert (await service.client.get("/")).status_code == 200
+
+
+async def test_an_instance_that_ends_itself() -> None:
+    async with running("plain_fastapi", instances=1) as service:
+        assert (await service.client.post("/exit", params={"code": 3})).status_code == 502
+        await until(lambda: "i1 ended with code 3" in service.said)
+        assert (await service.client.get("/")).status_code == 200
+        assert service.instance("i1")["ended"] == "i1 ended with code 3."
+
+
+async def test_frozen_in_the_middle_of_a_request() -> None:
+    async with running("plain_fastapi", instances=1) as service:
+        slow = asyncio.create_task(service.client.get("/slow", params={"seconds": 0.2}))
+        await until(lambda: service.emulator.fleet.in_hand == 1)
+        await service.emulator.act("freeze", "i1")
+        await asyncio.sleep(0.5)
+        assert not slow.done()
+        await service.emulator.act("thaw", "i1")
+        assert (await slow).status_code == 200
+
+
+async def test_unknown_actions_and_instances() -> None:
+    async with running("plain_http", instances=1) as service:
+        with pytest.raises(UnknownAction, match="cannot explode"):
+            await service.emulator.act("explode", "i1")
+        with pytest.raises(UnknownInstance, match="No instance i9"):
+            await service.emulator.act("kill", "i9")
+
+
+async def test_a_deployment_replaces_the_instances_without_losing_a_request(tmp_path: Path) -> None:
+    project = copy_of("plain_fastapi", tmp_path)
+    async with running(project, deployment_overlap=0.3, variables={"A": "1"}) as service:
+        stop = asyncio.Event()
+        statuses: list[int] = []
+
+        async def visit() -> None:
+            while not stop.is_set():
+                statuses.append((await service.client.get("/slow", params={"seconds": 0.01})).status_code)
+
+        visitors = [asyncio.create_task(visit()) for _ in range(3)]
+        long = asyncio.create_task(service.client.get("/slow", params={"seconds": 2}))
+        main = project / "main.py"
+        main.write_text(main.read_text() + '\n@app.get("/new")\ndef new() -> str:\n    return "new"\n')
+        deploying = asyncio.create_task(service.emulator.deploy())
+        await asyncio.sleep(0.05)
+        with pytest.raises(DeploymentRunning):
+            await service.emulator.deploy()
+        await deploying
+        assert {instance["deployment"] for instance in service.emulator.state()["instances"]} == {1, 2}
+        await until(lambda: service.fired("deployment_overlap"))
+        stop.set()
+        await asyncio.gather(*visitors)
+        assert (await long).status_code == 200
+        assert set(statuses) == {200}
+        assert (await service.client.get("/new")).json() == "new"
+        assert service.instance("i1")["ended"] == "Deployment 2 replaced it."
+
+
+async def test_a_deployment_that_does_not_start_leaves_the_old_one(tmp_path: Path) -> None:
+    project = copy_of("plain_http", tmp_path)
+    async with running(project, instances=1) as service:
+        (project / "server.py").write_text("raise SystemExit('no')")
+        with pytest.raises(Exception, match="ended with code 1"):
+            await service.emulator.deploy()
+        assert (await service.client.get("/")).status_code == 200
+
+
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
+async def test_nothing_that_an_instance_starts_outlives_it(sandbox: str) -> None:
+    async with running("plain_fastapi", instances=1, sandbox=sandbox) as service:
+        await service.client.post("/daemon")
+        outer = psutil.Process(service.instance("i1")["pid"])
+        started = outer.children(recursive=True)
+        daemon = next(process for process in started if process.name() == "sleep")
+        # It made a session of its own, and is stopped and killed all the same.
+        assert daemon.status() == psutil.STATUS_STOPPED
+        await service.emulator.act("kill", "i1")
+        assert psutil.wait_procs(started, timeout=5)[1] == []
+
+
+async def test_too_much_memory() -> None:
+    async with running("plain_fastapi", instances=1) as service:
+        answer = await service.client.post("/leak", params={"size": 900 * 1024 * 1024})
+        assert answer.status_code == 502
+        await until(lambda: service.fired("memory_cap"))
+        assert service.fired("memory_cap")[0].message == (
+            "i1 used more memory than leapcell.yaml gives it (512 MB) and was killed."
+        )
+        assert (await service.client.get("/")).status_code == 200
+
+
+async def test_memory_is_watched_where_the_kernel_cannot_cap_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastopp.emulator.control_group.ROOT", Path("/nowhere"))
+    async with running("plain_fastapi", instances=1) as service:
+        assert service.instance("i1")["memory_limited"] is False
+        await service.client.post("/leak", params={"size": 600 * 1024 * 1024})
+        await until(lambda: service.fired("memory_cap"))
+        await until(lambda: service.instance("i1")["state"] == "gone")
+        assert service.instance("i1")["ended"].startswith("i1 ")
+
+
+async def test_the_share_of_a_processor() -> None:
+    async with running("plain_fastapi", instances=1, cpu_share=True) as service:
+        instance = service.instance("i1")
+        if not instance["cpu_limited"]:
+            pytest.skip("no control group can be made here")
+        # 512 MB buy 29 % of a processor.
+        assert (await service.client.get("/burn", params={"seconds": 0.5})).json() > 0.5 / 0.29 * 0.8
+
+
+async def test_a_flood_of_log_lines_is_counted_and_not_shown() -> None:
+    async with running("plain_fastapi", instances=1) as service:
+        assert (await service.client.post("/flood", params={"lines": 100_000})).status_code == 200
+        await until(lambda: any("lines more, too many to show" in line for _, line in service.lines))
+        assert len(service.lines) < 1000
+
+
+async def test_the_build_runs_in_its_own_environment_and_its_files_are_there(tmp_path: Path) -> None:
+    build = "python -c 'import sys; print(sys.prefix)' > prefix.txt && echo two >> prefix.txt"
+    project = write_project(tmp_path / "project", "python server.py", build=build)
+    (project / "server.py").write_text(
+        (PROJECTS / "plain_http" / "server.py").read_text().replace("environ['PATH_INFO']", "open('prefix.txt').read()")
+    )
+    async with running(project, instances=1, build=True) as service:
+        text = (await service.client.get("/")).text
+        assert "deployment-1/environment" in text
+        assert not (project / "prefix.txt").exists()
+
+
+async def test_a_build_that_fails(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "project", "python server.py", runtime="go", build="echo something; exit 4")
+    with pytest.raises(BuildFailed, match=r"failed with code 4(.|\n)*something"):
+        async with running(project, build=True):
+            pass
+
+
+async def test_a_build_cannot_change_the_machine(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.touch()
+    project = write_project(
+        tmp_path / "project", "python server.py", runtime="go", build=f"echo harm > {outside} || exit 5"
+    )
+    with pytest.raises(BuildFailed, match="code 5"):
+        async with running(project, build=True):
+            pass
+    assert outside.read_text() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
+def test_whatever_ends_the_emulator_ends_all_it_started(number: signal.Signals, sandbox: str) -> None:
+    command = [sys.executable, "-m", "tests.services.emulate", "--folder", str(PROJECTS / "plain_http")]
+    command += [
+        "--no-build",
+        "--instances",
+        "1",
+        "--port",
+        "0",
+        "--async-port",
+        "0",
+        "--no-database",
+        "--no-object-storage",
+    ]
+    with subprocess.Popen(
+        [*command, "--sandbox", sandbox], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "Services:" in line:
+                break
+        emulator = psutil.Process(process.pid)
+        started = emulator.children(recursive=True)
+        assert started
+        [lock] = [Path(file.path) for file in emulator.open_files() if file.path.endswith("/lock")]
+        process.send_signal(number)
+        process.stdout.read()
+        code = process.wait(20)
+    assert code == (-9 if number == signal.SIGKILL else 0)
+    _, alive = psutil.wait_procs(started, timeout=10)
+    assert alive == []
+    if number != signal.SIGKILL:
+        assert not lock.parent.exists()
+
+
+def test_the_folder_of_a_killed_emulator_is_deleted_by_the_next() -> None:
+    from fastopp.emulator.workplace import Workplace
+
+    pid = os.fork()
+    if pid == 0:
+        Workplace()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    with Workplace() as mine, Workplace():
+        abandoned = [path for path in mine.folder.parent.glob("leapcell-*/lock") if not _locked(path)]
+        assert abandoned == []
+        assert mine.folder.exists()
+
+
+def _locked(path: Path) -> bool:
+    import fcntl
+
+    with path.open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
