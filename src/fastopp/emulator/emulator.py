@@ -126,7 +126,6 @@ class Emulator:
         self.started = now()
         self.start_seconds = 0.0
         """Seconds from the end of the build to the first instances' answers."""
-        self.page: PageHandler = Page(self).answer
         self.fleet: Fleet
         self.manifest: Manifest
         self._on_line = on_line or (lambda _name, _line: None)
