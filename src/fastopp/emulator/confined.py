@@ -61,6 +61,11 @@ class ConfinedProcess:
         return self._process.pid
 
     @property
+    def alive(self) -> bool:
+        """Whether it has been launched and has not ended."""
+        return self._process is not None and not self.ended.is_set()
+
+    @property
     def lines(self) -> list[str]:
         """What it printed last."""
         return list(self._log.lines) if self._log else []
@@ -150,7 +155,7 @@ class ConfinedProcess:
 
     def kill(self) -> None:
         """End it now, with all that it started: its PID namespace goes with it, or its launcher sees to that."""
-        if self._process is None or self.ended.is_set():
+        if not self.alive:
             return
         if self._process.stdin is not None:
             self._process.stdin.close()
@@ -191,14 +196,14 @@ class ConfinedProcess:
 
     def memory(self) -> int | None:
         """Bytes that it uses; None: it has ended."""
-        if self._process is None or self.ended.is_set():
+        if not self.alive:
             return None
         grouped = self._group.memory() if self._group else None
         return processes.memory(self._root) if grouped is None else grouped
 
     def cpu_seconds(self) -> float | None:
         """Processor time that it has used; None: it has ended."""
-        if self._process is None or self.ended.is_set():
+        if not self.alive:
             return None
         return round(processes.cpu_seconds(self._root), 2)
 

@@ -284,14 +284,13 @@ class Instance:
     def status(self) -> dict[str, Any]:
         """What the page shows of it."""
         files, size = _usage(self._temp)
-        alive = not self._process.ended.is_set()
         return {
             "name": self.name,
             "deployment": self.deployment.number,
             "state": str(self.state),
             "in_hand": self.in_hand,
             "served": self.served,
-            "pid": self._process.pid if alive else None,
+            "pid": self._process.pid if self._process.alive else None,
             "memory": self._process.memory(),
             "memory_limit": self.deployment.manifest.memory * MIB,
             "memory_limited": self._process.memory_limited,

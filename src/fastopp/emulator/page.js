@@ -27,7 +27,7 @@
     return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
   };
   const words = (name) => {
-    const text = name.replaceAll("_", " ");
+    const text = name.replaceAll("_", " ").replace(/\bcdn\b/, "CDN");
     return text[0].toUpperCase() + text.slice(1);
   };
   const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
@@ -186,7 +186,8 @@
   // Pairs like size and max_size become a gauge, lists of text what was remarked on, everything else a line.
   function updateService(card, [, status]) {
     const names = Object.keys(status).filter((name) => status[name] !== null && !name.startsWith("max_"));
-    const text = (name, value) => (/size|bytes/.test(name) ? size(value) : String(value));
+    const isSize = (name) => /size|bytes/.test(name) && name !== "pool_size"; // of that one, connections
+    const text = (name, value) => (isSize(name) ? size(value) : String(value));
     const simple = (name) => typeof status[name] !== "object";
     const gauges = names.filter((name) => simple(name) && status[`max_${name}`]);
     show(card.children[1], names.filter((name) => simple(name) && !gauges.includes(name)), (name) => name, (name) => {
@@ -230,21 +231,27 @@
     const about = [event.path, event.instance && !event.message.includes(event.instance) && event.instance];
     where.append([...about, ""].filter((part, index) => part || index === 2).join(" · "));
     if (event.source) where.append(`${event.evidence}: `, link(event.source, event.source), ` · ${event.option} changes it`);
-    body.append(make("p", "", event.message), where);
+    const message = make("p", "", `${event.message} `);
+    message.append(make("span", "count"));
+    body.append(message, where);
     line.append(make("time", "", clock(event.time)), chip, body);
     return line;
   }
 
   function showEvents() {
     const all = state.events.filter((event) => !$("quiet-events").checked || event.level !== "info");
-    // Several may happen in one millisecond: the key counts those.
-    const keys = new Map();
-    const keyed = all.map((event) => {
-      const key = event.time + event.name + event.message;
-      keys.set(key, (keys.get(key) ?? 0) + 1);
-      return { ...event, key: `${key} ${keys.get(key)}` };
+    // What happened several times running is one line with a count.
+    const lines = [];
+    for (const event of all) {
+      const what = [event.name, event.message, event.path].join("\n");
+      const last = lines.at(-1);
+      if (last?.what === what) last.count += 1;
+      else lines.push({ ...event, what, count: 1 });
+    }
+    const key = ({ what, time }) => `${time} ${what}`;
+    show($("events"), lines.slice(-SHOWN).reverse(), key, createEvent, (line, { count }) => {
+      set(line.querySelector(".count"), count > 1 ? `× ${count}` : "");
     });
-    show($("events"), keyed.slice(-SHOWN).reverse(), (event) => event.key, createEvent);
     $("no-events").hidden = all.length > 0;
     show($("rules"), state.rules, (rule) => rule.name, (rule) => {
       const row = make("tr");

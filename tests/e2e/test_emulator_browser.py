@@ -1,0 +1,77 @@
+"""The emulator's page in a browser: shows what happens as it happens, by mouse and by keys."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from tests.services.emulator import RunningEmulator, running
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[RunningEmulator]:
+    async with running("plain_fastapi", max_request_body=1000) as started:
+        yield started
+
+
+@pytest.fixture
+async def page(emulator: RunningEmulator, chromium_path: str) -> AsyncIterator[Page]:
+    complaints: list[str] = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
+        shown = await browser.new_page()
+        shown.on("console", lambda message: complaints.append(message.text))
+        shown.on("pageerror", lambda error: complaints.append(str(error)))
+        await shown.goto(f"{emulator.emulator.url}/__emulator")
+        await expect(shown.locator("#live")).to_have_text("live")
+        yield shown
+        await browser.close()
+    # A refused action is said on the page, and by Chromium too.
+    assert [complaint for complaint in complaints if "status of 404" not in complaint] == []
+
+
+async def test_shows_what_happens(emulator: RunningEmulator, page: Page) -> None:
+    await expect(page.locator("#instances h3")).to_have_text(["i1", "i2"])
+    await emulator.client.post("/echo", content=b"x" * 2000)
+    await expect(page.locator("#events li")).to_contain_text(["The request's body is bigger than 1000 bytes."])
+    event = page.locator("#events li").first
+    await expect(event.locator("a")).to_have_attribute("href", "https://docs.leapcell.io/limit/")
+    await expect(event).to_contain_text("--max-request-body changes it")
+    await emulator.client.get("/<b>bold</b>")
+    await expect(page.locator("#requests tr")).to_have_count(2)
+    await expect(page.locator("#requests")).to_contain_text("GET /%3Cb%3Ebold%3C/b%3E")
+
+
+async def test_keys(emulator: RunningEmulator, page: Page) -> None:
+    def card(name: str) -> Any:
+        return page.locator(f"[data-instance={name}]")
+
+    await page.keyboard.press("1")
+    await expect(card("i1")).to_be_focused()
+    await page.keyboard.press("f")  # it was frozen: continue
+    await expect(card("i1").locator(".state")).to_have_text("running")
+    await expect(card("i1")).to_be_focused()  # it is the same element after being shown anew
+    await page.keyboard.press("f")
+    await expect(card("i1").locator(".state")).to_have_text("frozen")
+    await page.keyboard.press("k")
+    await expect(page.locator("#said")).to_have_text("i1 is gone, with its /tmp.")
+    await expect(card("i1")).to_have_count(0)
+    await page.keyboard.press("p")
+    await expect(page.locator("#live")).to_have_text("paused")
+
+
+async def test_says_what_went_wrong(emulator: RunningEmulator, page: Page) -> None:
+    await page.keyboard.press("p")
+    await expect(page.locator("#live")).to_have_text("paused")
+    await emulator.emulator.act("kill", "i2")
+    async with page.expect_response("**/act"):
+        await page.locator("[data-instance=i2] [data-action=wipe]").click()
+    await expect(page.locator("#said.error")).to_have_text("No instance i2 is running.")
+
+
+async def test_fits_a_phone(page: Page) -> None:
+    await page.set_viewport_size({"width": 390, "height": 800})
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
