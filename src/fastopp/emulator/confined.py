@@ -155,7 +155,7 @@ class ConfinedProcess:
 
     def kill(self) -> None:
         """End it now, with all that it started: its PID namespace goes with it, or its launcher sees to that."""
-        if not self.alive:
+        if self._process is None or self.ended.is_set():
             return
         if self._process.stdin is not None:
             self._process.stdin.close()
