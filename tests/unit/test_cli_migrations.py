@@ -19,5 +19,5 @@ def test_a_step_back_is_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     run = CliRunner().invoke
     assert run(app, ["upgrade"]).exit_code == 0
     assert run(app, ["downgrade", "-1"]).exit_code == 0
-    assert run(app, ["current"]).output.strip() == "0002"
+    assert run(app, ["current"]).output.strip() == "0004"
     assert run(app, ["downgrade", "--help"]).exit_code == 0
