@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import socket
 import subprocess
+import sys
+import time
+import tomllib
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.services.checks_project import GOOD
@@ -146,3 +155,51 @@ def test_a_build_that_must_not_be_deployed(tmp_path: Path) -> None:
     done = run_command(project, "oppman.py", "leapcell", "build")
     assert done.returncode == 1
     assert "requirements.txt" in done.stderr
+
+
+def test_fly_runs_the_project_as_its_files_say(tmp_path: Path) -> None:
+    """The Dockerfile's command in fly.toml's environment, with another folder in place of the volume."""
+    project, volume = copy_project(tmp_path / "project"), tmp_path / "volume"
+    volume.mkdir()
+    (project / "uv.lock").write_bytes((ROOT / "uv.lock").read_bytes())
+    succeed(project, "oppman.py", "fly", "init", "--yes")
+    toml = tomllib.loads((project / "fly.toml").read_text())
+    port = str(free_port())
+    given = {name: value.replace("/data/", f"{volume}/") for name, value in toml["env"].items()}
+    environ = given | {"FLY_APP_NAME": "shop", "SECRET_KEY": GOOD["SECRET_KEY"], "PORT": port}
+    (command,) = re.findall(r"^CMD (.+)$", (project / "Dockerfile").read_text(), re.MULTILINE)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    log = (tmp_path / "log").open("w+")
+    with (
+        log,
+        subprocess.Popen(
+            json.loads(command), cwd=project, env=environ | {"PATH": path}, stdout=log, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        try:
+            answer = wait_for(f"http://127.0.0.1:{port}{toml['http_service']['checks'][0]['path']}", process)
+            assert answer.status_code == 200
+            health = httpx.get(f"http://127.0.0.1:{port}/health", timeout=30).json()
+            assert health["status"] == "healthy", "migrated, and the volume can be written to"
+            process.send_signal(getattr(signal, toml["kill_signal"]))
+            process.wait(int(toml["kill_timeout"].removesuffix("s")))
+        finally:
+            process.kill()
+    assert (volume / "app.db").is_file()
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> httpx.Response:
+    deadline = time.monotonic() + 60
+    while True:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        with suppress(httpx.TransportError):
+            return httpx.get(url)
+        time.sleep(0.1)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
