@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 import threading
 from collections.abc import Coroutine
 from pathlib import Path
@@ -12,6 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import trustme
+
+from fastopp.emulator.services.certificates import Certificates as ServiceCertificates
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 # What PostgreSQL says to a client that its pg_hba.conf wants encrypted.
@@ -91,27 +92,13 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-class Certificates:
-    """A certificate authority made for this run, and a certificate of its for `localhost`, in PEM files."""
+class Certificates(ServiceCertificates):
+    """A certificate authority made for this run, a certificate of its for `localhost`, and another authority."""
 
     def __init__(self, folder: Path) -> None:
-        authority = trustme.CA()
-        self.root = folder / "root.pem"
-        authority.cert_pem.write_to_path(str(self.root))
+        super().__init__(folder, names=("localhost",))
         self.stranger = folder / "stranger.pem"
         trustme.CA().cert_pem.write_to_path(str(self.stranger))
-        self.certificate, self.key = folder / "server.pem", folder / "server.key"
-        issued = authority.issue_cert("localhost")
-        issued.private_key_pem.write_to_path(str(self.key))
-        self.key.chmod(0o600)  # libpq refuses a key that others may read
-        for index, pem in enumerate(issued.cert_chain_pems):
-            pem.write_to_path(str(self.certificate), append=index > 0)
-
-    def server_context(self) -> ssl.SSLContext:
-        """For a server that shows the certificate."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate, self.key)
-        return context
 
 
 class Front(Service):

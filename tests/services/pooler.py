@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from fastopp.emulator.services.pgbouncer import find_pgbouncer
 from tests.services.front import Certificates
 from tests.services.postgres import PASSWORD, USER, Postgres
 
@@ -34,11 +35,6 @@ client_tls_cert_file = {folder}/server.pem
 client_tls_key_file = {folder}/server.key
 logfile = {folder}/pgbouncer.log
 """
-
-
-def find_pgbouncer() -> str | None:
-    """The program, or None."""
-    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 class Pooler:

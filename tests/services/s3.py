@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from datetime import timedelta
@@ -18,16 +17,12 @@ from typing import Self
 from urllib.request import Request as HTTPRequest
 from urllib.request import urlopen
 
+from fastopp.emulator.services.rclone import find_rclone
 from fastopp.storage.presigned import presign
 
 ACCESS_KEY = "tests-access-key-0123456789"  # rclone refuses fewer than 16 characters
 SECRET_KEY = "tests-secret-key-never-to-be-shown"
 REGION = "us-east-1"
-
-
-def find_rclone() -> str | None:
-    """The program, or None."""
-    return shutil.which("rclone", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
 
 
 class RcloneServer:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from html import unescape
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
+from fastopp.emulator.services import s3_oddities
 from tests.services.s3 import RcloneServer
 
 
@@ -205,17 +204,17 @@ class OddServer(FaultProxy):
     def answer(self, request: Request) -> Response:
         """See FaultProxy."""
         bucket, _, key = urlsplit(request.path).path.lstrip("/").partition("/")
-        query = parse_qs(urlsplit(request.path).query)
+        query = dict(parse_qsl(urlsplit(request.path).query))
         if request.method == "HEAD" and key and self.blind_head:
             return Response(404, {}, b"")
         if request.method == "PUT" and self.max_files is not None and self._count(bucket) >= self.max_files:
             return s3_error(403, "QuotaExceeded")
         response = super().answer(request)
         if request.method == "GET" and not key and response.status == 200:
-            if self.deaf_to_slashes and "/" in query.get("prefix", [""])[0]:
-                response.body = re.sub(rb"<Contents>.*</Contents>", b"", response.body, flags=re.DOTALL)
+            if self.deaf_to_slashes and s3_oddities.is_deaf_to(query):
+                response.body = s3_oddities.empty(response.body)
             if self.encodes_keys:
-                response.body = re.sub(rb"<Key>(.*?)</Key>", _encoded_key, response.body)
+                response.body = s3_oddities.encode_keys(response.body)
         return response
 
     def _count(self, bucket: str) -> int:
@@ -234,7 +233,3 @@ def _corrupted(request: Request, fault: Fault) -> Request:
     if not fault.corrupt_upload:
         return request
     return replace(request, body=_flipped(request.body))
-
-
-def _encoded_key(match: re.Match[bytes]) -> bytes:
-    return b"<Key>" + quote(unescape(match[1].decode()), safe="").encode() + b"</Key>"

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 import trustme
 
 
 class Certificates:
-    """The PEM files of an authority, and of a certificate that it issued for `localhost` and `127.0.0.1`."""
+    """The PEM files of an authority, and of a certificate that it issued for these names."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, names: Sequence[str] = ("localhost", "127.0.0.1")) -> None:
         authority = trustme.CA()
         self.root = folder / "root.pem"
         authority.cert_pem.write_to_path(str(self.root))
         self.certificate, self.key = folder / "server.pem", folder / "server.key"
-        issued = authority.issue_cert("localhost", "127.0.0.1")
+        issued = authority.issue_cert(*names)
         issued.private_key_pem.write_to_path(str(self.key))
         self.key.chmod(0o600)  # libpq refuses a key that others may read
         for index, pem in enumerate(issued.cert_chain_pems):
