@@ -20,7 +20,7 @@ MAX_STREAM = 300.0  # seconds; then the browser connects anew, and its rights ar
 
 
 async def look(session: AsyncSession) -> dict[str, Any]:
-    """`progress` of what runs, and `state`, which is another one when some task began, ended or was queued.
+    """`progress` of what runs, and `state`, which is a larger number when some task began, ended or was queued.
 
     One query, whatever there is.
     """
@@ -42,7 +42,7 @@ async def look(session: AsyncSession) -> dict[str, Any]:
         for row in rows
         if row.id is not None
     ]
-    return {"state": str(rows[0].event or 0), "progress": progress}
+    return {"state": rows[0].event or 0, "progress": progress}
 
 
 async def watch(database: Database) -> AsyncIterator[dict[str, Any]]:

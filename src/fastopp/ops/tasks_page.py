@@ -76,6 +76,8 @@ async def tasks_page(
     wanted: Annotated[Wanted, Query()],
 ) -> Response:
     """The page; for htmx its list alone; JSON for programs."""
+    # Looked at first: what happens after it makes the page ask again.
+    state = (await task_watch.look(session))["state"]
     found = await tasks.list(
         status=wanted.status or None,
         name=wanted.name or None,
@@ -99,7 +101,7 @@ async def tasks_page(
         "queues": _by_queue(counts),
         "names": sorted({task for _, task, _, _ in counts.groups}),
         "health": _health(counts),
-        "state": (await task_watch.look(session))["state"],
+        "state": state,
         "stream": runtime.settings.platform.background_cpu,
         "pages_work": pages_work(runtime),
         "again": figures["waiting"] > 0,

@@ -92,7 +92,10 @@ document.addEventListener("htmx:configRequest", (event) => {
   if (token) event.detail.headers["X-CSRF-Token"] = token;
 });
 
-document.addEventListener("htmx:beforeRequest", () => document.getElementById("alerts").replaceChildren());
+// What a page asks for by itself, now and then, takes no message away before somebody has read it.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.detail.requestConfig.triggeringEvent?.isTrusted) document.getElementById("alerts").replaceChildren();
+});
 
 document.addEventListener("htmx:beforeSwap", (event) => {
   // Our own error answers say where they belong (HX-Retarget), and 422 is a form with its mistakes marked.

@@ -5,7 +5,9 @@
 (() => {
   const REFRESH_AT_MOST = 2000; // milliseconds between two lists, however busy the queue is
   let source = null;
+  let newest = 0; // the state that the stream told of last; states are numbers that grow
   let refreshed = 0;
+  let timer = null;
 
   const list = () => document.getElementById("tasks");
 
@@ -18,13 +20,20 @@
     for (const line of document.querySelectorAll(`[data-task-progress="${id}"]`)) line.textContent = text || "Running";
   }
 
+  function keepUp() {
+    if (timer || newest <= Number(list().dataset.state)) return;
+    timer = setTimeout(() => {
+      timer = null;
+      refreshed = Date.now();
+      htmx.trigger(list(), "tasks-changed");
+    }, Math.max(0, refreshed + REFRESH_AT_MOST - Date.now()));
+  }
+
   function receive(event) {
     const { progress, state } = JSON.parse(event.data);
     progress.forEach(showProgress);
-    const busy = list().contains(document.activeElement) && document.activeElement.matches("input, select");
-    if (state === list().dataset.state || busy || Date.now() - refreshed < REFRESH_AT_MOST) return;
-    refreshed = Date.now();
-    htmx.trigger(list(), "tasks-changed");
+    newest = Number(state);
+    keepUp();
   }
 
   function listen() {
@@ -47,7 +56,9 @@
   document.addEventListener("htmx:beforeSwap", () => {
     opened = [...document.querySelectorAll("#tasks details[id][open]")].map((details) => details.id);
   });
-  document.addEventListener("htmx:afterSwap", () => {
+  // Not before htmx has settled: until then it may take attributes away again that the server did not send.
+  document.addEventListener("htmx:afterSettle", () => {
     for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
+    keepUp();
   });
 })();
