@@ -94,13 +94,15 @@ class Arrival:
 
 
 def version_of(path: str) -> Version | None:
-    """What changes with a file's content; None if there is no file. Raises InvalidKey for a folder."""
+    """What changes with a file's content; None if there is no file. Raises InvalidKey for a folder or a link."""
     try:
         status = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     if stat.S_ISDIR(status.st_mode):
         raise InvalidKey("A folder stands where the file should go.")
+    if stat.S_ISLNK(status.st_mode):
+        raise InvalidKey("A symbolic link stands where the file should go.")
     return Version(status.st_ino, status.st_size, status.st_mtime_ns)
 
 

@@ -20,7 +20,8 @@ from fastopp.storage.report import LeftOut
 from fastopp.storage.threads import run_to_end
 from fastopp.storage.transfer import SMALL, Transfer
 
-GROUP = 8  # small files that a thread fetches one after the other
+BATCH = 256  # files that are looked at together
+GROUPS = 16  # that their small ones are divided into: a thread fetches a group's files one after the other
 
 Wanted = tuple[StoredFile, Arrival]
 
@@ -44,8 +45,8 @@ class Incoming:
                 small.append((file, arrival))
             else:
                 await self._transfer.start(file.key, file.size, partial(self._fetch, file, arrival))
-        for first in range(0, len(small), GROUP):
-            group = small[first : first + GROUP]
+        for first in range(min(GROUPS, len(small))):
+            group = small[first::GROUPS]
             largest = max(file.size for file, _ in group)
             await self._transfer.start_work(largest, partial(self._fetch_group, group))
 

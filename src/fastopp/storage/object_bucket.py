@@ -22,7 +22,6 @@ from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
 from fastopp.storage.object_calls import call
 from fastopp.storage.object_download import Download
 from fastopp.storage.object_errors import explained, refusal
-from fastopp.storage.plain_listing import plain_pages
 from fastopp.storage.presigned import presign
 
 if TYPE_CHECKING:
@@ -237,6 +236,8 @@ class Bucket:
             except StopAsyncIteration:
                 return
             except InvalidKey:
+                from fastopp.storage.plain_listing import plain_pages  # noqa: PLC0415 - hardly ever needed
+
                 rest = plain_pages(self.name, self._sign_listing, folder, last or "", self._patience.silence)
                 async with aclosing(rest) as pages:
                     async for page in pages:

@@ -13,14 +13,14 @@ from fastopp.errors import FastOppError
 from fastopp.storage.arrivals import Arrival, Arrivals, version_of
 from fastopp.storage.base import FileMissing, InvalidKey, Storage, StoredFile
 from fastopp.storage.disk import explained, locate
-from fastopp.storage.incoming import Incoming
+from fastopp.storage.incoming import BATCH, Incoming
 from fastopp.storage.keys import check_key
 from fastopp.storage.known_checksums import KnownChecksums
 from fastopp.storage.listing import UnsafeName, pages
 from fastopp.storage.lock import locked
 from fastopp.storage.report import ProgressCallback, TransferReport
 from fastopp.storage.threads import run_to_end
-from fastopp.storage.transfer import BATCH_FILES, CONCURRENCY, Transfer
+from fastopp.storage.transfer import CONCURRENCY, Transfer
 
 WAITING = 2  # times as many as are fetched at once may wait for the disk
 NEWER = "The one in the folder is newer."
@@ -64,7 +64,7 @@ async def restore_files(
         arrivals = Arrivals()
         async with transfer.running(), KnownChecksums() as known:
             incoming = Incoming(storage, arrivals, transfer, concurrency)
-            async for files in pages(storage, BATCH_FILES, lambda name: transfer.failed(name, UnsafeName())):
+            async for files in pages(storage, BATCH, lambda name: transfer.failed(name, UnsafeName())):
                 batch = await run_to_end(_examine, folder, files, known, overwrite)
                 transfer.found += len(files)
                 for _ in range(batch.same):
@@ -89,29 +89,43 @@ def _examine(
     overwrite: bool,  # noqa: FBT001 - called by a thread
 ) -> _Batch:
     batch = _Batch()
+    parents: dict[str, str] = {}
     for file in files:
         try:
             with explained(folder):
-                _compare(folder, file, known, overwrite, batch)
+                arrival = _arrival(folder, file.key, parents)
+                _compare(file, arrival, known, overwrite, batch)
         except FastOppError as error:
             batch.failed.append((file.key, error))
     return batch
 
 
-def _compare(folder: Path, file: StoredFile, known: KnownChecksums, overwrite: bool, batch: _Batch) -> None:  # noqa: FBT001
-    """Put a file into the batch where it belongs. Raises InvalidKey."""
-    try:
-        path = locate(folder, check_key(file.key))
-    except FileMissing:
-        raise InvalidKey("A symbolic link stands where the file should go.") from None
-    version = version_of(path)
-    arrival = Arrival(folder, file.key, path, version)
+def _arrival(folder: Path, key: str, parents: dict[str, str]) -> Arrival:
+    """Where a file goes. Raises InvalidKey.
+
+    Parameters
+    ----------
+    parents: paths of folders that were looked at for links already.
+    """
+    parent, _, name = check_key(key).rpartition("/")
+    if parent not in parents:
+        try:
+            parents[parent] = locate(folder, parent) if parent else str(folder.resolve())
+        except FileMissing:
+            raise InvalidKey("A symbolic link stands where the file should go.") from None
+    path = f"{parents[parent]}/{name}"
+    return Arrival(folder, key, path, version_of(path))
+
+
+def _compare(file: StoredFile, arrival: Arrival, known: KnownChecksums, overwrite: bool, batch: _Batch) -> None:  # noqa: FBT001 - see _examine
+    """Put a file into the batch where it belongs."""
+    version = arrival.version
     if version is None:
         batch.fetch.append((file, arrival))
         return
     newer = not overwrite and version.mtime_ns // 1_000_000_000 > file.modified.timestamp()
     if version.size == file.size:
-        checksums = known.of(path)
+        checksums = known.of(arrival.path)
         if checksums.matches(file.etag):
             batch.same += 1
         else:  # or an ETag that only looks like an MD5, as where a bucket is encrypted with keys of its own
