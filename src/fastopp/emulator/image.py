@@ -112,7 +112,8 @@ async def build(
     command = ["bash", "-c", manifest.build_command]
     # Landlock confines the process that asks for it, which here would be us: there a build is run as it is.
     confined = command if options["writable"] is not None else sandbox.wrap(command, room, rules)
-    variables = {**environment, **variables, **sandbox.environment(room), "HOME": str(home)}
+    quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_PROGRESS_BAR": "off", "HOME": str(home)}
+    variables = {**environment, **variables, **sandbox.environment(room), **quiet}
     await _run(confined, variables, tell=tell, time_limit=time_limit, folder=project)
     shutil.rmtree(temp, ignore_errors=True)
     return Image(folder=project, environment=environment)

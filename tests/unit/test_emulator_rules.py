@@ -1,0 +1,99 @@
+"""The table of rules: whole, with sources, and its values checked."""
+
+from __future__ import annotations
+
+import pytest
+
+from fastopp.emulator.events import KEPT, Journal, ServedRequest
+from fastopp.emulator.rules import (
+    PROFILES,
+    RULES,
+    Rule,
+    Rules,
+    RuleValueRefused,
+    UnknownProfile,
+    format_size,
+    parse_size,
+)
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
+def test_each_rule_says_where_it_is_documented_and_can_fire(rule: Rule) -> None:
+    assert rule.id.removeprefix("E").isdigit()
+    assert rule.source.startswith("https://docs.leapcell.io/") or rule.source == "docs/platforms.md"
+    assert rule.format(rule.default)
+    journal = Journal(Rules())
+    event = journal.fire(rule.name, found="something", path="/kaithhealth")
+    assert "{" not in event.message
+    assert journal.fired == {rule.name: 1}
+
+
+def test_every_row_of_the_list_that_can_be_enforced_is_there() -> None:
+    # E17 (Redis) has no server in the emulator, E20 (no shell) nothing to enforce.
+    assert {rule.id for rule in RULES.values()} == {f"E{number}" for number in range(1, 20)} - {"E17"}
+
+
+def test_profiles() -> None:
+    assert Rules.from_options() == Rules()
+    assert Rules.from_options("old").max_request_body == 5 * MIB
+    assert Rules.from_options("strict").max_request_headers == 64_000
+    assert Rules.from_options("old", {"max_request_body": 1, "instances": None}) == Rules.from_options(
+        "old", {"max_request_body": 1}
+    )
+    for values in PROFILES.values():
+        assert set(values) <= set(RULES)
+    with pytest.raises(UnknownProfile, match="no profile loose"):
+        Rules.from_options("loose")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("instances", 0), ("async_drop", 1.5), ("async_drop", -0.1), ("request_timeout", -1.0), ("pooler", "statement")],
+)
+def test_values_that_make_no_sense(name: str, value: object) -> None:
+    with pytest.raises(RuleValueRefused, match=RULES[name].option):
+        Rules.from_options("default", {name: value})
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("5000", 5000), ("5MB", 5_000_000), ("16 KiB", 16 * 1024), ("1.5MiB", 3 * MIB // 2), ("2gb", 2 * 10**9)],
+)
+def test_sizes_are_read(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1", "5 apples", "1e3"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(RuleValueRefused, match="is no size"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (100, "100 bytes"),
+        (16 * 1024, "16 KiB"),
+        (5 * MIB, "5 MiB"),
+        (5_000_000, "5 MB"),
+        (1500, "1.5 KiB"),
+    ],
+)
+def test_sizes_are_written(size: int, text: str) -> None:
+    assert format_size(size) == text
+
+
+def test_the_journal_keeps_the_last_and_counts_all() -> None:
+    heard = []
+    journal = Journal(Rules(), heard.append)
+    for number in range(KEPT + 10):
+        journal.fire("read_only", found=str(number), instance="i1")
+        journal.served(ServedRequest(method="GET", path=f"/{number}", status=200, seconds=0.1))
+    state = journal.state()
+    assert len(state["events"]) == len(state["requests"]) == KEPT
+    assert state["requests"][-1]["path"] == f"/{KEPT + 9}"
+    assert state["fired"] == {"read_only": KEPT + 10}
+    assert len(heard) == KEPT + 10
