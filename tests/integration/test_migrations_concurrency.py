@@ -16,6 +16,7 @@ from fastopp.database.migration_errors import MigrationTimeout
 from fastopp.errors import Unavailable
 from tests.services.migrations import (
     HEAD,
+    NEXT,
     ROOT,
     add_audit_log,
     add_migration,
@@ -78,12 +79,12 @@ async def test_three_at_once_in_one_process(old_url):
 async def test_sql_is_written_while_a_migration_runs(postgres, postgres_database, tmp_path):
     settings = settings_for(postgres.url(postgres_database))
     folder = copy_migrations(tmp_path)
-    add_migration(folder, "0004", HEAD, "op.execute('SELECT pg_sleep(0.5)'); op.execute('CREATE TABLE after (id int)')")
+    add_migration(folder, NEXT, HEAD, "op.execute('SELECT pg_sleep(0.5)'); op.execute('CREATE TABLE after (id int)')")
     started = asyncio.Event()
     running = asyncio.create_task(migrate.upgrade(settings, progress=lambda _: started.set(), folder=folder))
     await started.wait()
     assert "CREATE TABLE after" in await migrate.sqlmigrate(settings, "4", folder=folder)
-    assert (await running).current == "0004"
+    assert (await running).current == NEXT
 
 
 async def test_killed_in_the_middle(old_url, tmp_path):
@@ -93,7 +94,7 @@ async def test_killed_in_the_middle(old_url, tmp_path):
     project = tmp_path / "project"
     folder = copy_migrations(project)
     half = "op.create_table('half', sa.Column('id', sa.Integer)); op.execute('DELETE FROM users'); "
-    add_migration(folder, "0004", HEAD, half + "print('now', flush=True); time.sleep(60)")
+    add_migration(folder, NEXT, HEAD, half + "print('now', flush=True); time.sleep(60)")
     process = start(old_url, project)
     with process:
         assert process.stdout
@@ -103,9 +104,9 @@ async def test_killed_in_the_middle(old_url, tmp_path):
         process.kill()
     assert await tables(settings) == before
     assert await execute(settings, "SELECT * FROM users ORDER BY id") == users
-    add_migration(folder, "0004", HEAD, "op.create_table('half', sa.Column('id', sa.Integer))")
+    add_migration(folder, NEXT, HEAD, "op.create_table('half', sa.Column('id', sa.Integer))")
     result = await migrate.upgrade(settings, folder=folder)
-    assert (result.adopted, len(result.applied), result.current) == (True, 4, "0004")
+    assert (result.adopted, len(result.applied), result.current) == (True, int(NEXT), NEXT)
     assert await execute(settings, "SELECT * FROM users ORDER BY id") == users
 
 
@@ -135,7 +136,7 @@ async def test_a_table_in_use_is_not_waited_for_long(postgres, postgres_database
 async def test_a_statement_that_does_not_end(postgres, postgres_database, driver, tmp_path):
     url = postgres.url(postgres_database).replace("postgresql://", f"postgresql+{driver}://")
     folder = copy_migrations(tmp_path)
-    add_migration(folder, "0004", HEAD, "op.execute('SELECT pg_sleep(60)')")
+    add_migration(folder, NEXT, HEAD, "op.execute('SELECT pg_sleep(60)')")
     with pytest.raises(Unavailable):
         await migrate.upgrade(settings_for(url), timeout=1.5, folder=folder)
     assert await migrate.current(settings_for(url)) is None
@@ -175,8 +176,8 @@ async def test_a_batch_on_sqlite_keeps_what_points_to_the_table(tmp_path):
     add_audit_log(tmp_path / "test.db")
     folder = copy_migrations(tmp_path / "project")
     change = "with op.batch_alter_table('users') as batch: batch.alter_column('email', type_=sa.String(200))"
-    add_migration(folder, "0004", HEAD, change)
-    assert (await migrate.upgrade(settings, folder=folder)).current == "0004"
+    add_migration(folder, NEXT, HEAD, change)
+    assert (await migrate.upgrade(settings, folder=folder)).current == NEXT
     assert (await execute(settings, "SELECT count(*) AS n FROM audit_logs JOIN users ON user_id = users.id")) == [
         {"n": 1}
     ]

@@ -21,6 +21,9 @@ TIMES = {
     "audit_logs": ("timestamp",),
 }
 HEAD = "0005"
+NEXT = f"{int(HEAD) + 1:04}"
+"""The number that the next migration of a project gets."""
+AFTER_NEXT = f"{int(HEAD) + 2:04}"
 
 
 def settings_for(url: str) -> Settings:

@@ -4,7 +4,8 @@ Everything comes from one moment. On PostgreSQL that is a read-only transaction 
 behind a transaction pooler; on SQLite a read transaction, which in WAL mode hinders nobody. Rows are streamed, so
 memory does not grow with them.
 
-Every table is dumped, those too that neither a model nor a migration knows. Computed columns are not, since the
+Every table is dumped, those too that neither a model nor a migration knows, but for the queue of tasks: a job that waits
+in two databases would be done twice. Computed columns are not, since the
 database computes them again; views, triggers, and counters of sequences are what migrations make.
 """
 
@@ -28,6 +29,10 @@ from fastopp.database.dump_values import from_postgresql, from_sqlite
 from fastopp.database.engine import create_engine, in_autocommit
 from fastopp.database.url import DatabaseURL
 
+# The queue of tasks: procrastinate's tables, and ours beside them.
+QUEUE_PREFIX = "procrastinate_"
+QUEUE_TABLES = frozenset({"task_runs", "task_wakes"})
+
 ROWS = 500  # fetched at a time: one round trip each
 
 CONNECT_TIMEOUT = 10.0  # seconds
@@ -40,6 +45,10 @@ SELECT set_config('datestyle', 'ISO, YMD', true), set_config('timezone', 'UTC', 
 set_config('intervalstyle', 'iso_8601', true), set_config('bytea_output', 'hex', true),
 set_config('extra_float_digits', '1', true), set_config('statement_timeout', :limit, true)
 """)
+
+
+def _is_queue(table: str) -> bool:
+    return table.startswith(QUEUE_PREFIX) or table in QUEUE_TABLES
 
 
 class DatabaseDump:
@@ -81,7 +90,11 @@ class DatabaseDump:
             raise DumpFailed(f"The database cannot be dumped: {reason}") from error
 
     def _look(self, connection: Connection) -> tuple[list[Table], str | None]:
-        tables = [table for table in read_schema(connection, self._metadata).values() if table.columns]
+        tables = [
+            table
+            for name, table in read_schema(connection, self._metadata).items()
+            if table.columns and not _is_queue(name)
+        ]
         return tables, read_revision(connection)
 
     def _header(self, tables: Sequence[Table]) -> DumpHeader:
