@@ -66,6 +66,7 @@ async def test_the_variables_are_those_of_the_dashboard(storage: ObjectStorage) 
     assert re.fullmatch(r"\w{40}", given["S3_SECRET_KEY"])
     assert re.fullmatch(r"os-wsp\d+-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{8}", given["S3_BUCKET"])
     assert given["S3_CDN_URL"].endswith(f"/{given['S3_BUCKET']}")
+    assert storage.status()["state"] == "running"
     assert not {given["S3_ACCESS_KEY"], given["S3_SECRET_KEY"]} & set(map(str, storage.status().values()))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -71,6 +72,7 @@ async def in_turn(work: Callable[[int], Awaitable[Any]]) -> None:
 async def test_the_url_is_as_the_dashboard_shows_it(pooled: Postgres) -> None:
     assert pooled.environment() == {"DATABASE_URL": pooled.url}
     assert re.fullmatch(r"postgresql://[a-z]{20}:\w{32}@localhost:\d+/[a-z]{20}\?sslmode=require", pooled.url)
+    assert pooled.status()["state"] == "running"
     assert pooled.password not in str(pooled.status())
 
 
@@ -290,6 +292,57 @@ async def test_a_server_connection_that_dies_is_replaced(pooled: Postgres) -> No
         async with await connect(pooled) as next_one:
             for _ in range(MANY):
                 assert await one(next_one, "select 1") == 1
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET / HTTP/1.1\r\n\r\n", bytes(8), b"\xff" * 100, bytes.fromhex("0000000804d2162f") * 3]
+)
+async def test_what_is_not_postgresqls_does_no_harm(sent: bytes, pooled: Postgres) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", pooled.status()["port"])
+    writer.write(sent)
+    writer.write_eof()
+    await reader.read()
+    writer.close()
+    async with await connect(pooled) as connection:
+        assert await one(connection, "select 1") == 1
+
+
+async def test_whatever_clients_do_nothing_of_it_stays(pooled: Postgres) -> None:
+    async def behave(number: int) -> None:
+        chance = random.Random(number)
+        for _ in range(6):
+            connection = await connect(pooled, autocommit=chance.random() < 0.5)
+            try:
+                match chance.randrange(5):
+                    case 0:
+                        await connection.execute("select 1 / 0")
+                    case 1:
+                        async with connection.pipeline():
+                            for part in range(20):
+                                await connection.execute("select %s::int", [part])
+                    case 2:
+                        async with asyncio.timeout(0.01):
+                            await connection.execute("select pg_sleep(0.05)")
+                    case 3:
+                        async with connection.cursor() as cursor, cursor.copy("copy (select 1) to stdout") as copy:
+                            assert [row async for row in copy.rows()] == [("1",)]
+                    case _:
+                        async with connection.transaction():
+                            assert await one(connection, f"select {number}") == number
+            except (psycopg.errors.DivisionByZero, TimeoutError):
+                pass
+            finally:
+                if chance.random() < 0.5:
+                    connection.pgconn.finish()  # without a goodbye
+                await connection.close()
+
+    await asyncio.gather(*(behave(number) for number in range(20)))
+    async with await connect(pooled) as connection, await pooled._server.connect() as superuser:
+        assert [await one(connection, f"select {number}") for number in range(MANY)] == list(range(MANY))
+        everyone = "select count(*), count(*) filter (where state <> 'idle') from pg_stat_activity where usename = %s"
+        count, busy = await (await superuser.execute(everyone, [pooled.user])).fetchone() or (0, 0)
+        assert count <= 5
+        assert busy == 0
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])

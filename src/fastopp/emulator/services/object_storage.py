@@ -123,6 +123,7 @@ class ObjectStorage:
     def status(self) -> dict[str, Any]:
         """Its use, for the page: sizes in bytes."""
         return {
+            "state": "running" if self._rclone and self._rclone.running else "ended",
             "bucket": self.bucket,
             "port": self.port,
             "size": self._use.bytes,

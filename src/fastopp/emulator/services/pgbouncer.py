@@ -85,6 +85,11 @@ class PgBouncer:
         await self._process.ready(self._listens)
         await self._warm_up(database)
 
+    @property
+    def running(self) -> bool:
+        """Whether it has started and not ended."""
+        return self._process is not None and self._process.running
+
     async def stop(self) -> None:
         """End it and delete its files."""
         if self._process:

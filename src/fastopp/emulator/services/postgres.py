@@ -100,6 +100,7 @@ class Postgres:
         """Its use, for the page: sizes in bytes."""
         front = self._front
         return {
+            "state": "running" if self._running else "ended",
             "pooler": f"{'pgbouncer' if self._bouncer else 'built-in'}, {self.options.pooler}",
             "port": front.port if front else None,
             "size": self._server.size(self._oid),
@@ -129,6 +130,10 @@ class Postgres:
         options = ("--no-owner", "--no-privileges", f"--role={self.user}", "--exit-on-error", "--single-transaction")
         await self._server.run("pg_restore", f"--dbname={self.database}", *options, str(saved))
         return True
+
+    @property
+    def _running(self) -> bool:
+        return self._server.running and (self._bouncer is None or self._bouncer.running)
 
     async def _start(self) -> None:
         server, options = self._server, self.options

@@ -67,6 +67,11 @@ class PostgresServer:
         )
         await self._process.ready(self._answers)
 
+    @property
+    def running(self) -> bool:
+        """Whether it has started and not ended."""
+        return self._process is not None and self._process.running
+
     async def stop(self) -> None:
         """End it and delete its files."""
         if self._process:

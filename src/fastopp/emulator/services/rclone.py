@@ -53,6 +53,11 @@ class Rclone:
         self._process = ServiceProcess("rclone", command, self.folder, stop_signal=signal.SIGKILL)
         await self._process.ready(self._listens)
 
+    @property
+    def running(self) -> bool:
+        """Whether it has started and not ended."""
+        return self._process is not None and self._process.running
+
     async def stop(self) -> None:
         """End it and delete its files."""
         if self._process:
