@@ -24,7 +24,8 @@ from fastopp.ops.answers import OperationRoute, is_htmx, prefers_html
 from fastopp.ops.health import NO_STORE
 from fastopp.runtime import Runtime
 from fastopp.tasks.errors import AlreadyQueued
-from fastopp.tasks.report import TaskCounts, TaskService
+from fastopp.tasks.report import TaskCounts
+from fastopp.tasks.service import TaskService
 from fastopp.tasks.status import STATUSES, Status, TaskStatus
 from fastopp.tasks.task import Task
 from fastopp.web.api_docs import problems
