@@ -39,7 +39,7 @@ def told(project, name):
 
 def over(project, *ids):
     async def condition():
-        return all([(await project.tasks.get(id)).is_over for id in ids])
+        return all([(await project.tasks.get(each)).is_over for each in ids])
 
     return condition
 
@@ -54,7 +54,11 @@ async def test_a_killed_workers_job_is_done_by_another(plain_project, plain_url)
         await until(over(plain_project, nap.id))
     status = await plain_project.tasks.get(nap.id)
     assert (status.status, status.attempts) == ("succeeded", 2)
-    assert [name for name in await effects(plain_project) if "e" in name and "minute" not in name] == ["began", "began", "ended"]
+    assert [name for name in await effects(plain_project) if "e" in name and "minute" not in name] == [
+        "began",
+        "began",
+        "ended",
+    ]
 
 
 async def test_a_frozen_worker_changes_nothing_once_it_wakes_up(plain_project, plain_url):
@@ -86,8 +90,8 @@ async def test_a_stopped_worker_gives_its_job_back(plain_project, plain_url):
         await until(told(plain_project, "step 0"))
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
-    for id in (long.id, steps.id):
-        status = await plain_project.tasks.get(id)
+    for each in (long.id, steps.id):
+        status = await plain_project.tasks.get(each)
         assert (status.status, status.attempts, status.stalled) == ("waiting", 0, False)
     place = "SELECT place FROM task_runs WHERE job_id = :id"
     assert "step" in str(await run_sql(plain_project, place, id=steps.id))

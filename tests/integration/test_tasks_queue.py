@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -38,7 +39,12 @@ async def test_what_is_queued_waits_and_can_be_found(project):
     by_object = await tasks.queue(add, a=5)
     assert [each.id for each in await tasks.list()] == [by_object.id, queued.id]
     assert [each.id for each in await tasks.list(before=by_object.id)] == [queued.id]
-    assert await tasks.list(status="running") == await tasks.list(name="errands.chain") == await tasks.list(queue="q") == []
+    assert (
+        await tasks.list(status="running")
+        == await tasks.list(name="errands.chain")
+        == await tasks.list(queue="q")
+        == []
+    )
     counts = await tasks.counts()
     assert (counts.statuses, counts.workers, counts.stalled) == ({"waiting": 2}, 0, 0)
     assert counts.groups == [("default", "errands.add", "waiting", 2)]
@@ -108,7 +114,9 @@ async def test_the_row_is_the_one_that_procrastinate_writes(project):
         theirs = await deferrer.defer_async(key="ü", seconds=1.5)
     rows = await run_sql(project, f"SELECT {COLUMNS} FROM procrastinate_jobs ORDER BY id")
     assert rows[0] == rows[1]
-    events = "SELECT type, CASE type WHEN 'scheduled' THEN at END FROM procrastinate_events WHERE job_id = :id ORDER BY 1"
+    events = (
+        "SELECT type, CASE type WHEN 'scheduled' THEN at END FROM procrastinate_events WHERE job_id = :id ORDER BY 1"
+    )
     assert await run_sql(project, events, id=queued.id) == await run_sql(project, events, id=theirs)
     assert (await project.tasks.get(queued.id)).status == "scheduled"
     assert (await project.tasks.get(queued.id)).scheduled_at == at
@@ -126,7 +134,7 @@ async def test_names_and_arguments_that_do_not_fit(project):
         ({"a": "one"}, "argument 'a' of task errands.add: Input should be a valid integer"),
         ({"a": 1, "context": 2}, "no argument 'context'"),
     ]:
-        with pytest.raises(TaskArguments, match=message) as caught:
+        with pytest.raises(TaskArguments, match=re.escape(message)) as caught:
             await queue("errands.add", **args)
         assert caught.value.status == 422
     with pytest.raises(TaskArguments, match="NUL"):

@@ -42,7 +42,9 @@ def empty_postgres_database(postgres: Postgres) -> str:
     if not exists:
         postgres.execute(f"create database {DATABASE} owner {USER}")
         asyncio.run(_make(postgres.url(DATABASE)))
-    emptied = "procrastinate_jobs, procrastinate_events, procrastinate_periodic_defers, procrastinate_workers, task_runs"
+    emptied = (
+        "procrastinate_jobs, procrastinate_events, procrastinate_periodic_defers, procrastinate_workers, task_runs"
+    )
     postgres.execute(f"truncate {emptied}, effects restart identity cascade", database=DATABASE)
     return DATABASE
 

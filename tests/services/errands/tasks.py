@@ -21,7 +21,9 @@ async def note(context: TaskContext, name: str, *, finish: bool = False) -> None
     async with context.transaction(finish=finish) as session:
         connection = await session.connection()
         values = {"job": context.job_id, "attempt": context.attempt, "name": name}
-        await connection.execute(text("INSERT INTO effects (job, attempt, name) VALUES (:job, :attempt, :name)"), values)
+        await connection.execute(
+            text("INSERT INTO effects (job, attempt, name) VALUES (:job, :attempt, :name)"), values
+        )
 
 
 @task
@@ -134,7 +136,7 @@ async def single(context: TaskContext, seconds: float = 0.0) -> None:
 async def until_told(context: TaskContext) -> None:
     await note(context, "began")
     told = False
-    while not told:
+    while not told:  # noqa: ASYNC110 - the word comes from another process
         await asyncio.sleep(0.02)
         async with context.runtime.database.read() as session:
             connection = await session.connection()

@@ -1,0 +1,139 @@
+"""The worker beside the application: woken at once, ended cleanly, and nothing of it where it is not wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+
+import pytest
+
+from fastopp.tasks import worker
+from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
+from tests.services.migrations import ROOT
+from tests.services.tasks import effects, open_project, run_sql, until
+
+
+@asynccontextmanager
+async def working(project):
+    """A worker of this process that has signed on."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(worker.run_worker(project, stop=stop))
+
+    async def alive():
+        return (await project.tasks.counts()).workers == 1
+
+    await until(alive)
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
+
+
+@pytest.fixture
+def without_looking(monkeypatch):
+    """A worker that finds nothing by looking, so what it does it was told of."""
+    monkeypatch.setattr("fastopp.tasks.queue.POLL_JOBS", 3600.0)
+    monkeypatch.setattr(worker, "POOLED_POLL", 3600.0)
+
+
+async def test_what_is_queued_here_starts_at_once(project, without_looking):
+    async with working(project):
+        await asyncio.sleep(0.3)  # it is idle
+        for number in range(5):
+            queued = await project.tasks.queue("errands.effect", name=f"effect {number}")
+
+            async def over(job=queued.id):
+                return (await project.tasks.get(job)).is_over
+
+            await until(over)
+    assert (await project.tasks.counts()).workers == 0
+
+
+async def test_what_another_process_queues_is_heard(plain_project, plain_url, without_looking):
+    async with working(plain_project), open_project(plain_url, make=False) as other:
+        await asyncio.sleep(0.5)
+        queued = await other.tasks.queue("errands.effect")
+
+        async def over():
+            return (await other.tasks.get(queued.id)).is_over
+
+        await until(over)
+
+
+async def test_the_database_has_no_tables_yet(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "PAUSES", (0.05,))
+    url = f"sqlite:///{tmp_path}/empty.db"
+    async with open_project(url, make=False) as project:
+        stop = asyncio.Event()
+        running = asyncio.create_task(worker.run_worker(project, stop=stop))
+        await asyncio.sleep(0.3)
+        async with open_project(url) as other:
+            queued = await other.tasks.queue("errands.effect")
+
+            async def over():
+                return (await other.tasks.get(queued.id)).is_over
+
+            await until(over)
+        stop.set()
+        await running
+
+
+async def test_a_worker_that_was_taken_for_dead_starts_anew(plain_project, monkeypatch):
+    monkeypatch.setattr("fastopp.tasks.fenced.HEARTBEAT_INTERVAL", 0.1)
+    monkeypatch.setattr(worker, "PAUSES", (0.05,))
+    async with working(plain_project):
+        await run_sql(plain_project, "DELETE FROM procrastinate_workers")
+
+        async def back():
+            return (await plain_project.tasks.counts()).workers == 1
+
+        await until(back)
+        await plain_project.tasks.queue("errands.effect", name="after")
+
+        async def done():
+            return "after" in await effects(plain_project)
+
+        await until(done)
+
+
+WEB = """
+import asyncio, sys
+from fastopp.application import FastOpp
+from fastopp.settings import load_settings
+
+async def main():
+    settings = load_settings({"DATABASE_URL": sys.argv[1], "TASK_WORKER": sys.argv[2], "ENVIRONMENT": "development"})
+    application = FastOpp(["demo.pages"], settings=settings)
+    asked, said = asyncio.Queue(), asyncio.Queue()
+    asked.put_nowait({"type": "lifespan.startup"})
+    life = asyncio.create_task(application({"type": "lifespan"}, asked.get, said.put))
+    print((await said.get())["type"])
+    await asyncio.sleep(4 if sys.argv[2] == "true" else 0.5)
+    names = ("procrastinate", "fastopp.tasks.queue", "fastopp.tasks.models", "fastopp.tasks.drain")
+    print(*[name for name in names if name in sys.modules])
+    asked.put_nowait({"type": "lifespan.shutdown"})
+    print((await said.get())["type"])
+    await life
+
+asyncio.run(main())
+"""
+
+
+def web(url: str, with_worker: str) -> list[str]:
+    command = [sys.executable, "-c", WEB, url, with_worker]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.splitlines()
+
+
+async def test_a_process_that_never_queues_imports_nothing_of_it(sqlite_template):
+    lines = await asyncio.to_thread(web, f"sqlite:///{sqlite_template}", "false")
+    assert lines == ["lifespan.startup.complete", "", "lifespan.shutdown.complete"]
+
+
+async def test_the_application_has_a_worker(sqlite_template):
+    lines = await asyncio.to_thread(web, f"sqlite:///{sqlite_template}", "true")
+    assert "procrastinate fastopp.tasks.queue" in lines[1]
+    assert lines[2] == "lifespan.shutdown.complete"
