@@ -75,6 +75,14 @@ def test_wake(project: Path) -> None:
     assert run("W008", context(project, drop=("LEAPCELL_ASYNC_URL",), FASTOPP_PLATFORM="leapcell-persistent")) == []
 
 
+def test_superuser_password(project: Path) -> None:
+    (finding,) = run("E009", context(project, SUPERUSER_PASSWORD="admin123"))
+    assert "admin123" not in finding.message
+    assert run("E009", context(project, SUPERUSER_PASSWORD="something else")) == []
+    assert run("E009", context(project)) == []
+    assert run("E009", local(project, SUPERUSER_PASSWORD="admin123")) == []
+
+
 def filled(size: int) -> dict[str, str]:
     """Variables whose names and values have so many bytes together."""
     used = sum(len(name) + len(value) for name, value in GOOD.items())

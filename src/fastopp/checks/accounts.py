@@ -8,9 +8,9 @@ from fastopp.auth.accounts import list_users
 from fastopp.auth.passwords import verify_password
 from fastopp.checks.check import CannotCheck, Mode, Problem, Subject, check
 from fastopp.checks.context import CheckContext
+from fastopp.checks.secrets import PUBLISHED_PASSWORDS
 from fastopp.database.errors import TablesMissing
 from fastopp.database.session import Database
-from fastopp.seeding import DEVELOPMENT_PASSWORD, TEST_PASSWORD
 
 MOST = 200  # accounts that are looked at: a comparison takes 20 ms and more, on purpose
 
@@ -27,7 +27,6 @@ async def known_passwords(context: CheckContext) -> AsyncIterator[Problem]:
     settings = context.settings
     if settings.development:
         return
-    published = {DEVELOPMENT_PASSWORD, TEST_PASSWORD}
     database = Database.from_settings(settings)
     try:
         async with database.read() as session:
@@ -39,7 +38,7 @@ async def known_passwords(context: CheckContext) -> AsyncIterator[Problem]:
     # Those with rights first.
     users.sort(key=lambda user: not (user.is_superuser or user.is_staff))
     for user in users[:MOST]:
-        for password in published:
+        for password in PUBLISHED_PASSWORDS:
             if (await verify_password(password, user.hashed_password)).matches:
                 yield Problem(f"{user.email} has a password that the docs publish.")
                 break

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from fastopp.checks.check import CannotCheck, Mode, Problem, Subject, check
 from fastopp.checks.context import CheckContext
 from fastopp.database.engine import in_autocommit
-from fastopp.database.errors import DatabaseUnavailable
 from fastopp.database.session import Database
 from fastopp.errors import FastOppError
 
@@ -31,9 +30,7 @@ async def unreachable(context: CheckContext) -> AsyncIterator[Problem]:
     try:
         async with _connection(context) as connection:
             await connection.execute(text("SELECT 1"))
-    except DatabaseUnavailable as error:
-        yield Problem(error.message, error.hint)
-    except FastOppError as error:  # a certificate that is not there, a folder that is missing
+    except FastOppError as error:  # DatabaseUnavailable, or a certificate or folder that is missing
         yield Problem(error.message, error.hint)
 
 

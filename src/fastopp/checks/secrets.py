@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from fastopp.checks.check import Problem, Scope, Subject, check
 from fastopp.checks.context import CheckContext
 from fastopp.platform import LOCAL
+from fastopp.seeding import DEVELOPMENT_PASSWORD, TEST_PASSWORD
+
+PUBLISHED_PASSWORDS = (DEVELOPMENT_PASSWORD, TEST_PASSWORD)
 
 _PRINT_SECRETS = "Run `python oppman.py secrets` and set the line that it prints."
 
@@ -105,3 +108,16 @@ def no_wake(context: CheckContext) -> Iterator[Problem]:
     """Nothing runs between requests there. A task then waits until somebody opens its page or a scheduler calls."""
     if not context.platform.background_cpu and not context.settings.leapcell_async_url:
         yield Problem("LEAPCELL_ASYNC_URL is not set.")
+
+
+@check(
+    "fastopp.E009",
+    "The first superuser's password is published",
+    mend="Remove SUPERUSER_PASSWORD: one is generated and shown once.",
+    subject=Subject.SETTINGS,
+)
+def superuser_password(context: CheckContext) -> Iterator[Problem]:
+    """The passwords of the demo accounts stand in the docs. Whoever comes first with one could do everything."""
+    settings = context.settings
+    if not settings.development and settings.superuser_password.get_secret_value() in PUBLISHED_PASSWORDS:
+        yield Problem("SUPERUSER_PASSWORD is one that the docs publish.")
