@@ -124,7 +124,7 @@ async def test_the_row_is_the_one_that_procrastinate_writes(project):
 
 async def test_names_and_arguments_that_do_not_fit(project):
     queue = project.tasks.queue
-    with pytest.raises(TaskUnknown, match="'errands.nothing'"):
+    with pytest.raises(TaskUnknown, match=r"'errands\.nothing'"):
         await queue("errands.nothing")
     with pytest.raises(TaskUnknown):
         await queue("x" * 5000)

@@ -136,7 +136,7 @@ async def single(context: TaskContext, seconds: float = 0.0) -> None:
 async def until_told(context: TaskContext) -> None:
     await note(context, "began")
     told = False
-    while not told:  # noqa: ASYNC110 - the word comes from another process
+    while not told:
         await asyncio.sleep(0.02)
         async with context.runtime.database.read() as session:
             connection = await session.connection()
