@@ -16,16 +16,20 @@ class Notices:
 
     def __init__(self, notice: Notice | None = None) -> None:
         self._notice = notice
-        self.told: list[str] = []
+        self._told: dict[str, str] = {}
+
+    @property
+    def told(self) -> list[str]:
         """What was told once, the oldest first."""
+        return list(self._told.values())
 
     def tell(self, rule: str, found: str) -> None:
         """Tell, each time."""
         if self._notice:
             self._notice(rule, found)
 
-    def once(self, rule: str, found: str) -> None:
-        """Tell what would be the same the next time."""
-        if found not in self.told:
-            self.told.append(found)
+    def once(self, rule: str, found: str, *, kind: str = "") -> None:
+        """Tell what would be the same the next time; of a kind, if given, only the first."""
+        if (kind or found) not in self._told:
+            self._told[kind or found] = found
             self.tell(rule, found)

@@ -133,7 +133,7 @@ class ObjectStorage:
             "cdn_port": self.cdn_port,
             "cdn_hits": self._cdn.hits,
             "cdn_misses": self._cdn.misses,
-            "notices": list(self.notices.told),
+            "notices": self.notices.told,
         }
 
     def purge_cdn(self) -> None:
@@ -258,9 +258,8 @@ class ObjectStorage:
 
     def _list(self, request: web.BaseRequest, listing: bytes, headers: Mapping[str, str]) -> web.Response:
         if s3_oddities.is_deaf_to(request.query):
-            self.notices.once(
-                "storage_oddities", f"A listing with a slash in its prefix found nothing: {request.query['prefix']}"
-            )
+            found = f"A listing with a slash in its prefix found nothing: {request.query['prefix']}"
+            self.notices.once("storage_oddities", found, kind="prefix")
             listing = s3_oddities.empty(listing)
         encoded = s3_oddities.encode_keys(listing)
         if encoded != listing:

@@ -109,7 +109,7 @@ class Postgres:
             "refused": front.refused if front else 0,
             "server_connections": self._pooler.connections if self._pooler else None,
             "pool_size": self.options.pool_size,
-            "notices": list(self._notices.told),
+            "notices": self._notices.told,
         }
 
     async def save(self, folder: Path) -> None:
