@@ -50,7 +50,7 @@ def test_this_repository_has_what_init_writes(project: Path) -> None:
     (project / "uv.lock").write_bytes((ROOT / "uv.lock").read_bytes())
     init("--yes")
     for name in ("leapcell.yaml", "requirements.txt"):
-        assert (ROOT / name).read_text() == (project / name).read_text(), f"run oppman.py leapcell init --force: {name}"
+        assert (ROOT / name).read_text() == (project / name).read_text(), f"delete {name}, run oppman.py leapcell init"
 
 
 def test_leapcell_init(project: Path) -> None:
@@ -116,7 +116,7 @@ def test_asking(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def prompt(text: str, *, default: str, **_: object) -> str:
-        name = text.partition(":")[0]
+        name = text.partition(" ")[0]
         asked.append(name)
         return answers[name].pop(0) if name in answers else default
 

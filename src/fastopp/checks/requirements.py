@@ -18,7 +18,7 @@ FILE_NAME: Final = "requirements.txt"
 # What LeapCell runs on is not documented. Its logs look like arm64, its build machines may be either.
 ARCHITECTURES: Final = {"x86-64": ("x86_64",), "arm64": ("aarch64",)}
 
-_AGAIN = "Run `python oppman.py leapcell init --force` and commit the file."
+_AGAIN = "Delete requirements.txt, run `python oppman.py leapcell init`, and commit it."
 
 
 @check(

@@ -55,7 +55,7 @@ ASKED = (
     Variable("S3_SECRET_KEY", "Object Storage", secret=True),
     Variable("S3_CDN_URL", "Object Storage: its public address, bucket name included"),
     Variable("SUPERUSER_EMAIL", "the first superuser, who gets a generated password"),
-    Variable("LEAPCELL_ASYNC_URL", "the service's async endpoint, https://….leapcell-async.dev; empty for none"),
+    Variable("LEAPCELL_ASYNC_URL", "the service's async endpoint, https://NAME.leapcell-async.dev; empty for none"),
 )
 GENERATED = ("SECRET_KEY", "OPS_TOKEN")
 
@@ -133,9 +133,9 @@ def env_text(variables: Mapping[str, str]) -> str:
 
 def _ask(variable: Variable, known: str) -> str:
     while True:
-        keep = " (Enter keeps what is there)" if known else ""
+        keep = "; Enter keeps what is there" if known else ""
         text: str = typer.prompt(
-            f"{variable.name}: {variable.where}{keep}", default=known, show_default=False, hide_input=variable.secret
+            f"{variable.name} ({variable.where}{keep})", default=known, show_default=False, hide_input=variable.secret
         )
         value = text.strip()
         mistake = _mistake(variable.name, value)
