@@ -17,7 +17,7 @@ from fastopp.database import migrate
 from fastopp.database.session import Database
 from tests.services.checks_project import KEY, context, local, make_project, run_async
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
-from tests.services.s3_faults import Fault, FaultProxy
+from tests.services.s3_faults import Fault, FaultProxy, OddServer
 
 ROOT = Path(__file__).parents[2]
 DRIVERS = pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
@@ -179,3 +179,12 @@ async def test_a_bucket_that_is_nearly_full(project: Path, rclone: RcloneServer,
     assert "80% full: 4 files" in finding.message
     roomy = stored(project, rclone.endpoint, bucket, S3_QUOTA_FILES="6", S3_QUOTA_MB="0")
     assert await run_async("W212", roomy) == []
+
+
+async def test_a_bucket_with_leapcells_oddities(project: Path, rclone: RcloneServer, bucket: str, cdn: str) -> None:
+    with OddServer(rclone) as odd:
+        odd.encodes_keys = odd.deaf_to_slashes = odd.blind_head = True
+        looked_at = stored(project, odd.endpoint, bucket, S3_CDN_URL=cdn)
+        for number in ("E210", "E211", "W212"):
+            assert await run_async(number, looked_at) == [], number
+    assert [path for path in rclone.bucket(bucket).rglob("*") if path.is_file()] == []
