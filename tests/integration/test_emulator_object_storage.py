@@ -166,6 +166,22 @@ async def test_the_quota_is_a_hard_cap() -> None:
     assert told == [("storage_quota", "b"), ("storage_files", "d")]
 
 
+async def test_an_upload_in_parts_does_not_pass_the_quota() -> None:
+    async with ObjectStorage(StorageOptions(max_bytes=12_000_000)) as small:
+        client = Client(small)
+        upload = await client("create_multipart_upload", Key="big")
+        part = {"Key": "big", "UploadId": upload["UploadId"]}
+        for number in (1, 2):
+            await client("upload_part", **part, PartNumber=number, Body=bytes(5_000_000))
+        with pytest.raises(ClientError, match="QuotaExceeded"):
+            await client("upload_part", **part, PartNumber=3, Body=bytes(5_000_000))
+        with pytest.raises(ClientError, match="QuotaExceeded"):
+            await client("put_object", Key="other", Body=bytes(5_000_000))
+        await client("abort_multipart_upload", **part)
+        await client("put_object", Key="other", Body=bytes(5_000_000))
+        assert (small.status()["size"], small.status()["files"]) == (5_000_000, 1)
+
+
 async def test_many_at_once_do_not_pass_the_quota(storage: ObjectStorage) -> None:
     async with ObjectStorage(StorageOptions(max_files=5)) as small:
         client = Client(small)
@@ -191,6 +207,16 @@ async def test_an_upload_in_parts_and_a_copy_are_counted(storage: ObjectStorage,
     assert storage.status()["size"] - before == 20_000_006
     await client("delete_objects", Delete={"Objects": [{"Key": "big"}, {"Key": "copy"}]})
     assert storage.status()["size"] == before
+
+
+async def test_a_storage_that_has_died_says_so() -> None:
+    async with ObjectStorage() as dead:
+        client = Client(dead)
+        assert dead._rclone
+        await dead._rclone.stop()
+        with pytest.raises(ClientError, match="ServiceUnavailable"):
+            await client("put_object", Key="a", Body=bytes(100_000))
+        assert dead.status()["state"] == "ended"
 
 
 async def test_the_public_address_shows_all_and_old_copies(storage: ObjectStorage, client: Client) -> None:

@@ -21,10 +21,9 @@ from urllib.parse import unquote
 
 import aiohttp
 from aiohttp import web
-from multidict import CIMultiDict
 from yarl import URL
 
-from fastopp.emulator.services import s3_oddities
+from fastopp.emulator.services import s3_http, s3_oddities
 from fastopp.emulator.services.cdn import Cdn
 from fastopp.emulator.services.notices import Notice, Notices
 from fastopp.emulator.services.process import random_text
@@ -35,8 +34,6 @@ REGION = "us-east-1"  # any will do at LeapCell
 SAVED = "bucket"  # the folder of a saved bucket
 CHUNK = 256 * 1024  # bytes passed on at a time
 
-# Headers that are between two neighbours only, or that each side writes for itself.
-_NOT_PASSED_ON = frozenset({"connection", "keep-alive", "transfer-encoding", "expect", "date", "server"})
 _FULL = {"storage_quota": "The bucket's bytes are used up.", "storage_files": "The bucket has no room for more files."}
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -197,31 +194,32 @@ class ObjectStorage:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         bucket, _, key = unquote(request.rel_url.raw_path).lstrip("/").partition("/")
         if bucket not in ("", self.bucket):
-            return _error(404, "NoSuchBucket", "There is no such bucket.")
+            return s3_http.error(404, "NoSuchBucket", "There is no such bucket.")
         if not key and request.method in ("PUT", "DELETE"):
-            return _error(403, "AccessDenied", "Buckets are made and deleted in the dashboard.")
+            return s3_http.error(403, "AccessDenied", "Buckets are made and deleted in the dashboard.")
         if self.options.blind_head and key and request.method == "HEAD":
             return web.Response(status=404)
-        if not _is_signed(request):
-            return _error(403, "AccessDenied", "The request is not signed.")
+        if not s3_http.is_signed(request):
+            return s3_http.error(403, "AccessDenied", "The request is not signed.")
         if request.method == "PUT":
             return await self._put(request, key)
         return await self._pass_on(request, key)
 
     async def _put(self, request: web.BaseRequest, key: str) -> web.StreamResponse:
         try:
-            with self._use.room_for(key, _size(request)):
+            with self._use.room_for(key, s3_http.size_of(request)):
                 return await self._pass_on(request, key)
         except StorageFull as full:
             self.notices.tell(full.rule, key)
             # The rest of the body would be taken for the next request.
-            return _error(403, "QuotaExceeded", _FULL[full.rule], headers={"Connection": "close"})
+            return s3_http.error(403, "QuotaExceeded", _FULL[full.rule], headers={"Connection": "close"})
 
     async def _pass_on(self, request: web.BaseRequest, key: str) -> web.StreamResponse:
         assert self._session  # noqa: S101 - made before anything listens
         url = URL(f"http://storage{request.raw_path}", encoded=True)  # as it came: it is part of the signature
-        headers = [(n, v) for n, v in request.headers.items() if n.lower() not in _NOT_PASSED_ON]
+        headers = [(n, v) for n, v in request.headers.items() if n.lower() not in s3_http.NOT_PASSED_ON]
         body = request.content.iter_chunked(CHUNK) if request.body_exists else None
+        response: web.StreamResponse | None = None
         try:
             async with self._session.request(
                 request.method, url, headers=headers, data=body, allow_redirects=False
@@ -232,24 +230,31 @@ class ObjectStorage:
                     return self._list(request, await found.read(), found.headers)
                 part = "Content-Range" in found.headers  # for which rclone 1.75 says 200
                 status = HTTPStatus.PARTIAL_CONTENT if part else found.status
-                response = web.StreamResponse(status=status, headers=_kept(found, part=part))
+                response = web.StreamResponse(status=status, headers=s3_http.kept(found, part=part))
                 await response.prepare(request)
                 async for chunk in found.content.iter_chunked(CHUNK):
                     await response.write(chunk)
                 await response.write_eof()
                 return response
         except aiohttp.ClientError:
-            return _error(503, "ServiceUnavailable", "The storage does not answer.", headers={"Connection": "close"})
+            return s3_http.error(
+                503, "ServiceUnavailable", "The storage does not answer.", headers={"Connection": "close"}
+            )
 
     async def _count(self, request: web.BaseRequest, key: str) -> None:
         """Note what a request that went well has changed."""
-        parts = "uploadId" in request.query or "X-Amz-Copy-Source" in request.headers
-        if request.method == "PUT" and not parts:
-            self._use.add(key, _size(request))
-        elif request.method == "DELETE" and not parts:
-            self._use.remove(key)
-        elif request.method in ("PUT", "POST"):  # a copy, many deleted, an upload in parts finished
+        upload, copied = request.query.get("uploadId"), "X-Amz-Copy-Source" in request.headers
+        if request.method == "PUT" and upload:
+            return self._use.add_part(upload, s3_http.size_of(request))
+        if request.method == "PUT" and not copied:
+            return self._use.add(key, s3_http.size_of(request))
+        if upload and request.method in ("POST", "DELETE"):
+            self._use.end_upload(upload)
+        elif request.method == "DELETE":
+            return self._use.remove(key)
+        if request.method in ("PUT", "POST"):  # a copy, many deleted, an upload in parts finished
             await self._use.count()
+        return None
 
     def _is_listing(self, request: web.BaseRequest, status: int) -> bool:
         at_bucket = unquote(request.rel_url.raw_path).strip("/") == self.bucket
@@ -265,28 +270,6 @@ class ObjectStorage:
         if encoded != listing:
             self.notices.once("storage_oddities", "The keys in a listing came percent-encoded, and it did not say so")
         return web.Response(body=encoded, headers={"Content-Type": headers.get("Content-Type", "application/xml")})
-
-
-def _is_signed(request: web.BaseRequest) -> bool:
-    asks = request.method == "OPTIONS"  # a browser, whether it may
-    return asks or "Authorization" in request.headers or "X-Amz-Signature" in request.query
-
-
-def _size(request: web.BaseRequest) -> int:
-    return int(request.headers.get("X-Amz-Decoded-Content-Length") or request.content_length or 0)
-
-
-def _kept(found: aiohttp.ClientResponse, *, part: bool) -> CIMultiDict[str]:
-    kept = CIMultiDict((name, value) for name, value in found.headers.items() if name.lower() not in _NOT_PASSED_ON)
-    if part:  # rclone gives the whole object's checksum, and boto3 checks the part by it
-        for name in [name for name in kept if name.lower().startswith("x-amz-checksum-")]:
-            del kept[name]
-    return kept
-
-
-def _error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    body = s3_oddities.error(code, message)
-    return web.Response(status=status, body=body, headers={"Content-Type": "application/xml", **(headers or {})})
 
 
 def _copy_tree(source: Path, target: Path) -> None:

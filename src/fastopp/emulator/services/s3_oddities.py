@@ -42,8 +42,3 @@ def is_deaf_to(query: Mapping[str, str]) -> bool:
     """Whether a listing with these parameters finds nothing, since its prefix holds a slash, encoded or not."""
     prefix = query.get("prefix", "")
     return "/" in prefix or "%2f" in prefix.lower()
-
-
-def error(code: str, message: str) -> bytes:
-    """The body of an error as S3 tells it."""
-    return f'<?xml version="1.0"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'.encode()

@@ -29,6 +29,7 @@ class StorageUse:
         self.max_files = max_files
         self._sizes: dict[str, int] = {}
         self._coming: list[tuple[str, int]] = []  # on their way in, and counted already
+        self._parts: dict[str, int] = {}  # bytes of unfinished uploads
 
     @property
     def bytes(self) -> int:
@@ -47,7 +48,7 @@ class StorageUse:
     @contextmanager
     def room_for(self, key: str, size: int) -> Iterator[None]:
         """Hold room while an object of this size comes in. Raises `StorageFull`."""
-        coming = sum(size for _, size in self._coming)
+        coming = sum(size for _, size in self._coming) + sum(self._parts.values())
         if self.max_bytes and self.bytes - self._sizes.get(key, 0) + coming + size > self.max_bytes:
             raise StorageFull("storage_quota")
         if self.max_files and len(self._sizes.keys() | {key} | {other for other, _ in self._coming}) > self.max_files:
@@ -61,6 +62,14 @@ class StorageUse:
     def add(self, key: str, size: int) -> None:
         """An object has come in, perhaps over another one."""
         self._sizes[key] = size
+
+    def add_part(self, upload: str, size: int) -> None:
+        """A part of an upload has come in."""
+        self._parts[upload] = self._parts.get(upload, 0) + size
+
+    def end_upload(self, upload: str) -> None:
+        """An upload in parts was finished or given up."""
+        self._parts.pop(upload, None)
 
     def remove(self, key: str) -> None:
         """An object was deleted."""
