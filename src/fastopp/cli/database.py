@@ -28,9 +28,9 @@ from fastopp.database.dump import DatabaseDump
 from fastopp.database.encryption import encrypt
 from fastopp.database.url import DatabaseURL
 from fastopp.errors import FastOppError
+from fastopp.ops.stored_backups import prune_backups
 from fastopp.runtime import Runtime, open_runtime
 from fastopp.seeding import migrate_database
-from fastopp.storage.database_backups import prune_backups
 
 FOLDER = Path("backups/database")
 

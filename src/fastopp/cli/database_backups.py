@@ -16,9 +16,9 @@ from fastopp.cli.options import JsonOption, YesOption
 from fastopp.cli.project import load_project
 from fastopp.database.backup_file import SUFFIX, write_file
 from fastopp.database.url import DatabaseURL
+from fastopp.ops.stored_backups import NoSuchBackup, is_backup, prune_backups, stored_backups, surplus_backups
 from fastopp.settings import Settings
 from fastopp.storage.base import FileMissing
-from fastopp.storage.database_backups import NoSuchBackup, is_backup, prune_backups, stored_backups, surplus_backups
 from fastopp.storage.destination import backup_storage
 
 app = typer.Typer(

@@ -25,9 +25,9 @@ from fastopp.dependencies import RuntimeDep
 from fastopp.errors import FastOppError
 from fastopp.ops.access import DetachedOperator
 from fastopp.ops.health import NO_STORE
+from fastopp.ops.stored_backups import new_key, prune_backups, stored_backups
 from fastopp.runtime import Runtime
 from fastopp.storage.base import Storage, StoredFile
-from fastopp.storage.database_backups import new_key, prune_backups, stored_backups
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
 from fastopp.storage.select import open_object_storage
 from fastopp.storage.tiered import TieredStorage

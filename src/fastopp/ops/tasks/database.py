@@ -44,7 +44,7 @@ def _summary(done: MigrationResult) -> str:
 async def backup_database(context: TaskContext) -> dict[str, Any]:
     """Put an encrypted dump of the database into the Object Storage."""
     from fastopp.ops.database_backup import object_storage, upload_backup  # noqa: PLC0415 - only who runs it
-    from fastopp.storage.database_backups import new_key  # noqa: PLC0415 - as above
+    from fastopp.ops.stored_backups import new_key  # noqa: PLC0415 - as above
 
     runtime = context.runtime
     # The key is the place: a dump is there as a whole or not at all, so one that is there need not be made again.
