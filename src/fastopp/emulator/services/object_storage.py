@@ -237,9 +237,12 @@ class ObjectStorage:
                 await response.write_eof()
                 return response
         except aiohttp.ClientError:
-            return s3_http.error(
-                503, "ServiceUnavailable", "The storage does not answer.", headers={"Connection": "close"}
-            )
+            if response is None:
+                said = "The storage does not answer."
+                return s3_http.error(503, "ServiceUnavailable", said, headers={"Connection": "close"})
+            if request.transport:
+                request.transport.abort()  # too late for another answer
+            return response
 
     async def _count(self, request: web.BaseRequest, key: str) -> None:
         """Note what a request that went well has changed."""
