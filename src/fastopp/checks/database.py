@@ -58,7 +58,7 @@ def tls_not_demanded(context: CheckContext) -> Iterator[Problem]:
 def tls_not_demanded_elsewhere(context: CheckContext) -> Iterator[Problem]:
     """Without sslmode, libpq takes an unencrypted connection where the server offers nothing else."""
     url = context.settings.database
-    if context.platform.requires_tls or url.backend == "sqlite" or context.settings.development or _is_near(url):
+    if context.platform.requires_tls or url.backend == "sqlite" or context.settings.development or is_near(url):
         return
     mode = url.query.get("sslmode")
     if mode is None or mode in WEAK_MODES:
@@ -70,8 +70,8 @@ def _weak_mode(url: DatabaseURL) -> str | None:
     return mode if mode in WEAK_MODES else None
 
 
-def _is_near(url: DatabaseURL) -> bool:
-    """On this machine, or in the platform's own private network, whose names have no dot or end like these."""
+def is_near(url: DatabaseURL) -> bool:
+    """Whether it is on this machine or in a private network, whose names have no dot or end like these."""
     for host in url.hosts:
         name = host.name or ""
         if host.is_socket or "." not in name.replace(":", ".") or name.endswith((".internal", ".local", ".flycast")):
