@@ -81,9 +81,7 @@ class ConfinedProcess:
         ours, theirs = socket.socketpair()
         options = self._sandbox.launch_options(self._room, self._rules)
         launch = {"command": command, "folder": str(self._room.folder), "channel": theirs.fileno(), **options}
-        # Landlock's package is found by `site`, which Bubblewrap's launcher can do without.
-        isolated = ["-I"] if options["supervise"] else ["-I", "-S"]
-        launcher = [sys.executable, *isolated, str(LAUNCHER), json.dumps(launch)]
+        launcher = [sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(launch)]
         with ours, theirs:
             self._process = await asyncio.create_subprocess_exec(
                 *self._sandbox.wrap(launcher, self._room, self._rules),

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import sys, importlib.util
 spec = importlib.util.spec_from_file_location("launcher", {str(LAUNCHER)!r})
 launcher = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(launcher)
-launcher.allow_writing_only([sys.argv[1]])
+launcher.allow_writing_only([sys.argv[1]], sys.argv[3])
 try:
     open(sys.argv[2], "a")
 except PermissionError:
@@ -31,6 +32,12 @@ sys.exit(1)
 
 # What every program writes to: https://docs.kernel.org/filesystems/devices.html
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/pts")
+
+
+def _packages() -> str:
+    """The folder that the `landlock` package is in; empty: it is not installed."""
+    spec = find_spec("landlock")
+    return str(Path(spec.origin).parent.parent) if spec and spec.origin else ""
 
 
 class LandlockSandbox:
@@ -45,7 +52,7 @@ class LandlockSandbox:
     def works(self) -> bool:
         """Whether the kernel enforces it."""
         with tempfile.TemporaryDirectory() as allowed, tempfile.TemporaryDirectory() as forbidden:
-            command = [sys.executable, "-I", "-c", _PROBE, allowed, str(Path(forbidden) / "file")]
+            command = [sys.executable, "-I", "-c", _PROBE, allowed, str(Path(forbidden) / "file"), _packages()]
             try:
                 return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0  # noqa: S603
             except (OSError, subprocess.TimeoutExpired):
@@ -63,7 +70,7 @@ class LandlockSandbox:
             writable.append(SHARED_MEMORY)
         if not rules.read_only:
             writable.append(str(room.folder))
-        return {"writable": writable, "supervise": True}
+        return {"writable": writable, "packages": _packages(), "supervise": True}
 
     def environment(self, room: Room) -> dict[str, str]:
         """Where the instance may write."""

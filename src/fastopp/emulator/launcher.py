@@ -1,8 +1,9 @@
 """The first program in the sandbox: it makes itself small, reports to the emulator, and becomes the start command.
 
-Run as a file by the emulator's own Python, isolated (`-I`); it imports nothing of FastOpp. It gets its task as JSON in
-its first argument: `command` and `folder`; `channel`, a socket to the emulator; `writable`, the only paths that can be
-written (null: the sandbox sees to it); `supervise`, whether to stay as a parent that lets nothing outlive the command.
+Run as a file by the emulator's own Python, isolated (`-I -S`); it imports nothing of FastOpp. It gets its task as JSON
+in its first argument: `command` and `folder`; `channel`, a socket to the emulator; `writable`, the only paths that can
+be written (null: the sandbox sees to it), and `packages`, where Landlock's is; `supervise`, whether to stay as a parent
+that lets nothing outlive the command.
 """
 
 from __future__ import annotations
@@ -64,8 +65,12 @@ def listen_to_bind() -> int:
     return int(descriptor)
 
 
-def allow_writing_only(paths: list[str]) -> None:
-    """Landlock: everything can be read and run, nothing but these can be written."""
+def allow_writing_only(paths: list[str], packages: str) -> None:
+    """Landlock: everything can be read and run, nothing but these can be written.
+
+    packages: the folder that the `landlock` package is in, which an isolated Python may not find.
+    """
+    sys.path.append(packages)
     # Imported in the fallback only; it has no type hints.
     from landlock import FSAccess, Ruleset  # type: ignore[import-untyped]  # noqa: PLC0415
 
@@ -86,7 +91,7 @@ def main() -> None:
     if launch["supervise"]:
         _supervise(channel)
     if launch["writable"] is not None:
-        allow_writing_only(launch["writable"])
+        allow_writing_only(launch["writable"], launch["packages"])
     descriptors = []
     with contextlib.suppress(OSError):
         descriptors.append(listen_to_bind())

@@ -58,7 +58,7 @@ class Sandbox(Protocol):
         ...
 
     def launch_options(self, room: Room, rules: Rules) -> dict[str, Any]:
-        """What the launcher has to do itself: `writable` paths for Landlock, `supervise` without a PID namespace."""
+        """What the launcher has to do itself: `writable` and `packages` for Landlock, `supervise`."""
         ...
 
     def environment(self, room: Room) -> dict[str, str]:
