@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from fastopp.emulator.confined import StartFailed
-from fastopp.emulator.emulator import EnvironmentRefused, NothingToLoad
+from fastopp.emulator.emulator import NothingToLoad
+from fastopp.emulator.environment import EnvironmentRefused
 from fastopp.emulator.fleet import Fleet
 from fastopp.emulator.image import ProjectMissing, copy_project
 from fastopp.emulator.loopback import PortTaken

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import aiohttp
 import psutil
 import pytest
 
@@ -101,6 +102,27 @@ async def test_a_deployment_replaces_the_instances_without_losing_a_request(tmp_
         assert set(statuses) == {200}
         assert (await service.client.get("/new")).json() == "new"
         assert service.instance("i1")["ended"] == "Deployment 2 replaced it."
+
+
+async def test_a_changed_environment_comes_with_the_next_deployment(tmp_path: Path) -> None:
+    env_file = tmp_path / "variables"
+    env_file.write_text("GREETING=hello\nEMPTY=\n")
+    async with running("plain_fastapi", instances=1, deployment_overlap=0.0, env_file=env_file) as service:
+        assert (await service.client.get("/environment")).json()["GREETING"] == "hello"
+        env_file.write_text("GREETING=good day\n")
+        await service.emulator.act("deploy")
+        await until(lambda: service.fired("deployment_overlap"))
+        assert (await service.client.get("/environment")).json()["GREETING"] == "good day"
+
+
+async def test_a_websocket_where_the_rules_allow_it() -> None:
+    async with running("plain_fastapi", instances=1, websockets=True) as service, aiohttp.ClientSession() as session:
+        async with session.ws_connect(f"{service.emulator.url}/socket") as socket:
+            assert await socket.receive_str() == "hello"
+            await socket.send_str("anybody there?")
+            assert await socket.receive_str() == "anybody there?"
+            assert service.instance("i1")["state"] == "running"
+        await until(lambda: service.instance("i1")["state"] == "frozen")
 
 
 async def test_a_deployment_that_does_not_start_leaves_the_old_one(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -160,6 +161,27 @@ async def test_no_websocket(service: RunningEmulator) -> None:
     headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "x", "Sec-WebSocket-Version": "13"}
     answer = await service.client.get("/socket", headers=headers)
     assert (answer.status_code, service.fired("websockets")[0].rule) == (501, "E8")
+
+
+async def test_a_stream_comes_as_it_is_sent_and_ends_with_the_request_timeout(service: RunningEmulator) -> None:
+    begun = time.monotonic()
+    async with service.client.stream("GET", "/events", params={"count": 100, "pause": 0.2}) as answer:
+        chunks = answer.aiter_raw()
+        assert await anext(chunks) == b"data: 0\n\n"
+        assert time.monotonic() - begun < 1
+        with pytest.raises(httpx.RemoteProtocolError):
+            async for _ in chunks:
+                pass
+    assert service.fired("request_timeout")[-1].path == "GET /events"
+
+
+async def test_a_request_after_a_long_freeze(service: RunningEmulator) -> None:
+    """The connections to an instance are used again while it would, and not after."""
+    for pause in (0.5, 1.4, 2.1):
+        for _ in range(2):
+            assert (await service.client.post("/echo", content=b"12345")).json() == {"size": 5}
+        await asyncio.sleep(pause)
+    assert (await service.client.post("/echo", content=b"12345")).status_code == 200
 
 
 async def test_more_requests_at_a_time_than_allowed(service: RunningEmulator) -> None:

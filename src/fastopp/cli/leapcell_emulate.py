@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from fastopp.cli.console import EXIT_MISUSED, command, fail
-from fastopp.emulator.rules import PROFILES, RULES, Rule, Rules, parse_size
+from fastopp.emulator.rule import Rule, parse_size
+from fastopp.emulator.rules import PROFILES, RULES, Rules
 from fastopp.errors import FastOppError
 from fastopp.platform import LEAPCELL_PORT
 
@@ -30,7 +31,8 @@ EnvOption = Annotated[
     list[str] | None, typer.Option("--env", help="A variable of the service, NAME=VALUE; repeatable.")
 ]
 EnvFileOption = Annotated[
-    Path | None, typer.Option(help=f"File with its variables. Default: {ENV_FILE} if there is one.")
+    Path | None,
+    typer.Option(help=f"File with its variables, read for each deployment. Default: {ENV_FILE}, if it is there."),
 ]
 ProfileOption = Annotated[str, typer.Option(help=f"Values of all rules: {', '.join(PROFILES)}.")]
 SandboxOption = Annotated[str, typer.Option(help="bubblewrap, landlock, or auto: the better one that works here.")]
@@ -78,7 +80,8 @@ async def _emulate(
         from fastopp.emulator.parts import make_services  # noqa: PLC0415 - as above
     except ImportError as error:
         fail(f'The emulator needs parts that are not installed ({error.name}): pip install "fastopp[emulator]"')
-    variables = _read_variables(folder, env_file, env or [])
+    if env_file is None and (folder / ENV_FILE).is_file():
+        env_file = folder / ENV_FILE
     options = EmulatorOptions(
         folder=folder,
         rules=Rules.from_options(profile, rules),
@@ -86,7 +89,8 @@ async def _emulate(
         port=port,
         async_port=async_port,
         build=build,
-        variables=variables,
+        variables=_read_pairs(env or []),
+        env_file=env_file,
         sandbox=sandbox,
         save=save,
         load=load,
@@ -158,14 +162,9 @@ def _enforced(state: dict[str, Any], what: str) -> str:
     return "watched, since no control group can be made here" if what == "memory" else "not limited: no control group"
 
 
-def _read_variables(folder: Path, env_file: Path | None, pairs: list[str]) -> dict[str, str]:
-    """Variables from the file and from the options, which win."""
-    from dotenv import dotenv_values  # noqa: PLC0415 - as above
-
-    path = env_file or folder / ENV_FILE
-    if env_file is not None and not env_file.is_file():
-        fail(f"There is no file {env_file}.", status=EXIT_MISUSED)
-    variables = {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
+def _read_pairs(pairs: list[str]) -> dict[str, str]:
+    """Variables from `--env`."""
+    variables = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:

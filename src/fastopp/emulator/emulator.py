@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 from aiohttp import web
 
+from fastopp.emulator.environment import check_environment, read_env_file
 from fastopp.emulator.events import Event, Journal, now
 from fastopp.emulator.fleet import Fleet
 from fastopp.emulator.gateway import PAGE, Gateway
@@ -23,8 +23,9 @@ from fastopp.emulator.instance import Deployment, Host
 from fastopp.emulator.loopback import HOST, listen
 from fastopp.emulator.manifest import Manifest, read_manifest
 from fastopp.emulator.page import Page
-from fastopp.emulator.rules import Rules, format_size
+from fastopp.emulator.rules import Rules
 from fastopp.emulator.sandbox import choose_sandbox
+from fastopp.emulator.service import Service
 from fastopp.emulator.workplace import Workplace
 from fastopp.errors import BadRequest, Conflict
 from fastopp.platform import LEAPCELL_PORT
@@ -36,15 +37,9 @@ give it up as for want of traffic."""
 EMULATOR_ACTIONS: Final = ("deploy", "deliver-twice")
 """What can be done to all: a new deployment, the next async request delivered twice."""
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
 
 class UnknownAction(BadRequest):
     """The emulator has no such action."""
-
-
-class EnvironmentRefused(BadRequest):
-    """LeapCell would not take this environment."""
 
 
 class NothingToLoad(BadRequest):
@@ -53,30 +48,6 @@ class NothingToLoad(BadRequest):
 
 class DeploymentRunning(Conflict):
     """A deployment is being made already."""
-
-
-class Service(Protocol):
-    """Something that LeapCell offers beside the instances: a database, a bucket, a queue."""
-
-    async def __aenter__(self) -> Self: ...
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None: ...
-    def environment(self) -> dict[str, str]:
-        """The variables that a user copies from the dashboard."""
-        ...
-
-    def status(self) -> dict[str, Any]:
-        """Its use, for the page."""
-        ...
-
-    async def save(self, folder: Path) -> None:
-        """Keep what it holds."""
-        ...
-
-    async def load(self, folder: Path) -> bool:
-        """Fill it with what was kept; whether there was anything."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +66,8 @@ class EmulatorOptions:
     """Whether to run the build command; without, the project runs in the environment of the emulator."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """The service's environment as entered in the dashboard."""
+    env_file: Path | None = None
+    """More of it, read anew for each deployment (E19); `variables` win."""
     sandbox: str = "auto"
     save: Path | None = None
     """Where the services' data go at the end."""
@@ -200,8 +173,8 @@ class Emulator:
             self._deployments += 1
             number = self._deployments
             manifest = self.manifest = read_manifest(self.options.folder)
-            variables = self._variables()
-            self._check_environment(variables)
+            variables = self.variables
+            check_environment(variables, self.journal)
             folder = self._work.deployment(number)
             image = await self._make_image(folder, manifest, variables)
             begun = time.perf_counter()
@@ -228,25 +201,6 @@ class Emulator:
             tell=lambda line: self._on_line("build", line),
         )
 
-    def _variables(self) -> dict[str, str]:
-        """The environment of the service: what the user set, and the addresses and keys of the emulator's services.
-
-        Those win: the file with the user's variables may name the real database, which is none of our business.
-        """
-        variables = dict(self.options.variables)
-        for service in self._services.values():
-            variables |= service.environment()
-        return variables
-
-    def _check_environment(self, variables: dict[str, str]) -> None:
-        for name, value in variables.items():
-            if not _NAME.fullmatch(name) or "\0" in value:
-                raise EnvironmentRefused(f"{name!r} cannot be an environment variable.")
-        size = sum(len(name.encode()) + len(value.encode()) for name, value in variables.items())
-        if self.rules.max_environment and size > self.rules.max_environment:
-            event = self.journal.fire("max_environment", level="error", found=format_size(size))
-            raise EnvironmentRefused(event.message, hint=f"See {event.source}. Largest: {_largest(variables)}.")
-
     @property
     def url(self) -> str:
         """The public address."""
@@ -254,8 +208,14 @@ class Emulator:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment of the service, secrets and all."""
-        return self._variables()
+        """The environment of the service as it is now, secrets and all. Raises `EnvironmentRefused`.
+
+        What the emulator's services say wins over what the user set, which may be the address of the real database.
+        """
+        variables = read_env_file(self.options.env_file) | dict(self.options.variables)
+        for service in self._services.values():
+            variables |= service.environment()
+        return variables
 
     def state(self) -> dict[str, Any]:
         """Everything the page shows, as JSON:
@@ -326,9 +286,3 @@ class Emulator:
             case _:
                 await chosen.wipe()
                 return f"The /tmp of {chosen.name} is empty."
-
-
-def _largest(variables: dict[str, str]) -> str:
-    """The three largest variables, by name and size: never a value."""
-    ordered = sorted(variables, key=lambda name: -len(variables[name]))[:3]
-    return ", ".join(f"{name} ({format_size(len(variables[name].encode()))})" for name in ordered)

@@ -20,6 +20,7 @@ from fastopp.emulator.fleet import Fleet, TooManyRequests
 from fastopp.emulator.instance import LARGEST_HEAD, Instance
 from fastopp.emulator.limits import Refused, check_answer, check_head
 from fastopp.emulator.rules import RULES, Rules
+from fastopp.emulator.websocket import relay
 
 # Between two neighbours only: RFC 9110, 7.6.1.
 HOP_BY_HOP: Final = frozenset(
@@ -114,6 +115,9 @@ class Gateway:
             async with asyncio.timeout(self._rules.request_timeout or None) as limit:
                 if request.headers.get("Expect", "").lower() == "100-continue":
                     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                if request.headers.get("Upgrade", "").lower() == "websocket":  # allowed: `check_head` has let it pass
+                    count.status = 101
+                    return await relay(request, instance, self._headers(request))
                 upstream = await instance.session.request(
                     request.method,
                     URL(instance.url(request.raw_path), encoded=True),

@@ -14,20 +14,17 @@ from typing import Any, Final
 
 import aiohttp
 
-from fastopp.emulator.confined import TERM_PATIENCE, ConfinedProcess, StartFailed
+from fastopp.emulator.confined import TERM_PATIENCE, ConfinedProcess
 from fastopp.emulator.events import Journal, now
+from fastopp.emulator.health import HealthCheck
 from fastopp.emulator.image import Image
 from fastopp.emulator.logs import complaint
-from fastopp.emulator.loopback import HOST
 from fastopp.emulator.manifest import Manifest
 from fastopp.emulator.rules import Rules
 from fastopp.emulator.sandbox import Room, Sandbox
-from fastopp.platform import HEALTH_PATHS, LEAPCELL_HEALTH_PATH, MIB
+from fastopp.platform import MIB
 
-POLL_INTERVAL: Final = 0.02  # seconds between two looks at /kaithhealth
-POLL_PATIENCE: Final = 5.0  # seconds that one of them may take
 IDLE_CONNECTION: Final = 1.5  # seconds; below the shortest keep-alive of the usual servers (gunicorn's 2 s)
-STRAY_PATHS: Final = tuple(sorted(HEALTH_PATHS - {LEAPCELL_HEALTH_PATH, "/healthz"}))
 LARGEST_HEAD: Final = 16 * MIB  # bytes that aiohttp may read of a head; our own limits are lower and say more
 _SHOWN_LINES: Final = 50
 
@@ -133,51 +130,14 @@ class Instance:
         self._rest()
 
     async def _become_healthy(self) -> None:
-        """Ask for the health path until anything answers (E9), and once for those LeapCell misspells (E10)."""
-        begun = time.monotonic()
-        warned = False
-        while not await self._probe(LEAPCELL_HEALTH_PATH):
-            if self._process.ended.is_set():
-                raise StartFailed(
-                    f"{self._why_ended('The start command')} before it answered {LEAPCELL_HEALTH_PATH}."
-                    f"{self._process.last_words()}"
-                )
-            passed = time.monotonic() - begun
-            about = {"found": self.name, "path": LEAPCELL_HEALTH_PATH, "instance": self.name}
-            if self._rules.start_warning and passed > self._rules.start_warning and not warned:
-                warned = True
-                self._journal.fire("start_warning", **about)
-            if self._rules.start_timeout and passed > self._rules.start_timeout:
-                event = self._journal.fire("start_timeout", level="error", **about)
-                raise StartFailed(f"{event.message} {self._why_silent()}{self._process.last_words()}")
-            await asyncio.sleep(POLL_INTERVAL)
+        """Ask until anything answers (E9), and once for the paths that LeapCell misspells (E10)."""
+        health = HealthCheck(self._process, self.session, self.name, self.deployment.manifest.port, self._journal)
+        await health.wait(self._why_ended)
         if self._rules.stray_probes:
-            for path in STRAY_PATHS:
-                await self._probe(path)
+            await health.probe_strays()
         hosts = [host for host, port in self._process.bound if port == self.deployment.manifest.port]
         if hosts and all(host.startswith("127.") or host == "::1" for host in hosts):
             self._say(f"{self.name} listens on {hosts[0]} only: it runs, but LeapCell's documents ask for 0.0.0.0.")
-
-    async def _probe(self, path: str) -> bool:
-        headers = {
-            "Host": f"{HOST}:{self.deployment.manifest.port}",
-            "User-Agent": "kaithhealth",
-            "Connection": "close",
-        }
-        try:
-            async with asyncio.timeout(POLL_PATIENCE), self.session.get(self.url(path), headers=headers) as answer:
-                return answer.status > 0
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            return False
-
-    def _why_silent(self) -> str:
-        port = self.deployment.manifest.port
-        others = sorted({other for _, other in self._process.bound if other not in (port, 0)})
-        if any(bound == port for _, bound in self._process.bound):
-            return f"It listens on port {port} but does not answer."
-        if others:
-            return f"It listens on port {', '.join(map(str, others))}, but leapcell.yaml says {port}."
-        return f"It listens nowhere; leapcell.yaml says port {port}."
 
     def url(self, path: str) -> str:
         """The address of a path here."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fastopp.emulator.rules import Rules, format_size
+from fastopp.emulator.rule import format_size
+from fastopp.emulator.rules import Rules
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 

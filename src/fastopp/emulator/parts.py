@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from fastopp.emulator.emulator import Emulator, Service
+from fastopp.emulator.emulator import Emulator
+from fastopp.emulator.environment import read_env_file
+from fastopp.emulator.service import Service
 from fastopp.emulator.services.async_queue import AsyncOptions, AsyncQueue
 from fastopp.emulator.services.cron import Cron, CronError, Timer, read_timers
 
@@ -58,7 +60,8 @@ def make_services(
             notice=notice,
         )
         if cron is not None:
-            services["cron"] = Cron(_read(cron, emulator.options.variables), lambda: emulator.url)
+            variables = read_env_file(emulator.options.env_file) | dict(emulator.options.variables)
+            services["cron"] = Cron(_read(cron, variables), lambda: emulator.url)
         return services
 
     return make

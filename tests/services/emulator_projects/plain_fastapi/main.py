@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import multiprocessing
 import os
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response, WebSocket
@@ -53,7 +55,7 @@ def write(path: str) -> str:
     try:
         Path(path).write_text("written")
     except OSError as error:
-        print(f"OSError: {error}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"OSError: {error}\n")
         return str(error)
     return "written"
 
@@ -63,7 +65,7 @@ def lock() -> str:
     try:
         multiprocessing.Lock()
     except OSError as error:
-        print(f"multiprocessing.Lock: SemLock: {error}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"multiprocessing.Lock: SemLock: {error}\n")
         return f"refused: {error}"
     return "locked"
 
@@ -81,6 +83,16 @@ def big(size: int, stream: bool = False) -> Response:
     if stream:
         return StreamingResponse((b"x" * 65536 for _ in range(size // 65536)), media_type="text/plain")
     return PlainTextResponse("x" * size)
+
+
+@app.get("/events")
+async def events(count: int, pause: float) -> Response:
+    async def send() -> AsyncIterator[str]:
+        for number in range(count):
+            yield f"data: {number}\n\n"
+            await asyncio.sleep(pause)
+
+    return StreamingResponse(send(), media_type="text/event-stream")
 
 
 @app.get("/head")
@@ -106,7 +118,7 @@ def burn(seconds: float) -> float:
 
 @app.get("/ticks")
 def longest_gap() -> dict[str, float]:
-    gaps = [after - before for before, after in zip(ticks, ticks[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(ticks)]
     return {"longest": max(gaps, default=0.0), "count": len(ticks)}
 
 
@@ -120,7 +132,7 @@ def leak(size: int) -> int:
 @app.post("/flood")
 def flood(lines: int) -> str:
     for number in range(lines):
-        print(f"flood {number}")
+        sys.stdout.write(f"flood {number}\n")
     sys.stdout.flush()
     return "flooded"
 
@@ -147,3 +159,5 @@ def cookies() -> Response:
 async def socket(websocket: WebSocket) -> None:
     await websocket.accept()
     await websocket.send_text("hello")
+    while True:
+        await websocket.send_text(await websocket.receive_text())

@@ -5,16 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fastopp.emulator.events import KEPT, Journal, ServedRequest
-from fastopp.emulator.rules import (
-    PROFILES,
-    RULES,
-    Rule,
-    Rules,
-    RuleValueRefused,
-    UnknownProfile,
-    format_size,
-    parse_size,
-)
+from fastopp.emulator.rule import Rule, RuleValueRefused, format_size, parse_size
+from fastopp.emulator.rules import PROFILES, RULES, Rules, UnknownProfile
 
 MIB = 1024 * 1024
 

@@ -1,0 +1,31 @@
+"""What all services of the emulator have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+
+class Service(Protocol):
+    """Something that LeapCell offers beside the instances: a database, a bucket, a queue."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None: ...
+    def environment(self) -> dict[str, str]:
+        """The variables that a user copies from the dashboard."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """Its use, for the page."""
+        ...
+
+    async def save(self, folder: Path) -> None:
+        """Keep what it holds."""
+        ...
+
+    async def load(self, folder: Path) -> bool:
+        """Fill it with what was kept; whether there was anything."""
+        ...
