@@ -183,7 +183,7 @@
 
   const TITLES = { postgres: "PostgreSQL", object_storage: "Object Storage", async_queue: "Async queue", cron: "Cron" };
 
-  // Pairs like size and max_size become a gauge, lists of text what was remarked on, everything else a line.
+  // Pairs like size and max_size become a gauge, everything else but lists a line.
   function updateService(card, [, status]) {
     const names = Object.keys(status).filter((name) => status[name] !== null && !name.startsWith("max_"));
     const isSize = (name) => /size|bytes/.test(name) && name !== "pool_size"; // of that one, connections
@@ -204,10 +204,12 @@
       set(box.children[1], `${text(name, status[name])} of ${text(name, status[`max_${name}`])}`);
       gauge(box.lastChild, status[name], status[`max_${name}`]);
     });
-    const lists = names.filter((name) => Array.isArray(status[name]));
-    const remarks = lists.flatMap((name) => status[name].map((one) =>
-      typeof one === "object" ? Object.values(one).filter((value) => value !== null && value !== "").join(" · ") : one));
-    show(card.children[3], remarks.slice(-20), (remark) => remark, (remark) => make("li", "", remark));
+    const remarks = (status.notices ?? []).slice(-20);
+    show(card.children[3], remarks, (remark) => remark, (remark) => make("li", "", remark));
+    const recent = (status.requests ?? []).slice(-8).reverse();
+    show(card.children[4], recent, (one) => JSON.stringify(one), (one) => make("li", "mono",
+      [clock(one.taken), one.method, one.path, one.state, one.status ?? "", one.attempts > 1 ? `× ${one.attempts}` : ""]
+        .filter(Boolean).join(" ")));
   }
 
   function showServices() {
@@ -217,7 +219,7 @@
       const card = make("article", "card");
       const head = make("div", "card-head");
       head.append(make("h3", "", TITLES[name] ?? words(name)));
-      card.append(head, make("dl", "facts"), make("div"), make("ul", "notices"));
+      card.append(head, make("dl", "facts"), make("div"), make("ul", "notices"), make("ul", "recent"));
       return card;
     }, updateService);
   }
