@@ -261,12 +261,13 @@ async def test_the_misspelled_health_paths_are_asked_for(service: RunningEmulato
 
 
 async def test_the_state_is_json_and_knows_every_request(service: RunningEmulator) -> None:
+    await service.client.get("/", headers={"X-Large": "x" * 17_000})
     await service.client.get("/headers")
     state = json.loads(json.dumps(service.emulator.state()))
     last = state["requests"][-1]
     assert (last["path"], last["status"]) == ("/headers", 200)
     assert last["instance"] in ("i1", "i2")
-    assert next(rule for rule in state["rules"] if rule["name"] == "websockets")["fired"] >= 1
+    assert next(rule for rule in state["rules"] if rule["name"] == "max_header")["fired"] >= 1
     assert state["manifest"]["memory"] == "512mb"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from fastopp.emulator.rules import Rules
-from fastopp.errors import FastOppError
+from fastopp.errors import BadRequest, FastOppError
 
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 TEMP: Final = "/tmp"  # noqa: S108 - LeapCell's one writable place
@@ -30,6 +30,10 @@ class SandboxUnavailable(FastOppError):
         "Docker: --security-opt seccomp=unconfined), Landlock needs Linux 5.13 or newer. On macOS and Windows run the "
         "emulator in a Linux machine."
     )
+
+
+class UnknownSandbox(BadRequest):
+    """There is no such sandbox."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +127,11 @@ def _runs(command: list[str]) -> bool:
 
 
 def choose_sandbox(choice: str = "auto") -> Sandbox:
-    """The best sandbox that works here, or the one asked for. Raises `SandboxUnavailable`."""
+    """The best sandbox that works here, or the one asked for. Raises `SandboxUnavailable`, `UnknownSandbox`."""
     from fastopp.emulator.landlock_sandbox import LandlockSandbox  # noqa: PLC0415 - the other way round it imports us
 
+    if choice not in CHOICES:
+        raise UnknownSandbox(f"There is no sandbox {choice}.", hint=f"There are {', '.join(CHOICES)}.")
     if choice in ("auto", BubblewrapSandbox.name):
         try:
             bubblewrap = BubblewrapSandbox()
