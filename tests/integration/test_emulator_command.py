@@ -34,7 +34,7 @@ def test_every_rule_is_an_option() -> None:
 
 @pytest.mark.parametrize("code", [0, 7])
 def test_exec_ends_with_the_commands_status(code: int) -> None:
-    run = f"curl -s $LEAPCELL_URL/hello && echo "" $LEAPCELL_ASYNC_URL $GREETING && exit {code}"
+    run = f"curl -s $LEAPCELL_URL/hello && echo '' $LEAPCELL_ASYNC_URL $GREETING && exit {code}"
     done = emulate(*QUICK, *NO_SERVICES, "--env", "GREETING=hello", "--exec", run)
     assert done.returncode == code
     pid, path, url, greeting = done.stdout.split()

@@ -125,6 +125,19 @@ async def test_a_websocket_where_the_rules_allow_it() -> None:
         await until(lambda: service.instance("i1")["state"] == "frozen")
 
 
+async def test_deployments_in_quick_succession_leave_the_last_and_its_files_only() -> None:
+    async with running("plain_http", deployment_overlap=0.3, dormant_after=0.2) as service:
+        folder = service.emulator.fleet.running()[0].deployment.image.folder.parent.parent
+        for _ in range(3):
+            await service.emulator.deploy()
+            assert (await service.client.get("/")).status_code == 200
+        await until(lambda: len(service.fired("deployment_overlap")) == 3)
+        assert (await service.client.get("/")).status_code == 200
+        await until(lambda: [path.name for path in folder.glob("deployment-*")] == ["deployment-4"])
+        alive = [instance for instance in service.emulator.state()["instances"] if instance["pid"]]
+        assert {instance["deployment"] for instance in alive} <= {4}
+
+
 async def test_a_deployment_that_does_not_start_leaves_the_old_one(tmp_path: Path) -> None:
     project = copy_of("plain_http", tmp_path)
     async with running(project, instances=1) as service:

@@ -239,11 +239,25 @@ async def test_a_client_that_goes_away_leaves_nothing_in_hand(service: RunningEm
     assert service.emulator.state()["requests"][-1]["status"] == 0
 
 
-async def test_a_head_request_has_no_body(service: RunningEmulator) -> None:
-    answer = await service.client.head("/")
-    assert answer.status_code == 405
-    assert answer.content == b""
-    assert (await service.client.get("/")).status_code == 200
+async def test_answers_without_a_body(service: RunningEmulator) -> None:
+    for _ in range(2):
+        answer = await service.client.head("/cached")
+        assert (answer.status_code, answer.headers["content-length"], answer.content) == (200, "1000", b"")
+        answer = await service.client.get("/cached", headers={"If-None-Match": '"1"'})
+        assert (answer.status_code, answer.headers["etag"], answer.content) == (304, '"1"', b"")
+        assert "transfer-encoding" not in answer.headers
+        assert len((await service.client.get("/cached")).content) == 1000
+
+
+async def test_a_client_of_http_1_0(service: RunningEmulator) -> None:
+    for path, length in (("/cached", 1000), (f"/big?size={MIB}&stream=1", MIB)):
+        reader, writer = await _connect(service)
+        writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+        assert b" 200 OK" in head
+        assert b"chunked" not in head.lower()
+        assert len(body) == length
+        writer.close()
 
 
 async def test_a_garbled_request_does_no_harm(service: RunningEmulator) -> None:

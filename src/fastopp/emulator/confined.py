@@ -23,6 +23,7 @@ from fastopp.errors import Unavailable
 LAUNCH_PATIENCE: Final = 10.0  # seconds until the sandbox stands
 TERM_PATIENCE: Final = 5.0  # seconds between SIGTERM and SIGKILL
 _SHOWN_LINES: Final = 12
+_KEPT_BOUND: Final = 100
 
 
 class StartFailed(Unavailable):
@@ -39,7 +40,7 @@ class ConfinedProcess:
         self.port = free_port()
         """Where it really listens, on loopback."""
         self.bound: list[tuple[str, int]] = []
-        """Every address and port that it asked for."""
+        """The addresses and ports that it asked for, each once."""
         self.exit_words = ""
         """How it ended, as the end of a sentence."""
         self.ended = asyncio.Event()
@@ -123,11 +124,15 @@ class ConfinedProcess:
             raise StartFailed(f"The sandbox could not be set up.{self.last_words()}")
         for descriptor in descriptors:
             self._redirect = PortRedirect(
-                descriptor, port=self._wanted_port, target=self.port, on_bind=lambda *at: self.bound.append(at)
+                descriptor, port=self._wanted_port, target=self.port, on_bind=self._note_bound
             )
         if not descriptors:
             # The kernel does not ask: then it listens where it says, and there can be only one.
             self.port = self._wanted_port
+
+    def _note_bound(self, host: str, port: int) -> None:
+        if (host, port) not in self.bound and len(self.bound) < _KEPT_BOUND:
+            self.bound.append((host, port))
 
     def url(self, path: str) -> str:
         """The address of a path of it."""

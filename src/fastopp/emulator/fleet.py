@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import shutil
 import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -35,6 +36,8 @@ class Slot:
         self.deployment = deployment
         self.instance: Instance | None = None
         self.starting = asyncio.Lock()
+        self.retired = False
+        """Its deployment has been replaced: nothing starts here any more."""
 
 
 class Fleet:
@@ -48,6 +51,7 @@ class Fleet:
         self._ended: list[Instance] = []
         self._starting: set[Instance] = set()
         self._turn = 0
+        self._closed = False
         self._names = (f"i{number}" for number in itertools.count(1))
         self._watch: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
@@ -77,10 +81,15 @@ class Fleet:
         """Let the old ones take requests a little longer, finish what they have in hand, and end them."""
         await asyncio.sleep(self.host.rules.deployment_overlap)
         self._slots = [slot for slot in self._slots if slot not in old]
+        for slot in old:
+            async with slot.starting:
+                slot.retired = True
         instances = [slot.instance for slot in old if slot.instance is not None]
         await asyncio.gather(*(self._end(instance, f"Deployment {new.number} replaced it.") for instance in instances))
         found, limit = f"Deployment {new.number}", f"deployment {old[0].deployment.number}"
         self.host.journal.fire("deployment_overlap", found=found, limit=limit, level="info")
+        for folder in {slot.deployment.image.folder.parent for slot in old}:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def _end(self, instance: Instance, reason: str, state: State = State.GONE) -> None:
         with contextlib.suppress(TimeoutError):
@@ -117,6 +126,8 @@ class Fleet:
         if slot.instance is not None:  # the usual case, without waiting
             return slot.instance
         async with slot.starting:
+            if slot.retired:
+                return await self._next()
             if slot.instance is not None:
                 return slot.instance
             self.cold_starts += 1
@@ -126,6 +137,8 @@ class Fleet:
             return instance
 
     async def _start(self, slot: Slot) -> Instance:
+        if self._closed:
+            raise StartFailed("The emulator is ending.")
         instance = Instance(next(self._names), slot.deployment, self.host, on_end=self._lost)
         self._starting.add(instance)
         try:
@@ -181,6 +194,7 @@ class Fleet:
 
     async def close(self) -> None:
         """End all instances and wait for it."""
+        self._closed = True
         tasks = [task for task in (self._watch, *self._retiring) if task is not None]
         for task in tasks:
             task.cancel()

@@ -233,8 +233,6 @@ def _head(upstream: aiohttp.ClientResponse) -> web.StreamResponse:
     for name, value in upstream.headers.items():
         if name.lower() not in HOP_BY_HOP:
             response.headers.add(name, value)
-    if "Content-Length" not in upstream.headers and upstream.version == aiohttp.HttpVersion11:
-        response.enable_chunked_encoding()
     return response
 
 

@@ -100,6 +100,14 @@ def large_head(size: int) -> Response:
     return Response(headers={f"x-large-{number}": "x" * 1000 for number in range(size // 1000)})
 
 
+@app.api_route("/cached", methods=["GET", "HEAD"])
+def cached(request: Request) -> Response:
+    headers = {"ETag": '"1"'}
+    if request.headers.get("if-none-match") == '"1"':
+        return Response(status_code=304, headers=headers)
+    return PlainTextResponse("x" * 1000, headers=headers)
+
+
 @app.get("/slow")
 async def slow(seconds: float) -> dict[str, object]:
     await asyncio.sleep(seconds)
