@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastopp.emulator.services import postgres_wire as wire
@@ -13,6 +13,7 @@ from fastopp.emulator.services import postgres_wire as wire
 MESSAGES = st.lists(st.tuples(st.sampled_from([b"Q", b"P", b"d", b"S"]), st.binary(max_size=300)), max_size=8)
 
 
+@settings(deadline=None)
 @given(MESSAGES, st.data())
 def test_however_a_stream_is_cut_its_messages_come_out_whole(
     parts: list[tuple[bytes, bytes]], data: st.DataObject

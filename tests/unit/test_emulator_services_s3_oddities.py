@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastopp.emulator.services import s3_oddities
@@ -35,6 +35,7 @@ def found(xml: bytes, path: str) -> list[str]:
     return [element.text or "" for element in ET.fromstring(xml).iterfind(path)]
 
 
+@settings(deadline=None)
 @given(KEYS, KEYS, st.booleans())
 def test_keys_are_encoded_once_and_nothing_says_so(keys: list[str], folders: list[str], encoded: bool) -> None:
     odd = s3_oddities.encode_keys(listing(keys, folders, encoded=encoded))
@@ -45,6 +46,7 @@ def test_keys_are_encoded_once_and_nothing_says_so(keys: list[str], folders: lis
     assert found(odd, "Prefix") == ["a/b"]
 
 
+@settings(deadline=None)
 @given(KEYS, KEYS)
 def test_an_empty_listing_is_the_whole_of_it(keys: list[str], folders: list[str]) -> None:
     odd = s3_oddities.empty(listing(keys, folders))

@@ -132,21 +132,23 @@ class Relay:
     async def serve(self, startup: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """See Backend."""
         from_server, to_server = await asyncio.open_unix_connection(str(self.socket), limit=wire.CHUNK)
+        to_server.write(startup)
+        back = asyncio.create_task(self._pass_on(from_server, writer, None))
         try:
-            to_server.write(startup)
-            back = asyncio.create_task(self._pass_on(from_server, writer, None))
             await self._pass_on(reader, to_server, self.watcher)
-            to_server.close()
-            await back
+            await back  # what is still on its way
         finally:
+            back.cancel()
             to_server.close()
 
     async def cancel(self, packet: bytes) -> None:
         """See Backend."""
         from_server, to_server = await asyncio.open_unix_connection(str(self.socket))
-        to_server.write(packet)
-        await from_server.read()  # it closes when it is done; pgbouncer 1.18 ends itself if we are the first to close
-        to_server.close()
+        try:
+            to_server.write(packet)
+            await from_server.read()  # it closes when it is done; pgbouncer 1.18 ends itself if we are first to close
+        finally:
+            to_server.close()
 
     async def _pass_on(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, watcher: Watcher | None

@@ -88,10 +88,10 @@ class Pooler:
         """See Backend."""
         client = self.clients.get(packet[8:])
         if client and client.server:
+            key = client.server.key
             _, to_server = await asyncio.open_unix_connection(str(self.socket))
-            to_server.write((len(client.server.key) + 8).to_bytes(4) + packet[4:8] + client.server.key)
-            await to_server.drain()
-            to_server.close()
+            to_server.write((len(key) + 8).to_bytes(4) + packet[4:8] + key)
+            to_server.close()  # once that is sent
 
     @property
     def connections(self) -> int:
