@@ -4,9 +4,9 @@ Everything comes from one moment. On PostgreSQL that is a read-only transaction 
 behind a transaction pooler; on SQLite a read transaction, which in WAL mode hinders nobody. Rows are streamed, so
 memory does not grow with them.
 
-Every table is dumped, those too that neither a model nor a migration knows, but for the queue of tasks: a job that waits
-in two databases would be done twice. Computed columns are not, since the
-database computes them again; views, triggers, and counters of sequences are what migrations make.
+Every table is dumped, those too that neither a model nor a migration knows, but for the queue of tasks: a job that
+waits in two databases would be done twice. Computed columns are not, since the database computes them again; views,
+triggers, and counters of sequences are what migrations make.
 """
 
 from __future__ import annotations

@@ -100,8 +100,7 @@ async def steps(context: TaskContext, total: int, pause: float = 0.0, each: int 
 @task
 async def endless(context: TaskContext) -> None:
     await note(context, "began")
-    while True:
-        await asyncio.sleep(0.01)
+    await asyncio.Event().wait()
 
 
 @task
