@@ -91,6 +91,10 @@ COMMANDS = {
     "files": ("fastopp.cli.files:app", "Uploaded files: to the Object Storage, back, and whether both are the same."),
     "leapcell": ("fastopp.cli.leapcell:app", "LeapCell: get ready for it, check and build for it."),
     "fly": ("fastopp.cli.fly:app", "Fly.io: get ready for it."),
+    "remote": (
+        "fastopp.cli.remote:app",
+        "A deployed project: its state, migrations, sample data, backups and tasks, without a shell.",
+    ),
     "tasks": ("fastopp.cli.tasks:app", "Tasks: what waits, runs and failed; cancel, retry, work them."),
 }
 

@@ -1,0 +1,221 @@
+"""`oppman.py remote`: a deployed project, driven over HTTP with its operations token, where there is no shell."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.status import Status
+
+from fastopp.cli.console import EXIT_FAILED, EXIT_MISUSED, confirm, emit_json, error_console, fail, print_table, say
+from fastopp.cli.options import JsonOption, YesOption
+from fastopp.cli.remote_site import Answer, RemoteSite, WrongToken, describe_error
+from fastopp.errors import FastOppError
+
+TOKEN = "OPS_TOKEN"  # noqa: S105 - the name of a variable
+
+app = typer.Typer(
+    help="A deployed project: its state, migrations, sample data, backups and tasks, without a shell.",
+    no_args_is_help=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which site, and how to be let in."""
+
+    url: str
+    token_env: str
+    timeout: float
+
+    def token(self) -> str:
+        """From the environment, else asked for. Never an option: everyone on the machine can read those."""
+        token = os.environ.get(self.token_env, "").strip()
+        if not token and sys.stdin.isatty():
+            token = str(typer.prompt("Operations token", hide_input=True, err=True)).strip()
+        if not token:
+            fail(
+                f"There is no operations token: set {self.token_env} to the OPS_TOKEN of the site.", status=EXIT_MISUSED
+            )
+        return token
+
+
+@app.callback()
+def remote(
+    context: typer.Context,
+    url: Annotated[str, typer.Option(help="Address of the site, like https://your-app.leapcell.dev.")],
+    token_env: Annotated[str, typer.Option(help="Name of the variable that holds the operations token.")] = TOKEN,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to follow an operation.")] = 3600,
+) -> None:
+    """Drive a deployed project over HTTP. The token comes from the environment, or is asked for; it is no option."""
+    context.obj = Target(url, token_env, timeout)
+
+
+@app.command("status")
+def status(context: typer.Context, *, as_json: JsonOption = False) -> None:
+    """Say whether database, migrations and storage work. Status 1 when one does not. The token is not needed."""
+
+    def ask(site: RemoteSite) -> Answer:
+        answer = site.health()
+        if os.environ.get(context.obj.token_env):
+            answer["token"] = _token_works(site)
+        return answer
+
+    target: Target = context.obj
+    answer = _carry_out(target, os.environ.get(target.token_env, "").strip(), ask, as_json=as_json)
+    if not as_json:
+        say(f"{target.url}: {answer.get('status')}, on {answer.get('platform', 'an unknown platform')}")
+        rows = [[name, str(check.get("status")), _details(check)] for name, check in answer["checks"].items()]
+        print_table(["check", "status", "details"], rows)
+        if "token" in answer:
+            say(
+                "The operations token is taken."
+                if answer["token"]
+                else f"The operations token is not taken. {WrongToken.hint}"
+            )
+    if answer.get("status") != "healthy" or answer.get("token") is False:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command("migrate")
+def migrate(context: typer.Context, *, as_json: JsonOption = False) -> None:
+    """Run the migrations that the database lacks."""
+    _report(_operate(context, lambda site: site.run("/async/migrate"), as_json=as_json), as_json=as_json)
+
+
+@app.command("init")
+def init(context: typer.Context, *, as_json: JsonOption = False) -> None:
+    """Make the tables, the first superuser and the sample data; safe to repeat. A generated password is shown once."""
+    answer = _operate(context, lambda site: site.run("/async/init-demo"), as_json=as_json)
+    _report(answer, as_json=as_json)
+    details = answer.get("details") or {}
+    if not as_json:
+        for step in details.get("results", []):
+            say(f"  {step.get('status')}: {step.get('step')}: {step.get('message')}")
+        if password := details.get("superuser_password"):
+            say(f"Superuser {details.get('superuser_email')}, password {password}", style="bold")
+            say("It is shown this once. Sign in and change it at /oppman/.")
+
+
+@app.command("backup")
+def backup(
+    context: typer.Context,
+    *,
+    only: Annotated[Literal["database", "files"] | None, typer.Option(help="Leave the other out.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Back up the database, then the uploaded files, to the site's Object Storage."""
+
+    def run(site: RemoteSite) -> Answer:
+        answer: Answer = {}
+        if only != "files":  # first: then no row of the backup names a file that came later
+            answer["database"] = site.run("/async/backup-database")
+        if only != "database":
+            answer["files"] = site.run("/admin/backup-files")
+        return answer
+
+    _report_all(_operate(context, run, as_json=as_json), as_json=as_json)
+
+
+@app.command("restore")
+def restore(
+    context: typer.Context,
+    *,
+    database: Annotated[str | None, typer.Option(metavar="KEY", help="Also this backup of the database.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the rows that the database has.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace newer files, too.")] = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring uploaded files back from the Object Storage and, with --database KEY, a backup of the database."""
+    if database:
+        doing = "Replace every row in" if force else "Fill"
+        confirm(f"{doing} the database of {context.obj.url} from {database}?", yes=yes)
+
+    def run(site: RemoteSite) -> Answer:
+        answer: Answer = {}
+        if database:
+            answer["database"] = site.run("/admin/restore-database", confirm="RESTORE", key=database, force=force)
+        answer["files"] = site.run("/admin/restore-files", data={"overwrite": str(overwrite).lower()})
+        return answer
+
+    _report_all(_operate(context, run, as_json=as_json), as_json=as_json)
+
+
+@app.command("tasks")
+def tasks(
+    context: typer.Context,
+    *,
+    status: Annotated[str | None, typer.Option(help="Only those in this state, like failed.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List the site's tasks, newest first."""
+    parameters: dict[str, Any] = {"limit": limit} | ({"status": status} if status else {})
+    answer = _operate(context, lambda site: site.get("/async/tasks", **parameters), as_json=as_json)
+    if not as_json:
+        rows = [
+            [str(task["id"]), task["name"], task["status"], task["message"] or task["error"].partition("\n")[0]]
+            for task in answer.get("tasks", [])
+        ]
+        print_table(["task", "name", "status", "message"], rows)
+
+
+def _operate(context: typer.Context, operation: Callable[[RemoteSite], Answer], *, as_json: bool) -> Answer:
+    target: Target = context.obj
+    return _carry_out(target, target.token(), operation, as_json=as_json)
+
+
+def _carry_out(target: Target, token: str, operation: Callable[[RemoteSite], Answer], *, as_json: bool) -> Answer:
+    """Do something with the site. What goes on is shown on standard error, the answer as JSON if that is wanted."""
+    began = time.monotonic()
+    try:
+        with error_console.status(f"Waiting for {target.url}") as waiting:
+            site = RemoteSite(target.url, token, timeout=target.timeout, tell=_teller(waiting, began, quiet=as_json))
+            with site:
+                answer = operation(site)
+    except FastOppError as error:
+        if as_json:
+            emit_json(describe_error(error))
+            raise typer.Exit(EXIT_FAILED) from None
+        fail(error)
+    if as_json:
+        emit_json(answer)
+    return answer
+
+
+def _teller(waiting: Status, began: float, *, quiet: bool) -> Callable[[str], None]:
+    def tell(text: str) -> None:
+        line = f"{time.monotonic() - began:.0f} s: {text}"
+        waiting.update(line)
+        if not quiet and not error_console.is_terminal:
+            error_console.print(line, markup=False)
+
+    return tell
+
+
+def _token_works(site: RemoteSite) -> bool:
+    try:
+        site.get("/debug/leapcell")
+    except WrongToken:
+        return False
+    return True
+
+
+def _details(check: Answer) -> str:
+    return ", ".join(f"{name} {value}" for name, value in check.items() if name != "status")
+
+
+def _report(answer: Answer, *, as_json: bool, title: str = "") -> None:
+    if not as_json:
+        say(f"{title}{answer.get('message') or answer.get('status')}", style="green")
+
+
+def _report_all(answers: Answer, *, as_json: bool) -> None:
+    for name, answer in answers.items():
+        _report(answer, as_json=as_json, title=f"{name}: ")
