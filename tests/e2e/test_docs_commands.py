@@ -24,7 +24,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SERVES = re.compile(r"\./script/server|python oppman\.py runserver")
 ADDRESS = "127.0.0.1:8000"  # as the pages write it
 PATIENCE = 90  # seconds for a page, on a busy machine

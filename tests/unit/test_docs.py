@@ -21,12 +21,13 @@ from starlette.routing import Mount
 
 from fastopp.apps import find_apps
 from fastopp.assembly import assemble
+from fastopp.checks.catalogue import all_checks
 from fastopp.cli.project import list_apps
 from fastopp.settings import load_settings
 from fastopp.settings_reference import variables
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FOLDERS = ("src", "demo", "alembic", "docs", "script", "tests", "frontend", "benchmarks")
 
 # What a dependency of a route demands, in the words of docs/routes.md.
@@ -94,7 +95,8 @@ def test_every_setting_is_documented() -> None:
 
 def test_every_variable_that_the_docs_name_exists() -> None:
     """Upper case words in code that end like settings do."""
-    known = {variable.name for variable in variables()} | {"DATABASE_DSN"}
+    # Those that are no setting: another name of DATABASE_URL, and what the emulator tells the command of --exec.
+    known = {variable.name for variable in variables()} | {"DATABASE_DSN", "LEAPCELL_URL"}
     looks_like = re.compile(
         r"^(?:S3|DB|OPENROUTER|SUPERUSER|LEAPCELL|FASTOPP|FLY)_[A-Z_]+$|^[A-Z]+_(?:KEY|URL|TOKEN|DIR)$"
     )
@@ -221,4 +223,20 @@ def test_pictures_are_small_and_shown_somewhere() -> None:
 
 def test_the_readme_leads_to_every_guide() -> None:
     readme = read(ROOT / "README.md")
-    assert [page.name for page in PAGES[1:] if f"docs/{page.name}" not in readme] == []
+    assert [page.name for page in PAGES[1:] if str(page.relative_to(ROOT)) not in readme] == []
+
+
+def test_every_check_that_the_docs_name_exists() -> None:
+    known = {check.id for check in all_checks()}
+    for page in PAGES:
+        named = set(re.findall(r"`(fastopp\.[EWI]\d{3})`", read(page)))
+        assert named <= known | {"fastopp.W999"}, page.name  # that one is an example
+
+
+def test_every_error_text_has_a_meaning_and_a_mend() -> None:
+    rows = [row for row in read(ROOT / "docs/troubleshooting.md").splitlines() if row.startswith("| ")]
+    assert len(rows) > 40
+    for row in rows:
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert len(cells) == 4, row
+        assert all(cells[:3]), row

@@ -187,7 +187,7 @@
   function updateService(card, [, status]) {
     const names = Object.keys(status).filter((name) => status[name] !== null && !name.startsWith("max_"));
     const isSize = (name) => /size|bytes/.test(name) && name !== "pool_size"; // of that one, connections
-    const text = (name, value) => (isSize(name) ? size(value) : String(value));
+    const text = (name, value) => (isSize(name) ? size(value) : { true: "yes", false: "no" }[value] ?? String(value));
     const simple = (name) => typeof status[name] !== "object";
     const gauges = names.filter((name) => simple(name) && status[`max_${name}`]);
     show(card.children[1], names.filter((name) => simple(name) && !gauges.includes(name)), (name) => name, (name) => {
