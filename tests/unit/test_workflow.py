@@ -1,0 +1,41 @@
+"""The workflow for GitHub: it can be read, and the commands that it runs exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import typer.main
+import yaml
+
+from fastopp.cli import oppman
+
+ROOT = Path(__file__).parents[2]
+WORKFLOW = ROOT / ".github/workflows/leapcell.yml"
+
+
+def steps() -> list[dict[str, Any]]:
+    jobs = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]
+    assert set(jobs) == {"check", "emulator", "deploy"}
+    assert jobs["deploy"]["needs"] == ["check", "emulator"]
+    return [step for job in jobs.values() for step in job["steps"]]
+
+
+def test_every_command_exists() -> None:
+    commands: Any = typer.main.get_command(oppman.app)
+    text = "\n".join(step.get("run", "") for step in steps())
+    named = re.findall(r"oppman\.py (leapcell|remote)(?: --url \S+)? (\w+)", text)
+    assert len(named) >= 6
+    for group, name in [*named, *(("remote", name) for name in re.findall(r"\$site (\w+)", text))]:
+        assert name in commands.commands[group].commands
+
+
+def test_every_script_exists() -> None:
+    for script in re.findall(r"\./script/\w+|tests/[\w/]+\.py", WORKFLOW.read_text(encoding="utf-8")):
+        assert (ROOT / script).is_file()
+
+
+def test_secrets_are_given_to_one_step_only() -> None:
+    with_secrets = [step for step in steps() if "secrets." in str(step)]
+    assert [set(step["env"]) for step in with_secrets] == [{"OPS_TOKEN", "LEAPCELL_URL"}]
