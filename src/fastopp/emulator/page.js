@@ -206,10 +206,14 @@
     });
     const remarks = (status.notices ?? []).slice(-20);
     show(card.children[3], remarks, (remark) => remark, (remark) => make("li", "", remark));
-    const recent = (status.requests ?? []).slice(-8).reverse();
-    show(card.children[4], recent, (one) => JSON.stringify(one), (one) => make("li", "mono",
-      [clock(one.taken), one.method, one.path, one.state, one.status ?? "", one.attempts > 1 ? `× ${one.attempts}` : ""]
-        .filter(Boolean).join(" ")));
+    // Of the queue its last requests, of cron its timers.
+    const recent = (status.requests ?? []).slice(-8).reverse().map((one) => [clock(one.taken), one.method, one.path,
+      one.state, one.status, one.attempts > 1 && `× ${one.attempts}`]);
+    const timers = (status.timers ?? []).map((one) => [one.method, one.path, one.schedule,
+      `· ${plural(one.calls, "call")}, ${one.failures} failed`, one.due && `· next ${clock(one.due)}`]);
+    const lines = [...recent, ...timers].map((parts) => parts.filter(Boolean).join(" "));
+    show(card.children[4], lines.map((text, place) => ({ text, place })), ({ text, place }) => `${place} ${text}`,
+      ({ text }) => make("li", "mono", text));
   }
 
   function showServices() {
