@@ -209,6 +209,13 @@ async def test_the_build_runs_in_its_own_environment_and_its_files_are_there(tmp
         assert not (project / "prefix.txt").exists()
 
 
+async def test_a_build_that_takes_too_long(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "project", "python server.py", runtime="go", build="sleep 100")
+    with pytest.raises(BuildFailed, match=r"The build took longer than 0\.5 s"):
+        async with running(project, build=True, build_timeout=0.5):
+            pass
+
+
 async def test_a_build_that_fails(tmp_path: Path) -> None:
     project = write_project(tmp_path / "project", "python server.py", runtime="go", build="echo something; exit 4")
     with pytest.raises(BuildFailed, match=r"failed with code 4(.|\n)*something"):
@@ -216,14 +223,15 @@ async def test_a_build_that_fails(tmp_path: Path) -> None:
             pass
 
 
-async def test_a_build_cannot_change_the_machine(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
+async def test_a_build_cannot_change_the_machine(tmp_path: Path, sandbox: str) -> None:
     outside = tmp_path / "outside"
     outside.touch()
     project = write_project(
         tmp_path / "project", "python server.py", runtime="go", build=f"echo harm > {outside} || exit 5"
     )
     with pytest.raises(BuildFailed, match="code 5"):
-        async with running(project, build=True):
+        async with running(project, build=True, sandbox=sandbox):
             pass
     assert outside.read_text() == ""
 

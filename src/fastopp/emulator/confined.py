@@ -22,6 +22,7 @@ from fastopp.errors import Unavailable
 
 LAUNCH_PATIENCE: Final = 10.0  # seconds until the sandbox stands
 TERM_PATIENCE: Final = 5.0  # seconds between SIGTERM and SIGKILL
+NO_PORT: Final = -1  # for a program that is no server
 _SHOWN_LINES: Final = 12
 _KEPT_BOUND: Final = 100
 
@@ -41,6 +42,8 @@ class ConfinedProcess:
         """Where it really listens, on loopback."""
         self.bound: list[tuple[str, int]] = []
         """The addresses and ports that it asked for, each once."""
+        self.code: int | None = None
+        """Its exit code, once it has ended; below zero: the signal that ended it."""
         self.exit_words = ""
         """How it ended, as the end of a sentence."""
         self.ended = asyncio.Event()
@@ -76,7 +79,13 @@ class ConfinedProcess:
         return "".join(f"\n  {line}" for line in self.lines[-_SHOWN_LINES:])
 
     async def launch(
-        self, command: str, variables: dict[str, str], *, name: str, memory: int | None, cpu: float | None
+        self,
+        command: str,
+        variables: dict[str, str],
+        *,
+        name: str = "",
+        memory: int | None = None,
+        cpu: float | None = None,
     ) -> None:
         """Start it, limited to `memory` bytes and `cpu` processors. Raises `StartFailed`."""
         ours, theirs = socket.socketpair()
@@ -180,6 +189,7 @@ class ConfinedProcess:
         reading = asyncio.create_task(log.read())
         code = await process.wait()
         await reading
+        self.code = code
         self.exit_words = exit_words(code)
         self.ended.set()
 

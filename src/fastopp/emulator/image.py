@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fastopp.emulator.logs import LogReader
+from fastopp.emulator.confined import NO_PORT, ConfinedProcess
 from fastopp.emulator.manifest import Manifest
 from fastopp.emulator.rules import Rules
 from fastopp.emulator.sandbox import Room, Sandbox
@@ -89,34 +89,46 @@ async def build(
 
     Raises `BuildFailed` with the last lines of its output.
     """
-    project, temp = folder / "project", folder / "build-tmp"
+    project, temp, environment_folder = folder / "project", folder / "build-tmp", folder / "environment"
     temp.mkdir()
-    environment = base_environment()
-    if manifest.runtime == "python":
-        tell("Making a virtual environment")
-        python = getattr(sys, "_base_executable", sys.executable)
-        await _run(
-            [python, "-m", "venv", str(folder / "environment")], {**os.environ}, tell=tell, time_limit=time_limit
-        )
-        environment["PATH"] = f"{folder / 'environment' / 'bin'}:{environment['PATH']}"
-        environment["VIRTUAL_ENV"] = str(folder / "environment")
-    tell(f"Building: {manifest.build_command}")
+    environment_folder.mkdir()
     home = Path.home()
-    room = Room(
-        folder=project,
-        temp=temp,
-        writable=(project, folder / "environment", *(home / name for name in _CACHES)),
-    )
-    rules = Rules(shared_memory=True)
-    options = sandbox.launch_options(room, rules)
-    command = ["bash", "-c", manifest.build_command]
-    # Landlock confines the process that asks for it, which here would be us: there a build is run as it is.
-    confined = command if options["writable"] is not None else sandbox.wrap(command, room, rules)
+    caches = (home / name for name in _CACHES)
+    room = Room(folder=project, temp=temp, writable=(project, environment_folder, *caches))
+    environment = base_environment()
     quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_PROGRESS_BAR": "off", "HOME": str(home)}
-    variables = {**environment, **variables, **sandbox.environment(room), **quiet}
-    await _run(confined, variables, tell=tell, time_limit=time_limit, folder=project)
+    async with asyncio.timeout(time_limit or None) as limit:
+        try:
+            if manifest.runtime == "python":
+                tell("Making a virtual environment")
+                python = getattr(sys, "_base_executable", sys.executable)
+                command = shlex.join([python, "-m", "venv", str(environment_folder)])
+                await _run(command, room, sandbox, {**environment, **quiet}, tell)
+                environment["PATH"] = f"{environment_folder / 'bin'}:{environment['PATH']}"
+                environment["VIRTUAL_ENV"] = str(environment_folder)
+            tell(f"Building: {manifest.build_command}")
+            await _run(manifest.build_command, room, sandbox, {**environment, **variables, **quiet}, tell)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise BuildFailed(f"The build took longer than {time_limit:g} s, LeapCell's limit.") from None
     shutil.rmtree(temp, ignore_errors=True)
     return Image(folder=project, environment=environment)
+
+
+async def _run(
+    command: str, room: Room, sandbox: Sandbox, variables: dict[str, str], tell: Callable[[str], None]
+) -> None:
+    """Run a command of the build as instances are run: it changes nothing else, and ends with us."""
+    process = ConfinedProcess(room, Rules(shared_memory=True), sandbox, port=NO_PORT, on_line=tell)
+    try:
+        await process.launch(command, variables)
+        await process.ended.wait()
+    finally:
+        await process.close()
+    if process.code != 0:
+        last = "\n".join(process.lines[-_KEPT_LINES:])
+        raise BuildFailed(f"The build command failed {process.exit_words}. Its last lines:\n\n{last}")
 
 
 def unbuilt(folder: Path) -> Image:
@@ -135,43 +147,3 @@ def base_environment() -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": "/root",  # as in a container; not writable
     }
-
-
-async def _run(
-    command: list[str],
-    variables: dict[str, str],
-    *,
-    tell: Callable[[str], None],
-    time_limit: float,
-    folder: Path | None = None,
-) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=variables,
-        cwd=folder,
-        start_new_session=True,
-    )
-    assert process.stdout is not None  # noqa: S101 - asked for above
-    log = LogReader(process.stdout, tell)
-    try:
-        async with asyncio.timeout(time_limit or None):
-            await log.read()
-            code = await process.wait()
-    except TimeoutError:
-        raise BuildFailed(f"The build took longer than {time_limit:g} s, LeapCell's limit.") from None
-    finally:
-        _kill_group(process)
-    if code != 0:
-        last = "\n".join(list(log.lines)[-_KEPT_LINES:])
-        raise BuildFailed(f"The build command failed with code {code}. Its last lines:\n\n{last}")
-
-
-def _kill_group(process: asyncio.subprocess.Process) -> None:
-    """End what the command left running. The group is its own, so its number cannot be anybody else's."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
