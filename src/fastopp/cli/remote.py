@@ -33,9 +33,14 @@ class Target:
     token_env: str
     timeout: float
 
+    @property
+    def token_at_hand(self) -> str:
+        """From the environment, not from the settings: this is another site's, and `.env` is about this project."""
+        return os.environ.get(self.token_env, "").strip()
+
     def token(self) -> str:
-        """From the environment, else asked for. Never an option: everyone on the machine can read those."""
-        token = os.environ.get(self.token_env, "").strip()
+        """That, else asked for. Never an option: everyone on the machine can read those."""
+        token = self.token_at_hand
         if not token and sys.stdin.isatty():
             token = str(typer.prompt("Operations token", hide_input=True, err=True)).strip()
         if not token:
@@ -60,14 +65,15 @@ def remote(
 def status(context: typer.Context, *, as_json: JsonOption = False) -> None:
     """Say whether database, migrations and storage work. Status 1 when one does not. The token is not needed."""
 
+    target: Target = context.obj
+
     def ask(site: RemoteSite) -> Answer:
         answer = site.health()
-        if os.environ.get(context.obj.token_env):
+        if target.token_at_hand:
             answer["token"] = _token_works(site)
         return answer
 
-    target: Target = context.obj
-    answer = _carry_out(target, os.environ.get(target.token_env, "").strip(), ask, as_json=as_json)
+    answer = _carry_out(target, target.token_at_hand, ask, as_json=as_json)
     if not as_json:
         say(f"{target.url}: {answer.get('status')}, on {answer.get('platform', 'an unknown platform')}")
         rows = [[name, str(check.get("status")), _details(check)] for name, check in answer["checks"].items()]
