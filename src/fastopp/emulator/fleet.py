@@ -92,11 +92,11 @@ class Fleet:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def _end(self, instance: Instance, reason: str, state: State = State.GONE) -> None:
+        self._remember(instance)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_PATIENCE):
                 await instance.idle.wait()
         await instance.stop(reason, politely=True, state=state)
-        self._remember(instance)
 
     @contextlib.asynccontextmanager
     async def instance(self) -> AsyncIterator[Instance]:
@@ -163,8 +163,10 @@ class Fleet:
                 slot.instance = None
 
     def _remember(self, instance: Instance) -> None:
+        """Keep one that takes no more requests: until it has ended, and then a while for the page."""
         if instance not in self._ended:
-            self._ended = [*self._ended, instance][-KEPT_ENDED:]
+            ending = [each for each in self._ended[:-KEPT_ENDED] if each.state not in (State.GONE, State.DORMANT)]
+            self._ended = [*ending, *self._ended[-KEPT_ENDED:], instance]
 
     async def _watch_all(self) -> None:
         dormant_after = self.host.rules.dormant_after
@@ -182,15 +184,15 @@ class Fleet:
     async def sleep(self, instance: Instance, reason: str = "It was put to sleep.") -> None:
         """Give an instance up; the next request in its turn starts another, with an empty /tmp."""
         self._empty(instance)
+        self._remember(instance)
         await instance.idle.wait()
         await instance.stop(reason, state=State.DORMANT)
-        self._remember(instance)
 
     async def kill(self, instance: Instance) -> None:
         """End an instance at once, in the middle of its requests too."""
         self._empty(instance)
-        await instance.stop("It was killed.")
         self._remember(instance)
+        await instance.stop("It was killed.")
 
     async def close(self) -> None:
         """End all instances and wait for it."""
@@ -199,7 +201,7 @@ class Fleet:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        everyone = {*self.running(), *self._starting}
+        everyone = {*self.running(), *self._starting, *self._ended}
         self._slots = []
         await asyncio.gather(*(instance.stop("The emulator ended.") for instance in everyone))
 

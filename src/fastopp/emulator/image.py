@@ -97,8 +97,8 @@ async def build(
     room = Room(folder=project, temp=temp, writable=(project, environment_folder, *caches))
     environment = base_environment()
     quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_PROGRESS_BAR": "off", "HOME": str(home)}
-    async with asyncio.timeout(time_limit or None) as limit:
-        try:
+    try:
+        async with asyncio.timeout(time_limit or None):
             if manifest.runtime == "python":
                 tell("Making a virtual environment")
                 python = getattr(sys, "_base_executable", sys.executable)
@@ -108,10 +108,8 @@ async def build(
                 environment["VIRTUAL_ENV"] = str(environment_folder)
             tell(f"Building: {manifest.build_command}")
             await _run(manifest.build_command, room, sandbox, {**environment, **variables, **quiet}, tell)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise BuildFailed(f"The build took longer than {time_limit:g} s, LeapCell's limit.") from None
+    except TimeoutError:
+        raise BuildFailed(f"The build took longer than {time_limit:g} s, LeapCell's limit.") from None
     shutil.rmtree(temp, ignore_errors=True)
     return Image(folder=project, environment=environment)
 

@@ -184,6 +184,7 @@ class Instance:
     async def stop(self, reason: str, *, state: State = State.GONE, politely: bool = False) -> None:
         """End every process and delete its folder; `politely`: with SIGTERM first and time to act on it."""
         if self.state in (State.GONE, State.DORMANT):
+            await self._clear()  # which whoever ended it may have been kept from
             return
         self.ended = reason
         if politely and not await self._process.terminate():
