@@ -19,6 +19,7 @@ from fastopp.errors import FastOppError
 from fastopp.platform import LEAPCELL_PORT
 
 ENV_FILE = ".env.leapcell"
+_END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _COLOURS = (36, 32, 35, 34, 33)  # ANSI's, one instance each
 
 FolderOption = Annotated[Path, typer.Option(help="The project's folder, with leapcell.yaml in it.")]
@@ -96,10 +97,7 @@ async def _emulate(
         load=load,
     )
     screen = _Screen(sys.stderr if execute else sys.stdout)
-    task = asyncio.current_task()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, task.cancel)  # type: ignore[union-attr] # we are in one
+    _end_on_signals()
     status = 0
     try:
         services = make_services(database=database, object_storage=object_storage, cron=cron)
@@ -114,6 +112,20 @@ async def _emulate(
         screen.say("The emulator has ended.")
         status = 0 if execute is None else 130
     raise typer.Exit(status)
+
+
+def _end_on_signals() -> None:
+    """The first signal ends the command in order, a second one at once. SIGINT too where a shell had it ignored."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+
+    def end() -> None:
+        for number in _END_SIGNALS:
+            loop.remove_signal_handler(number)
+        if task is not None:
+            task.cancel()
+
+    for number in _END_SIGNALS:
+        loop.add_signal_handler(number, end)
 
 
 async def _run(text: str, emulator: Any) -> int:  # noqa: ANN401 - imported in the command only
