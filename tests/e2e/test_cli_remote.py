@@ -96,6 +96,8 @@ def test_wrong_token_no_token(remote_site: Site) -> None:
     assert "wrongwrong" not in wrong.stderr
     missing = run_command(project, *words(remote_site, "migrate"))
     assert (missing.returncode, "set OPS_TOKEN" in missing.stderr) == (2, True)
+    nowhere = run_command(project, "oppman.py", "remote", "status")
+    assert (nowhere.returncode, "--url" in nowhere.stderr) == (2, True)
     other = run_command(
         project,
         "oppman.py",

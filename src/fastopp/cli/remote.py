@@ -53,7 +53,7 @@ class Target:
 @app.callback()
 def remote(
     context: typer.Context,
-    url: Annotated[str, typer.Option(help="Address of the site, like https://your-app.leapcell.dev.")],
+    url: Annotated[str, typer.Option(help="Address of the site, like https://your-app.leapcell.dev.")] = "",
     token_env: Annotated[str, typer.Option(help="Name of the variable that holds the operations token.")] = TOKEN,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds to follow an operation.")] = 3600,
 ) -> None:
@@ -65,7 +65,7 @@ def remote(
 def status(context: typer.Context, *, as_json: JsonOption = False) -> None:
     """Say whether database, migrations and storage work. Status 1 when one does not. The token is not needed."""
 
-    target: Target = context.obj
+    target = _target(context)
 
     def ask(site: RemoteSite) -> Answer:
         answer = site.health()
@@ -139,9 +139,10 @@ def restore(
     as_json: JsonOption = False,
 ) -> None:
     """Bring uploaded files back from the Object Storage and, with --database KEY, a backup of the database."""
+    target = _target(context)
     if database:
         doing = "Replace every row in" if force else "Fill"
-        confirm(f"{doing} the database of {context.obj.url} from {database}?", yes=yes)
+        confirm(f"{doing} the database of {target.url} from {database}?", yes=yes)
 
     def run(site: RemoteSite) -> Answer:
         answer: Answer = {}
@@ -173,8 +174,16 @@ def tasks(
 
 
 def _operate(context: typer.Context, operation: Callable[[RemoteSite], Answer], *, as_json: bool) -> Answer:
-    target: Target = context.obj
+    target = _target(context)
     return _carry_out(target, target.token(), operation, as_json=as_json)
+
+
+def _target(context: typer.Context) -> Target:
+    """The chosen site. The option is not marked as needed, since `--help` of a command below needs none."""
+    target: Target = context.obj
+    if not target.url:
+        fail("Which site? Say it before the command: --url https://your-app.leapcell.dev.", status=EXIT_MISUSED)
+    return target
 
 
 def _carry_out(target: Target, token: str, operation: Callable[[RemoteSite], Answer], *, as_json: bool) -> Answer:
