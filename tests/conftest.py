@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
 import pytest
@@ -14,6 +15,11 @@ from tests.services.front import Certificates, Front
 from tests.services.pooler import Pooler, find_pgbouncer
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
 from tests.services.s3 import RcloneServer, find_rclone
+
+
+def pytest_configure() -> None:
+    """A shell has its background jobs ignore Ctrl+C, and they hand that on; tests press Ctrl+C on what they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
