@@ -64,7 +64,10 @@ def _near(databases: dict[str, QueueDatabase]) -> None:
          for name in ("raw", "ours", "sqlite")},
         RUNS, filled=False,
     )  # fmt: skip
-    for how, words, aim in (("defer", "one a transaction", 0.9), ("batch", "all in one transaction; batch_defer", None)):
+    for how, words, aim in (
+        ("defer", "one a transaction", 0.9),
+        ("batch", "all in one; batch_defer", None),
+    ):
         for name, backend in (("ours", "PostgreSQL"), ("sqlite", "SQLite")):
             _line(f"defer, {words}, {backend}", defers[name, how], defers["raw", how], aim)
 
@@ -87,9 +90,7 @@ def _far(databases: dict[str, QueueDatabase]) -> None:
 def _processes(databases: dict[str, QueueDatabase]) -> None:
     print(f"\n{'worker processes at a time':55}" + "".join(f"{number:>11}" for number in PROCESSES))
     for name, order in (("ours", "drain 0"), ("sqlite", "drain 0"), ("raw", "drain 16")):
-        rates = []
-        for number in PROCESSES:
-            rates.append(median(_together(databases[name], order, number) for _ in range(FAR_RUNS)))
+        rates = [median(_together(databases[name], order, number) for _ in range(FAR_RUNS)) for number in PROCESSES]
         print(f"{databases[name].name:55}" + "".join(f"{rate:9,.0f}/s" for rate in rates), flush=True)
 
 

@@ -18,6 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.tasks.clock import from_now
 from fastopp.tasks.errors import JobLost
+from fastopp.tasks.failure import storable
 from fastopp.tasks.limits import MAX_MESSAGE, PROGRESS_INTERVAL
 from fastopp.tasks.models import jobs, runs
 from fastopp.tasks.outcome import Run
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from fastopp.runtime import Runtime
 
 log = logging.getLogger(__name__)
+
+_BIGGEST = 2**63 - 1
 
 
 class TaskContext:
@@ -38,7 +41,8 @@ class TaskContext:
     ----------
     attempt: 1 for the first try.
     place: what an earlier try saved; whatever JSON holds.
-    report: writes progress and place, and tells whether the job is still ours.
+    report: writes progress, and tells whether the job is still ours.
+    save: does so with the place.
     asked_to_stop: whether the process is to end, or somebody has cancelled the job, or it is not ours any more.
     deadline: when to stop, by the monotonic clock.
     """
@@ -53,6 +57,7 @@ class TaskContext:
         attempt: int,
         place: dict[str, Any] | None,
         report: Callable[[Run], Awaitable[bool]],
+        save: Callable[[dict[str, Any]], Awaitable[bool]],
         asked_to_stop: Callable[[], bool],
         deadline: float | None,
     ) -> None:
@@ -61,9 +66,10 @@ class TaskContext:
         self.name = name
         self.attempt = attempt
         self.place: dict[str, Any] = place or {}
-        self._saved_place = copy.deepcopy(place)
+        self._saved_place = copy.deepcopy(self.place)
         self._worker_id = worker_id
         self._report = report
+        self._save = save
         self._asked_to_stop = asked_to_stop
         self._deadline = deadline
         self._done, self._total, self._message = 0, None, ""  # type: int, int | None, str
@@ -74,7 +80,8 @@ class TaskContext:
 
     async def progress(self, done: int, total: int | None = None, message: str = "") -> None:
         """Tell how far it is. Written twice a second at most, so it may be called for every item. Raises JobLost."""
-        self._done, self._total, self._message = done, total, message[:MAX_MESSAGE]
+        self._done, self._total = _whole(done), None if total is None else _whole(total)
+        self._message = storable(message[:MAX_MESSAGE])
         self._told = True
         wait = self._written_at + PROGRESS_INTERVAL - time.monotonic()
         if wait <= 0:
@@ -88,7 +95,10 @@ class TaskContext:
         if place is not None:
             self.place = place
         self._told = True
-        await self._write()
+        saved = copy.deepcopy(self.place)
+        if not await self._save(saved):
+            raise JobLost
+        self._saved_place = saved
 
     def should_stop(self) -> bool:
         """Whether to save the place and raise `Unfinished`, soon.
@@ -106,9 +116,24 @@ class TaskContext:
     async def transaction(self, *, finish: bool = False) -> AsyncIterator[AsyncSession]:
         """A transaction that is committed only while the job is ours; raises JobLost, and rolls back, when it is not.
 
-        `self.place` is saved by the same commit, so a later try knows what was done. With `finish`, so is the job's
-        success: then what was written happens exactly once, whatever happens to the process.
+        `self.place` is saved by the same commit, so a later try knows what was done; when there is none, it is again
+        what it was before. With `finish`, so is the job's success: then what was written happens exactly once, whatever
+        happens to the process.
         """
+        before = copy.deepcopy(self.place)
+        try:
+            async with self._fenced(finish=finish) as session:
+                yield session
+        except BaseException:
+            # Saved later, it would say that something was done which is not there.
+            self.place.clear()
+            self.place.update(before)
+            raise
+        self._saved_place = copy.deepcopy(self.place)
+        self._finished = self._finished or finish
+
+    @asynccontextmanager
+    async def _fenced(self, *, finish: bool) -> AsyncIterator[AsyncSession]:
         async with self.runtime.database.transaction() as session:
             yield session
             await session.flush()
@@ -126,11 +151,14 @@ class TaskContext:
                 ).first() is not None
             if not is_ours:
                 raise JobLost
-            if finish or self.place != (self._saved_place or {}):
+            if finish or self.place_changed:
                 self._told = True
                 await connection.execute(self._keep())
-        self._saved_place = copy.deepcopy(self.place)
-        self._finished = self._finished or finish
+
+    @property
+    def place_changed(self) -> bool:
+        """Whether the place is not the one that was saved last."""
+        return self.place != self._saved_place
 
     @property
     def finished(self) -> bool:
@@ -141,8 +169,7 @@ class TaskContext:
         """All that is to be kept at the end of this try; None when that is nothing, and nothing was kept before."""
         if not (self._told or self.attempt > 1 or result is not None or error):
             return None
-        place = self.place or None
-        return Run(done=self._done, total=self._total, message=self._message, result=result, error=error, place=place)
+        return Run(done=self._done, total=self._total, message=self._message, result=result, error=error)
 
     async def keep_result(self, result: Any) -> None:  # noqa: ANN401 - what JSON holds
         """Write the result of a job that has ended with a transaction. It is not worth failing for."""
@@ -166,7 +193,6 @@ class TaskContext:
         run = self.run()
         if run is not None and not await self._report(run):
             raise JobLost
-        self._saved_place = copy.deepcopy(self.place)
 
     async def _write_later(self, wait: float) -> None:
         await asyncio.sleep(wait)
@@ -183,3 +209,8 @@ class TaskContext:
         insert = postgresql.insert if self.runtime.database.url.backend == "postgresql" else sqlite.insert
         statement = insert(runs).values(job_id=self.job_id, **kept)
         return statement.on_conflict_do_update(index_elements=[runs.c.job_id], set_=kept)
+
+
+def _whole(number: float) -> int:
+    """What the column holds, whatever a task counts in."""
+    return max(-_BIGGEST, min(int(number), _BIGGEST))

@@ -34,6 +34,11 @@ def mask(text: str, settings: Settings) -> str:
     """The text without the settings' secrets, and without what a database cannot store."""
     for secret in _secrets(settings):
         text = text.replace(secret, _MASK)
+    return storable(text)
+
+
+def storable(text: str) -> str:
+    """The text without NUL and halves of surrogate pairs, which databases refuse."""
     return text.replace("\0", "�").encode("utf-8", "replace").decode()
 
 

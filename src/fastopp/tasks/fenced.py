@@ -14,25 +14,18 @@ from procrastinate import exceptions, jobs
 from procrastinate.manager import JobManager, NotificationCallback
 
 from fastopp.tasks.finisher import Finisher
-from fastopp.tasks.limits import HEARTBEAT_INTERVAL
+from fastopp.tasks.limits import HEARTBEAT_INTERVAL, UNSURE
+from fastopp.tasks.listen import Listen
 from fastopp.tasks.outcome import Outcome
+from fastopp.tasks.pace import Pace
 from fastopp.tasks.store import JobStore
 
 log = logging.getLogger(__name__)
-
-AHEAD_SECONDS = 0.1
-"""How much work a worker takes at a time when its tasks are short, so that a round trip is not paid for each."""
-
-AHEAD_JOBS = 32
-"""The most jobs it takes at a time for that."""
 
 GIVE_BACK_AFTER = 1.0
 """Seconds after which it gives jobs back that it could not begin, since the one before took longer than usual."""
 
 _A_LITTLE = 0.005  # seconds; the database's clock is not to be a hair behind
-
-Listen = Callable[[Callable[[], Awaitable[None]], Callable[[int], Awaitable[None]]], Awaitable[None]]
-"""Calls the first function whenever something was queued, the second with a job to abort, until it is cancelled."""
 
 
 class FencedJobManager(JobManager):
@@ -77,14 +70,13 @@ class FencedJobManager(JobManager):
         self._stop_when_idle = stop_when_idle
         self._listen = listen
         self._free = asyncio.Semaphore(concurrency)
-        self._concurrency = concurrency
-        self._running: dict[int, float] = {}  # when each began
-        self._usual = float("inf")  # seconds that functions have taken lately
+        self._pace = Pace(concurrency)
         self._ready: deque[jobs.Job] = deque()
         self._finisher = Finisher(store)
         self._notify: Callable[[], Awaitable[None]] | None = None
         self._telling: set[asyncio.Future[None]] = set()
         self._news = False
+        self._unsure_until = float("-inf")
 
     def stop(self) -> None:
         """Take no more jobs."""
@@ -93,10 +85,7 @@ class FencedJobManager(JobManager):
 
     def function_returned(self, job_id: int) -> None:
         """The next job may start, though the end of this one is not written yet."""
-        if job_id in self._running:
-            took = time.monotonic() - self._running.pop(job_id)
-            # The last ten or so count, and one that takes long at once.
-            self._usual = took if took > self._usual or self._usual == float("inf") else 0.9 * self._usual + 0.1 * took
+        if self._pace.ended(job_id):
             self._free.release()
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> jobs.Job | None:
@@ -116,7 +105,7 @@ class FencedJobManager(JobManager):
             if self._ready and not self.stopping.is_set():
                 job = self._ready.popleft()
                 assert job.id is not None  # noqa: S101 - it comes from the database
-                self._running[job.id] = time.monotonic()
+                self._pace.began(job.id)
         finally:
             if job is None:
                 self._free.release()
@@ -147,21 +136,21 @@ class FencedJobManager(JobManager):
         return not self.stopping.is_set()
 
     async def _fill(self, queues: Iterable[str] | None, worker_id: int) -> None:
-        free = self._concurrency - len(self._running)
-        if self._usual < AHEAD_SECONDS:
-            in_time = int(self._concurrency * AHEAD_SECONDS / max(self._usual, 1e-6))
-            free = max(free, min(in_time, AHEAD_JOBS))
+        free = self._pace.room()
         if self._limit is not None:
             free = min(free, self._limit - self.taken)
         if free < 1 or (self._only is not None and self.taken):
             return
         try:
+            if time.monotonic() < self._unsure_until:
+                await self._put_back_unknown(worker_id)
             if self._only is not None:
                 row = await self.store.claim(self._only, worker_id)
                 rows = [row] if row else []
             else:
                 rows = await self.store.fetch(queues, worker_id, free)
         except exceptions.ConnectorException as error:
+            self._unsure_until = time.monotonic() + UNSURE
             if await self._is_lost(worker_id):
                 self._lose()
             else:
@@ -177,8 +166,14 @@ class FencedJobManager(JobManager):
         ids = [job.id for job in self._ready if job.id is not None]
         self._ready.clear()
         self.taken -= len(ids)
-        for id_ in ids:
-            self._in_hand.discard(id_)
+        self._in_hand.difference_update(ids)
+        await self._put_back(ids, worker_id)
+
+    async def _put_back_unknown(self, worker_id: int) -> None:
+        """What the database gave us and could not say: nobody else takes it while we live. Raises ConnectorException."""
+        await self._put_back(await self.store.held(worker_id) - self._in_hand, worker_id)
+
+    async def _put_back(self, ids: Iterable[int], worker_id: int) -> None:
         backs = (Outcome(job_id=id_, status="todo", counted=False) for id_ in ids)
         await asyncio.gather(*(self._finisher.finish(back, worker_id) for back in backs))
 
@@ -204,8 +199,9 @@ class FencedJobManager(JobManager):
         outcome = self.outcomes.pop(job.id, None) or Outcome(job_id=job.id, status=status)
         try:
             mine = outcome.written or await self._finisher.finish(outcome, self.worker_id)
-        except exceptions.ConnectorException:
+        except Exception:  # the edge: the worker goes on
             log.exception("The end of job %d could not be written; it will be done again", job.id)
+            self._unsure_until = time.monotonic() + UNSURE  # by nobody else, while this worker is alive
             return
         finally:
             self._in_hand.discard(job.id)

@@ -14,6 +14,9 @@ STALLED_AFTER = 30.0
 procrastinate's own. A database that is away for ten seconds, or a busy event loop, costs one or two signs, not three.
 """
 
+UNSURE = 60.0
+"""Seconds after the database was away in which a worker looks for jobs that are its own without its knowing."""
+
 INTERRUPTIONS = 10
 """How often a job that was started may end with its process, or with the time it had, before it counts as failed.
 

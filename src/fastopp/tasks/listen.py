@@ -24,6 +24,8 @@ RECONNECT_AFTER = 5.0  # seconds
 
 Queued = Callable[[], Awaitable[None]]
 Abort = Callable[[int], Awaitable[None]]
+Listen = Callable[[Queued, Abort], Awaitable[None]]
+"""Calls the first function whenever something was queued, the second with a job to abort, until it is cancelled."""
 
 
 async def is_pooled(url: DatabaseURL, *, timeout: float) -> bool:  # noqa: ASYNC109 - of the connection

@@ -8,14 +8,13 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What a task has told of itself: a row of `task_runs`."""
+    """What a task has told of itself: a row of `task_runs`, but for its place, which is saved by itself."""
 
     done: int = 0
     total: int | None = None
     message: str = ""
     result: Any = None
     error: str = ""
-    place: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ import anyio.to_thread
 from procrastinate import exceptions, jobs
 from procrastinate.job_context import AbortReason, JobContext
 
+from fastopp.database.errors import DatabaseUnavailable
 from fastopp.tasks.arguments import unpack
 from fastopp.tasks.context import TaskContext
 from fastopp.tasks.errors import JobLost, TaskResultError, TaskTimeUp, Unfinished
@@ -21,7 +22,7 @@ from fastopp.tasks.failure import describe
 from fastopp.tasks.fenced import FencedJobManager
 from fastopp.tasks.limits import INTERRUPTIONS, MAX_ARGUMENTS
 from fastopp.tasks.outcome import Outcome, Run
-from fastopp.tasks.task import Task
+from fastopp.tasks.task import Retry, Task
 
 if TYPE_CHECKING:
     from fastopp.runtime import Runtime
@@ -30,6 +31,10 @@ log = logging.getLogger(__name__)
 
 CANCEL_GRACE = 2.0
 """Seconds that a function may take to clean up after it was cancelled; then it is left to itself."""
+
+
+DATABASE_AWAY = Retry(attempts=INTERRUPTIONS, first=1.0, factor=2.0, longest=60.0)
+"""That the application's database could not be reached is no fault of the task, whatever its own `Retry`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,8 @@ class Runner:
             name=task.name,
             attempt=job.attempts + 1,
             place=place,
-            report=lambda run: self.manager.store.report(job_id, worker_id, run),
+            report=lambda run: self._report(job_id, worker_id, run),
+            save=lambda place: self.manager.store.save_place(job_id, worker_id, place),
             asked_to_stop=lambda: self.manager.stopping.is_set() or self.manager.lost or job_context.should_abort(),
             deadline=self.deadline,
         )
@@ -107,6 +113,8 @@ class Runner:
             ended = await self._call(task, context, args)
             if context.finished and isinstance(ended, Returned) and ended.value is not None:
                 await context.keep_result(ended.value)
+            if not (context.finished or isinstance(ended, Returned)):
+                await self._keep_place(context)
         finally:
             context.close()
             self.manager.function_returned(job_id)
@@ -119,6 +127,23 @@ class Runner:
             raise Again
         if outcome.status == "failed":
             raise Failed
+
+    async def _report(self, job_id: int, worker_id: int, run: Run) -> bool:
+        """Write progress; whether the job is ours. That it cannot be written is not worth failing for."""
+        try:
+            return await self.manager.store.report(job_id, worker_id, run)
+        except exceptions.ConnectorException as error:
+            log.warning("The progress of job %d could not be written: %s", job_id, error)
+            return True
+
+    async def _keep_place(self, context: TaskContext) -> None:
+        """At the end of a try that is to be continued: save the place, if it was changed since."""
+        if not context.place_changed:
+            return
+        try:
+            await context.save_place()
+        except (exceptions.ConnectorException, JobLost, TypeError, ValueError, RecursionError) as error:
+            log.warning("The place of job %d could not be saved: %s", context.job_id, type(error).__name__)
 
     def _note(self, outcome: Outcome) -> None:
         self.manager.outcomes[outcome.job_id] = outcome
@@ -190,7 +215,11 @@ class Runner:
         attempt = job.attempts + 1
         # An error may bring what is to be kept beside its text, as a report of what was done nevertheless.
         result = getattr(error, "result", None)
-        run = context.run(error=text, result=result if _is_json(result) else None)
+        run = context.run(error=text, result=result if _can_keep(result) else None)
+        away = isinstance(error, (DatabaseUnavailable, exceptions.ConnectorException))
+        if away and attempt < max(task.retry.attempts, INTERRUPTIONS):
+            log.warning("Task %s (job %d) goes back to the queue: %s", task.name, job_id, text)
+            return Outcome(job_id=job_id, status="todo", pause=DATABASE_AWAY.pause(attempt), run=run)
         again = attempt < task.retry.attempts and isinstance(error, task.retry.on)
         if again and not isinstance(error, TaskResultError):
             log.warning("Task %s (job %d) failed and will be tried again: %s", task.name, job_id, text)
@@ -214,12 +243,13 @@ class Runner:
         return describe(error, self.runtime.settings)
 
 
-def _is_json(value: object) -> bool:
+def _can_keep(value: object) -> bool:
     try:
-        json.dumps(value, allow_nan=False)
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        text.encode()
     except (TypeError, ValueError, RecursionError):
         return False
-    return True
+    return len(text) <= MAX_ARGUMENTS and "\\u0000" not in text
 
 
 def _check_result(task: Task, value: Any) -> None:  # noqa: ANN401 - whatever the function returned

@@ -23,10 +23,14 @@ class Statements:
     """Take one job, whether or not its time has come; no row when it does not wait or its lock is held."""
     finish: tuple[str, ...]
     """Write outcomes; the last statement's rows are the ids that were ours."""
+    held: str
+    """The jobs that a worker has, as the database knows it."""
     place: str
     """What a job's earlier tries have saved. A statement of its own: what fetches sees the job newer than the rest."""
     report: str
-    """Write progress and place; a row when the job is ours."""
+    """Write progress; a row when the job is ours. Not the place: it may be that of a transaction under way."""
+    save_place: str
+    """Write the place; a row when the job is ours."""
     heartbeat: str
     """A sign of life; a row when the worker is known."""
     stalled: str
@@ -38,7 +42,7 @@ class Statements:
 
 
 _JOB = "id, status, task_name, priority, lock, queueing_lock, args, scheduled_at, queue_name, attempts, worker_id"
-_RUN = "done, total, message, result, error, place"
+_RUN = "done, total, message, result, error"
 _KEEP = ", ".join(f"{name} = excluded.{name}" for name in (*_RUN.split(", "), "updated_at"))
 
 _POSTGRESQL_ALIVE = f"""EXISTS (
@@ -71,7 +75,7 @@ SELECT taken.*, run.place FROM taken LEFT JOIN task_runs AS run ON run.job_id = 
 WITH given AS (
     SELECT * FROM jsonb_to_recordset(%(outcomes)s::jsonb) AS x(
         id bigint, status text, counted int, pause float8, keep boolean,
-        done bigint, total bigint, message text, result jsonb, error text, place jsonb
+        done bigint, total bigint, message text, result jsonb, error text
     )
 ), mine AS (
     UPDATE procrastinate_jobs AS job SET
@@ -98,13 +102,21 @@ WITH given AS (
 SELECT id FROM mine
 """,
     ),
+    held="SELECT id FROM procrastinate_jobs WHERE worker_id = %(worker_id)s AND status = 'doing'",
     place="SELECT place FROM task_runs WHERE job_id = %(job_id)s",
     report="""
-INSERT INTO task_runs (job_id, done, total, message, place, updated_at)
-SELECT id, %(done)s, %(total)s, %(message)s, %(place)s::jsonb, statement_timestamp() FROM procrastinate_jobs
+INSERT INTO task_runs (job_id, done, total, message, updated_at)
+SELECT id, %(done)s, %(total)s, %(message)s, statement_timestamp() FROM procrastinate_jobs
 WHERE id = %(job_id)s AND worker_id = %(worker_id)s AND status = 'doing'
 ON CONFLICT (job_id) DO UPDATE SET done = excluded.done, total = excluded.total, message = excluded.message,
-    place = excluded.place, updated_at = excluded.updated_at
+    updated_at = excluded.updated_at
+RETURNING job_id
+""",
+    save_place="""
+INSERT INTO task_runs (job_id, place, updated_at)
+SELECT id, %(place)s::jsonb, statement_timestamp() FROM procrastinate_jobs
+WHERE id = %(job_id)s AND worker_id = %(worker_id)s AND status = 'doing'
+ON CONFLICT (job_id) DO UPDATE SET place = excluded.place, updated_at = excluded.updated_at
 RETURNING job_id
 """,
     heartbeat="""
@@ -135,7 +147,7 @@ _NOW = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
 _GIVEN = "(SELECT " + ", ".join(
     [f"json_extract(value, '$.{name}') AS {name}" for name in
      ("id", "status", "counted", "pause", "keep", "done", "total", "message", "error")]
-    + [f"nullif(value -> '$.{name}', 'null') AS {name}" for name in ("result", "place")]
+    + ["nullif(value -> '$.result', 'null') AS result"]
 ) + " FROM json_each(:outcomes)) AS given"  # fmt: skip
 _SQLITE_ALIVE = f"""EXISTS (
     SELECT 1 FROM procrastinate_workers AS worker WHERE worker.id = job.worker_id
@@ -194,13 +206,21 @@ WHERE job.id = given.id AND job.worker_id = :worker_id AND job.status = 'doing'
 RETURNING id
 """,
     ),
+    held="SELECT id FROM procrastinate_jobs WHERE worker_id = :worker_id AND status = 'doing'",
     place="SELECT place FROM task_runs WHERE job_id = :job_id",
     report=f"""
-INSERT INTO task_runs (job_id, done, total, message, place, updated_at)
-SELECT id, :done, :total, :message, :place, {_NOW} FROM procrastinate_jobs
+INSERT INTO task_runs (job_id, done, total, message, updated_at)
+SELECT id, :done, :total, :message, {_NOW} FROM procrastinate_jobs
 WHERE id = :job_id AND worker_id = :worker_id AND status = 'doing'
 ON CONFLICT (job_id) DO UPDATE SET done = excluded.done, total = excluded.total, message = excluded.message,
-    place = excluded.place, updated_at = excluded.updated_at
+    updated_at = excluded.updated_at
+RETURNING job_id
+""",
+    save_place=f"""
+INSERT INTO task_runs (job_id, place, updated_at)
+SELECT id, :place, {_NOW} FROM procrastinate_jobs
+WHERE id = :job_id AND worker_id = :worker_id AND status = 'doing'
+ON CONFLICT (job_id) DO UPDATE SET place = excluded.place, updated_at = excluded.updated_at
 RETURNING job_id
 """,
     heartbeat=f"UPDATE procrastinate_workers SET last_heartbeat = {_NOW} WHERE id = :worker_id RETURNING id",

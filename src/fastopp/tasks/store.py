@@ -9,6 +9,7 @@ from typing import Any
 from procrastinate import exceptions
 from procrastinate.connector import BaseAsyncConnector
 
+from fastopp.tasks.limits import MAX_ARGUMENTS
 from fastopp.tasks.outcome import Outcome, Run
 from fastopp.tasks.statements import Statements
 
@@ -40,6 +41,10 @@ class JobStore:
             return None
         return rows[0] if rows else None
 
+    async def held(self, worker_id: int) -> set[int]:
+        """The ids of the jobs that are this worker's, as the database knows it."""
+        return {row["id"] for row in await self._all(self._statements.held, worker_id=worker_id)}
+
     async def finish(self, outcomes: Sequence[Outcome], worker_id: int) -> set[int]:
         """Write outcomes, and return the ids of those jobs that were still this worker's."""
         text = json.dumps([outcome.as_json() for outcome in outcomes])
@@ -58,10 +63,16 @@ class JobStore:
         return place
 
     async def report(self, job_id: int, worker_id: int, run: Run) -> bool:
-        """Write progress and place; whether the job is still this worker's."""
-        place = None if run.place is None else json.dumps(run.place)
-        arguments = {"done": run.done, "total": run.total, "message": run.message, "place": place}
+        """Write progress; whether the job is still this worker's."""
+        arguments = {"done": run.done, "total": run.total, "message": run.message}
         return bool(await self._all(self._statements.report, job_id=job_id, worker_id=worker_id, **arguments))
+
+    async def save_place(self, job_id: int, worker_id: int, place: dict[str, Any]) -> bool:
+        """Write the place; whether the job is still this worker's. Raises TypeError, ValueError: it is no JSON."""
+        text = json.dumps(place, allow_nan=False, ensure_ascii=False) if place else None
+        if text and (len(text.encode()) > MAX_ARGUMENTS or "\\u0000" in text):
+            raise ValueError("The place is too large to keep, or holds a NUL character.")
+        return bool(await self._all(self._statements.save_place, job_id=job_id, worker_id=worker_id, place=text))
 
     async def heartbeat(self, worker_id: int) -> bool:
         """Give a sign of life; whether the worker is still known."""

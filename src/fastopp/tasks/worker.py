@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fastopp.runtime import Runtime
-    from fastopp.tasks.fenced import FencedJobManager, Listen
+    from fastopp.tasks.fenced import FencedJobManager
+    from fastopp.tasks.listen import Listen
     from fastopp.tasks.queue import Queue
 
 log = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ from datetime import date
 import anyio
 from sqlalchemy import text
 
+from fastopp.database.errors import DatabaseUnavailable
 from fastopp.tasks.context import TaskContext
 from fastopp.tasks.errors import Unfinished
 from fastopp.tasks.task import Retry, periodic, task
@@ -54,7 +55,7 @@ async def effect(context: TaskContext, name: str = "effect") -> None:
     await note(context, name)
 
 
-@task
+@task(retry=Retry(attempts=20, first=0.2, factor=1))
 async def once(context: TaskContext, name: str = "once") -> str:
     await note(context, name, finish=True)
     return "done"
@@ -153,3 +154,96 @@ async def chain(context: TaskContext, length: int) -> None:
 @task
 async def minutely(context: TaskContext, timestamp: int) -> None:
     await note(context, f"minute {timestamp}")
+
+
+@task(retry=Retry(attempts=20, first=0.2, factor=1))
+async def walk(context: TaskContext, name: str, total: int = 3) -> None:
+    """Note each step in a transaction that keeps the place, and tell of it all the while."""
+    context.place.setdefault("step", 0)
+    while (step := context.place["step"]) < total:
+        if context.should_stop():
+            raise Unfinished
+        async with context.transaction() as session:
+            context.place["step"] = step + 1
+            await context.progress(step + 1, total, name)
+            connection = await session.connection()
+            values = {"job": context.job_id, "attempt": context.attempt, "name": f"{name} {step}"}
+            await connection.execute(
+                text("INSERT INTO effects (job, attempt, name) VALUES (:job, :attempt, :name)"), values
+            )
+
+
+@task(retry=QUICK)
+async def stumble(context: TaskContext) -> int:
+    """Move the place on in a transaction that is rolled back, the first time."""
+    steps = context.place.get("steps", 0)
+    async with context.transaction():
+        context.place["steps"] = steps + 1
+        await context.progress(1, 2, "under way")
+        await asyncio.sleep(0)
+        if context.attempt == 1:
+            raise ValueError("stumbled")
+    return steps + 1
+
+
+@task
+async def tells(context: TaskContext, what: str) -> None:
+    """Tell what a database does not take."""
+    match what:
+        case "float":
+            await context.progress(1.5, 2.5)  # type: ignore[arg-type] # that is the point
+        case "huge":
+            await context.progress(2**70, 2**80)
+        case "nul":
+            await context.progress(1, 2, "a\0b \ud800")
+        case "place":
+            context.place["set"] = {1}
+            raise Unfinished
+        case "nul place":
+            context.place["nul"] = "\0"
+            raise ValueError("failed")
+
+
+class Unpicklable(Exception):
+    """Cannot be pickled, copied, compared or shown."""
+
+    def __reduce__(self):
+        raise TypeError("not to be pickled")
+
+    def __str__(self):
+        raise RuntimeError("not to be shown")
+
+    @property
+    def result(self):
+        return {"a set": {1}}
+
+
+@task
+async def unpicklable() -> None:
+    error = Unpicklable(lambda: None)
+    raise error from RuntimeError("\0\ud800")
+
+
+@task
+async def gone_database(context: TaskContext) -> str:
+    """The application's database is away at the first try."""
+    if context.attempt == 1:
+        raise DatabaseUnavailable
+    return "back"
+
+
+@task(retry=Retry(attempts=20, first=0.2, factor=1))
+async def told(context: TaskContext, name: str) -> None:
+    """An effect that nothing fences: it happens at least once."""
+    async with context.runtime.database.transaction() as session:
+        connection = await session.connection()
+        values = {"job": context.job_id, "attempt": context.attempt, "name": name}
+        await connection.execute(
+            text("INSERT INTO effects (job, attempt, name) VALUES (:job, :attempt, :name)"), values
+        )
+
+
+@task(lock="guarded", retry=Retry(attempts=20, first=0.2, factor=1))
+async def guarded(context: TaskContext, name: str) -> None:
+    """One at a time, exactly once."""
+    await note(context, name, finish=True)

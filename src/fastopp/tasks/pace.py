@@ -1,0 +1,46 @@
+"""How many jobs a worker takes at a time: one for each free place, and more where they are short."""
+
+from __future__ import annotations
+
+import time
+
+AHEAD_SECONDS = 0.1
+"""How much work a worker takes at a time when its tasks are short, so that a round trip is not paid for each."""
+
+AHEAD_JOBS = 64
+"""The most jobs it takes at a time for that."""
+
+
+class Pace:
+    """The functions that run, and how long they have taken lately.
+
+    Parameters
+    ----------
+    concurrency: functions that run at a time.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self._concurrency = concurrency
+        self._running: dict[int, float] = {}  # when each began
+        self._usual = float("inf")  # seconds
+
+    def began(self, job_id: int) -> None:
+        """A function begins."""
+        self._running[job_id] = time.monotonic()
+
+    def ended(self, job_id: int) -> bool:
+        """A function has ended; False when that was known."""
+        if job_id not in self._running:
+            return False
+        took = time.monotonic() - self._running.pop(job_id)
+        # The last ten or so count, and one that takes long at once.
+        self._usual = took if took > self._usual or self._usual == float("inf") else 0.9 * self._usual + 0.1 * took
+        return True
+
+    def room(self) -> int:
+        """How many jobs to take now."""
+        free = self._concurrency - len(self._running)
+        if self._usual < AHEAD_SECONDS:
+            in_time = int(self._concurrency * AHEAD_SECONDS / max(self._usual, 1e-6))
+            free = max(free, min(in_time, AHEAD_JOBS))
+        return free

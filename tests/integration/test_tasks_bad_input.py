@@ -1,0 +1,86 @@
+"""Tasks that do what nobody expects: none harms another, and none says that something was done which was not."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from fastopp.database.errors import DatabaseUnavailable
+from fastopp.tasks.report import DrainReport
+from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
+from tests.services.tasks import effects, run_sql, until
+
+LONG = timedelta(seconds=60)
+
+
+async def drained(project, name, /, **args):
+    queued = await project.tasks.queue(name, **args)
+    await project.tasks.drain(LONG)
+    return await project.tasks.get(queued.id)
+
+
+async def test_a_place_goes_back_with_its_transaction(plain_project):
+    queued = await plain_project.tasks.queue("errands.stumble")
+
+    async def over():
+        await plain_project.tasks.drain(LONG)
+        return (await plain_project.tasks.get(queued.id)).is_over
+
+    await until(over)
+    status = await plain_project.tasks.get(queued.id)
+    assert (status.status, status.attempts, status.result) == ("succeeded", 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("what", "done", "total"),
+    [("float", 1, 2), ("huge", 2**63 - 1, 2**63 - 1), ("nul", 1, 2)],
+)
+async def test_progress_that_no_database_takes(plain_project, what, done, total):
+    status = await drained(plain_project, "errands.tells", what=what)
+    assert (status.status, status.done, status.total) == ("succeeded", done, total)
+    assert "\0" not in status.message
+
+
+async def test_a_place_that_no_database_takes(plain_project):
+    unfinished = await plain_project.tasks.queue("errands.tells", what="place")
+    await plain_project.tasks.drain(LONG, limit=1)
+    assert (await plain_project.tasks.get(unfinished.id)).status == "waiting"
+    await plain_project.tasks.cancel(unfinished.id)
+    status = await drained(plain_project, "errands.tells", what="nul place")
+    assert (status.status, status.error.partition("\n")[0]) == ("failed", "ValueError: failed")
+
+
+async def test_an_exception_that_cannot_be_pickled_or_shown(plain_project):
+    status = await drained(plain_project, "errands.unpicklable")
+    assert status.status == "failed"
+    assert "Unpicklable: (its message cannot be made)" in status.error
+    assert status.result is None
+
+
+async def test_a_database_that_is_away_is_no_fault_of_the_task(plain_project):
+    status = await drained(plain_project, "errands.gone_database")
+    assert status.status == "scheduled"
+    await plain_project.tasks.retry(status.id)
+    await plain_project.tasks.drain(LONG)
+    status = await plain_project.tasks.get(status.id)
+    assert (status.status, status.attempts, status.result, status.error) == ("succeeded", 2, "back", "")
+
+
+async def test_two_hundred_drains_at_once(plain_project):
+    async with plain_project.database.transaction() as session:
+        tasks = plain_project.tasks.within(session)
+        for number in range(300):
+            await tasks.queue("errands.once", name=f"once {number:03}")
+    # PostgreSQL takes a hundred connections, so some drains are refused: a 503, after which the platform tries again.
+    drains = (plain_project.tasks.drain(LONG) for _ in range(200))
+    reports = await asyncio.gather(*drains, return_exceptions=True)
+    assert {type(report) for report in reports} <= {DrainReport, DatabaseUnavailable}
+    # What such a drain could not give back is taken over once its worker counts as dead.
+    await run_sql(plain_project, "UPDATE procrastinate_workers SET last_heartbeat = '2000-01-01 00:00:00.000000'")
+    await plain_project.tasks.drain(LONG)
+    names = [name for name in await effects(plain_project) if name.startswith("once")]
+    assert sorted(names) == [f"once {number:03}" for number in range(300)]
+    states = await run_sql(plain_project, "SELECT DISTINCT status FROM procrastinate_jobs")
+    assert states == [("succeeded",)]

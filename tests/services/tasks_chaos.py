@@ -1,0 +1,90 @@
+"""One of the processes of the tests of bad days: `python -m tests.services.tasks_chaos URL worker|drains|defers NAME`.
+
+A worker, a process that drains again and again as a platform's requests do, or one that queues tasks in transactions of
+its own and keeps a record of each beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from datetime import timedelta
+
+from fastopp.tasks import limits
+
+# A test does not wait half a minute. Set before the SQL is made of them.
+limits.HEARTBEAT_INTERVAL = 0.3
+limits.STALLED_AFTER = 1.5
+
+from sqlalchemy import text  # noqa: E402 - as above
+from sqlalchemy.exc import DBAPIError  # noqa: E402 - as above
+
+from fastopp.database.errors import DatabaseUnavailable  # noqa: E402 - as above
+from fastopp.runtime import Runtime  # noqa: E402 - as above
+from fastopp.tasks import worker  # noqa: E402 - as above
+from tests.services.tasks import open_project  # noqa: E402 - as above
+
+worker.LOOK_FOR_STALLED = 0.5
+
+IN_ONE_TRANSACTION = 20
+KINDS = (
+    "errands.once",
+    "errands.once",
+    "errands.walk",
+    "errands.told",
+    "errands.once",
+    "errands.walk",
+    "errands.guarded",
+)
+
+
+async def work(runtime: Runtime, stop: asyncio.Event) -> None:
+    """As `oppman.py worker`."""
+    await worker.run_worker(runtime, concurrency=4, stop=stop)
+
+
+async def drains(runtime: Runtime, stop: asyncio.Event) -> None:
+    """One drain after the other."""
+    while not stop.is_set():
+        try:
+            await runtime.tasks.drain(timedelta(seconds=2))
+        except DatabaseUnavailable:
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(0.02)
+
+
+async def defers(runtime: Runtime, stop: asyncio.Event, name: str) -> None:
+    """Transactions of some tasks each, and of the record that they were wished for."""
+    number = 0
+    while not stop.is_set():
+        try:
+            async with runtime.database.transaction() as session:
+                tasks, connection = runtime.tasks.within(session), await session.connection()
+                for _ in range(IN_ONE_TRANSACTION):
+                    number += 1
+                    wish = f"{name}-{number}"
+                    status = await tasks.queue(KINDS[number % len(KINDS)], name=wish)
+                    values = {"name": wish, "job": status.id}
+                    await connection.execute(text("INSERT INTO wishes (name, job) VALUES (:name, :job)"), values)
+        except (DatabaseUnavailable, DBAPIError):
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(0.03)
+
+
+async def main(url: str, what: str, name: str) -> None:
+    """Do it until SIGTERM."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with open_project(url, make=False, DB_TIMEOUT="3") as runtime:
+        match what:
+            case "worker":
+                await work(runtime, stop)
+            case "drains":
+                await drains(runtime, stop)
+            case "defers":
+                await defers(runtime, stop, name)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
