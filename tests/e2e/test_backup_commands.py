@@ -52,6 +52,20 @@ def test_there_and_back(project: Path, environ: dict[str, str], rclone: RcloneSe
     assert "bucket" in succeed(project, "oppman.py", "files", "status", environ=environ)
 
 
+def test_where_uploads_live_in_the_object_storage(project: Path, environ: dict[str, str], rclone: RcloneServer) -> None:
+    environ["STORAGE_TYPE"] = "s3"
+    done = run_command(project, "oppman.py", "files", "verify", environ=environ)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (1, "+ photos/0.jpg")  # the bucket has not what is here
+    succeed(project, "oppman.py", "files", "backup", environ=environ)
+    for path in (project / "static" / "uploads" / "photos").iterdir():
+        path.unlink()
+    said = succeed(project, "oppman.py", "files", "verify", environ=environ)
+    assert "has 5 files: 0 with the same content in the cache, 5 not cached" in " ".join(said.split())
+    facts = json.loads(succeed(project, "oppman.py", "files", "status", "--json", environ=environ))
+    assert (facts["folder"]["files"], facts["cache"]["files"], facts["object_storage"]["files"]) == (0, 0, 5)
+    assert "cache" in succeed(project, "oppman.py", "files", "status", environ=environ)
+
+
 def test_pruning_asks_first(project: Path, environ: dict[str, str], rclone: RcloneServer) -> None:
     photos = project / "static" / "uploads" / "photos"
     stored = rclone.bucket(environ["S3_BUCKET"]) / "photos"

@@ -14,13 +14,16 @@ from fastopp.cli.options import JsonOption, YesOption
 from fastopp.cli.project import load_project
 from fastopp.settings import Settings
 from fastopp.storage.backup import backup_files
-from fastopp.storage.compare import verify_files
+from fastopp.storage.cache_contents import count_copies
 from fastopp.storage.destination import backup_storage
 from fastopp.storage.folder import LocalFile, walk
 from fastopp.storage.listing import Listing
 from fastopp.storage.prune import remove_from_folder, remove_from_storage, surplus_in_folder, surplus_in_storage
 from fastopp.storage.report import Comparison, Progress, ProgressCallback, Remark, TransferReport, counted
 from fastopp.storage.restore import restore_files
+from fastopp.storage.select import open_storage
+from fastopp.storage.tiered import TieredStorage
+from fastopp.storage.verify import CacheComparison, verify_uploads
 
 SHOWN = 20  # failures that are listed for people; --json has more
 
@@ -83,10 +86,16 @@ async def restore(
 @app.command("verify")
 @command
 async def verify(*, as_json: JsonOption = False) -> None:
-    """Compare both sides by content and change nothing. Status 1 when they differ."""
+    """Compare both sides by content and change nothing. Status 1 when they differ.
+
+    Where uploads live in the Object Storage, this side is its cache: what is not cached is no difference.
+    """
     settings = load_project().settings
+    storage = open_storage(settings)
     with _progress("Comparing", quiet=as_json) as progress:
-        result = await verify_files(backup_storage(settings), settings.upload_dir, progress=progress)
+        result = await verify_uploads(
+            storage, backup_storage(settings, storage), settings.upload_dir, progress=progress
+        )
     if as_json:
         emit_json(result.as_json())
     else:
@@ -99,20 +108,28 @@ async def verify(*, as_json: JsonOption = False) -> None:
 @app.command("status")
 @command
 async def status(*, as_json: JsonOption = False) -> None:
-    """Say how many files there are on either side."""
+    """Say how many files there are on either side, and in the cache where there is one."""
     settings = load_project().settings
-    storage = backup_storage(settings)
+    uploads = open_storage(settings)
+    storage = backup_storage(settings, uploads)
     sizes = [file.size for file in walk(settings.upload_dir) if isinstance(file, LocalFile)]
+    cache = uploads.cache if isinstance(uploads, TieredStorage) else None
+    cached = count_copies(cache.folder) if cache else None
     usage = await storage.usage()
     if as_json:
         here = {"folder": str(settings.upload_dir), "files": len(sizes), "bytes": sum(sizes)}
         there = {"bucket": settings.s3_bucket, "files": usage.files, "bytes": usage.size}
-        emit_json({"folder": here, "object_storage": there})
+        answer: dict[str, Any] = {"folder": here, "object_storage": there}
+        if cache and cached:
+            answer["cache"] = {"folder": str(cache.folder), "files": cached[0], "bytes": cached[1]}
+        emit_json(answer)
         return
     rows = [
         [str(settings.upload_dir), f"{len(sizes):,}", f"{sum(sizes) / 1e6:,.1f}"],
         [f"bucket {settings.s3_bucket}", f"{usage.files:,}", f"{usage.size / 1e6:,.1f}"],
     ]
+    if cache and cached:
+        rows.insert(1, [f"cache {cache.folder}", f"{cached[0]:,}", f"{cached[1] / 1e6:,.1f}"])
     print_table(["Where", "Files", "MB"], rows)
 
 
@@ -183,14 +200,20 @@ def _say_remarks(what: str, remarks: list[Remark], count: int, style: str) -> No
 
 def _say_differences(result: Comparison) -> None:
     """As `rclone check --combined` marks them, so that programs that know it can read them."""
-    for mark, keys, count in (
-        ("*", result.differing, result.differing_count),
-        ("+", result.missing_in_storage, result.missing_in_storage_count),
-        ("-", result.missing_in_folder, result.missing_in_folder_count),
-    ):
+    differences = [
+        ("*", result.differing, result.differing_count, ""),
+        ("+", result.missing_in_storage, result.missing_in_storage_count, ""),
+        ("-", result.missing_in_folder, result.missing_in_folder_count, ""),
+    ]
+    if isinstance(result, CacheComparison):
+        differences += [
+            ("*", result.differing_in_cache, result.differing_in_cache_count, " (in the cache)"),
+            ("+", result.only_in_cache, result.only_in_cache_count, " (in the cache)"),
+        ]
+    for mark, keys, count, where in differences:
         for key in keys:
-            say(f"{mark} {key}")
+            say(f"{mark} {key}{where}")
         if count > len(keys):
-            say(f"{mark} and {count - len(keys):,} more")
+            say(f"{mark} and {count - len(keys):,} more{where}")
     for remark in result.failed:
         say(f"! {remark.key}: {remark.reason}")

@@ -33,7 +33,7 @@ class FileJobs:
 
         Raises
         ------
-        JobRuns, and what `backup_files`, `restore_files` and `verify_files` do.
+        JobRuns, and what `backup_files`, `bring_files` and `verify_uploads` do.
         """
         if self.running is not None:
             raise JobRuns(f"A {self.running} of the files runs already.")
@@ -48,14 +48,14 @@ class FileJobs:
     async def _run(self, job: Job, runtime: Runtime, *, overwrite: bool) -> dict[str, Any]:
         # Only who runs a job needs all this.
         from fastopp.storage.backup import backup_files  # noqa: PLC0415
-        from fastopp.storage.compare import verify_files  # noqa: PLC0415
         from fastopp.storage.destination import backup_storage, time_budget  # noqa: PLC0415
+        from fastopp.storage.verify import verify_uploads  # noqa: PLC0415
         from fastopp.storage.warm import bring_files  # noqa: PLC0415
 
         settings = runtime.settings
         storage, folder, budget = backup_storage(settings, runtime.storage), settings.upload_dir, time_budget(settings)
         if job == "verify":
-            return (await verify_files(storage, folder, progress=self._tell)).as_json()
+            return (await verify_uploads(runtime.storage, storage, folder, progress=self._tell)).as_json()
         if job == "backup":
             report = await backup_files(storage, folder, budget=budget, progress=self._tell)
         else:
@@ -73,6 +73,8 @@ def as_text(report: Mapping[str, Any]) -> str:
     lines = [f"failed    {entry['key']}: {entry['reason']}" for entry in report["failed"]]
     lines += [f"left out  {entry['key']}: {entry['reason']}" for entry in report["left_out"]]
     lines += [f"differs   {key}" for key in report.get("differing", ())]
+    lines += [f"differs   {key} (in the cache)" for key in report.get("differing_in_cache", ())]
     lines += [f"not in the Object Storage  {key}" for key in report.get("missing_in_storage", ())]
+    lines += [f"not in the Object Storage  {key} (in the cache)" for key in report.get("only_in_cache", ())]
     lines += [f"not in the folder          {key}" for key in report.get("missing_in_folder", ())]
     return "\n".join(lines)

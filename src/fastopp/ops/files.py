@@ -21,8 +21,10 @@ from fastopp.ops.answers import OperationRoute, is_htmx, outcome, prefers_html
 from fastopp.ops.file_jobs import FileJobs, Job, as_text
 from fastopp.ops.health import NO_STORE
 from fastopp.runtime import Runtime
+from fastopp.storage.cache_contents import count_copies
 from fastopp.storage.folder import LocalFile, walk
 from fastopp.storage.threads import run_to_end
+from fastopp.storage.tiered import TieredStorage
 from fastopp.tasks.service import BACKUP_TASK, RESTORE_TASK
 from fastopp.tasks.status import TaskStatus
 from fastopp.web.api_docs import problems
@@ -84,7 +86,10 @@ def create_router() -> APIRouter:
         *,
         overwrite: Overwrite = False,
     ) -> Response:
-        """The same for the page; `verify` compares both sides and changes nothing."""
+        """The same for the page; `verify` compares both sides and changes nothing.
+
+        Where uploads live in the Object Storage, this side is the cache: what is not cached is no difference.
+        """
         return await _answer(request, runtime, jobs, job, superuser, overwrite=overwrite)
 
     return router
@@ -118,11 +123,16 @@ async def _answer(
 
 async def _state(runtime: Runtime, jobs: FileJobs) -> dict[str, Any]:
     files, size = (None, None) if jobs.running else await run_to_end(_count, runtime.settings.upload_dir)
+    cached, cached_size = None, None
+    if isinstance(runtime.storage, TieredStorage) and not jobs.running:
+        cached, cached_size = await run_to_end(count_copies, runtime.storage.cache.folder)
     return {
         "running": jobs.running,
         "progress": jobs.progress,
         "files": files,
         "bytes": size,
+        "cached_files": cached,
+        "cached_bytes": cached_size,
         "finished": jobs.finished,
         "bucket": runtime.settings.s3_bucket,
     }

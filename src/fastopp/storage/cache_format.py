@@ -45,6 +45,25 @@ def read_entry(file: FileIO, key: str) -> Cached | None:
     begin = 0 if status.st_size <= CHUNK else status.st_size - _TAIL
     file.seek(begin)
     data = file.read()
+    stored = _described(data, status.st_size)
+    if stored is None or stored.key != key:
+        return None
+    now = time.time_ns()
+    if abs(now - status.st_atime_ns) > USED_WITHIN:
+        os.utime(file.fileno(), ns=(now, status.st_mtime_ns))
+    content = None if begin else memoryview(data)[: stored.size]
+    return Cached(opened_from_disk(stored, file, content), status.st_mtime)
+
+
+def read_description(file: FileIO) -> StoredFile | None:
+    """What is known about a cached file, which does not count as used; None when it is damaged."""
+    size = os.fstat(file.fileno()).st_size
+    file.seek(max(0, size - _TAIL))
+    return _described(file.read(), size)
+
+
+def _described(data: bytes, size_on_disk: int) -> StoredFile | None:
+    """What a cached file's last bytes, or all of them, tell of it."""
     if len(data) < len(_MARK) + 4 or not data.endswith(_MARK):
         return None
     length = int.from_bytes(data[-8:-4], "big")
@@ -53,10 +72,4 @@ def read_entry(file: FileIO, key: str) -> Cached | None:
         stored = StoredFile(name, size, etag, content_type, datetime.fromisoformat(modified))
     except ValueError:
         return None
-    if name != key or size != status.st_size - 8 - length:
-        return None
-    now = time.time_ns()
-    if abs(now - status.st_atime_ns) > USED_WITHIN:
-        os.utime(file.fileno(), ns=(now, status.st_mtime_ns))
-    content = None if begin else memoryview(data)[:size]
-    return Cached(opened_from_disk(stored, file, content), status.st_mtime)
+    return stored if stored.size == size_on_disk - 8 - length else None

@@ -36,19 +36,25 @@ async def verify_files(storage: Storage, folder: Path, *, progress: ProgressCall
     started = time.monotonic()
     result = Comparison()
     with await Listing.of(storage, lambda name: result.leave_out(name, UnsafeName().message)) as listing:
-        found = walk(folder)
-        goes_on = True
-        while goes_on:
-            goes_on, unsure = await run_to_end(_compare, folder, found, listing, result)
-            for key, md5 in unsure:
-                await _compare_contents(storage, key, md5, result)
-            if progress:
-                done = result.matching + result.differing_count + result.missing_in_storage_count + result.failed_count
-                progress(Progress(done, done, 0))
+        await compare_folder(storage, folder, listing, result, progress=progress)
         for key in listing.keys():  # noqa: SIM118 - no mapping
             result.note("missing_in_folder", key)
     result.seconds = time.monotonic() - started
     return result
+
+
+async def compare_folder(
+    storage: Storage, folder: Path, listing: Listing, result: Comparison, *, progress: ProgressCallback | None = None
+) -> None:
+    """Compare the files of a folder with those of a listing, which are taken out of it."""
+    found = walk(folder)
+    goes_on = True
+    while goes_on:
+        goes_on, unsure = await run_to_end(_compare, folder, found, listing, result)
+        for key, md5 in unsure:
+            await _compare_contents(storage, key, md5, result)
+        if progress:
+            progress(Progress(result.done, result.done, 0))
 
 
 def _compare(

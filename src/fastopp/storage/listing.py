@@ -105,6 +105,12 @@ class Listing:
             row = next(iter(rows.fetchall()), None)
         return _file(*row) if row else None
 
+    def find(self, key: str) -> StoredFile | None:
+        """Look at a file; None if it is not there."""
+        with closing(self._table.execute(f"SELECT {_COLUMNS} FROM files WHERE key = ?", (key,))) as rows:  # noqa: S608 - a constant
+            row = next(iter(rows.fetchall()), None)
+        return _file(*row) if row else None
+
     def keys(self) -> Iterator[str]:
         """The keys of what was not taken out, in order."""
         with closing(self._table.execute("SELECT key FROM files ORDER BY key")) as rows:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from fastopp.errors import Conflict
 
 Status = Literal["success", "partial", "error"]
+Difference = Literal["differing", "missing_in_storage", "missing_in_folder", "differing_in_cache", "only_in_cache"]
 
 MAX_LISTED = 1000  # entries of a list in a report, so that its size does not grow with what went wrong
 
@@ -91,6 +92,11 @@ class Comparison:
     seconds: float = 0.0
 
     @property
+    def done(self) -> int:
+        """Files looked at so far."""
+        return self.matching + self.differing_count + self.missing_in_storage_count + self.failed_count
+
+    @property
     def equal(self) -> bool:
         """Whether both sides hold the same files with the same content."""
         return not (self.differing_count or self.missing_in_storage_count or self.missing_in_folder_count) and (
@@ -110,7 +116,7 @@ class Comparison:
         ]
         return f"Of the files, {', '.join(filter(None, parts))}; {self.matching:,} match."
 
-    def note(self, kind: Literal["differing", "missing_in_storage", "missing_in_folder"], key: str) -> None:
+    def note(self, kind: Difference, key: str) -> None:
         """Count a difference, and keep its key while there is room."""
         setattr(self, f"{kind}_count", getattr(self, f"{kind}_count") + 1)
         keys: list[str] = getattr(self, kind)
