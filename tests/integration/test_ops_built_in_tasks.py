@@ -143,6 +143,19 @@ async def test_a_backup_of_the_database(client, rclone, bucket):
     assert (await client.get(f"/async/tasks/{done.json()['task_id']}")).json()["status"] == "succeeded"
 
 
+async def test_only_the_newest_backups_are_kept(client, rclone, bucket):
+    for number in range(3):
+        done = await client.post("/async/backup-database", json={"keep": 2})
+        assert done.status_code == 200, done.text
+        assert len(done.json()["details"]["deleted"]) == (number == 2)
+    left = {path.name for path in (rclone.bucket(bucket) / "backups").iterdir()}
+    assert len(left) == 2
+    assert done.json()["details"]["key"].removeprefix("backups/") in left
+    nonsense = await client.post("/async/backup-database", json={"keep": 0})
+    assert nonsense.status_code == 422, nonsense.text
+    assert (await client.post("/async/backup-database")).json()["details"]["deleted"] == []
+
+
 async def test_a_backup_that_arrived_is_not_made_again(project, client, rclone, bucket):
     """The process dies after the dump has arrived and before that is written down."""
     first = (await client.post("/async/backup-database")).json()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from fastopp.database import migrate as migrations
 from fastopp.database.dump_errors import DumpTimeout
@@ -41,10 +43,10 @@ def _summary(done: MigrationResult) -> str:
 @task(
     name="backup-database", lock="backup-database", queueing_lock="backup-database", retry=Retry(attempts=3, first=30)
 )
-async def backup_database(context: TaskContext) -> dict[str, Any]:
-    """Put an encrypted dump of the database into the Object Storage."""
+async def backup_database(context: TaskContext, *, keep: Annotated[int, Field(ge=1)] | None = None) -> dict[str, Any]:
+    """Put an encrypted dump of the database into the Object Storage; of all there, only the newest `keep` stay."""
     from fastopp.ops.database_backup import object_storage, upload_backup  # noqa: PLC0415 - only who runs it
-    from fastopp.ops.stored_backups import new_key  # noqa: PLC0415 - as above
+    from fastopp.ops.stored_backups import new_key, prune_backups  # noqa: PLC0415 - as above
 
     runtime = context.runtime
     # The key is the place: a dump is there as a whole or not at all, so one that is there need not be made again.
@@ -62,7 +64,15 @@ async def backup_database(context: TaskContext) -> dict[str, Any]:
                 raise DumpTimeout from None
             raise
         rows = dump.rows
-    return {"message": f"The database is backed up as {key}.", "key": key, "bytes": stored.size, "rows": rows}
+    # Only now that the new one is there; done again after an interruption, it finds those that are left.
+    deleted = await prune_backups(object_storage(runtime), keep) if keep else []
+    return {
+        "message": f"The database is backed up as {key}.",
+        "key": key,
+        "bytes": stored.size,
+        "rows": rows,
+        "deleted": deleted,
+    }
 
 
 async def _nothing_to_tell() -> None:
