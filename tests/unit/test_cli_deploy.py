@@ -180,6 +180,12 @@ def test_fly_init(project: Path) -> None:
     assert (project / "requirements.txt").is_file()
 
 
+def test_fly_init_says_what_to_do_next_without_secrets_among_arguments(project: Path) -> None:
+    said = run("fly", "init", "--yes").output
+    assert "fly secrets import < .env.fly" in said
+    assert "secrets set" not in said
+
+
 def test_a_project_that_is_installed_itself_is_copied_first(project: Path) -> None:
     (project / "uv.lock").write_text(LOCK.replace("{ virtual", "{ editable"))
     run("fly", "init", "--yes")

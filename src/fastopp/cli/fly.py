@@ -140,7 +140,9 @@ def fly_init(
     write_files(folder, files, force=force, yes=yes)
     say("Next:", style="green")
     say("  fly launch --copy-config --no-deploy")
-    say("  fly secrets set $(python oppman.py secrets)")
+    # Not `fly secrets set NAME=value`: everybody on the machine sees the arguments of a program.
+    say("  (umask 077; python oppman.py secrets > .env.fly)")
+    say("  fly secrets import < .env.fly")
     say("  fly deploy --ha=false")
 
 
