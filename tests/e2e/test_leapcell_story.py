@@ -201,6 +201,12 @@ async def backup_lose_everything_restore(story: Story, key: str) -> None:
     for _ in range(2):  # each instance fills a cache of its own
         assert (await story.operator.post("/admin/restore-files")).json()["status"] == "success"
     assert [(await story.operator.get(path)).content for _ in range(2)] == [content, content]
+    await story.page.goto("/oppman/")
+    await story.page.locator('form[action="/oppman/files/verify"] button').click()
+    messages = story.page.get_by_text(
+        re.compile(r"The Object Storage has \d+ files: \d+ with the same .* 0 not cached\.")
+    )
+    await expect(messages.first).to_be_visible()
     shown = await story.page.request.get("/webinar-registrants")  # the session holds, too
     photos = set(re.findall(r"photos/[0-9a-f]{32}\.\w+", await shown.text()))
     assert len(photos) >= 5
