@@ -8,8 +8,13 @@ import sys
 from contextlib import asynccontextmanager
 
 import pytest
+from procrastinate.exceptions import ConnectorException
 
 from fastopp.tasks import worker
+from fastopp.tasks.fenced import FencedJobManager
+from fastopp.tasks.queue import open_queue
+from fastopp.tasks.store import JobStore
+from fastopp.tasks.takeover import take_over_stalled
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.migrations import ROOT
 from tests.services.tasks import effects, open_project, run_sql, until
@@ -137,3 +142,40 @@ async def test_the_application_has_a_worker(sqlite_template):
     lines = await asyncio.to_thread(web, f"sqlite:///{sqlite_template}", "true")
     assert "procrastinate fastopp.tasks.queue" in lines[1]
     assert lines[2] == "lifespan.shutdown.complete"
+
+
+async def test_whoever_was_taken_for_dead_takes_nothing_more(plain_project):
+    """It wakes up, finds the very job waiting, and would run it a second time beside the first."""
+    effect = await plain_project.tasks.queue("errands.effect")
+    async with open_queue(plain_project) as queue:
+        frozen = FencedJobManager(queue.store, concurrency=1)
+        worker_id = await frozen.register_worker()
+        assert (await frozen.fetch_job(None, worker_id)).id == effect.id
+        stale = "UPDATE procrastinate_workers SET last_heartbeat = '2000-01-01 00:00:00.000000'"
+        await run_sql(plain_project, stale)
+        assert await take_over_stalled(queue.store, plain_project.task_process.registry) == 1
+        frozen.function_returned(effect.id)
+        assert await frozen.fetch_job(None, worker_id) is None
+        assert frozen.lost
+    assert (await plain_project.tasks.get(effect.id)).status == "waiting"
+
+
+async def test_what_was_given_and_never_arrived_goes_back(plain_project):
+    """The database gave a job, and the connection broke before its answer."""
+    effect = await plain_project.tasks.queue("errands.effect")
+    async with open_queue(plain_project) as queue:
+        manager = FencedJobManager(queue.store, concurrency=1)
+        worker_id = await manager.register_worker()
+        fetch = queue.store.fetch
+
+        class Broken(JobStore):
+            async def fetch(self, queues, worker_id, limit):
+                await fetch(queues, worker_id, limit)
+                raise ConnectorException
+
+        manager.store = Broken(queue.store.connector, queue.store._statements)
+        assert await manager.fetch_job(None, worker_id) is None
+        assert (await plain_project.tasks.get(effect.id)).status == "running"
+        manager.store = queue.store
+        assert (await manager.fetch_job(None, worker_id)).id == effect.id
+    assert (await plain_project.tasks.get(effect.id)).attempts == 0

@@ -170,7 +170,7 @@ class FencedJobManager(JobManager):
         await self._put_back(ids, worker_id)
 
     async def _put_back_unknown(self, worker_id: int) -> None:
-        """What the database gave us and could not say: nobody else takes it while we live. Raises ConnectorException."""
+        """What the database gave us and could not say, nobody else takes while we live. Raises ConnectorException."""
         await self._put_back(await self.store.held(worker_id) - self._in_hand, worker_id)
 
     async def _put_back(self, ids: Iterable[int], worker_id: int) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import case, exists, literal, update
+from sqlalchemy import case, delete, exists, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastopp.tasks.clock import from_now
 from fastopp.tasks.errors import TaskConflict
-from fastopp.tasks.models import jobs
+from fastopp.tasks.limits import STALLED_AFTER
+from fastopp.tasks.models import jobs, workers
 from fastopp.tasks.reading import get
 from fastopp.tasks.status import TaskStatus, is_stalled
 
@@ -20,6 +23,7 @@ async def cancel(session: AsyncSession, id: int, *, abort: bool) -> TaskStatus: 
     """Cancel a waiting job, or a stalled one; ask a running one to stop. Raises TaskMissing, TaskConflict."""
     status = await get(session, id)
     connection = await session.connection()
+    await _forget_worker(connection, status)
     states = ("todo", "doing") if abort else ("todo",)
     change = (
         update(jobs)
@@ -39,6 +43,7 @@ async def retry(session: AsyncSession, id: int) -> TaskStatus:  # noqa: A002 - a
     TaskConflict."""
     status = await get(session, id)
     connection = await session.connection()
+    await _forget_worker(connection, status)
     change = (
         update(jobs)
         .where(
@@ -58,6 +63,14 @@ async def retry(session: AsyncSession, id: int) -> TaskStatus:  # noqa: A002 - a
     if (await connection.execute(change)).rowcount == 0:
         raise TaskConflict(f"The job is {status.status}, so it cannot be tried again.", task_id=id)
     return await get(session, id)
+
+
+async def _forget_worker(connection: AsyncConnection, status: TaskStatus) -> None:
+    """Of a stalled job: a worker that is known could take it again when it wakes up, beside what it still does."""
+    if status.stalled:
+        theirs = select(jobs.c.worker_id).where(jobs.c.id == status.id)
+        stalled = workers.c.last_heartbeat < from_now(-STALLED_AFTER)
+        await connection.execute(delete(workers).where(workers.c.id.in_(theirs), stalled))
 
 
 def _is_double() -> ColumnElement[bool]:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from procrastinate import exceptions
+from procrastinate import exceptions, sql
 from procrastinate.connector import BaseAsyncConnector
 
-from fastopp.tasks.limits import MAX_ARGUMENTS
+from fastopp.tasks.limits import MAX_ARGUMENTS, STALLED_AFTER
 from fastopp.tasks.outcome import Outcome, Run
 from fastopp.tasks.statements import Statements
 
@@ -77,6 +77,13 @@ class JobStore:
     async def heartbeat(self, worker_id: int) -> bool:
         """Give a sign of life; whether the worker is still known."""
         return bool(await self._all(self._statements.heartbeat, worker_id=worker_id))
+
+    async def forget_stalled_workers(self) -> None:
+        """From now on they are not known, so they take nothing more when they wake up: neither what is taken over from
+        them now nor anything else, until they have signed on anew."""
+        await self.connector.execute_query_all_async(
+            sql.queries["prune_stalled_workers"], seconds_since_heartbeat=float(STALLED_AFTER)
+        )
 
     async def stalled(self) -> list[Row]:
         """Jobs whose workers give no sign of life: id, task_name, attempts, abort_requested."""

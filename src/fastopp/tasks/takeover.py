@@ -19,6 +19,8 @@ async def take_over_stalled(store: JobStore, registry: TaskRegistry) -> int:
     Each time counts as a try. A job that took its worker down too often has failed; one that was to be aborted is.
     """
     taken = 0
+    # First: a worker that is known could take the very job again, beside its own function that still runs.
+    await store.forget_stalled_workers()
     for row in await store.stalled():
         task = registry.get(row["task_name"])
         tries = max((task.retry if task else NEVER_AGAIN).attempts, INTERRUPTIONS)
