@@ -143,7 +143,7 @@ async def test_a_backup_of_the_database(client, rclone, bucket):
     assert (await client.get(f"/async/tasks/{done.json()['task_id']}")).json()["status"] == "succeeded"
 
 
-async def test_only_the_newest_backups_are_kept(client, rclone, bucket):
+async def test_only_the_newest_backups_are_kept(project, client, rclone, bucket):
     for number in range(3):
         done = await client.post("/async/backup-database", json={"keep": 2})
         assert done.status_code == 200, done.text
@@ -151,6 +151,10 @@ async def test_only_the_newest_backups_are_kept(client, rclone, bucket):
     left = {path.name for path in (rclone.bucket(bucket) / "backups").iterdir()}
     assert len(left) == 2
     assert done.json()["details"]["key"].removeprefix("backups/") in left
+    queued = await project.runtime.tasks.queue("backup-database", keep=1)  # as a time table of an app's does
+    assert (await client.post("/async/drain")).status_code == 200
+    assert (await client.get(f"/async/tasks/{queued.id}")).json()["status"] == "succeeded"
+    assert len(list((rclone.bucket(bucket) / "backups").iterdir())) == 1
     nonsense = await client.post("/async/backup-database", json={"keep": 0})
     assert nonsense.status_code == 422, nonsense.text
     assert (await client.post("/async/backup-database")).json()["details"]["deleted"] == []
