@@ -13,7 +13,7 @@ from benchmarks.task_idle import idle_web_process
 from benchmarks.task_latency import latencies
 
 JOBS = 2000
-RUNS = 5
+RUNS = 3
 FAR_RUNS = 3
 DELAY = 0.005  # seconds a round trip takes beyond the real ones
 CONCURRENCIES = (1, 4, 16)  # of procrastinate's worker

@@ -44,6 +44,7 @@ class Stage:
         self.random = random.Random(seed)
         self.started = 0
         self.processes: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self.begun: set[int] = set()
         self.frozen: dict[int, float] = {}
         self.befell: Counter[str] = Counter()
 
@@ -51,21 +52,35 @@ class Stage:
         self.started += 1
         command = [sys.executable, "-m", "tests.services.tasks_chaos", self.url, what, f"{what}{self.started}"]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=-3, stderr=-3)
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=-3)
+        assert process.stdout
+        os.set_blocking(process.stdout.fileno(), False)
         self.processes.append((what, process))
+
+    def choose(self) -> tuple[str, subprocess.Popen[bytes]] | None:
+        """A process that has begun: what befalls one that still imports proves nothing."""
+        for _, process in self.processes:
+            if process.pid not in self.begun and process.stdout and process.stdout.read():
+                self.begun.add(process.pid)
+        begun = [each for each in self.processes if each[1].pid in self.begun]
+        return self.random.choice(begun) if begun else None
 
     def kill(self) -> None:
         """A process dies, and another takes its part."""
-        what, process = self.processes.pop(self.random.randrange(len(self.processes)))
+        if (chosen := self.choose()) is None:
+            return
+        self.processes.remove(chosen)
+        what, process = chosen
         self.frozen.pop(process.pid, None)
-        process.kill()
-        process.wait()
+        end(process)
         self.befell[f"killed {what}"] += 1
         self.start(what)
 
     def freeze(self) -> None:
         """A process is frozen for longer than it takes to count as dead, or for a moment."""
-        what, process = self.random.choice(self.processes)
+        if (chosen := self.choose()) is None:
+            return
+        what, process = chosen
         if process.pid not in self.frozen:
             process.send_signal(signal.SIGSTOP)
             self.frozen[process.pid] = time.monotonic() + self.random.choice((0.3, 2.5 * LIMIT))
@@ -84,12 +99,18 @@ class Stage:
         for what, process in self.processes:
             if what in parts:
                 process.wait(30)
+                end(process)
         self.processes = [each for each in self.processes if each[0] not in parts]
 
     def close(self) -> None:
         for _, process in self.processes:
-            process.kill()
-            process.wait()
+            end(process)
+
+
+def end(process):
+    process.kill()
+    process.wait()
+    process.stdout.close()
 
 
 @pytest.fixture(params=["sqlite", "psycopg", "pooler"])

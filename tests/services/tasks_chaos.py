@@ -77,6 +77,8 @@ async def main(url: str, what: str, name: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with open_project(url, make=False, DB_TIMEOUT="3") as runtime:
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
         match what:
             case "worker":
                 await work(runtime, stop)
