@@ -70,6 +70,7 @@ async def ours(url: str) -> AsyncIterator[Orders]:
 
     settings = load_settings({"DATABASE_URL": url}, env_file=Path("/nowhere"))
     async with open_runtime(settings, find_apps(["benchmarks.task_app"])) as runtime:
+        assert runtime.tasks.known  # FastOpp's own tasks import FastAPI, as a web process has done
 
         async def defer(number: int) -> None:
             for _ in range(number):
