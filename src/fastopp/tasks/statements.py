@@ -51,14 +51,26 @@ _POSTGRESQL_ALIVE = f"""EXISTS (
 )"""
 
 POSTGRESQL = Statements(
-    # procrastinate's function, once for each job: it knows best which job is next. OFFSET 0 keeps the planner from
-    # calling it for each column.
-    fetch="""
-SELECT (job).* FROM (
-    SELECT procrastinate_fetch_job_v2(%(queues)s::varchar[], %(worker_id)s::bigint) AS job
-    FROM generate_series(1, %(limit)s::int) OFFSET 0
-) AS taken
-WHERE (job).id IS NOT NULL
+    # What procrastinate's function looks for, for many jobs at once. The function, called for each, keeps the rows that
+    # others have just changed locked until the last call, and they wait: of four workers each waited for three.
+    fetch=f"""
+WITH candidate AS MATERIALIZED (
+    SELECT id FROM procrastinate_jobs AS job
+    WHERE status = 'todo'
+    AND (%(queues)s::varchar[] IS NULL OR queue_name = ANY (%(queues)s::varchar[]))
+    AND (scheduled_at IS NULL OR scheduled_at <= statement_timestamp())
+    AND (lock IS NULL OR NOT EXISTS (
+        SELECT FROM procrastinate_jobs AS other WHERE other.lock = job.lock AND (
+            other.status = 'doing' OR other.status = 'todo'
+            AND (other.priority > job.priority OR other.priority = job.priority AND other.id < job.id)
+        )
+    ))
+    ORDER BY priority DESC, id LIMIT %(limit)s::int
+    FOR UPDATE OF job SKIP LOCKED
+)
+UPDATE procrastinate_jobs AS job SET status = 'doing', worker_id = %(worker_id)s::bigint
+FROM candidate WHERE job.id = candidate.id
+RETURNING {", ".join("job." + name for name in _JOB.split(", "))}
 """,
     claim=f"""
 WITH taken AS (

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from fastopp.emulator.services.postgres_server_pool import MIN_CONNECTIONS
-from fastopp.emulator.services.process import ServiceProcess, make_folder
+from fastopp.emulator.services.process import ServiceProcess, listens, make_folder
 
 SOCKET_PORT = 6432  # only a part of its unix socket's name
 
@@ -82,7 +82,7 @@ class PgBouncer:
         command = [self.program, str(self.folder / "pgbouncer.ini")]
         # It keeps nothing, and how it takes a gentler signal depends on its version.
         self._process = ServiceProcess("pgbouncer", command, self.folder, stop_signal=signal.SIGKILL, give_up_root=True)
-        await self._process.ready(self._listens)
+        await self._process.ready(lambda: listens(self.socket))
         await self._warm_up(database)
 
     @property
@@ -105,9 +105,6 @@ class PgBouncer:
                 connection = await psycopg.AsyncConnection.connect(prepare_threshold=None, **where)
                 await connections.enter_async_context(connection)
                 await connection.execute("select")
-
-    async def _listens(self) -> bool:
-        return self.socket.exists()
 
 
 def _version(program: str) -> tuple[int, ...]:

@@ -28,6 +28,16 @@ def make_folder(name: str) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"leapcell-{name}-", dir="/tmp"))
 
 
+async def listens(path: Path) -> bool:
+    """Whether a server takes connections on a unix socket; its file is there a moment earlier."""
+    try:
+        _, writer = await asyncio.open_unix_connection(str(path))
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
 def random_text(length: int, alphabet: str = string.ascii_lowercase) -> str:
     """Unguessable text: a name or a key for this run."""
     return "".join(secrets.choice(alphabet) for _ in range(length))

@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from fastopp.emulator.services.process import ServiceFailed, ServiceProcess, make_folder
+from fastopp.emulator.services.process import ServiceFailed, ServiceProcess, listens, make_folder
 
 
 def find_rclone() -> str | None:
@@ -51,7 +51,7 @@ class Rclone:
         command += ["--allow-origin", self._allow_origin] if self._allow_origin else []
         # It writes an object to a file at once, and what is left half-written goes with the folder.
         self._process = ServiceProcess("rclone", command, self.folder, stop_signal=signal.SIGKILL)
-        await self._process.ready(self._listens)
+        await self._process.ready(lambda: listens(self.socket))
 
     @property
     def running(self) -> bool:
@@ -64,11 +64,3 @@ class Rclone:
             await self._process.stop()
         else:
             await asyncio.to_thread(shutil.rmtree, self.folder)
-
-    async def _listens(self) -> bool:
-        try:
-            _, writer = await asyncio.open_unix_connection(str(self.socket))
-        except OSError:
-            return False
-        writer.close()
-        return True
