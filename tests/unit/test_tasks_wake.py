@@ -43,9 +43,11 @@ def test_no_two_tokens_are_alike():
 @pytest.mark.parametrize("change", ["", "x", "x.y", "%00", "é", "a" * 10_000, None])
 def test_what_is_not_genuine_is_refused(change):
     token = issue_token(settings(), now=NOW)
-    given = token[:-1] + ("A" if token[-1] != "A" else "B") if change is None else change
+    if change is None:  # the signature's first letter: some bits of the last one say nothing
+        start, _, signature = token.rpartition(".")
+        change = f"{start}.{'A' if signature[0] != 'A' else 'B'}{signature[1:]}"
     with pytest.raises(WakeRefused):
-        read_token(given, settings(), now=NOW)
+        read_token(change, settings(), now=NOW)
 
 
 def test_another_key_or_another_purpose_is_refused():

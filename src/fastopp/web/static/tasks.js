@@ -52,9 +52,11 @@
   window.addEventListener("pagehide", () => source?.close());
   listen();
 
-  let opened = [];
-  document.addEventListener("htmx:beforeSwap", () => {
-    opened = [...document.querySelectorAll("#tasks details[id][open]")].map((details) => details.id);
+  const opened = new Set();
+  document.addEventListener("click", ({ target }) => {
+    const details = target.closest?.("#tasks details[id] > summary")?.parentElement;
+    if (details?.open) opened.delete(details.id);
+    else if (details) opened.add(details.id);
   });
   // Not before htmx has settled: until then it may take attributes away again that the server did not send.
   document.addEventListener("htmx:afterSettle", () => {
