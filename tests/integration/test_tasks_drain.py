@@ -35,7 +35,7 @@ async def test_a_drain_works_all_there_is(project):
     assert sorted(done) == sorted([f"effect {number:02}" for number in range(30)] + ["link 3", "link 2", "link 1"])
     assert (await tasks.get(later.id)).status == "scheduled"
     finished = (await tasks.list(status="succeeded"))[0]
-    # It was queued by a task, perhaps while the drain's statement had already begun: now() is a transaction's first moment.
+    # A task queued it, perhaps when the drain's statement had begun already: now() is a transaction's first moment.
     assert finished.queued_at - timedelta(seconds=1) <= finished.started_at <= finished.finished_at
     assert (await tasks.counts()).workers == 0
 
