@@ -129,7 +129,10 @@ class FastOpp:
 
 
 def _import_assembly() -> Assemble:
-    from fastopp.assembly import assemble  # noqa: PLC0415 - imports FastAPI and everything else
+    from fastopp.web.openapi_models import import_fastapi  # noqa: PLC0415 - like what follows
+
+    import_fastapi()
+    from fastopp.assembly import assemble  # noqa: PLC0415 - imports everything else
 
     return assemble
 
