@@ -52,6 +52,16 @@ def test_there_and_back(project: Path, environ: dict[str, str], rclone: RcloneSe
     assert "bucket" in succeed(project, "oppman.py", "files", "status", environ=environ)
 
 
+def test_names_are_printed_as_they_are(project: Path, environ: dict[str, str]) -> None:
+    uploads = project / "static" / "uploads"
+    (uploads / ":heart:.jpg").write_bytes(b"1")
+    (uploads / "two\nlines \x1b[2J").write_bytes(b"2")
+    done = succeed(project, "oppman.py", "files", "backup", environ=environ)
+    assert done.splitlines()[0].startswith("left out  two\\nlines \\x1b[2J: ")
+    (uploads / ":heart:.jpg").unlink()
+    assert "- :heart:.jpg" in run_command(project, "oppman.py", "files", "verify", environ=environ).stdout.splitlines()
+
+
 def test_where_uploads_live_in_the_object_storage(project: Path, environ: dict[str, str], rclone: RcloneServer) -> None:
     environ["STORAGE_TYPE"] = "s3"
     done = run_command(project, "oppman.py", "files", "verify", environ=environ)

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import json
 import logging
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, ParamSpec, TypeVar
@@ -22,9 +23,11 @@ T = TypeVar("T")
 EXIT_FAILED = 1
 EXIT_MISUSED = 2
 
-# `soft_wrap` leaves long lines whole in a pipe, where a program reads them.
-console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
-error_console = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False)
+# `soft_wrap` leaves long lines whole in a pipe, where a program reads them; a file may be called `:ok:`.
+console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False, emoji=False)
+error_console = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False, emoji=False)
+
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
 
 
 def command(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
@@ -77,6 +80,11 @@ def fail(error: FastOppError | str, *, status: int = EXIT_FAILED) -> NoReturn:
 def say(text: str, *, style: str | None = None) -> None:
     """Print a line for people. Markup in it is not interpreted, since it may hold somebody's data."""
     console.print(text, style=style, markup=False)
+
+
+def in_one_line(name: str) -> str:
+    """Somebody's name for something, its control characters as Python writes them: a terminal would obey them."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], name)
 
 
 def emit_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can say

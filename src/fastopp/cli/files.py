@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fastopp.cli.console import EXIT_FAILED, command, confirm, emit_json, error_console, print_table, say
+from fastopp.cli.console import EXIT_FAILED, command, confirm, emit_json, error_console, in_one_line, print_table, say
 from fastopp.cli.options import JsonOption, YesOption
 from fastopp.cli.project import load_project
 from fastopp.settings import Settings
@@ -193,7 +193,7 @@ def _conclude(report: TransferReport, settings: Settings, *, as_json: bool, prun
 
 def _say_remarks(what: str, remarks: list[Remark], count: int, style: str) -> None:
     for remark in remarks[:SHOWN]:
-        say(f"{what}  {remark.key}: {remark.reason}", style=style)
+        say(f"{what}  {in_one_line(remark.key)}: {remark.reason}", style=style)
     if count > SHOWN:
         say(f"{what}  and {count - SHOWN:,} more", style=style)
 
@@ -216,4 +216,4 @@ def _say_differences(result: Comparison) -> None:
         if count > len(keys):
             say(f"{mark} and {count - len(keys):,} more{where}")
     for remark in result.failed:
-        say(f"! {remark.key}: {remark.reason}")
+        say(f"! {in_one_line(remark.key)}: {remark.reason}")
