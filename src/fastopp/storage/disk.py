@@ -34,6 +34,7 @@ CACHE_FOLDER = ".cache"  # below the upload folder; begins with a dot, so that n
 TEMPORARY = ".incoming-"  # begins with a dot, so that it is no key: never listed, never served
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
 # A link or a pipe that was put there a moment ago is neither followed nor waited for; absent on Windows.
 SAFE_OPEN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -180,10 +181,11 @@ def explained(root: Path, *, writing: bool = False) -> Iterator[None]:
             raise FileMissing from None
         if error.errno == errno.ENAMETOOLONG:
             raise InvalidKey("The name is too long for the disk.") from None
-        logger.exception("The upload folder %s failed", root)
+        known = error.errno in FULL or error.errno in _FORBIDDEN
+        logger.error("The upload folder %s failed: %s", root, error, exc_info=not known)
         if error.errno in FULL:
             raise StorageFull from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno in _FORBIDDEN:
             raise StorageUnavailable(
                 "The folder of uploaded files may not be used.",
                 hint="Let the user that runs the server read and write it, or set UPLOAD_DIR to another folder.",
