@@ -69,30 +69,39 @@ def admin(chromium: Browser, site: Site, complaints: list[str]) -> Iterator[Page
     assert complaints == []
 
 
-def start(page: Page, name: str) -> None:
+def press_start(page: Page, name: str) -> None:
     page.locator("select[name=name]").last.select_option(name)
     page.get_by_role("button", name="Start", exact=True).click()
 
 
-def listed(page: Page, name: str) -> Locator:
-    """The newest task of that name in the list."""
-    return page.locator("#tasks li:has([id^=open-])").filter(has_text=name).first
+def start(page: Page, name: str) -> int:
+    """Start a task; its number."""
+    with page.expect_response(lambda response: response.request.method == "POST") as answer:
+        press_start(page, name)
+    card = re.search(r'id="task-(\d+)"', answer.value.text())
+    assert card, answer.value.text()
+    return int(card[1])
+
+
+def row_of(page: Page, task: int) -> Locator:
+    """The task in the list."""
+    return page.locator(f"#tasks li:has(#open-{task})")
 
 
 def test_a_task_is_started_and_its_bar_moves_to_the_end(admin: Page) -> None:
-    start(admin, "slow")
+    task = start(admin, "slow")
     running = admin.locator("#tasks section").filter(has=admin.get_by_role("heading", name="Running"))
     bar = running.locator("progress")
     expect(bar).to_be_visible(timeout=15 * SECONDS)
     seen = set()
     for _ in range(40):
-        if not bar.count():
+        if not (values := bar.evaluate_all("bars => bars.map(bar => bar.value)")):
             break
-        seen.add(bar.evaluate("bar => bar.value"))
+        seen.update(values)
         admin.wait_for_timeout(200)
     assert len(seen) >= 3  # it moved
     expect(running).to_have_count(0, timeout=15 * SECONDS)
-    row = listed(admin, "slow")
+    row = row_of(admin, task)
     expect(row).to_contain_text("succeeded")
     expect(row).to_contain_text("all steps")
     # The card below the form followed it, too.
@@ -103,49 +112,43 @@ def test_a_task_is_started_and_its_bar_moves_to_the_end(admin: Page) -> None:
 
 
 def test_a_failed_one_says_why_and_is_retried(admin: Page) -> None:
-    start(admin, "break")
-    row = listed(admin, "break")
+    row = row_of(admin, start(admin, "break"))
     expect(row).to_contain_text("failed", timeout=15 * SECONDS)
-    error = row.locator("summary")
-    error.click()
-    trace = row.locator("pre")
-    expect(trace).to_contain_text("ValueError: the <b>reason</b>")
-    retry = row.get_by_role("button", name=re.compile("Retry"))
-    retry.focus()
+    row.locator("summary").click()
+    expect(row.locator("pre")).to_contain_text("ValueError: the <b>reason</b>")
+    row.get_by_role("button", name=re.compile("Retry")).focus()
     before = admin.locator("#tasks").get_attribute("data-state")
-    admin.keyboard.press("Enter")
+    with admin.expect_response("**/retry") as answer:
+        admin.keyboard.press("Enter")
+    assert answer.value.ok
     expect(admin.locator("#tasks")).not_to_have_attribute("data-state", before or "", timeout=15 * SECONDS)
-    expect(listed(admin, "break")).to_contain_text("failed", timeout=15 * SECONDS)
+    expect(row).to_contain_text("failed", timeout=15 * SECONDS)
 
 
 def test_what_is_refused_is_said_at_the_head_of_the_page(admin: Page, complaints: list[str]) -> None:
-    start(admin, "slow")
-    row = listed(admin, "slow")
+    row = row_of(admin, start(admin, "endless"))
     expect(row).to_contain_text("running", timeout=15 * SECONDS)
     # Two look at the same list, and the other one was faster.
-    form = row.locator("form")
-    form.evaluate("form => { form.setAttribute('hx-post', '/oppman/tasks/999999/retry'); htmx.process(form) }")
+    gone = admin.url + "/999999/cancel"
+    admin.route("**/oppman/tasks/*/cancel", lambda route: route.continue_(url=gone), times=1)
     admin.on("dialog", lambda dialog: dialog.accept())
     row.get_by_role("button", name=re.compile("Cancel")).click()
     expect(admin.get_by_role("region", name="Messages")).to_contain_text("no such job")
     expect(admin.locator("#tasks")).to_be_visible()
     admin.reload()
-    listed(admin, "slow").get_by_role("button", name=re.compile("Cancel")).click()
-    expect(listed(admin, "slow")).to_contain_text("cancelled", timeout=15 * SECONDS)
+    row.get_by_role("button", name=re.compile("Cancel")).click()
+    expect(row).to_contain_text("cancelled", timeout=15 * SECONDS)
     assert [text for text in complaints if "404" not in text] == []
     complaints.clear()
 
 
 def test_what_is_opened_stays_open_when_the_list_is_new(admin: Page) -> None:
-    start(admin, "break")
-    row = listed(admin, "break")
+    row = row_of(admin, start(admin, "break"))
     expect(row).to_contain_text("failed", timeout=15 * SECONDS)
-    opened = row.locator("details").get_attribute("id")
     row.locator("summary").click()
-    before = admin.locator("#tasks").get_attribute("data-state")
-    start(admin, "add")
-    expect(admin.locator("#tasks")).not_to_have_attribute("data-state", before or "", timeout=15 * SECONDS)
-    expect(admin.locator(f"#{opened}")).to_have_attribute("open", "")
+    added = row_of(admin, start(admin, "add"))
+    expect(added).to_contain_text("succeeded", timeout=15 * SECONDS)
+    expect(row.locator("details")).to_have_attribute("open", "")
 
 
 def test_filters_lead_to_addresses(admin: Page) -> None:
@@ -188,7 +191,7 @@ def test_it_fits_a_phone(admin: Page) -> None:
 def test_without_javascript(chromium: Browser, site: Site) -> None:
     with chromium.new_context(base_url=site.url, java_script_enabled=False) as context:
         page = sign_in(context.new_page(), [])
-        start(page, "add")
+        press_start(page, "add")
         page.wait_for_url(re.compile(r"/oppman/tasks/\d+$"))
         expect(page.locator("#main")).to_contain_text("succeeded", timeout=15 * SECONDS)  # it reloads itself
         page.goto("/oppman/tasks?status=succeeded")
@@ -218,8 +221,7 @@ def test_where_only_requests_have_a_processor_the_page_works(
     with Site(project, environ, name="leapcell") as site, chromium.new_context(base_url=site.url) as context:
         page = sign_in(context.new_page(), complaints)
         assert "data-stream" not in page.content()
-        start(page, "slow")
-        row = listed(page, "slow")
+        row = row_of(page, start(page, "slow"))
         expect(row).to_contain_text("running", timeout=15 * SECONDS)
         expect(page.locator("#started progress")).to_have_attribute("max", "20", timeout=15 * SECONDS)
         expect(row).to_contain_text("succeeded", timeout=30 * SECONDS)

@@ -21,6 +21,11 @@ TASKS = '''
         await context.progress(1, 3, "so far")
         raise ValueError("the <b>reason</b>")
 
+    @task(name="endless")
+    async def endless(context: TaskContext) -> None:
+        """Works until it is stopped."""
+        await asyncio.Event().wait()
+
     @task(name="needs")
     async def needs(what: str) -> str:
         """Cannot be started without knowing what."""
