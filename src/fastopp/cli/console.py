@@ -6,6 +6,7 @@ import asyncio
 import functools
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ T = TypeVar("T")
 
 EXIT_FAILED = 1
 EXIT_MISUSED = 2
+EXIT_INTERRUPTED = 130
 
 # `soft_wrap` leaves long lines whole in a pipe, where a program reads them; a file may be called `:ok:`.
 console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False, emoji=False)
@@ -44,6 +46,11 @@ def command(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
             return asyncio.run(main())
         except FastOppError as error:
             fail(error)
+        except KeyboardInterrupt:
+            # A second Ctrl+C may hit the start of a thread, which nobody would end then, and Python waits for each.
+            error_console.print("Aborted.", style="red")
+            sys.stdout.flush()
+            os._exit(EXIT_INTERRUPTED)
 
     return run
 

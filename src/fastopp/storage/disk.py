@@ -181,8 +181,8 @@ def explained(root: Path, *, writing: bool = False) -> Iterator[None]:
             raise FileMissing from None
         if error.errno == errno.ENAMETOOLONG:
             raise InvalidKey("The name is too long for the disk.") from None
-        known = error.errno in FULL or error.errno in _FORBIDDEN
-        logger.error("The upload folder %s failed: %s", root, error, exc_info=not known)
+        known = error.errno in FULL | _FORBIDDEN  # the system's sentence says all
+        logger.log(logging.ERROR, "The upload folder %s failed: %s", root, error, exc_info=not known)
         if error.errno in FULL:
             raise StorageFull from error
         if error.errno in _FORBIDDEN:
