@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -49,7 +49,7 @@ async def get_database(runtime: RuntimeDep) -> Database:
     return runtime.database
 
 
-async def get_session(request: Request, runtime: RuntimeDep) -> AsyncIterator[AsyncSession]:
+async def get_session(request: Request, runtime: RuntimeDep) -> AsyncSession:
     """A session for this request: a GET reads in autocommit, anything else is one transaction.
 
     The transaction is committed before the answer is sent, so an answer never promises what was not
@@ -57,14 +57,16 @@ async def get_session(request: Request, runtime: RuntimeDep) -> AsyncIterator[As
     """
     database = runtime.database
     opened = database.read() if request.method in READ_ONLY_METHODS else database.transaction()
-    async with opened as session:
-        yield session
+    # What a dependency of scope "function" that yields would come to, without the cancel scope around it: nothing here
+    # cancels a scope, and it has anyio's asyncio backend imported, 0.8 MiB.
+    stack: AsyncExitStack = request.scope["fastapi_function_astack"]
+    return await stack.enter_async_context(opened)
 
 
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 StorageDep = Annotated[Storage, Depends(get_storage)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
-SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
+SessionDep = Annotated[AsyncSession, Depends(get_session)]
 
 
 async def get_tasks(request: Request, runtime: RuntimeDep, session: SessionDep) -> TaskService:

@@ -7,6 +7,7 @@ times the processor time of ours.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 import time
@@ -80,7 +81,7 @@ class LocalStorage:
     async def head(self, key: str) -> StoredFile:
         """See Storage.head."""
         check_key(key)
-        return await to_thread.run_sync(self._head, key)
+        return await asyncio.to_thread(self._head, key)
 
     async def open(self, key: str) -> OpenedFile:
         """Find a file for reading; a small one is read along, since the way into the thread costs more."""
