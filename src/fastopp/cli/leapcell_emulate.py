@@ -39,6 +39,7 @@ ProfileOption = Annotated[str, typer.Option(help=f"Values of all rules: {', '.jo
 SandboxOption = Annotated[str, typer.Option(help="bubblewrap, landlock, or auto: the better one that works here.")]
 DatabaseOption = Annotated[bool, typer.Option(help="Run a PostgreSQL and set DATABASE_URL.")]
 StorageOption = Annotated[bool, typer.Option(help="Run an Object Storage and set S3_*.")]
+RedisOption = Annotated[bool, typer.Option(help="Run a Redis and set REDIS_URL, and SSL_CERT_FILE to trust it.")]
 ExecOption = Annotated[
     str | None,
     typer.Option(
@@ -47,8 +48,8 @@ ExecOption = Annotated[
         "and the service's variables.",
     ),
 ]
-SaveOption = Annotated[Path | None, typer.Option(help="Keep database and bucket in this folder at the end.")]
-LoadOption = Annotated[Path | None, typer.Option(help="Start with the database and bucket kept there.")]
+SaveOption = Annotated[Path | None, typer.Option(help="Keep what the services hold in this folder at the end.")]
+LoadOption = Annotated[Path | None, typer.Option(help="Start with what was kept there.")]
 CronOption = Annotated[Path | None, typer.Option(help="File with the requests to make on a timer.")]
 
 
@@ -64,6 +65,7 @@ async def _emulate(
     sandbox: SandboxOption = "auto",
     database: DatabaseOption = True,
     object_storage: StorageOption = True,
+    redis: RedisOption = False,
     cron: CronOption = None,
     execute: ExecOption = None,
     save: SaveOption = None,
@@ -100,7 +102,7 @@ async def _emulate(
     _end_on_signals()
     status = 0
     try:
-        services = make_services(database=database, object_storage=object_storage, cron=cron)
+        services = make_services(database=database, object_storage=object_storage, redis=redis, cron=cron)
         async with Emulator(options, services=services, on_event=screen.event, on_line=screen.line) as emulator:
             screen.say(_welcome(emulator))
             if execute is None:

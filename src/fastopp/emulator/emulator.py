@@ -229,7 +229,7 @@ class Emulator:
           memory (bytes or null), memory_limit, memory_limited, cpu_seconds, cpu_limited, since (ISO time),
           ended (why, or ""), temp_files, temp_bytes, log (last lines)}`, the ended ones last;
         - `requests`: last `ServedRequest`s; `events`: last `Event`s, both oldest first;
-        - `services`: name → that service's `status()` (`postgres`, `object_storage`, `async_queue`, `cron`),
+        - `services`: name → that service's `status()` (`postgres`, `object_storage`, `redis`, `async_queue`, `cron`),
           only those that run.
         """
         journal = self.journal.state()

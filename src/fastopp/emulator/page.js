@@ -181,7 +181,7 @@
     });
   }
 
-  const TITLES = { postgres: "PostgreSQL", object_storage: "Object Storage", async_queue: "Async queue", cron: "Cron" };
+  const TITLES = { postgres: "PostgreSQL", object_storage: "Object Storage", redis: "Redis", async_queue: "Async queue", cron: "Cron" };
 
   // Pairs like size and max_size become a gauge, everything else but lists a line.
   function updateService(card, [, status]) {

@@ -13,7 +13,7 @@ from fastopp.emulator.services.cron import Cron, CronError, Timer, read_timers
 
 
 def make_services(
-    *, database: bool, object_storage: bool, cron: Path | None
+    *, database: bool, object_storage: bool, cron: Path | None, redis: bool = False
 ) -> Callable[[Emulator], Mapping[str, Service]]:
     """What makes an emulator's services: they take their numbers from its rules and tell its journal.
 
@@ -45,6 +45,10 @@ def make_services(
                 ),
                 notice=notice,
             )
+        if redis:
+            from fastopp.emulator.services.redis import Redis, RedisOptions  # noqa: PLC0415 - few ask for it
+
+            services["redis"] = Redis(RedisOptions(commands=rules.redis_commands), notice=notice)  # type: ignore[arg-type] # as above
         services["async_queue"] = AsyncQueue(
             lambda: emulator.url,
             AsyncOptions(

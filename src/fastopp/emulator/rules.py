@@ -21,6 +21,7 @@ from fastopp.emulator.rule import (
     MEGABYTE,
     OBSERVED,
     POSTGRESQL,
+    REDIS,
     SERVICE,
     TROUBLE,
     Evidence,
@@ -169,6 +170,10 @@ class Rules:
     cdn_ttl: float = _rule(
         12 * 3600.0, "E16", "Time that the CDN shows an old copy of a file",
         "The CDN answered with a copy.", OBSERVED, Evidence.OBSERVED, unit="seconds",
+    )
+    redis_commands: str = _rule(
+        "listed", "E17", "Commands that Redis takes, over TLS: those listed, and what no client does without, like DEL",
+        "{found}", REDIS, Evidence.DOCUMENTED, choices=("listed", "all"),
     )
     memory_cap: bool = _rule(
         True, "E18", "An instance that takes more than `memory` is killed",

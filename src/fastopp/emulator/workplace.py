@@ -18,7 +18,7 @@ class Workplace:
     """A new folder, locked as long as we live, so that another emulator can tell a dead one's and delete it."""
 
     def __init__(self) -> None:
-        parent = _parent()
+        parent = shared_parent()
         for abandoned in parent.glob(f"{PREFIX}*/{LOCK}"):
             _delete_abandoned(abandoned)
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
@@ -41,8 +41,8 @@ class Workplace:
         return folder
 
 
-def _parent() -> Path:
-    """Not below /tmp if that can be, since instances have a /tmp of their own."""
+def shared_parent() -> Path:
+    """Where to make what instances can read: not below /tmp if that can be, since they have a /tmp of their own."""
     preferred = Path("/var/tmp")  # noqa: S108 - mkdtemp makes a folder that only we can enter
     try:
         with tempfile.TemporaryFile(dir=preferred):

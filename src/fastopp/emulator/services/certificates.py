@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
+import certifi
 import trustme
 
 
@@ -28,3 +29,10 @@ class Certificates:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, self.key)
         return context
+
+    def bundle(self) -> Path:
+        """The authority beside the public ones, in a file for SSL_CERT_FILE, by which clients trust it unconfigured."""
+        path = self.root.with_name("authorities.pem")
+        public = ssl.get_default_verify_paths().cafile or certifi.where()
+        path.write_bytes(Path(public).read_bytes() + b"\n" + self.root.read_bytes())
+        return path

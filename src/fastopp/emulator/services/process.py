@@ -23,9 +23,9 @@ class ServiceFailed(Unavailable):
     """A service of the emulator does not run."""
 
 
-def make_folder(name: str) -> Path:
+def make_folder(name: str, *, parent: Path = Path("/tmp")) -> Path:  # noqa: S108 - mkdtemp
     """A new folder that only we can enter, with a path short enough for sockets, which may have 107 bytes."""
-    return Path(tempfile.mkdtemp(prefix=f"leapcell-{name}-", dir="/tmp"))
+    return Path(tempfile.mkdtemp(prefix=f"leapcell-{name}-", dir=parent))
 
 
 async def listens(path: Path) -> bool:
