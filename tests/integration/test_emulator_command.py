@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -55,30 +56,75 @@ def test_exec_is_told_to_end_too() -> None:
         assert process.wait(20) == 130
 
 
-def test_the_database_and_the_bucket_are_kept(tmp_path: Path) -> None:
+def test_what_the_services_hold_is_kept(tmp_path: Path) -> None:
     """And with them goes the way an application is told of them."""
     program = tmp_path / "program.py"
     program.write_text("""\
-import asyncio, os, sys, obstore.store, psycopg
+import os, sys, obstore.store, psycopg, redis
 
 store = obstore.store.S3Store(
     os.environ["S3_BUCKET"], endpoint=os.environ["S3_ENDPOINT_URL"], region=os.environ["S3_REGION"],
     access_key_id=os.environ["S3_ACCESS_KEY"], secret_access_key=os.environ["S3_SECRET_KEY"],
     virtual_hosted_style_request=False, client_options={"allow_http": True},
 )
+cache = redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
 with psycopg.connect(os.environ["DATABASE_URL"], prepare_threshold=None) as connection:
     if sys.argv[1] == "write":
         connection.execute("create table kept (word text)")
         connection.execute("insert into kept values ('row')")
         store.put("photos/a.txt", b"file")
+        cache.set("word", "value")
     else:
-        print(connection.execute("select word from kept").fetchone()[0], bytes(store.get("photos/a.txt").bytes()))
+        row = connection.execute("select word from kept").fetchone()[0]
+        print(row, bytes(store.get("photos/a.txt").bytes()), cache.get("word"))
 """)
     kept = tmp_path / "kept"
-    done = emulate(*QUICK, "--save", str(kept), "--exec", f"{sys.executable} {program} write")
+    done = emulate(*QUICK, "--redis", "--save", str(kept), "--exec", f"{sys.executable} {program} write")
     assert done.returncode == 0, done.stderr
-    done = emulate(*QUICK, "--load", str(kept), "--exec", f"{sys.executable} {program} read")
-    assert done.stdout == "row b'file'\n", done.stderr
+    done = emulate(*QUICK, "--redis", "--load", str(kept), "--exec", f"{sys.executable} {program} read")
+    assert done.stdout == "row b'file' value\n", done.stderr
+
+
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
+def test_an_application_uses_redis(tmp_path: Path, sandbox: str) -> None:
+    """It trusts the certificate with no setting of its own, and both instances see the same data."""
+    server = """\
+import os, redis
+from wsgiref.simple_server import make_server
+
+cache = redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    if environ["PATH_INFO"] != "/eval":
+        return [f"{cache.incr(environ['PATH_INFO'])}\\n".encode()]
+    try:
+        cache.eval("return 1", 0)
+    except redis.ResponseError as error:
+        return [f"{error}\\n".encode()]
+
+make_server("", 8080, application).serve_forever()
+"""
+    project = write_project(tmp_path / "project", "python server.py", server=server)
+    asked = "for path in visits visits visits eval __emulator/state; do curl -sSf $LEAPCELL_URL/$path || exit 1; done"
+    options = ("--no-build", "--port", "0", "--async-port", "0", "--sandbox", sandbox, "--redis", *NO_SERVICES)
+    done = emulate(*options, "--exec", asked, folder=project)
+    assert done.returncode == 0, done.stderr
+    *answers, state = done.stdout.splitlines()
+    assert answers[:3] == ["1", "2", "3"]
+    assert answers[3].startswith("unknown command 'EVAL'")
+    assert "E17 EVAL was refused: LeapCell does not list it for its Redis." in done.stderr
+    assert "documented: https://docs.leapcell.io/redis; --redis-commands changes it" in done.stderr
+    shown = json.loads(state)
+    assert shown["services"]["redis"]["notices"] == ["EVAL was refused: LeapCell does not list it for its Redis."]
+    assert [rule["fired"] for rule in shown["rules"] if rule["id"] == "E17"] == [1]
+    assert "rediss://" not in state
+    assert "rediss://" not in done.stderr
+
+
+def test_redis_is_only_for_those_who_ask() -> None:
+    done = emulate(*QUICK, *NO_SERVICES, "--exec", "echo redis: $REDIS_URL")
+    assert done.stdout == "redis:\n"
 
 
 def test_the_users_own_database_is_left_alone(tmp_path: Path) -> None:

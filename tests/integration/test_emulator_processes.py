@@ -20,9 +20,10 @@ EMULATOR = """
 import asyncio, sys
 from fastopp.emulator.services.object_storage import ObjectStorage
 from fastopp.emulator.services.postgres import Postgres
+from fastopp.emulator.services.redis import Redis
 
 async def main():
-    async with Postgres() as database, ObjectStorage() as storage:
+    async with Postgres(), ObjectStorage(), Redis():
         print("ready", flush=True)
         await asyncio.sleep(600)
 
@@ -32,7 +33,7 @@ asyncio.run(main())
 
 def folders() -> set[Path]:
     """Those that services have made."""
-    return set(Path("/tmp").glob("leapcell-*"))
+    return {*Path("/tmp").glob("leapcell-*"), *Path("/var/tmp").glob("leapcell-redis-*")}
 
 
 def processes_in(made: set[Path]) -> list[psutil.Process]:
@@ -122,7 +123,8 @@ async def test_nothing_outlives_the_emulator(number: signal.Signals) -> None:
     assert emulator.stdout
     assert await emulator.stdout.readline() == b"ready\n"
     made = folders() - before
-    assert len(processes_in(made)) >= 6
+    assert {folder.name.split("-")[1] for folder in made} >= {"postgres", "storage", "redis"}
+    assert len(processes_in(made)) >= 8
     emulator.send_signal(number)
     await emulator.wait()
     await until(lambda: not processes_in(made) and not any(folder.exists() for folder in made))

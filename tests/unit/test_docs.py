@@ -95,7 +95,7 @@ def test_every_setting_is_documented() -> None:
 
 def test_every_variable_that_the_docs_name_exists() -> None:
     """Upper case words in code that end like settings do."""
-    # Those that are no setting: another name of DATABASE_URL, what the emulator tells the command of --exec, and its Redis.
+    # Those that are no setting: another name of DATABASE_URL, what the emulator tells the command of --exec, its Redis.
     known = {variable.name for variable in variables()} | {"DATABASE_DSN", "LEAPCELL_URL", "REDIS_URL"}
     looks_like = re.compile(
         r"^(?:S3|DB|OPENROUTER|SUPERUSER|LEAPCELL|FASTOPP|FLY)_[A-Z_]+$|^[A-Z]+_(?:KEY|URL|TOKEN|DIR)$"
