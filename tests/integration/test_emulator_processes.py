@@ -41,10 +41,10 @@ def processes_in(made: set[Path]) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            told = [*process.cmdline(), process.cwd()]
-        except psutil.Error:
+            told = [*process.cmdline(), process.cwd()] if process.status() != psutil.STATUS_ZOMBIE else []
+        except psutil.Error:  # it has ended
             continue
-        if process.status() != psutil.STATUS_ZOMBIE and any(str(folder) in text for folder in made for text in told):
+        if any(str(folder) in text for folder in made for text in told):
             found.append(process)
     return found
 
