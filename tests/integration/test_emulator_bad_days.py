@@ -13,7 +13,7 @@ from fastopp.emulator.emulator import NothingToLoad
 from fastopp.emulator.environment import EnvironmentRefused
 from fastopp.emulator.fleet import Fleet
 from fastopp.emulator.image import ProjectMissing, copy_project
-from fastopp.emulator.loopback import PortTaken
+from fastopp.emulator.loopback import PortTaken, free_port
 from fastopp.emulator.sandbox import SandboxUnavailable, choose_sandbox
 from tests.services.emulator import PROJECTS, copy_of, running, until, write_project
 
@@ -39,6 +39,14 @@ async def test_a_start_command_that_brings_up_no_server(tmp_path: Path, start: s
     project = write_project(tmp_path / "project", _quoted(start))
     with pytest.raises(StartFailed, match=message):
         async with running(project, instances=1, start_timeout=1.0, start_warning=0.5):
+            pass
+
+
+async def test_two_instances_on_a_wrong_port_are_told_of_the_port_and_not_of_each_other(tmp_path: Path) -> None:
+    other = free_port()
+    project = write_project(tmp_path / "project", f"python -m http.server {other}")
+    with pytest.raises(StartFailed, match=rf"It listens on port {other}, but leapcell\.yaml says 8080"):
+        async with running(project, instances=2, start_timeout=60.0):
             pass
 
 

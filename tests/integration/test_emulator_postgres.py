@@ -210,6 +210,7 @@ async def test_clients_beyond_the_cap_are_turned_away(pooled: Postgres) -> None:
         with pytest.raises(psycopg.OperationalError, match="no more connections allowed"):
             await connect(pooled)
     assert pooled.status()["refused"] == before + 1
+    assert "More than 40 database connections: one was refused" in pooled.status()["notices"]
 
 
 async def test_copying_both_ways_with_both_drivers(pooled: Postgres) -> None:

@@ -63,11 +63,15 @@ class Fleet:
         """
         rules = self.host.rules
         fresh = [Slot(deployment) for _ in range(rules.instances)]
-        started = await asyncio.gather(*(self._start(slot) for slot in fresh), return_exceptions=True)
-        failed = [result for result in started if isinstance(result, BaseException)]
-        if failed:
+        try:
+            async with asyncio.TaskGroup() as starts:  # the first that fails ends the others, which would fail as well
+                for slot in fresh:
+                    starts.create_task(self._start(slot))
+        except BaseException as error:
             await asyncio.gather(*(slot.instance.stop("Its deployment failed.") for slot in fresh if slot.instance))
-            raise failed[0]
+            if isinstance(error, BaseExceptionGroup):
+                raise error.exceptions[0] from None
+            raise
         old = [slot for slot in self._slots if slot.deployment is not deployment]
         self._slots += fresh
         if self._watch is None:

@@ -221,7 +221,9 @@ class Gateway:
     ) -> web.StreamResponse:
         """The instance ended, or broke the connection, with the request in hand."""
         path = f"{request.method} {request.path}"
-        self._journal.say(f"{instance.name} broke off {path}: {error}.", level="error", instance=instance.name)
+        # A request that may be repeated was sent again, and met a process that is no more.
+        why = "it has ended" if isinstance(error, aiohttp.ClientConnectorError) else str(error)
+        self._journal.say(f"{instance.name} broke off {path}: {why}.", level="error", instance=instance.name)
         if response is None:
             return _text(count, 502, "The instance broke off the request.\n")
         _cut_off(request)

@@ -39,8 +39,10 @@ class HealthCheck:
         about = {"found": self._name, "path": LEAPCELL_HEALTH_PATH, "instance": self._name}
         while not await self._answers(LEAPCELL_HEALTH_PATH):
             if self._process.ended.is_set():
-                ended = f"{why_ended('The start command')} before it answered {LEAPCELL_HEALTH_PATH}."
-                raise StartFailed(f"{ended}{self._process.last_words()}")
+                words = [f"{why_ended('The start command')} before it answered {LEAPCELL_HEALTH_PATH}."]
+                if self._other_ports():  # on which a second instance finds the first
+                    words.append(self._why_silent())
+                raise StartFailed(f"{' '.join(words)}{self._process.last_words()}")
             passed = time.monotonic() - begun
             if rules.start_warning and passed > rules.start_warning and not warned:
                 warned = True
@@ -64,10 +66,14 @@ class HealthCheck:
         except (aiohttp.ClientError, OSError, TimeoutError):
             return False
 
+    def _other_ports(self) -> list[int]:
+        """The ports that it asked for in place of its own."""
+        ports = {port for _, port in self._process.bound if port}
+        return [] if self._port in ports else sorted(ports)
+
     def _why_silent(self) -> str:
-        others = sorted({port for _, port in self._process.bound if port not in (self._port, 0)})
         if any(port == self._port for _, port in self._process.bound):
             return f"It listens on port {self._port} but does not answer."
-        if others:
+        if others := self._other_ports():
             return f"It listens on port {', '.join(map(str, others))}, but leapcell.yaml says {self._port}."
         return f"It listens nowhere; leapcell.yaml says port {self._port}."

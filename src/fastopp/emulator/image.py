@@ -15,7 +15,7 @@ from typing import Final
 
 from fastopp.emulator.confined import NO_PORT, ConfinedProcess
 from fastopp.emulator.manifest import Manifest
-from fastopp.emulator.rules import Rules
+from fastopp.emulator.rules import RULES, Rules
 from fastopp.emulator.sandbox import Room, Sandbox
 from fastopp.errors import FastOppError
 
@@ -109,7 +109,9 @@ async def build(
             tell(f"Building: {manifest.build_command}")
             await _run(manifest.build_command, room, sandbox, {**environment, **variables, **quiet}, tell)
     except TimeoutError:
-        raise BuildFailed(f"The build took longer than {time_limit:g} s, LeapCell's limit.") from None
+        rule = RULES["build_timeout"]
+        message = rule.message.format(limit=rule.format(time_limit))
+        raise BuildFailed(message, hint=f"{rule.evidence}: {rule.source}; {rule.option} changes it.") from None
     shutil.rmtree(temp, ignore_errors=True)
     return Image(folder=project, environment=environment)
 

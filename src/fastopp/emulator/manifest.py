@@ -75,7 +75,7 @@ def read_manifest(folder: Path) -> Manifest:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         hint = f"Write one, for example:\n\n{EXAMPLE}"
-        raise ManifestError(f"There is no {FILE_NAME} in {folder}.", hint=hint) from None
+        raise ManifestError(f"There is no {FILE_NAME} in {folder.resolve()}.", hint=hint) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} cannot be read: {error}.") from error
     return parse_manifest(text)

@@ -156,7 +156,7 @@ class Postgres:
             size = options.pool_size
             backend = Pooler(server.socket, server.host, server.port, size=size, sharing=sharing, watcher=watcher)
             self._pooler = backend
-        self._front = Front(backend, context, max_connections=options.max_connections)
+        self._front = Front(backend, context, max_connections=options.max_connections, notices=self._notices)
         await self._front.start(options.port)
 
     async def _stop(self) -> None:

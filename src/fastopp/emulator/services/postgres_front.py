@@ -32,12 +32,14 @@ class Front:
     backend: what serves the clients.
     context: with the certificate.
     max_connections: clients at a time.
+    notices: told of the first that is turned away.
     """
 
-    def __init__(self, backend: Backend, context: ssl.SSLContext, *, max_connections: int) -> None:
+    def __init__(self, backend: Backend, context: ssl.SSLContext, *, max_connections: int, notices: Notices) -> None:
         self.backend = backend
         self.context = context
         self.max_connections = max_connections
+        self.notices = notices
         self.host = "127.0.0.1"
         self.port = 0
         self.refused = 0
@@ -93,9 +95,11 @@ class Front:
         if code == wire.CANCEL_REQUEST:
             await self.backend.cancel(packet)
         elif not encrypted:
+            self.notices.once("pooler", "A database connection without TLS was refused")
             await _refuse(writer, "SSL required")
         elif self.connections > self.max_connections:
             self.refused += 1
+            self.notices.once("pooler", f"More than {self.max_connections} database connections: one was refused")
             await _refuse(writer, "no more connections allowed (max_client_conn)")
         else:
             await self.backend.serve(packet, reader, writer)
