@@ -5,25 +5,32 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from fastopp.cli.console import EXIT_INTERRUPTED, in_one_line
+import pytest
 
-INTERRUPTED = """
-import threading
-from fastopp.cli.console import command
+from fastopp.cli.console import in_one_line
 
+PROGRAM = """
+import threading, typer
+from fastopp.cli.console import EXIT_FAILED, command, run_program
+
+app = typer.Typer()
+
+@app.command()
 @command
-async def interrupted():
+async def leaves_a_thread():
     threading.Thread(target=threading.Event().wait).start()
     print("so far")
-    raise KeyboardInterrupt
+    raise {ending}
 
-interrupted()
+run_program(app)
 """
 
 
-def test_an_interrupted_command_waits_for_no_thread() -> None:
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (EXIT_INTERRUPTED, "so far\n", "Aborted.\n")
+@pytest.mark.parametrize(("ending", "status"), [("typer.Exit(EXIT_FAILED)", 1), ("KeyboardInterrupt", 130)])
+def test_a_program_waits_for_no_thread(ending: str, status: int) -> None:
+    code = PROGRAM.format(ending=ending)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (status, "so far\n")
 
 
 def test_control_characters_are_shown_and_not_obeyed() -> None:

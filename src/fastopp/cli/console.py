@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
@@ -23,13 +24,33 @@ T = TypeVar("T")
 
 EXIT_FAILED = 1
 EXIT_MISUSED = 2
-EXIT_INTERRUPTED = 130
+
+THREADS_END = 1.0  # seconds that a thread gets to end when its program does
 
 # `soft_wrap` leaves long lines whole in a pipe, where a program reads them; a file may be called `:ok:`.
 console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False, emoji=False)
 error_console = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False, emoji=False)
 
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
+
+
+def run_program(app: typer.Typer) -> None:
+    """Run a command line and end the process, whatever its threads do.
+
+    Python would wait for each of them: for one in which a task's function never returns, and for one that Ctrl+C has
+    hit at its start, so that nobody has heard of it.
+    """
+    try:
+        app()
+    except SystemExit as end:
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join(THREADS_END)
+                if thread.is_alive():
+                    sys.stdout.flush()
+                    sys.stderr.flush()
+                    os._exit(end.code if isinstance(end.code, int) else EXIT_FAILED)
+        raise
 
 
 def command(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
@@ -46,11 +67,6 @@ def command(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
             return asyncio.run(main())
         except FastOppError as error:
             fail(error)
-        except KeyboardInterrupt:
-            # A second Ctrl+C may hit the start of a thread, which nobody would end then, and Python waits for each.
-            error_console.print("Aborted.", style="red")
-            sys.stdout.flush()
-            os._exit(EXIT_INTERRUPTED)
 
     return run
 

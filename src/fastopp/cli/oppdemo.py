@@ -11,7 +11,7 @@ import typer
 from fastopp.application import FastOpp
 from fastopp.auth import accounts
 from fastopp.cli import demo_mode, users
-from fastopp.cli.console import command, confirm, emit_json, plain_command, print_table, say
+from fastopp.cli.console import command, confirm, emit_json, plain_command, print_table, run_program, say
 from fastopp.cli.options import JsonOption, YesOption
 from fastopp.cli.project import load_project
 from fastopp.database import migrate
@@ -194,4 +194,4 @@ def show_help(context: typer.Context) -> None:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run_program(app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fastopp.cli.console import say
+from fastopp.cli.console import run_program, say
 from fastopp.cli.lazy import lazy_app
 
 COMMANDS = {
@@ -124,4 +124,4 @@ def show_help(context: typer.Context) -> None:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run_program(app)
