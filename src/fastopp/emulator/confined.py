@@ -35,9 +35,16 @@ class ConfinedProcess:
     """A command, what it started, and their common end. One is used once."""
 
     def __init__(
-        self, room: Room, rules: Rules, sandbox: Sandbox, *, port: int, on_line: Callable[[str], None]
+        self,
+        room: Room,
+        rules: Rules,
+        sandbox: Sandbox,
+        *,
+        port: int,
+        on_line: Callable[[str], None],
+        on_bound: Callable[[str, int], None] = lambda _host, _port: None,
     ) -> None:
-        """`port` is the one that it believes to listen on; `on_line` hears its output."""
+        """`port` is the one that it believes to listen on; `on_line` hears its output, `on_bound` what it asks for."""
         self.port = free_port()
         """Where it really listens, on loopback."""
         self.bound: list[tuple[str, int]] = []
@@ -50,6 +57,7 @@ class ConfinedProcess:
         self._room, self._rules, self._sandbox = room, rules, sandbox
         self._wanted_port = port
         self._on_line = on_line
+        self._on_bound = on_bound
         self._process: asyncio.subprocess.Process | None = None
         self._log: LogReader | None = None
         self._redirect: PortRedirect | None = None
@@ -142,6 +150,7 @@ class ConfinedProcess:
     def _note_bound(self, host: str, port: int) -> None:
         if (host, port) not in self.bound and len(self.bound) < _KEPT_BOUND:
             self.bound.append((host, port))
+            self._on_bound(host, port)
 
     def url(self, path: str) -> str:
         """The address of a path of it."""

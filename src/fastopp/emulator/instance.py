@@ -20,6 +20,7 @@ from fastopp.emulator.events import Journal, now
 from fastopp.emulator.health import HealthCheck
 from fastopp.emulator.image import Image
 from fastopp.emulator.logs import complaint
+from fastopp.emulator.loopback import is_loopback
 from fastopp.emulator.manifest import Manifest
 from fastopp.emulator.rules import Rules
 from fastopp.emulator.sandbox import Room, Sandbox
@@ -89,7 +90,12 @@ class Instance:
         self._temp = self._folder / "tmp"
         room = Room(folder=deployment.image.folder, temp=self._temp, hidden=(host.folder,))
         self._process = ConfinedProcess(
-            room, self._rules, host.sandbox, port=deployment.manifest.port, on_line=self._line
+            room,
+            self._rules,
+            host.sandbox,
+            port=deployment.manifest.port,
+            on_line=self._line,
+            on_bound=self._note_bound,
         )
         self._watch: asyncio.Task[None] | None = None
         self.session: aiohttp.ClientSession
@@ -138,8 +144,14 @@ class Instance:
         if self._rules.stray_probes:
             await health.probe_strays()
         hosts = [host for host, port in self._process.bound if port == self.deployment.manifest.port]
-        if hosts and all(host.startswith("127.") or host == "::1" for host in hosts):
+        if hosts and all(is_loopback(host) for host in hosts):
             self._say(f"{self.name} listens on {hosts[0]} only: it runs, but LeapCell's documents ask for 0.0.0.0.")
+
+    def _note_bound(self, host: str, port: int) -> None:
+        """Tell of an address that would be reached by others, and is not by HTTP to the service's port (E20)."""
+        own = self.deployment.manifest.port
+        if self._rules.only_http and port not in (0, own) and not is_loopback(host):
+            self._journal.fire("only_http", instance=self.name, limit=own, found=f"{self.name} has bound port {port}")
 
     def url(self, path: str) -> str:
         """The address of a path here."""

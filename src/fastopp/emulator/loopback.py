@@ -20,6 +20,11 @@ def is_port(number: int) -> bool:
     return 0 < number < 65536
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches this IP address."""
+    return host.startswith("127.") or host == "::1"
+
+
 def free_port() -> int:
     """A port that nobody listens on at the moment."""
     with socket.socket() as probe:

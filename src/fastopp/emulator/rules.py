@@ -192,6 +192,10 @@ class Rules:
         5.0, "E19", "Time that a new deployment's instances and the old ones both take requests",
         "{found} replaced {limit}.", DEPLOYMENTS, Evidence.INFERRED, unit="seconds",
     )
+    only_http: bool = _rule(
+        True, "E20", "There is no way in but HTTP to the one port: who opens another is told",
+        "{found}: on LeapCell nobody reaches it, only HTTP to port {limit}.", OBSERVED, Evidence.CODE,
+    )
 
     # fmt: on
 
