@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from fastopp.emulator.confined import StartFailed
-from fastopp.emulator.emulator import NothingToLoad
 from fastopp.emulator.environment import EnvironmentRefused
 from fastopp.emulator.fleet import Fleet
 from fastopp.emulator.image import ProjectMissing, copy_project
 from fastopp.emulator.loopback import PortTaken, free_port
 from fastopp.emulator.sandbox import SandboxUnavailable, choose_sandbox
+from fastopp.emulator.saved import NothingToLoad
 from tests.services.emulator import PROJECTS, copy_of, running, until, write_project
 
 SERVER = (PROJECTS / "plain_http" / "server.py").read_text()

@@ -46,6 +46,15 @@ def test_exec_ends_with_the_commands_status(code: int) -> None:
     assert "plain_http is at http://127.0.0.1:" in done.stderr
 
 
+def test_a_project_of_another_framework_needs_no_oppman() -> None:
+    command = [sys.executable, "-c", "from fastopp.cli.main import main; main()", "emulate", *QUICK, *NO_SERVICES]
+    command += ["--exec", "curl -s $LEAPCELL_URL/"]
+    done = subprocess.run(
+        command, cwd=PROJECTS / "plain_flask", capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "Flask"), done.stderr
+
+
 def test_exec_is_told_to_end_too() -> None:
     command = [sys.executable, "-m", "tests.services.emulate", "--folder", str(PROJECTS / "plain_http"), *QUICK]
     command += [*NO_SERVICES, "--exec", "echo begun; exec sleep 100"]
@@ -122,6 +131,12 @@ make_server("", 8080, application).serve_forever()
     assert "rediss://" not in done.stderr
 
 
+def test_a_folder_with_nothing_in_it_is_remarked_on(tmp_path: Path) -> None:
+    done = emulate(*QUICK, *NO_SERVICES, "--load", str(tmp_path), "--exec", "true")
+    assert done.returncode == 0
+    assert f"Nothing is saved in {tmp_path}: all starts empty." in done.stderr
+
+
 def test_redis_is_only_for_those_who_ask() -> None:
     done = emulate(*QUICK, *NO_SERVICES, "--exec", "echo redis: $REDIS_URL")
     assert done.stdout == "redis:\n"
@@ -147,6 +162,7 @@ def test_the_users_own_database_is_left_alone(tmp_path: Path) -> None:
         (["--env", "GREETING"], 2, "--env GREETING is not NAME=VALUE."),
         (["--env-file", "/nowhere"], 1, "The file /nowhere cannot be read"),
         (["--load", "/nowhere"], 1, "There is no folder /nowhere."),
+        (["--save", "/proc/nowhere"], 1, "Nothing can be saved in /proc/nowhere: No such file or directory."),
         (["--cron", "/nowhere"], 1, "The cron file /nowhere cannot be read"),
         (["--sandbox", "none"], 1, "There is no sandbox none."),
     ],

@@ -19,6 +19,7 @@ from fastopp.errors import FastOppError
 from fastopp.platform import LEAPCELL_PORT
 
 ENV_FILE = ".env.leapcell"
+_HOW_TO_INSTALL = 'In FastOpp\'s repository run ./script/emulator, elsewhere: pip install "fastopp[emulator]"'
 _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _COLOURS = (36, 32, 35, 34, 33)  # ANSI's, one instance each
 
@@ -39,7 +40,7 @@ ProfileOption = Annotated[str, typer.Option(help=f"Values of all rules: {', '.jo
 SandboxOption = Annotated[str, typer.Option(help="bubblewrap, landlock, or auto: the better one that works here.")]
 DatabaseOption = Annotated[bool, typer.Option(help="Run a PostgreSQL and set DATABASE_URL.")]
 StorageOption = Annotated[bool, typer.Option(help="Run an Object Storage and set S3_*.")]
-RedisOption = Annotated[bool, typer.Option(help="Run a Redis and set REDIS_URL, and SSL_CERT_FILE to trust it.")]
+RedisOption = Annotated[bool, typer.Option(help="Run a Redis and set REDIS_URL; SSL_CERT_FILE makes it trusted.")]
 ExecOption = Annotated[
     str | None,
     typer.Option(
@@ -74,7 +75,8 @@ async def _emulate(
 ) -> None:
     """Build the project and run it under LeapCell's rules, with a database, a bucket and a queue like LeapCell's.
 
-    Every rule is an option; those below that start with "E" say so. Ctrl+C ends it and leaves nothing behind.
+    Any project with a leapcell.yaml will do, FastOpp or not. Each rule has an option. Ctrl+C ends it and leaves nothing
+    behind.
     """
     try:
         import aiohttp  # noqa: F401, PLC0415 - 150 ms, and comes with the extra
@@ -82,7 +84,7 @@ async def _emulate(
         from fastopp.emulator.emulator import Emulator, EmulatorOptions  # noqa: PLC0415 - as above
         from fastopp.emulator.parts import make_services  # noqa: PLC0415 - as above
     except ImportError as error:
-        fail(f'The emulator needs parts that are not installed ({error.name}): pip install "fastopp[emulator]"')
+        fail(f"The emulator needs parts that are not installed ({error.name}). {_HOW_TO_INSTALL}")
     if env_file is None and (folder / ENV_FILE).is_file():
         env_file = folder / ENV_FILE
     options = EmulatorOptions(

@@ -9,11 +9,14 @@ from typing import Annotated
 import typer
 
 from fastopp.cli.console import plain_command, say
+from fastopp.cli.lazy import lazy_app
+from fastopp.cli.leapcell import COMMANDS as LEAPCELL
 from fastopp.cli.startproject import start_project
 
-app = typer.Typer(
+app = lazy_app(
+    {"emulate": LEAPCELL["emulate"]},  # for projects of other frameworks, which have no oppman.py
     name="fastopp",
-    help="Start a FastOpp project.",
+    help="Start a FastOpp project, or run any project under LeapCell's rules.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
+from fastopp.emulator import saved
 from fastopp.emulator.environment import check_environment, read_env_file
 from fastopp.emulator.events import Event, Journal, now
 from fastopp.emulator.fleet import Fleet
@@ -40,10 +41,6 @@ EMULATOR_ACTIONS: Final = ("deploy", "deliver-twice")
 
 class UnknownAction(BadRequest):
     """The emulator has no such action."""
-
-
-class NothingToLoad(BadRequest):
-    """There is nothing to load."""
 
 
 class DeploymentRunning(Conflict):
@@ -122,8 +119,7 @@ class Emulator:
     ) -> None:
         try:
             if self.options.save is not None:
-                for name, service in self._services.items():
-                    await service.save(self.options.save / name)
+                await saved.save(self._services, self.options.save)
         finally:
             await self._exit.aclose()
 
@@ -137,6 +133,8 @@ class Emulator:
             contextlib.closing(listen(options.port, what="the project", option="--port"))
         )
         self._port = listener.getsockname()[1]
+        if options.save is not None:  # nor that this cannot be done, at the end
+            await asyncio.to_thread(saved.make_folder, options.save)
         sandbox = await asyncio.to_thread(choose_sandbox, options.sandbox)
         self._work = self._exit.enter_context(Workplace())
         host = Host(
@@ -148,11 +146,8 @@ class Emulator:
         )
         self.fleet = Fleet(host)
         await asyncio.gather(*(self._exit.enter_async_context(service) for service in self._services.values()))
-        if options.load is not None:
-            if not options.load.is_dir():
-                raise NothingToLoad(f"There is no folder {options.load}.")
-            for name, service in self._services.items():
-                await service.load(options.load / name)
+        if options.load is not None and not await saved.load(self._services, options.load):
+            self.journal.say(f"Nothing is saved in {options.load}: all starts empty.", level="warning")
         self._exit.push_async_callback(self.fleet.close)
         await self.deploy()
         runner = web.ServerRunner(
