@@ -61,7 +61,8 @@ class Redis:
 
     def environment(self) -> dict[str, str]:
         """What a LeapCell user copies from the dashboard, and the authorities that make clients trust it as there."""
-        return {"REDIS_URL": self.url, "SSL_CERT_FILE": str(self._authorities)}
+        authorities = str(self._authorities)
+        return {"REDIS_URL": self.url, "SSL_CERT_FILE": authorities, "NODE_EXTRA_CA_CERTS": authorities}
 
     def status(self) -> dict[str, Any]:
         """Its use, for the page."""

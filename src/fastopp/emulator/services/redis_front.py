@@ -19,6 +19,14 @@ CHUNK: Final = 64 * 1024  # bytes read at a time
 HANDSHAKE_TIMEOUT: Final = 10.0  # seconds
 _MOST_TOLD: Final = 100  # names: who makes them up is not told of for ever
 _RULE: Final = "redis_commands"
+# OpenSSL's names, of several versions, for a first message that is none of TLS. Others are of who does not trust us.
+_NOT_TLS: Final = (
+    "WRONG_VERSION_NUMBER",
+    "HTTP_REQUEST",
+    "PACKET_LENGTH_TOO_LONG",
+    "UNEXPECTED_MESSAGE",
+    "RECORD_LAYER_FAILURE",
+)
 
 
 class Front:
@@ -84,8 +92,7 @@ class Front:
                 lambda: protocol, client, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_TIMEOUT
             )
         except ssl.SSLError as error:
-            # OpenSSL's names for a first message that is none of TLS; others are of clients that do not trust us.
-            if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_MESSAGE"):
+            if error.reason in _NOT_TLS:
                 self._notices.once(_RULE, "A connection without TLS was refused: the URL starts with rediss://.")
             return
         except OSError:  # it has left again
