@@ -65,6 +65,18 @@ async def test_a_server_on_loopback_runs_with_a_remark(tmp_path: Path) -> None:
         assert "i1 listens on 127.0.0.1 only: it runs, but LeapCell's documents ask for 0.0.0.0." in service.said
 
 
+async def test_another_port_is_remarked_on(tmp_path: Path) -> None:
+    inside, outside = free_port(), free_port()
+    listen = "import socket\nkept = [socket.create_server(place) for place in {}]\n"
+    listen = listen.format([("127.0.0.1", inside), ("127.0.0.1", 0), ("", 0), ("", outside)])
+    server = SERVER.replace('make_server(""', f'{listen}make_server(""')
+    project = write_project(tmp_path / "project", "python server.py", server=server)
+    async with running(project, instances=1) as service:
+        (event,) = service.fired("only_http")
+        said = f"i1 has bound port {outside}: on LeapCell nobody reaches it, only HTTP to port 8080."
+        assert (event.rule, event.instance, event.message) == ("E20", "i1", said)
+
+
 async def test_a_server_for_both_families(tmp_path: Path) -> None:
     server = SERVER.replace('make_server("",', 'make_server("::",').replace(
         "import make_server",
