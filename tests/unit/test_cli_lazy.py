@@ -11,24 +11,24 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
+from fastopp.cli import oppdemo, oppman
 from fastopp.cli.lazy import lazy_app
-from fastopp.cli.oppman import COMMANDS, app
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("fastapi", "starlette", "sqladmin", "sqlalchemy", "sqlmodel", "alembic", "PIL")
 
 
-def loaded_by(words: list[str], *, cwd: Path = ROOT) -> set[str]:
-    """The heavy libraries that a command of oppman.py imports."""
-    program = f"""
+def loaded_by(words: list[str], *, program: str = "oppman", cwd: Path = ROOT) -> set[str]:
+    """The heavy libraries that a command imports."""
+    code = f"""
 import sys
-from fastopp.cli.oppman import app
+from fastopp.cli.{program} import app
 try:
     app({words!r})
 finally:
     sys.stderr.write("loaded: " + " ".join(name for name in {HEAVY!r} if name in sys.modules))
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=cwd, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False)
     return set(done.stderr.rpartition("loaded: ")[2].split())
 
 
@@ -39,14 +39,19 @@ def test_what_a_command_does_not_need_is_not_imported(words: list[str]) -> None:
     assert loaded_by(words) == set()
 
 
-def test_the_help_says_of_a_command_what_the_command_says_of_itself() -> None:
-    group: Any = typer.main.get_command(app)
-    for name, (_, help_text) in COMMANDS.items():
+def test_the_demos_help_imports_nothing_of_it() -> None:
+    assert loaded_by(["--help"], program="oppdemo") == set()
+
+
+@pytest.mark.parametrize("program", [oppman, oppdemo])
+def test_the_help_says_of_a_command_what_the_command_says_of_itself(program: Any) -> None:
+    group: Any = typer.main.get_command(program.app)
+    for name, (_, help_text) in program.COMMANDS.items():
         assert " ".join(group.commands[name].help.split()) == help_text, name
 
 
 def test_a_command_that_does_not_exist() -> None:
-    result = CliRunner().invoke(app, ["fils"])
+    result = CliRunner().invoke(oppman.app, ["fils"])
     assert result.exit_code == 2
     assert "Did you mean 'files'" in result.output
 

@@ -1,4 +1,4 @@
-"""`python oppdemo.py`: the demo, its data, and the project without it."""
+"""The commands of `python oppdemo.py`: the demo's data, and the project without it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import typer
 
 from fastopp.application import FastOpp
 from fastopp.auth import accounts
-from fastopp.cli import demo_mode, users
-from fastopp.cli.console import command, confirm, emit_json, plain_command, print_table, run_program, say
+from fastopp.cli import demo_mode
+from fastopp.cli.console import command, confirm, emit_json, plain_command, print_table, say
 from fastopp.cli.options import JsonOption, YesOption
 from fastopp.cli.project import load_project
 from fastopp.database import migrate
@@ -19,26 +19,14 @@ from fastopp.runtime import Runtime, open_runtime
 from fastopp.seeding import InitReport, StepOutcome, run_step
 from fastopp.seeding import run_full_init as run_seeding
 
-app = typer.Typer(
-    name="oppdemo.py",
-    help="The demo of FastOpp: its data, and the project without it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_show_locals=False,
-)
-
 
 async def run_full_init(project: FastOpp | None = None) -> InitReport:
-    """Migrate, make the first superuser and the demo data; what is there stays. For programs.
-
-    `project` is the FastOpp application of main.py in the current folder by default.
-    """
+    """See `fastopp.cli.oppdemo.run_full_init`."""
     project = project or load_project()
     async with open_runtime(project.settings, project.apps) as runtime:
         return await run_seeding(runtime)
 
 
-@app.command("init")
 @command
 async def init(
     *,
@@ -94,22 +82,15 @@ def step_command(name: str, title: str) -> Callable[..., None]:
     return run
 
 
-_STEPS = {
-    "db": ("db", "Bring the tables to the newest revision."),
-    "superuser": ("superuser", "Make the first superuser."),
-    "users": ("users", "Make the test users, on your own machine only."),
-    "products": ("products", "Add the sample products."),
-    "webinars": ("webinars", "Add the registrants of the sample webinars."),
-    "download_photos": ("photos", "Put the sample photos, which ship with the demo, into the storage."),
-    "registrants": ("registrants", "Add the sample registrants with photos."),
-}
-for _command, (_step, _title) in _STEPS.items():
-    app.command(_command)(step_command(_step, _title))
-
-superuser = step_command(*_STEPS["superuser"])
+db = step_command("db", "Bring the tables to the newest revision.")
+superuser = step_command("superuser", "Make the first superuser.")
+test_users = step_command("users", "Make the test users, on your own machine only.")
+products = step_command("products", "Add the sample products.")
+webinars = step_command("webinars", "Add the registrants of the sample webinars.")
+photos = step_command("photos", "Put the sample photos, which ship with the demo, into the storage.")
+registrants = step_command("registrants", "Add the sample registrants with photos.")
 
 
-@app.command("clear_registrants")
 @command
 async def clear_registrants(*, yes: YesOption = False) -> None:
     """Delete all registrants with their photos, then add the sample ones again."""
@@ -122,7 +103,6 @@ async def clear_registrants(*, yes: YesOption = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command("save")
 @plain_command
 def save() -> None:
     """Copy the demo as it is now to backups/save/."""
@@ -130,7 +110,6 @@ def save() -> None:
     say(f"Saved {backup.files} files to {backup.folder.relative_to(Path.cwd())}.")
 
 
-@app.command("destroy")
 @plain_command
 def destroy(*, yes: YesOption = False) -> None:
     """Turn this into a project without the demo. A backup is made; uploads, data and other apps stay."""
@@ -140,7 +119,6 @@ def destroy(*, yes: YesOption = False) -> None:
     say("Its tables and rows stay in the database. `python oppdemo.py restore` brings the demo back.")
 
 
-@app.command("restore")
 @plain_command
 def restore() -> None:
     """Bring the demo back from its newest backup."""
@@ -148,7 +126,6 @@ def restore() -> None:
     say(f"The demo is back, from {backup.folder.relative_to(Path.cwd())}.", style="green")
 
 
-@app.command("diff")
 @plain_command
 def diff(*, as_json: JsonOption = False) -> None:
     """Show what changed in the demo since its newest backup; ends with status 1 when something did."""
@@ -163,7 +140,6 @@ def diff(*, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command("backups")
 @plain_command
 def backups(*, as_json: JsonOption = False) -> None:
     """List the backups that these commands made, newest first."""
@@ -175,23 +151,3 @@ def backups(*, as_json: JsonOption = False) -> None:
     else:
         rows = [[b.operation, str(b.folder.relative_to(Path.cwd())), str(b.files)] for b in found]
         print_table(["Operation", "Folder", "Files"], rows)
-
-
-for _name, _function in (
-    ("check_users", users.check_users),
-    ("test_auth", users.test_auth),
-    ("change_password", users.change_password),
-    ("list_users", users.list_users),
-):
-    app.command(_name)(_function)
-
-
-@app.command("help", hidden=True)
-def show_help(context: typer.Context) -> None:
-    """Show this help."""
-    say((context.parent or context).get_help())
-
-
-def main() -> None:
-    """Run the command line."""
-    run_program(app)

@@ -43,7 +43,7 @@ COMMANDS = {
         "fastopp.cli.migrations:showmigrations",
         "List the migrations and mark those that the database has.",
     ),
-    "superuser": ("fastopp.cli.oppdemo:superuser", "Make the first superuser."),
+    "superuser": ("fastopp.cli.demo_commands:superuser", "Make the first superuser."),
     "check_users": ("fastopp.cli.users:check_users", "Count the accounts; fails when nobody could sign in."),
     "list_users": ("fastopp.cli.users:list_users", "List every account with its rights."),
     "test_auth": (

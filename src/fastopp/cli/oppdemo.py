@@ -1,0 +1,86 @@
+"""`python oppdemo.py`: the demo, its data, and the project without it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from fastopp.cli.console import run_program, say
+from fastopp.cli.lazy import lazy_app
+
+if TYPE_CHECKING:
+    from fastopp.application import FastOpp
+    from fastopp.seeding import InitReport
+
+COMMANDS = {
+    "init": (
+        "fastopp.cli.demo_commands:init",
+        "Migrate, make the first superuser, test users and sample data. Running it again changes nothing.",
+    ),
+    "db": ("fastopp.cli.demo_commands:db", "Bring the tables to the newest revision."),
+    "superuser": ("fastopp.cli.demo_commands:superuser", "Make the first superuser."),
+    "users": ("fastopp.cli.demo_commands:test_users", "Make the test users, on your own machine only."),
+    "products": ("fastopp.cli.demo_commands:products", "Add the sample products."),
+    "webinars": ("fastopp.cli.demo_commands:webinars", "Add the registrants of the sample webinars."),
+    "download_photos": (
+        "fastopp.cli.demo_commands:photos",
+        "Put the sample photos, which ship with the demo, into the storage.",
+    ),
+    "registrants": ("fastopp.cli.demo_commands:registrants", "Add the sample registrants with photos."),
+    "clear_registrants": (
+        "fastopp.cli.demo_commands:clear_registrants",
+        "Delete all registrants with their photos, then add the sample ones again.",
+    ),
+    "save": ("fastopp.cli.demo_commands:save", "Copy the demo as it is now to backups/save/."),
+    "destroy": (
+        "fastopp.cli.demo_commands:destroy",
+        "Turn this into a project without the demo. A backup is made; uploads, data and other apps stay.",
+    ),
+    "restore": ("fastopp.cli.demo_commands:restore", "Bring the demo back from its newest backup."),
+    "diff": (
+        "fastopp.cli.demo_commands:diff",
+        "Show what changed in the demo since its newest backup; ends with status 1 when something did.",
+    ),
+    "backups": ("fastopp.cli.demo_commands:backups", "List the backups that these commands made, newest first."),
+    "check_users": ("fastopp.cli.users:check_users", "Count the accounts; fails when nobody could sign in."),
+    "test_auth": (
+        "fastopp.cli.users:test_auth",
+        "Make and read a token for an account that can sign in, as a request would.",
+    ),
+    "change_password": (
+        "fastopp.cli.users:change_password",
+        "Set a new password for an account. The password is asked for, never shown.",
+    ),
+    "list_users": ("fastopp.cli.users:list_users", "List every account with its rights."),
+}
+
+app = lazy_app(
+    COMMANDS,
+    name="oppdemo.py",
+    help="The demo of FastOpp: its data, and the project without it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+
+async def run_full_init(project: FastOpp | None = None) -> InitReport:
+    """Migrate, make the first superuser and the demo data; what is there stays. For programs.
+
+    `project` is the FastOpp application of main.py in the current folder by default.
+    """
+    from fastopp.cli import demo_commands  # noqa: PLC0415 - imports SQLAlchemy
+
+    return await demo_commands.run_full_init(project)
+
+
+@app.command("help", hidden=True)
+def show_help(context: typer.Context) -> None:
+    """Show this help."""
+    say((context.parent or context).get_help())
+
+
+def main() -> None:
+    """Run the command line."""
+    run_program(app)
