@@ -47,7 +47,13 @@ def test_the_wheel_has_one_copy_of_every_file(installed: Path) -> None:
     for path in template.rglob("*"):
         if path.is_file():
             assert path.read_bytes() == (ROOT / path.relative_to(template)).read_bytes()
-    for name in ("web/static/app.css", "web/templates/base.html", "cli/app_template/models.py.tmpl", "py.typed"):
+    for name in (
+        "web/static/app.css",
+        "web/templates/base.html",
+        "cli/app_template/models.py.tmpl",
+        "cli/workflow.yml",
+        "py.typed",
+    ):
         assert (installed / "fastopp" / name).is_file()
 
 

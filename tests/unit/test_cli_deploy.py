@@ -48,8 +48,8 @@ def variables(folder: Path) -> dict[str, str]:
 def test_this_repository_has_what_init_writes(project: Path) -> None:
     """leapcell.yaml and requirements.txt are written from one place, and follow the lock."""
     (project / "uv.lock").write_bytes((ROOT / "uv.lock").read_bytes())
-    init("--yes")
-    for name in ("leapcell.yaml", "requirements.txt"):
+    init("--yes", "--github")
+    for name in ("leapcell.yaml", "requirements.txt", ".github/workflows/leapcell.yml"):
         assert (ROOT / name).read_text() == (project / name).read_text(), f"delete {name}, run oppman.py leapcell init"
 
 
@@ -186,8 +186,15 @@ def test_fly_init_says_what_to_do_next_without_secrets_among_arguments(project: 
     assert "secrets set" not in said
 
 
-def test_a_project_that_is_installed_itself_is_copied_first(project: Path) -> None:
-    (project / "uv.lock").write_text(LOCK.replace("{ virtual", "{ editable"))
+@pytest.mark.parametrize(
+    "lock",
+    [
+        LOCK.replace("{ virtual", "{ editable"),
+        LOCK.replace('source = { registry = "https://pypi.org/simple" }', 'source = { path = "wheels/a.whl" }', 1),
+    ],
+)
+def test_what_is_installed_from_the_project_is_copied_first(project: Path, lock: str) -> None:
+    (project / "uv.lock").write_text(lock)
     run("fly", "init", "--yes")
     dockerfile = (project / "Dockerfile").read_text()
     assert "COPY requirements.txt" not in dockerfile

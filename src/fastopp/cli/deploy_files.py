@@ -48,6 +48,7 @@ def write_files(folder: Path, files: Iterable[DeployFile], *, force: bool, yes: 
             left.append(file.name)
             say(f"  {file.name} is there with another content and stays; --force replaces it.", style="yellow")
         else:
+            path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, file.text.encode())
             path.chmod(file.mode)
             say(f"  {file.name} is written.")

@@ -131,15 +131,17 @@ def fly_init(
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", text):
             fail(f"{option}: small letters, digits and dashes only.", status=EXIT_MISUSED)
     requirements = requirements_file(folder)
+    name = name or project_name(folder)
     files = [
-        DeployFile("fly.toml", fly_toml(name or project_name(folder), region)),
+        DeployFile("fly.toml", fly_toml(name, region)),
         DeployFile("Dockerfile", dockerfile(requirements.text)),
         DeployFile(".dockerignore", DOCKERIGNORE),
         requirements,
     ]
     write_files(folder, files, force=force, yes=yes)
     say("Next:", style="green")
-    say("  fly launch --copy-config --no-deploy")
+    say(f"  fly apps create {name}")
+    say(f"  fly volumes create data --size 1 --region {region}")
     # Not `fly secrets set NAME=value`: everybody on the machine sees the arguments of a program.
     say("  (umask 077; python oppman.py secrets > .env.fly)")
     say("  fly secrets import < .env.fly")
@@ -154,7 +156,7 @@ def fly_toml(name: str, region: str) -> str:
 
 
 def dockerfile(requirements: str) -> str:
-    """The content of the Dockerfile; the project itself may be one of the requirements."""
-    with_project = any(line.strip() in (".", "-e .") for line in requirements.splitlines())
+    """The content of the Dockerfile; the project itself, or a file in it, may be one of the requirements."""
+    with_project = any(line.startswith((".", "-e .")) for line in requirements.splitlines())
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     return DOCKERFILE.format(python=python, install=INSTALL_WITH_PROJECT if with_project else INSTALL)

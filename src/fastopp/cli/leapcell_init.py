@@ -7,6 +7,7 @@ import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ from fastopp.settings import read_variables
 
 MEMORY = 512  # MB, as in LeapCell's own examples
 KEY_BYTES = 32  # 256 bits
+WORKFLOW = ".github/workflows/leapcell.yml"
 
 MANIFEST = """\
 # What LeapCell does with this project. Written by `python oppman.py leapcell init`.
@@ -75,6 +77,9 @@ def leapcell_init(
         int, typer.Option(min=LEAPCELL_MIN_MEMORY, max=LEAPCELL_MAX_MEMORY, help="MB of an instance.")
     ] = MEMORY,
     *,
+    github: Annotated[
+        bool, typer.Option("--github", help=f"Write {WORKFLOW} too: check, test in the emulator, deploy.")
+    ] = False,
     yes: YesOption = False,
     force: ForceOption = False,
 ) -> None:
@@ -104,8 +109,13 @@ def leapcell_init(
         requirements_file(folder),
         DeployFile(LEAPCELL_ENV_FILE.name, env_text(variables), SECRET),
     ]
+    if github:
+        text = resources.files("fastopp.cli").joinpath("workflow.yml").read_text(encoding="utf-8")
+        files.append(DeployFile(WORKFLOW, text))
     write_files(folder, files, force=force, yes=yes)
     _say_what_is_next(variables)
+    if github:
+        say(f"  {WORKFLOW} says at its top which branches and secrets it needs.")
 
 
 def complete(present: Mapping[str, str], *, ask: bool, asked: list[Variable]) -> dict[str, str]:
