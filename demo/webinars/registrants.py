@@ -213,9 +213,9 @@ async def change_status(
 async def update_notes(
     request: Request,
     registrant_id: uuid.UUID,
-    notes: Annotated[str, Depends(notes_field)],
     session: SessionDep,
-    by: ActorDep,
+    by: ActorDep,  # before the form is looked at: who may not change anything is told nothing about it
+    notes: Annotated[str, Depends(notes_field)],
 ) -> Response:
     """For those who may edit the registrant. Empty notes are deleted."""
     registrant = await service.set_notes(session, by, registrant_id, notes)
@@ -231,10 +231,10 @@ async def update_notes(
 async def upload_photo(
     request: Request,
     registrant_id: uuid.UUID,
-    data: Annotated[bytes, Depends(photo_bytes)],
     session: SessionDep,
     storage: StorageDep,
-    by: ActorDep,
+    by: ActorDep,  # before the photo is read
+    data: Annotated[bytes, Depends(photo_bytes)],
 ) -> Response:
     """For those who may edit the registrant. Takes the place of any photo that is there."""
     registrant = await service.set_photo(session, storage, by, registrant_id, data)

@@ -91,7 +91,10 @@ async def test_nothing_is_done_for_a_stranger(project: Project, method: str, pat
         body = {"data": form, "files": files} if method == "POST" else {}
         answer = await client.request(method, path.format(id=amara.id), **body)  # type: ignore[arg-type] # as named above
 
-    assert answer.status_code == 401, answer.text
+        # Nor is a stranger told what is wrong with the form.
+        empty = await client.request(method, path.format(id="no-id"))
+
+    assert answer.status_code == empty.status_code == 401, answer.text
     assert await registrant(project, "Amara Okafor") == amara
 
 
