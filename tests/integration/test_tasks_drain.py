@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from fastopp.database.errors import TablesMissing
 from fastopp.tasks.errors import AlreadyQueued, AlreadyRunning
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.tasks import effects, open_project, run_sql, until
@@ -38,6 +39,16 @@ async def test_a_drain_works_all_there_is(project):
     # A task queued it, perhaps when the drain's statement had begun already: now() is a transaction's first moment.
     assert finished.queued_at - timedelta(seconds=1) <= finished.started_at <= finished.finished_at
     assert (await tasks.counts()).workers == 0
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "psycopg", "asyncpg"])
+async def test_a_database_without_tables_is_told_from_one_that_does_not_answer(kind, request, tmp_path):
+    url = f"sqlite:///{tmp_path}/empty.db"
+    if kind != "sqlite":
+        url = request.getfixturevalue("postgres_url").replace("postgresql://", f"postgresql+{kind}://")
+    async with open_project(url, make=False) as project:
+        with pytest.raises(TablesMissing):
+            await project.tasks.drain(LONG)
 
 
 async def test_results_progress_and_typed_arguments(project):
@@ -102,6 +113,11 @@ async def test_a_place_is_kept_until_the_end(project):
     assert (status.status, status.attempts, status.result) == ("succeeded", 1, 5)
     assert (status.done, status.total, status.message) == (5, 5, "step 4")
     assert [name for name in await effects(project) if "step" in name] == [f"step {number}" for number in range(5)]
+
+
+async def test_what_goes_back_to_the_queue_is_taken_by_the_same_drain(project):
+    status = await drained(project, "errands.steps", total=150, each=1)
+    assert (status.status, status.done) == ("succeeded", 150)
 
 
 async def test_success_in_the_same_transaction(project):

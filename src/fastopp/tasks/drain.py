@@ -25,6 +25,9 @@ from fastopp.tasks.wake import without_waking
 if TYPE_CHECKING:
     from fastopp.runtime import Runtime
 
+# Undefined function, undefined object: of PostgreSQL's queue, functions and types come with the tables.
+_QUEUE_MISSING = ("42883", "42704")
+
 GRACE = 10.0
 """Seconds before the end of the budget in which nothing new is begun, and what runs is to save its place."""
 
@@ -54,7 +57,8 @@ async def drain(
         cause = error.__cause__ or error
         if isinstance(cause, FastOppError):
             raise cause from error
-        if is_table_missing(cause):
+        cause = getattr(cause, "orig", None) or cause  # the driver's own, which SQLAlchemy wraps
+        if is_table_missing(cause) or getattr(cause, "sqlstate", None) in _QUEUE_MISSING:
             raise TablesMissing from error
         raise unavailable(runtime.database.url.masked, cause) from error
 
