@@ -36,6 +36,8 @@ def configure(settings: Settings) -> None:
     # SQL without its values, which the engine hides; at DEBUG it would show the rows, and so would SQLite's driver.
     logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO if settings.debug else logging.WARNING)
     logging.getLogger("aiosqlite").setLevel(logging.INFO)
+    # SQLAlchemy names a pool's logger by its class, and this one is ours; INFO tells of each pool that is closed.
+    logging.getLogger("fastopp.database.pool").setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def _json_formatter() -> logging.Formatter:
