@@ -13,9 +13,12 @@ import aiohttp
 import psutil
 import pytest
 
+from fastopp.emulator.control_group import ControlGroup
 from fastopp.emulator.emulator import DeploymentRunning, UnknownAction
 from fastopp.emulator.fleet import UnknownInstance
 from fastopp.emulator.image import BuildFailed
+from fastopp.emulator.workplace import Workplace
+from fastopp.platform import MIB
 from tests.services.emulator import PROJECTS, copy_of, running, until, write_project
 
 
@@ -273,8 +276,6 @@ def test_whatever_ends_the_emulator_ends_all_it_started(number: signal.Signals, 
 
 
 def test_the_folder_of_a_killed_emulator_is_deleted_by_the_next() -> None:
-    from fastopp.emulator.workplace import Workplace
-
     pid = os.fork()
     if pid == 0:
         Workplace()
@@ -284,6 +285,12 @@ def test_the_folder_of_a_killed_emulator_is_deleted_by_the_next() -> None:
         abandoned = [path for path in mine.folder.parent.glob("leapcell-*/lock") if not _locked(path)]
         assert abandoned == []
         assert mine.folder.exists()
+
+
+def test_the_control_groups_of_a_killed_emulator_are_removed_by_the_next() -> None:
+    group = ControlGroup("leapcell-killed-i1", memory=MIB, cpu=None)
+    with Workplace():
+        assert group.memory() is None
 
 
 def _locked(path: Path) -> bool:

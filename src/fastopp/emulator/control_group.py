@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -89,6 +90,16 @@ class ControlGroup:
             for file, value in values.items():
                 with contextlib.suppress(OSError):
                     _write(folder / file, value)
+
+
+def remove_abandoned(prefix: str, lives: Callable[[str], bool]) -> None:
+    """Remove the groups whose emulator was killed: those called `prefix`…`-`instance of which it does not live."""
+    for parent in {_version_2(), _version_1("memory"), _version_1("cpu")} - {None}:
+        assert parent is not None  # noqa: S101 - as the line above says
+        for folder in parent.glob(f"{prefix}*-*"):
+            if not lives(folder.name.rpartition("-")[0]):
+                with contextlib.suppress(OSError):  # another user's
+                    folder.rmdir()
 
 
 def _write(path: Path, value: object) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from fastopp.emulator.control_group import remove_abandoned
+
 PREFIX: Final = "leapcell-"
 LOCK: Final = "lock"
 
@@ -21,6 +23,7 @@ class Workplace:
         parent = shared_parent()
         for abandoned in parent.glob(f"{PREFIX}*/{LOCK}"):
             _delete_abandoned(abandoned)
+        remove_abandoned(PREFIX, lambda name: (parent / name).exists())
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         self._lock = (self.folder / LOCK).open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
