@@ -32,14 +32,25 @@ def demo() -> None:
 def clean(
     *,
     yes: YesOption = False,
-    name: Annotated[str, typer.Option(prompt="Name of the project")] = "My project",
-    author: Annotated[str, typer.Option(prompt="Author")] = "",
-    description: Annotated[str, typer.Option(prompt="What it does, in a sentence")] = "",
+    name: Annotated[str | None, typer.Option(help="Name of the project; asked for without --yes.")] = None,
+    author: Annotated[str | None, typer.Option(help="Its author; asked for too.")] = None,
+    description: Annotated[str | None, typer.Option(help="What it does, in a sentence; asked for too.")] = None,
 ) -> None:
     """Make this repository your own project: the demo and FastOpp's own files move to backups/clean/."""
     names = cleaning.cleanable(Path.cwd())
     if not names:
         fail("There is nothing to clean: README.md is the project's own already.")
     confirm(f"Move {', '.join(names)} to backups/clean? .git and your data stay.", yes=yes)
-    folder = cleaning.clean(Path.cwd(), name=name, author=author, description=description)
+
+    def known(given: str | None, question: str, default: str) -> str:
+        if given is not None:
+            return given
+        return default if yes else typer.prompt(question, default=default)
+
+    folder = cleaning.clean(
+        Path.cwd(),
+        name=known(name, "Name of the project", "My project"),
+        author=known(author, "Author", ""),
+        description=known(description, "What it does, in a sentence", ""),
+    )
     say(f"Everything was moved to {folder.relative_to(Path.cwd())}.", style="green")
