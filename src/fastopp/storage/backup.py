@@ -121,7 +121,7 @@ def _examine(
                 batch.remarks.append(file)
             else:
                 try:
-                    room -= _compare(file, listing.take(file.key), known, batch)
+                    room -= _compare(file, listing.find(file.key), known, batch)
                 except (FastOppError, OSError) as error:
                     batch.failed.append((file.key, error))
             if room < 0 or batch.found >= BATCH_FILES or len(batch.remarks) >= BATCH_FILES:
