@@ -10,9 +10,9 @@ from datetime import timedelta
 import pytest
 
 from fastopp.auth.models import AuditLog
-from fastopp.ops import task_watch
+from fastopp.ops import storage_tasks, task_watch
 from fastopp.seeding import run_full_init
-from tests.services.ops_project import ADMIN, BEARER, BROWSER, HTMX, Project, running
+from tests.services.ops_project import ADMIN, BEARER, BROWSER, HTMX, Project, running, settings_of
 from tests.services.task_app import write_app
 
 JSON = {"Accept": "application/json"}
@@ -231,6 +231,32 @@ async def test_where_nothing_runs_between_requests_the_page_works(request, datab
         assert re.search(r"load delay:(99|100)s", waits.text)
         report = (await admin.post("/oppman/tasks/work", headers=JSON)).json()
         assert (report["done"], report["left"]) == (0, 0)
+        page = (await admin.get("/oppman/tasks", headers=BROWSER)).text
+        assert re.search(r"load delay:\d+s", page), "opened again, it waits all the same"
+        scheduled = (await admin.get("/oppman/tasks", params={"status": "scheduled"}, headers=JSON)).json()["tasks"]
+        page = (await admin.get(f"/oppman/tasks/{scheduled[0]['id']}", headers=BROWSER)).text
+        assert re.search(r"load delay:\d+s", page)
+        assert "by the first drain after that" in page
+
+
+async def test_what_needs_an_object_storage_is_not_offered_without(project):
+    async with project.signed_in() as admin:
+        page = (await admin.get("/oppman/tasks", headers=BROWSER)).text
+        assert '<option value="clean-up">' in page
+        for name in storage_tasks.NAMES:
+            assert f'<option value="{name}">' not in page
+            refused = await admin.post("/oppman/tasks", data={"name": name}, headers=JSON)
+            assert refused.status_code == 409
+            assert "No Object Storage is set up." in refused.json()["detail"]
+        assert (await admin.get("/oppman/tasks", headers=JSON)).json()["tasks"] == []
+
+
+def test_tasks_that_need_an_object_storage(tmp_path):
+    keys = {"S3_ACCESS_KEY": "k" * 20, "S3_SECRET_KEY": "s" * 40, "S3_BUCKET": "bucket"}
+    assert storage_tasks.can_run("clean-up", settings_of("sqlite:///x.db", tmp_path))
+    assert all(
+        storage_tasks.can_run(name, settings_of("sqlite:///x.db", tmp_path, keys)) for name in storage_tasks.NAMES
+    )
 
 
 async def test_what_a_watcher_sees(project):

@@ -22,10 +22,10 @@ from fastopp.ops import task_watch
 from fastopp.ops.access import DetachedSuperUser
 from fastopp.ops.answers import OperationRoute, is_htmx, prefers_html
 from fastopp.ops.health import NO_STORE
+from fastopp.ops.storage_tasks import can_run, check_storage
 from fastopp.runtime import Runtime
 from fastopp.tasks.errors import AlreadyQueued
 from fastopp.tasks.report import TaskCounts
-from fastopp.tasks.service import TaskService
 from fastopp.tasks.status import STATUSES, Status, TaskStatus
 from fastopp.tasks.task import Task
 from fastopp.web.api_docs import problems
@@ -105,12 +105,11 @@ async def tasks_page(
         "state": state,
         "stream": runtime.settings.platform.background_cpu,
         "pages_work": pages_work(runtime),
-        "again": figures["waiting"] > 0,
-        "pause": 0,
+        **_working(0 if figures["waiting"] else await _until_next(runtime) if pages_work(runtime) else None),
     }
     if is_htmx(request):
         return render(request, "ops/_tasks.html", context, headers=headers)
-    return render(request, "ops/tasks.html", context | {"startable": _startable(tasks)}, headers=headers)
+    return render(request, "ops/tasks.html", context | {"startable": _startable(runtime)}, headers=headers)
 
 
 @router.get("/events", include_in_schema=False, response_class=EventSourceResponse, dependencies=[Depends(_may_stream)])
@@ -131,6 +130,7 @@ async def start(
     args: Annotated[Json[dict[str, Any]], Form(description="Its arguments, as JSON.")] = {},  # noqa: B006 - FastAPI copies
 ) -> Response:
     """One that may wait only once, and does, is shown instead of queued again."""
+    check_storage(name, runtime.settings)
     note = ""
     try:
         task = await tasks.queue(name, **args)
@@ -148,8 +148,7 @@ async def work(request: Request, runtime: RuntimeDep, superuser: DetachedSuperUs
     report = await runtime.tasks.drain(WORK_FOR)
     if is_htmx(request):
         pause = await _until_next(runtime) if report.left == 0 else 0 if report.done + report.failed else WORK_AGAIN
-        context = {"again": pause is not None, "pause": pause}
-        return render(request, "ops/_work.html", context, headers=NO_STORE | {"HX-Trigger": CHANGED})
+        return render(request, "ops/_work.html", _working(pause), headers=NO_STORE | {"HX-Trigger": CHANGED})
     if prefers_html(request):
         return RedirectResponse(PAGE, 303, NO_STORE)
     return JSONResponse(asdict(report), headers=NO_STORE)
@@ -186,10 +185,20 @@ async def retry(
 async def _until_next(runtime: Runtime) -> int | None:
     """Seconds until a task is due that is to be tried again, or starts later; None when none is due soon."""
     later = await runtime.tasks.list(status="scheduled", limit=PER_PAGE)
-    if not later:
+    return min((due for task in later if (due := _due_in(task)) is not None), default=None)
+
+
+def _due_in(task: TaskStatus) -> int | None:
+    """Seconds until a scheduled task is due; None when that is not soon."""
+    if task.status != "scheduled" or task.scheduled_at is None:
         return None
-    pause = min((task.scheduled_at - datetime.now(UTC)).total_seconds() for task in later if task.scheduled_at)
+    pause = (task.scheduled_at - datetime.now(UTC)).total_seconds()
     return max(1, ceil(pause)) if pause < WAITS_FOR else None
+
+
+def _working(pause: int | None) -> dict[str, Any]:
+    """For `_work.html`: whether something is left to work, and in how many seconds."""
+    return {"again": pause is not None, "pause": pause}
 
 
 def _shown(
@@ -219,8 +228,7 @@ def _shown(
             "args": _pretty(task.args),
             "result": "" if task.result is None else _pretty(task.result),
             "pages_work": pages_work(runtime),
-            "again": task.status == "waiting",
-            "pause": 0,
+            **_working(0 if task.status == "waiting" else _due_in(task)),
         }
         return render(request, "ops/task.html", context, headers=headers)
     return JSONResponse(
@@ -252,10 +260,11 @@ def _health(counts: TaskCounts) -> list[tuple[str, str]]:
     ]
 
 
-def _startable(tasks: TaskService) -> list[Task]:
-    """Tasks that need no argument."""
+def _startable(runtime: Runtime) -> list[Task]:
+    """Tasks that need no argument and can be run here."""
+    runnable = (task for task in runtime.tasks.known if can_run(task.name, runtime.settings))
     return sorted(
-        (task for task in tasks.known if all(p.default is not p.empty for p in task.parameters.values())),
+        (task for task in runnable if all(p.default is not p.empty for p in task.parameters.values())),
         key=lambda task: task.name,
     )
 

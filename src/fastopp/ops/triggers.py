@@ -19,10 +19,10 @@ from fastopp.dependencies import RuntimeDep
 from fastopp.errors import FastOppError
 from fastopp.ops.access import DetachedOperator
 from fastopp.ops.health import NO_STORE
+from fastopp.ops.storage_tasks import check_storage
 from fastopp.ops.trigger_direct import DIRECT, run_directly
 from fastopp.platform import LEAPCELL_MAX_ASYNC_BODY
 from fastopp.runtime import Runtime
-from fastopp.storage.select import NoObjectStorage
 from fastopp.tasks.errors import AlreadyQueued, AlreadyRunning, TaskArguments
 from fastopp.tasks.status import TaskStatus
 from fastopp.web.api_docs import problems
@@ -31,7 +31,6 @@ TASKS = "/async/tasks"  # where a task is looked at
 
 AS_LONG_AS_IT_TAKES = timedelta(days=7)  # where the platform sets no limit to a request
 
-_TO_OBJECT_STORAGE = frozenset({"backup-files", "restore-files", "backup-database"})
 _AGAIN_SOON = {"Retry-After": "5"}  # seconds, when nothing better is known
 
 _ANSWER: dict[str, Any] = {
@@ -99,8 +98,7 @@ async def run_task(
 
 async def _start(request: Request, runtime: Runtime, name: str, *, enqueue: bool) -> JSONResponse:
     arguments = await _arguments(request)
-    if name in _TO_OBJECT_STORAGE and not runtime.settings.has_object_storage:
-        raise NoObjectStorage
+    check_storage(name, runtime.settings)
     if enqueue or "respond-async" in _preferences(request):
         return await _queue(runtime, name, arguments)
     return await _run(runtime, name, arguments)

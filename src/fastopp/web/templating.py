@@ -89,6 +89,7 @@ class Templates:
             "static_url": self.static_url,
             "platform_name": self.settings.platform.title,
             "development": self.settings.development,
+            "runs_between_requests": self.settings.platform.background_cpu,
             "has_licence": LICENCE.is_file(),
             "attribute": html_attribute,
             "htmx_file": _vendored("htmx-*.min.js"),
