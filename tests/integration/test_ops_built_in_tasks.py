@@ -82,6 +82,7 @@ async def test_files_there_and_back(client, uploads):
     task = (await client.get(f"/async/tasks/{done.json()['task_id']}")).json()
     assert (task["done"], task["total"]) == (40, 40)
     assert task["result"]["copied"] == 40
+    assert task["message"] == "40 files backed up, 0 were there already."
     again = await client.post("/async/backup-files")
     assert (again.json()["details"]["copied"], again.json()["details"]["skipped"]) == (0, 40)
 

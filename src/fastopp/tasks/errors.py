@@ -12,7 +12,7 @@ class TaskUnknown(NotFound):
 
 
 class TaskMissing(NotFound):
-    """There is no such job; old ones are cleaned away."""
+    """There is no such task; old ones are cleaned away."""
 
 
 class TaskArguments(FastOppError):
@@ -29,7 +29,7 @@ class TaskTooBig(FastOppError):
 
 
 class TaskConflict(Conflict):
-    """The job is not in a state for that."""
+    """The task is not in a state for that."""
 
     def __init__(self, message: str | None = None, *, task_id: int | None = None, hint: str | None = None) -> None:
         self.task_id = task_id

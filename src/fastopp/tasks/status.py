@@ -73,12 +73,19 @@ class TaskStatus:
             finished_at=row["finished_at"],
             done=row["done"] or 0,
             total=row["total"],
-            message=row["message"] or "",
+            message=_told(row),
             result=row["result"],
             error=row["error"] or "",
             stalled=bool(row["stalled"]),
             stopping=row["state"] == "running" and bool(row["abort_requested"]),
         )
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    """What the task says of itself: its progress, or what its result says once it has succeeded."""
+    result = row["result"] if row["state"] == "succeeded" else None
+    told = result.get("message") if isinstance(result, dict) else None
+    return told if isinstance(told, str) else row["message"] or ""
 
 
 def state() -> ColumnElement[str]:

@@ -34,7 +34,7 @@ async def cancel(session: AsyncSession, id: int, *, abort: bool) -> TaskStatus: 
         )
     )
     if (await connection.execute(change)).rowcount == 0:
-        raise TaskConflict(f"The job is {status.status}, so it cannot be cancelled.", task_id=id)
+        raise TaskConflict(f"The task {_so_it_is(status)}, so it cannot be cancelled.", task_id=id)
     return await get(session, id)
 
 
@@ -61,7 +61,7 @@ async def retry(session: AsyncSession, id: int) -> TaskStatus:  # noqa: A002 - a
         )
     )
     if (await connection.execute(change)).rowcount == 0:
-        raise TaskConflict(f"The job is {status.status}, so it cannot be tried again.", task_id=id)
+        raise TaskConflict(f"The task {_so_it_is(status)}, so it cannot be tried again.", task_id=id)
     return await get(session, id)
 
 
@@ -71,6 +71,10 @@ async def _forget_worker(connection: AsyncConnection, status: TaskStatus) -> Non
         theirs = select(jobs.c.worker_id).where(jobs.c.id == status.id)
         stalled = workers.c.last_heartbeat < from_now(-STALLED_AFTER)
         await connection.execute(delete(workers).where(workers.c.id.in_(theirs), stalled))
+
+
+def _so_it_is(status: TaskStatus) -> str:
+    return f"has {status.status}" if status.status in ("succeeded", "failed") else f"is {status.status}"
 
 
 def _is_double() -> ColumnElement[bool]:

@@ -48,7 +48,7 @@ _DETAILS = {
 }
 _HINTS = {
     404: "It may have moved, or the address has a typing error.",
-    413: "Send a smaller file.",
+    413: "Send less, or a smaller file.",
     429: "Wait a moment and try again.",
     500: "It has been recorded. Try again; if it happens again, report the request id.",
 }
