@@ -11,7 +11,14 @@ import jinja2
 import pytest
 
 from fastopp.apps import NavItem
-from fastopp.web.templating import FRAMEWORK_TEMPLATES, Templates, format_datetime, initials, visible_navigation
+from fastopp.web.templating import (
+    FRAMEWORK_TEMPLATES,
+    Templates,
+    format_datetime,
+    initials,
+    mark_code,
+    visible_navigation,
+)
 from tests.services.web_project import BROWSER, Somebody, client, make_app, settings
 
 
@@ -170,6 +177,11 @@ async def test_pages(tmp_path: Path, name: str, context: dict[str, Any], expecte
     async with client(app, **BROWSER) as browser:
         answer = await browser.get("/page/a.html")
     assert expected in answer.text, answer.text
+
+
+def test_what_stands_between_backticks_is_code() -> None:
+    assert mark_code("Run `a < b` & see.") == "Run <code>a &lt; b</code> &amp; see."
+    assert mark_code("One ` alone") == "One ` alone"
 
 
 def test_times_and_initials() -> None:

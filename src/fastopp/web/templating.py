@@ -7,6 +7,7 @@ project may replace any page by a file of the same name.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -97,7 +98,12 @@ class Templates:
             "swagger_js": _vendored("swagger-ui-*.js"),
             "swagger_css": _vendored("swagger-ui-*.css"),
         }
-        environment.filters |= {"date": format_date, "datetime": format_datetime, "initials": initials}
+        environment.filters |= {
+            "code": mark_code,
+            "date": format_date,
+            "datetime": format_datetime,
+            "initials": initials,
+        }
         return environment
 
     def render(self, name: str, context: Mapping[str, Any]) -> str:
@@ -231,6 +237,11 @@ def _time(moment: datetime | None, pattern: str) -> Markup:
 def html_attribute(value: object) -> object:
     """A value for Jinja's `xmlattr`: True is an attribute without a value, False and None none at all."""
     return "" if value is True else None if value is False else value
+
+
+def mark_code(text: str) -> Markup:
+    """A message as HTML, with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 def initials(name: str) -> str:
