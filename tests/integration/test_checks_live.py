@@ -15,6 +15,7 @@ from fastopp.checks.check import CannotCheck
 from fastopp.checks.context import CheckContext
 from fastopp.database import migrate
 from fastopp.database.session import Database
+from fastopp.emulator.services.postgres import Postgres
 from tests.services.checks_project import KEY, context, local, make_project, run_async
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import Fault, FaultProxy, OddServer
@@ -58,6 +59,12 @@ async def test_a_pooler_is_recognised(project: Path, pooler_url: str, driver: st
     (finding,) = await run_async("I112", looked_at)
     assert finding.level == "info"
     assert await run_async("E111", looked_at) == []
+
+
+async def test_a_pooler_whose_servers_take_turns_is_recognised(project: Path) -> None:
+    async with Postgres() as database:
+        (finding,) = await run_async("I112", context(project, DATABASE_URL=database.url))
+    assert finding.message.startswith("A transaction pooler was recognised")
 
 
 async def test_too_many_connections(project: Path, tls_url: str) -> None:

@@ -16,7 +16,7 @@ from fastopp.database.engine import in_autocommit
 from fastopp.database.session import Database
 from fastopp.errors import FastOppError
 
-ROUNDS = 3  # of looking whether two connections share one of the server's
+ROUNDS = 3  # transactions of each of two connections, whose servers are compared
 
 
 @check(
@@ -68,14 +68,16 @@ async def transaction_pooler(context: CheckContext) -> AsyncIterator[Problem]:
     if context.settings.database.backend == "sqlite":
         return
     async with _database(context) as database, database.engine.connect() as one, database.engine.connect() as other:
+        # Without a pooler each stays with a server process of its own, from one transaction to the next.
+        processes = []
         for _ in range(ROUNDS):
-            used = await _server_process(one)
-            await one.commit()  # `one` stays connected; a server of its own would stay with it
-            meets = await _server_process(other)
-            await other.commit()
-            if used == meets:
-                yield Problem("A transaction pooler was recognised: two connections met the same server process.")
-                return
+            for connection in (one, other):
+                processes.append(await _server_process(connection))
+                await connection.commit()
+        if set(processes[::2]) & set(processes[1::2]):
+            yield Problem("A transaction pooler was recognised: two connections met the same server process.")
+        elif len(set(processes)) > 2:
+            yield Problem("A transaction pooler was recognised: a connection met another server process each time.")
 
 
 @check(
