@@ -26,6 +26,7 @@ _SQLITE_OUTAGES = {
 _REFUSALS = (
     (("certificate", "hostname mismatch"), "Its certificate cannot be verified."),
     (("support ssl", "rejected ssl"), "It does not offer TLS."),
+    (("ssl required", "no encryption"), "It takes connections with TLS only."),  # pgbouncer's words, PostgreSQL's
     (("28p01", "28000", "authentication failed"), "It refuses the user or the password."),
     (("channel binding",), "It does not offer channel binding."),
     (("3d000",), "It has no database of that name."),
