@@ -17,7 +17,6 @@ from fastopp.auth.current_user import OptionalUser
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.dependencies import DatabaseDep, RuntimeDep, SessionDep
 from fastopp.ops.access import DetachedSuperUser
-from fastopp.seeding import run_step
 from fastopp.web.templating import render
 
 router = APIRouter()
@@ -74,6 +73,8 @@ async def dashboard(
 @router.post(f"{PAGE}/sample-data", include_in_schema=False)
 async def add_sample_data(runtime: RuntimeDep, user: DetachedSuperUser) -> Response:
     """Add the sample products and go back to the dashboard; what its empty state offers to superusers."""
+    from fastopp.seeding import run_step  # noqa: PLC0415 - only for who asks for sample data
+
     await run_step(runtime, "products")
     return RedirectResponse(PAGE, status_code=303)
 

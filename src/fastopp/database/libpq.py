@@ -5,7 +5,6 @@ Source: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKE
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 
@@ -79,6 +78,8 @@ def check_parameters(given: dict[str, str], *, require_tls: bool) -> dict[str, s
 
 def unknown_parameter(name: str, known: Iterable[str] = ()) -> DatabaseURLError:
     """The error that names a parameter, and those that it may have been meant to be."""
+    import difflib  # noqa: PLC0415 - only for somebody who mistyped
+
     # A name that does not look like one may be a piece of a mangled password.
     shown = f" {name}" if _NAME.fullmatch(name) else ""
     near = difflib.get_close_matches(name, known, n=2)

@@ -16,12 +16,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from fastopp.database.errors import TablesMissing
 from fastopp.database.migration_errors import MigrationsPending
 from fastopp.database.migration_results import Applied, Check, MigrationResult, MigrationState
 from fastopp.database.revisions import (
     Revision,
     ancestors,
+    current_revision,
     find_migrations,
     find_revision,
     head_revision,
@@ -141,22 +141,6 @@ async def current(source: Database | Settings) -> str | None:
     """The migration that the database is at, or None."""
     async with _reading(source) as session:
         return await current_revision(session)
-
-
-async def current_revision(session: AsyncSession) -> str | None:
-    """The migration that the database is at, with one query; None when it was never migrated.
-
-    The session must be one that reads in autocommit (`Database.read`): in a transaction of PostgreSQL, asking for a
-    table that is not there spoils what follows.
-    """
-    from sqlalchemy import text  # noqa: PLC0415 - nothing else here needs SQLAlchemy
-
-    try:
-        connection = await session.connection()
-        row = (await connection.execute(text("SELECT version_num FROM alembic_version"))).first()
-    except TablesMissing:
-        return None
-    return str(row[0]) if row else None
 
 
 async def history(*, folder: Path | None = None) -> tuple[Revision, ...]:

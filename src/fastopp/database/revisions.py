@@ -1,4 +1,7 @@
-"""The project's migrations, as the files of `alembic/versions` say, read without importing them or Alembic."""
+"""The project's migrations, as the files of `alembic/versions` say, read without importing them or Alembic.
+
+And which of them a database is at, since the health check asks for both.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from fastopp.database.errors import TablesMissing
 from fastopp.database.migration_errors import MigrationError, MultipleHeads, NoMigrations, UnknownRevision
+
+if TYPE_CHECKING:
+    from sqlmodel.ext.asyncio.session import AsyncSession
 
 FIRST_REVISION = "0001"
 
@@ -113,6 +121,22 @@ def next_id(revisions: Mapping[str, Revision]) -> str:
 def head_revision(folder: Path | None = None) -> str | None:
     """The id that an up-to-date database carries. Reads files: call it once, off the event loop, and keep it."""
     return only_head(read_revisions(find_migrations(folder)))
+
+
+async def current_revision(session: AsyncSession) -> str | None:
+    """The migration that the database is at, with one query; None when it was never migrated.
+
+    The session must be one that reads in autocommit (`Database.read`): in a transaction of PostgreSQL, asking for a
+    table that is not there spoils what follows.
+    """
+    from sqlalchemy import text  # noqa: PLC0415 - nothing else here needs SQLAlchemy
+
+    try:
+        connection = await session.connection()
+        row = (await connection.execute(text("SELECT version_num FROM alembic_version"))).first()
+    except TablesMissing:
+        return None
+    return str(row[0]) if row else None
 
 
 def _read(path: Path) -> Revision | None:

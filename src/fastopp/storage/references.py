@@ -15,9 +15,7 @@ from sqlmodel import SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.storage.addresses import key_at
-from fastopp.storage.announced import remove_abandoned
 from fastopp.storage.base import Storage
-from fastopp.storage.photos import remove_orphans
 
 _PREFIX = "fastopp_uploads_under"
 
@@ -34,6 +32,9 @@ async def remove_leftovers(session: AsyncSession, storage: Storage) -> int:
     Of the last, only prefixes that some column claims are looked at: without the app that owns them, files stay.
     What is younger than an hour may belong to an upload that goes on, and stays as well.
     """
+    from fastopp.storage.announced import remove_abandoned  # noqa: PLC0415 - tables import this module for their columns
+    from fastopp.storage.photos import remove_orphans  # noqa: PLC0415 - as above
+
     sweep = getattr(storage, "sweep", None)
     removed: int = await sweep() if sweep else 0
     removed += await remove_abandoned(storage)

@@ -11,10 +11,8 @@ from fastopp.platform import LEAPCELL_OBJECT_STORAGE
 from fastopp.settings import Settings
 from fastopp.storage.addresses import public_addresses
 from fastopp.storage.base import Storage
-from fastopp.storage.cache import FileCache
 from fastopp.storage.disk import CACHE_FOLDER
 from fastopp.storage.local import LocalStorage
-from fastopp.storage.tiered import TieredStorage
 
 if TYPE_CHECKING:
     from fastopp.storage.object import ObjectStorage
@@ -33,6 +31,9 @@ def open_storage(settings: Settings) -> Storage:
     addresses = public_addresses(settings)
     if not settings.uses_object_storage:
         return LocalStorage(settings.upload_dir, addresses=addresses)
+    from fastopp.storage.cache import FileCache  # noqa: PLC0415 - only where there is an Object Storage
+    from fastopp.storage.tiered import TieredStorage  # noqa: PLC0415 - as above
+
     # Apart from files that are in UPLOAD_DIR for good, since whatever is in a cache's folder may be removed.
     cache = FileCache(settings.upload_dir / CACHE_FOLDER, settings.storage_cache_max_mb * MB)
     return TieredStorage(cache, open_object_storage(settings), addresses=addresses)

@@ -15,7 +15,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from fastopp.settings import Settings
-from fastopp.tasks.wake_tokens import SCHEME, issue_token
 
 if TYPE_CHECKING:
     import ssl
@@ -61,6 +60,8 @@ def waker_of(settings: Settings) -> Waker | None:
 async def post_wake(settings: Settings) -> bool:
     """Ask the platform to call /async/drain: whether it said that it will. Raises nothing but a cancellation."""
     import httpx  # noqa: PLC0415 - 120 ms that only a process pays that queues a task
+
+    from fastopp.tasks.wake_tokens import SCHEME, issue_token  # noqa: PLC0415 - as above
 
     address = settings.leapcell_async_url.rstrip("/") + DRAIN_PATH
     headers = {"Authorization": f"{SCHEME} {issue_token(settings)}"}

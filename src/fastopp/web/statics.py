@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import mimetypes
 import os
 from collections.abc import Iterable, Sequence
@@ -80,7 +79,7 @@ def compress_ahead(folders: Iterable[Path]) -> int:
                 continue
             copy = _copy_of(path)
             copy.parent.mkdir(exist_ok=True)
-            _write_whole(copy, gzip.compress(path.read_bytes(), mtime=0))
+            _write_whole(copy, _gzipped(path))
             count += 1
     return count
 
@@ -109,7 +108,13 @@ def _compress(path: str) -> bytes:
     with suppress(OSError):
         if copy.stat().st_mtime >= file.stat().st_mtime:
             return copy.read_bytes()
-    return gzip.compress(file.read_bytes(), mtime=0)
+    return _gzipped(file)
+
+
+def _gzipped(path: Path) -> bytes:
+    import gzip  # noqa: PLC0415 - not needed where all is compressed ahead
+
+    return gzip.compress(path.read_bytes(), mtime=0)
 
 
 def install(app: FastAPI, folders: Sequence[Path]) -> None:
