@@ -30,7 +30,7 @@ _REFUSALS = (
     (("28p01", "28000", "authentication failed"), "It refuses the user or the password."),
     (("channel binding",), "It does not offer channel binding."),
     (("3d000",), "It has no database of that name."),
-    (("too many", "no more connections"), "It has too many connections."),
+    (("too many", "no more connections", "connection slots are reserved"), "It has too many connections."),
 )
 
 

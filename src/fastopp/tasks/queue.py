@@ -64,6 +64,7 @@ class Queue:
 
     def app(self, manager: FencedJobManager, runner: Runner) -> procrastinate.App:
         """procrastinate's App with the project's tasks, and with our manager."""
+        _quieten()
         app = procrastinate.App(connector=self.connector, periodic_defaults={"max_delay": MAX_PERIODIC_DELAY})
         app.job_manager = manager
         for task in self.runtime.task_process.registry.values():
@@ -84,7 +85,6 @@ class Queue:
 
         Raises ConnectorException when it cannot sign on.
         """
-        _quieten()
         worker = Worker(
             self.app(manager, runner),
             queues=queues,

@@ -1,0 +1,22 @@
+"""Why a database refuses, told in a sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from fastopp.database.errors import unavailable
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FATAL:  sorry, too many clients already",
+        "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
+        'FATAL:  too many connections for role "app"',
+        "FATAL:  no more connections allowed (max_client_conn)",  # PgBouncer's
+    ],
+)
+def test_a_server_without_a_connection_left(text: str) -> None:
+    error = unavailable("postgresql://app:***@host/db", ConnectionError(text))
+    assert error.message == "The database cannot be reached at the moment. It has too many connections."
+    assert error.status == 503
