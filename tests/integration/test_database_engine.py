@@ -43,31 +43,6 @@ async def ask(database: Database, query: str = "select 1", **parameters: Any) ->
         return await value(session, query, **parameters)
 
 
-# A server that others use, too
-
-
-@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
-async def test_a_full_server_is_waited_for(driver: str, postgres: Postgres, open_database: Open) -> None:
-    name = postgres.create_database()
-    postgres.execute(f"alter database {name} connection limit 1")
-    url = postgres.url(name).replace("postgresql", f"postgresql+{driver}", 1)
-    first, second = open_database(url), open_database(url)
-    async with first.read() as session:
-        assert await value(session, "select 1") == 1
-        waiting = asyncio.create_task(ask(second))
-        await asyncio.sleep(0.5)
-        assert not waiting.done()
-    await first.dispose()
-    assert await waiting == 1
-
-
-async def test_a_server_that_stays_full(postgres: Postgres, open_database: Open) -> None:
-    name = postgres.create_database()
-    postgres.execute(f"alter database {name} connection limit 0")
-    with pytest.raises(DatabaseUnavailable, match="was free, or could be made, in time"):
-        await ask(open_database(postgres.url(name), timeout=1))
-
-
 # Every form of URL
 
 
