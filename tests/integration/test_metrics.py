@@ -13,19 +13,11 @@ from sqlalchemy import insert
 from fastopp.database.migrate import upgrade
 from fastopp.ops.task_durations import durations
 from fastopp.tasks.models import events, jobs, workers
+from tests.services.databases import url_on
 from tests.services.ops_project import BEARER, Project, running
 from tests.services.task_app import write_app
 
-
-@pytest.fixture(params=["sqlite", "psycopg", "asyncpg"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/test.db"
-        return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.create_database()
-    yield postgres.url(name).replace("postgresql://", f"postgresql+{request.param}://")
-    postgres.drop_database(name)
+url = url_on("sqlite", "psycopg", "asyncpg")
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from fastopp.database.migration_errors import (
     VersionsNotWritable,
 )
 from fastopp.database.session import Database
+from tests.services.databases import url_on
 from tests.services.migrations import (
     AFTER_NEXT,
     HEAD,
@@ -34,15 +35,7 @@ OURS = {"users", "products", "webinar_registrants", "audit_logs", "failed_attemp
 FOLDER = ROOT / "alembic"
 
 
-@pytest.fixture(params=["sqlite", "psycopg", "asyncpg"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/test.db"
-        return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.create_database()
-    yield postgres.url(name).replace("postgresql://", f"postgresql+{request.param}://")
-    postgres.drop_database(name)
+url = url_on("sqlite", "psycopg", "asyncpg")
 
 
 @pytest.fixture

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
 from sqlalchemy import text
 
 from fastopp.auth import emergency
 from fastopp.auth.emergency import emergency_token
 from fastopp.auth.models import AuditLog, User
 from fastopp.ops.emergency import drop_tables
+from tests.services.databases import url_on
 from tests.services.ops_project import BEARER, BROWSER, HTMX, PRODUCTION, running, use_form_token
 
 ENABLED = PRODUCTION | {"EMERGENCY_ACCESS_ENABLED": "true"}
 HOME = "/oppman/emergency"
 
 
-@pytest.fixture(params=["sqlite", "psycopg"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/test.db"
-        return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.create_database()
-    yield postgres.url(name).replace("postgresql://", f"postgresql+{request.param}://")
-    postgres.drop_database(name)
+url = url_on("sqlite", "psycopg")
 
 
 async def enter(project, client) -> None:

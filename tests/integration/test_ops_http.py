@@ -10,20 +10,13 @@ from sqlalchemy import event
 
 from fastopp.auth.models import User
 from fastopp.ops import checks
+from tests.services.databases import url_on
 from tests.services.ops_project import BEARER, BROWSER, HTMX, LOOPBACK, PRODUCTION, running
 
 DEBUG_PATHS = ["leapcell", "database", "database-data", "settings", "connection"]
 
 
-@pytest.fixture(params=["sqlite", "psycopg", "asyncpg"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/test.db"
-        return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.create_database()
-    yield postgres.url(name).replace("postgresql://", f"postgresql+{request.param}://")
-    postgres.drop_database(name)
+url = url_on("sqlite", "psycopg", "asyncpg")
 
 
 @pytest.fixture

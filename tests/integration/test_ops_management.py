@@ -8,6 +8,7 @@ import textwrap
 import pytest
 
 from fastopp.auth.models import AuditLog, User
+from tests.services.databases import url_on
 from tests.services.ops_project import BEARER, BROWSER, HTMX, running
 
 SEED = """
@@ -25,15 +26,7 @@ SEED = """
 """
 
 
-@pytest.fixture(params=["sqlite", "psycopg"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/test.db"
-        return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.create_database()
-    yield postgres.url(name).replace("postgresql://", f"postgresql+{request.param}://")
-    postgres.drop_database(name)
+url = url_on("sqlite", "psycopg")
 
 
 @pytest.fixture

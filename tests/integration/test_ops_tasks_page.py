@@ -12,21 +12,14 @@ import pytest
 from fastopp.auth.models import AuditLog
 from fastopp.ops import storage_tasks, task_watch
 from fastopp.seeding import run_full_init
+from tests.services.databases import url_on
 from tests.services.ops_project import ADMIN, BEARER, BROWSER, HTMX, Project, running, settings_of
 from tests.services.task_app import write_app
 
 JSON = {"Accept": "application/json"}
 
 
-@pytest.fixture(params=["sqlite", "psycopg"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/test.db"
-        return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.create_database()
-    yield postgres.url(name).replace("postgresql://", f"postgresql+{request.param}://")
-    postgres.drop_database(name)
+url = url_on("sqlite", "psycopg")
 
 
 @pytest.fixture

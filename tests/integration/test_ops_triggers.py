@@ -12,6 +12,7 @@ from sqlalchemy import text
 from fastopp.auth.models import User
 from fastopp.platform import LEAPCELL_MAX_ASYNC_BODY
 from fastopp.tasks.worker import run_worker
+from tests.services.databases import url_on
 from tests.services.ops_project import BEARER, LOOPBACK, PRODUCTION
 from tests.services.tasks_project import lines, running_tasks
 
@@ -30,15 +31,7 @@ def own(answer):
     return [task["id"] for task in answer.json()["tasks"] if task["name"] != "clean-up"]
 
 
-@pytest.fixture(params=["sqlite", "psycopg", "asyncpg"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/test.db"
-        return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.create_database()
-    yield postgres.url(name).replace("postgresql://", f"postgresql+{request.param}://")
-    postgres.drop_database(name)
+url = url_on("sqlite", "psycopg", "asyncpg")
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from fastopp.auth.passwords import verify_password
 from fastopp.database import migrate
 from fastopp.runtime import open_runtime
 from fastopp.seeding import UnknownStep, init_steps, run_full_init, run_step
+from tests.services.databases import url_on
 from tests.services.ops_project import PRODUCTION, settings_of
 
 SEED = """
@@ -70,15 +71,7 @@ HANGING_SEED = """
 """
 
 
-@pytest.fixture(params=["sqlite", "psycopg", "asyncpg"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/test.db"
-        return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.create_database()
-    yield postgres.url(name).replace("postgresql://", f"postgresql+{request.param}://")
-    postgres.drop_database(name)
+url = url_on("sqlite", "psycopg", "asyncpg")
 
 
 @pytest.fixture
