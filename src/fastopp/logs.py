@@ -32,7 +32,8 @@ def configure(settings: Settings) -> None:
     else:
         handler.setFormatter(logging.Formatter(READABLE))
     logging.basicConfig(level=level, handlers=[handler])
-    logging.getLogger("alembic").setLevel(max(logging.WARNING, logging.getLogger().level))  # it tells of its plugins
+    for name in ("alembic", "fastopp.database.pool"):  # of its plugins, and of each pool that is given up
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
     # SQL without its values, which the engine hides; at DEBUG it would show the rows, and so would SQLite's driver.
     logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO if settings.debug else logging.WARNING)
     logging.getLogger("aiosqlite").setLevel(logging.INFO)
