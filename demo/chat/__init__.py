@@ -2,4 +2,4 @@
 
 from fastopp.apps import NavItem
 
-NAVIGATION = [NavItem("AI chat", "/ai-demo")]
+NAVIGATION = [NavItem("AI chat", "/ai-demo", section="demos")]

@@ -2,4 +2,4 @@
 
 from fastopp.apps import NavItem
 
-NAVIGATION = [NavItem("Design", "/design-demo")]
+NAVIGATION = [NavItem("Design", "/design-demo", section="demos")]

@@ -2,4 +2,4 @@
 
 from fastopp.apps import NavItem
 
-NAVIGATION = [NavItem("Database", "/database-demo")]
+NAVIGATION = [NavItem("Database", "/database-demo", section="demos")]

@@ -3,6 +3,6 @@
 from fastopp.apps import NavItem
 
 NAVIGATION = [
-    NavItem("Webinars", "/webinar-demo"),
+    NavItem("Webinars", "/webinar-demo", section="demos"),
     NavItem("Registrants", "/webinar-registrants", section="management", requires="staff"),
 ]

@@ -38,7 +38,7 @@ class NavItem:
 
     label: str
     href: str
-    section: Literal["demos", "management"] = "demos"
+    section: Literal["pages", "demos", "management"] = "pages"
     requires: Literal["staff", "superuser"] | None = None
 
 

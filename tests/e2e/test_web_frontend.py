@@ -97,7 +97,7 @@ def test_the_theme_is_kept_and_the_systems_by_default(page: Page) -> None:
 def test_menus_by_keyboard(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to the content")).to_be_focused()
-    menu = page.locator("summary", has_text="Demos")
+    menu = page.locator("summary", has_text="Pages")
     menu.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="Shop")).to_be_visible()

@@ -30,7 +30,7 @@ COMPILED_TEMPLATES = FRAMEWORK_TEMPLATES / "__pycache__"
 FRAMEWORK_STATIC = Path(__file__).parent / "static"
 LICENCE = Path("LICENSE")  # of the project; the footer leads to it if there is one
 
-SECTIONS = {"demos": "Demos", "management": "Management"}  # of the menu, in order
+SECTIONS = {"pages": "Pages", "demos": "Demos", "management": "Management"}  # of the menu, in order
 
 
 class MenuItem(Protocol):
