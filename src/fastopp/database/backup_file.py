@@ -34,13 +34,19 @@ def time_stamp() -> str:
 
 
 def copy_sqlite(database: Path) -> Path:
-    """Copy a SQLite database with its own backup interface, to `<name>.<UTC time>`; complete or not there at all."""
+    """Copy a SQLite database with its own backup interface, to `<name>.<UTC time>`; complete or not there at all.
+
+    Raises BackupNotWritten.
+    """
     target = database.with_name(f"{database.name}.{time_stamp()}")
     partial = target.with_name(f".{target.name}.partial")
     try:
+        partial.touch(0o600)  # SQLite would let everybody read it
         with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(partial)) as copy:
             source.backup(copy)
         partial.replace(target)
+    except (OSError, sqlite3.Error) as error:
+        raise BackupNotWritten(f"{target} cannot be written: {error}.") from error
     finally:
         partial.unlink(missing_ok=True)
     return target
