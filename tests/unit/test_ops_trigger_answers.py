@@ -38,6 +38,8 @@ def test_only_success_is_2xx(task, status_code, status):
     content = json.loads(answer.body)
     assert (answer.status_code, content["status"], content["task_id"]) == (status_code, status, 7)
     assert content["message"]
+    if "error" in task and "result" not in task:
+        assert content["message"].endswith(": ValueError: no")
     assert set(content) == {"status", "message", "details", "task_id"}
     assert ("error" in content["details"]) == ("error" in task)
     if task.get("scheduled_at"):

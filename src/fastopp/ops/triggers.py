@@ -161,20 +161,21 @@ def _tell(task: TaskStatus, told: dict[str, str]) -> JSONResponse:
     """The answer for a task that this request has worked on."""
     result = task.result
     details: dict[str, Any] = dict(result) if isinstance(result, dict) else {} if result is None else {"result": result}
-    message: str = details.pop("message", "") or task.message
+    message: str = details.pop("message", "")
     details |= told
     if task.status == "succeeded":
-        return _answer(200, "success", message or "The task is done.", details, task.id)
+        return _answer(200, "success", message or task.message or "The task is done.", details, task.id)
     if task.status == "cancelled":
         return _answer(409, "cancelled", "It was cancelled. Call again to start anew.", details, task.id)
     if task.status == "running":  # another process has taken it over meanwhile
         return _answer(409, "running", "Another process works on it.", details, task.id, _AGAIN_SOON)
     if task.error:
         details["error"] = task.error
-        failed = "The task has failed."
+        why = task.error.partition("\n")[0]
         if task.status == "failed":
-            return _answer(500, "error", message or failed, details, task.id)
-        return _answer(503, "error", f"{message or failed} It is tried again.", details, task.id, _when(task))
+            return _answer(500, "error", message or f"The task has failed: {why}", details, task.id)
+        message = f"{message} It is tried again." if message else f"The task has failed and is tried again: {why}"
+        return _answer(503, "error", message, details, task.id, _when(task))
     return _answer(503, "partial", "The time was up; call again for the rest.", details, task.id, _when(task))
 
 

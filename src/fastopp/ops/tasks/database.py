@@ -40,9 +40,7 @@ def _summary(done: MigrationResult) -> str:
     return f"{len(done.applied)} migration(s) were applied; the database is at {done.current}."
 
 
-@task(
-    name="backup-database", lock="backup-database", queueing_lock="backup-database", retry=Retry(attempts=3, first=30)
-)
+@task(name="backup-database", lock="backup-database", queueing_lock="backup-database", retry=AGAIN)
 async def backup_database(context: TaskContext, *, keep: Annotated[int, Field(ge=1)] | None = None) -> dict[str, Any]:
     """Put an encrypted dump of the database into the Object Storage; of all there, only the newest `keep` stay."""
     from fastopp.ops.database_backup import object_storage, upload_backup  # noqa: PLC0415 - only who runs it
