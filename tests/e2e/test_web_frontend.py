@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from tests.services.web_project import make_app
 
@@ -175,6 +175,16 @@ def test_small_things(page: Page) -> None:
     expect(page.locator("img[data-hide-on-error]")).to_be_hidden()
     page.get_by_label("Copy").click()
     expect(page.get_by_label("Copied")).to_be_visible()
+
+
+def test_a_photo_that_fails_before_the_script_is_there(page: Page) -> None:
+    def after_the_photo(route: Route) -> None:
+        page.wait_for_function("document.querySelector('img[data-hide-on-error]')?.complete")
+        route.continue_()
+
+    page.route("**/app.js*", after_the_photo)
+    page.reload(wait_until="commit")
+    expect(page.locator("img[data-hide-on-error]")).to_be_hidden()
 
 
 def test_the_api_page(page: Page) -> None:

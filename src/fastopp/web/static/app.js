@@ -71,6 +71,9 @@ document.addEventListener(
   },
   true,
 );
+for (const image of document.querySelectorAll("img[data-hide-on-error]")) {
+  if (image.complete && !image.naturalWidth) image.hidden = true; // it failed before this script ran
+}
 
 // A form that must not be sent by accident: <form data-confirm="Really delete it?">. (htmx has hx-confirm.)
 document.addEventListener("submit", (event) => {
