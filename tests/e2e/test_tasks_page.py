@@ -133,7 +133,7 @@ def test_what_is_refused_is_said_at_the_head_of_the_page(admin: Page, complaints
     admin.route("**/oppman/tasks/*/cancel", lambda route: route.continue_(url=gone), times=1)
     admin.on("dialog", lambda dialog: dialog.accept())
     row.get_by_role("button", name=re.compile("Cancel")).click()
-    expect(admin.get_by_role("region", name="Messages")).to_contain_text("no such job")
+    expect(admin.get_by_role("region", name="Messages")).to_contain_text("no such task")
     expect(admin.locator("#tasks")).to_be_visible()
     admin.reload()
     row.get_by_role("button", name=re.compile("Cancel")).click()
