@@ -6,11 +6,17 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from procrastinate.job_context import JobContext
+from procrastinate.jobs import Job
+from sqlalchemy import text
 
 from fastopp.database.errors import DatabaseUnavailable
+from fastopp.tasks.fenced import FencedJobManager
+from fastopp.tasks.queue import open_queue
 from fastopp.tasks.report import DrainReport
+from fastopp.tasks.runner import Again, Runner
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
-from tests.services.tasks import effects, run_sql, until
+from tests.services.tasks import effects, empty_postgres_database, open_project, run_sql, until
 
 LONG = timedelta(seconds=60)
 
@@ -31,6 +37,40 @@ async def test_a_place_goes_back_with_its_transaction(plain_project):
     await until(over)
     status = await plain_project.tasks.get(queued.id)
     assert (status.status, status.attempts, status.result) == ("succeeded", 2, 1)
+
+
+async def test_a_place_that_was_saved_by_a_commit_without_an_answer_stays(plain_project):
+    queued = await plain_project.tasks.queue("errands.unsure")
+
+    async def over():
+        await plain_project.tasks.drain(LONG)
+        return (await plain_project.tasks.get(queued.id)).is_over
+
+    await until(over)
+    status = await plain_project.tasks.get(queued.id)
+    assert (status.status, status.attempts) == ("succeeded", 2)
+    assert [name for name in await effects(plain_project) if "unsure" in name] == ["unsure 0", "unsure 1"]
+
+
+async def test_who_is_cancelled_before_the_function_is_called_waits_again(postgres):
+    """While its place is read, which a lock makes long: nobody wants the job to end."""
+    url = postgres.url(empty_postgres_database(postgres)).replace("postgresql://", "postgresql+psycopg://")
+    async with open_project(url, make=False) as project, open_queue(project) as queue:
+        queued = await project.tasks.queue("errands.effect")
+        manager = FencedJobManager(queue.store, concurrency=1)
+        runner = Runner(project, manager, concurrency=1, deadline=None)
+        (row,) = await queue.store.fetch(None, await manager.register_worker(), 1)
+        job = Job.from_row(row)
+        context = JobContext(app=queue.app(manager, runner), job=job, start_timestamp=0.0, abort_reason=lambda: None)
+        async with project.database.transaction() as session:
+            await (await session.connection()).execute(text("LOCK TABLE task_runs IN ACCESS EXCLUSIVE MODE"))
+            running = asyncio.create_task(runner.run(project.task_process.registry["errands.effect"], context, {}))
+            await asyncio.sleep(0.3)
+            running.cancel()
+            with pytest.raises(Again):
+                await running
+        await manager.retry_job(job)
+        assert (await project.tasks.get(queued.id)).status == "waiting"
 
 
 @pytest.mark.parametrize(

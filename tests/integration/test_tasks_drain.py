@@ -116,8 +116,8 @@ async def test_a_place_is_kept_until_the_end(project):
 
 
 async def test_what_goes_back_to_the_queue_is_taken_by_the_same_drain(project):
-    status = await drained(project, "errands.steps", total=150, each=1)
-    assert (status.status, status.done) == ("succeeded", 150)
+    status = await drained(project, "errands.steps", total=60, each=1)
+    assert (status.status, status.done) == ("succeeded", 60)
 
 
 async def test_success_in_the_same_transaction(project):

@@ -121,13 +121,18 @@ class TaskContext:
         happens to the process.
         """
         before = copy.deepcopy(self.place)
+        committing = False
         try:
             async with self._fenced(finish=finish) as session:
                 yield session
+                committing = True
         except BaseException:
             # Saved later, it would say that something was done which is not there.
             self.place.clear()
             self.place.update(before)
+            if committing:
+                # Nor is this one to be saved: the commit may have arrived though its answer has not.
+                self._saved_place = copy.deepcopy(before)
             raise
         self._saved_place = copy.deepcopy(self.place)
         self._finished = self._finished or finish

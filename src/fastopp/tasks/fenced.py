@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any
@@ -57,7 +57,7 @@ class FencedJobManager(JobManager):
         super().__init__(store.connector)
         self.store = store
         self.worker_id: int | None = None
-        self._in_hand: set[int] = set()
+        self._in_hand: Counter[int] = Counter()  # one that was put back may be here again before its first end is over
         self.outcomes: dict[int, Outcome] = {}
         """How the jobs in hand have ended, as far as they have."""
         self.stopping = asyncio.Event()
@@ -158,7 +158,7 @@ class FencedJobManager(JobManager):
             return
         self.taken += len(rows)
         for row in rows:
-            self._in_hand.add(row["id"])
+            self._in_hand[row["id"]] += 1
             self._ready.append(jobs.Job.from_row(row))
 
     async def _give_back(self, worker_id: int) -> None:
@@ -166,12 +166,12 @@ class FencedJobManager(JobManager):
         ids = [job.id for job in self._ready if job.id is not None]
         self._ready.clear()
         self.taken -= len(ids)
-        self._in_hand.difference_update(ids)
+        self._in_hand -= Counter(ids)
         await self._put_back(ids, worker_id)
 
     async def _put_back_unknown(self, worker_id: int) -> None:
         """What the database gave us and could not say, nobody else takes while we live. Raises ConnectorException."""
-        await self._put_back(await self.store.held(worker_id) - self._in_hand, worker_id)
+        await self._put_back(await self.store.held(worker_id) - self._in_hand.keys(), worker_id)
 
     async def _put_back(self, ids: Iterable[int], worker_id: int) -> None:
         backs = (Outcome(job_id=id_, status="todo", counted=False) for id_ in ids)
@@ -204,11 +204,11 @@ class FencedJobManager(JobManager):
             self._unsure_until = time.monotonic() + UNSURE  # by nobody else, while this worker is alive
             return
         finally:
-            self._in_hand.discard(job.id)
+            self._in_hand -= Counter((job.id,))
         if not mine:
             log.warning("Job %d was lost: another worker has taken it over", job.id)
         if job.lock is not None or self._stop_when_idle:
-            self.look_again()
+            self._tell()  # at once: a fetch that is under way may have missed it
         if outcome.status == "todo":
             self.look_again(outcome.pause + _A_LITTLE)
 

@@ -94,7 +94,8 @@ class Runner:
         try:
             # Of a task that can ask for it, what earlier tries have saved.
             place = await self.manager.store.place(job_id) if task.takes_context else None
-        except exceptions.ConnectorException as error:
+        except (exceptions.ConnectorException, asyncio.CancelledError) as error:
+            # Cancelled: the time is up before it began. procrastinate would take that for somebody's wish.
             self._note(Outcome(job_id=job_id, status="todo", counted=False))
             raise Again from error
         context = TaskContext(
@@ -142,7 +143,9 @@ class Runner:
             return
         try:
             await context.save_place()
-        except (exceptions.ConnectorException, JobLost, TypeError, ValueError, RecursionError) as error:
+        except (
+            exceptions.ConnectorException, JobLost, TypeError, ValueError, RecursionError, asyncio.CancelledError
+        ) as error:  # fmt: skip
             log.warning("The place of job %d could not be saved: %s", context.job_id, type(error).__name__)
 
     def _note(self, outcome: Outcome) -> None:

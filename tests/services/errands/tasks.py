@@ -8,7 +8,7 @@ import time
 from datetime import date
 
 import anyio
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.tasks.context import TaskContext
@@ -247,3 +247,24 @@ async def told(context: TaskContext, name: str) -> None:
 async def guarded(context: TaskContext, name: str) -> None:
     """One at a time, exactly once."""
     await note(context, name, finish=True)
+
+
+@task(retry=QUICK)
+async def unsure(context: TaskContext) -> None:
+    """Two steps; the first one's commit arrives, but nobody hears of it."""
+    context.place.setdefault("step", 0)
+    while (step := context.place["step"]) < 2:
+        async with context.transaction() as session:
+            context.place["step"] = step + 1
+            connection = await session.connection()
+            values = {"job": context.job_id, "attempt": context.attempt, "name": f"unsure {step}"}
+            await connection.execute(
+                text("INSERT INTO effects (job, attempt, name) VALUES (:job, :attempt, :name)"), values
+            )
+            if context.attempt == 1:
+                event.listen(session.sync_session, "after_commit", lose_the_answer)
+
+
+def lose_the_answer(_session: object) -> None:
+    """What a network does that is cut during a commit."""
+    raise RuntimeError("no answer")
