@@ -286,6 +286,9 @@ def test_clean(project: Path) -> None:
     succeed(project, "oppman.py", "check_users")
 
 
+NO_RELOAD = {"runserver": ("--no-reload",)}  # a reloader waits for a change instead
+
+
 @pytest.mark.parametrize("words", [("runserver",), ("production",)])
 def test_serving(words: tuple[str, ...], project: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -301,6 +304,18 @@ def test_serving(words: tuple[str, ...], project: Path) -> None:
                 assert server.poll() is None, server.communicate()
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
+        # A second one finds the port taken and ends; the first can be stopped all the same.
+        fail(
+            project,
+            "oppman.py",
+            *words,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            *NO_RELOAD.get(words[0], ()),
+            status=3,
+        )
         assert "stopped" in succeed(project, "oppman.py", "stopserver")
         out, err = server.communicate(timeout=PATIENCE)
         assert "Traceback" not in out + err

@@ -81,23 +81,29 @@ def compile_ahead() -> None:
 @plain_command
 def stopserver() -> None:
     """Stop the server that runserver or production started in this folder."""
-    path = _pid_path()
-    try:
-        pid = int(path.read_text(encoding="ascii"))
-        os.kill(pid, signal.SIGTERM)
-    except (FileNotFoundError, ValueError, ProcessLookupError):
-        path.unlink(missing_ok=True)
+    stopping = [path for path in Path().glob(_pid_path("*").name) if _tell_to_stop(path)]
+    if not stopping:
         fail("No server that was started here is running.")
     for _ in range(STOP_PATIENCE * 10):
-        if not path.exists():
+        if not any(path.exists() for path in stopping):
             say("The server has stopped.")
             return
         time.sleep(0.1)
-    fail(f"The server (process {pid}) did not stop within {STOP_PATIENCE} seconds.")
+    fail(f"The server did not stop within {STOP_PATIENCE} seconds.")
 
 
-def _pid_path() -> Path:
-    return Path(".server.pid")
+def _tell_to_stop(path: Path) -> bool:
+    try:
+        os.kill(int(path.name.split(".")[2]), signal.SIGTERM)
+    except (ValueError, ProcessLookupError):  # killed, and its file was left
+        path.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _pid_path(pid: int | str) -> Path:
+    """One for each server: a second one, which finds its port taken, must not hide the first."""
+    return Path(f".server.{pid}.pid")
 
 
 class _pid_file:  # noqa: N801 - a context manager that reads like a function
@@ -105,7 +111,7 @@ class _pid_file:  # noqa: N801 - a context manager that reads like a function
 
     def __enter__(self) -> None:
         try:
-            _pid_path().write_text(str(os.getpid()), encoding="ascii")
+            _pid_path(os.getpid()).touch()
         except OSError:
             # A read-only folder: there is no shell to stop it from either.
             return
@@ -113,7 +119,7 @@ class _pid_file:  # noqa: N801 - a context manager that reads like a function
         signal.signal(signal.SIGTERM, _exit)
 
     def __exit__(self, *exc: object) -> None:
-        _pid_path().unlink(missing_ok=True)
+        _pid_path(os.getpid()).unlink(missing_ok=True)
 
 
 def _exit(number: int, _frame: object) -> NoReturn:

@@ -20,7 +20,7 @@ TEMPLATE = ("main.py", "oppman.py", "oppdemo.py", "demo", "alembic", "alembic.in
 # Files of a project that are not FastOpp's: what is there stays, and what FastOpp needs is added or left to say.
 KEPT = frozenset({"LICENSE"})
 IGNORED = ("__pycache__/", ".venv/", ".env", ".env.*", "!.env.example", "*.db", "*.db-shm", "*.db-wal", "*.db.*",
-           ".server.pid", "/static/uploads/", "/backups/")  # fmt: skip
+           ".server.*.pid", "/static/uploads/", "/backups/")  # fmt: skip
 
 # The main.py that `uv init` writes, which nobody misses.
 _UV_MAIN = re.compile(
