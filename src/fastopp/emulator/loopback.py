@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import random
 import socket
 from typing import Final
 
 from fastopp.errors import Conflict
 
 HOST: Final = "127.0.0.1"
+# Below those that Linux gives to connections and to whoever asks for any (net.ipv4.ip_local_port_range begins at
+# 32768), so that none of them takes a port between our finding it and a program's listening on it: that may be seconds.
+_PORTS: Final = range(16384, 32768)
 
 
 class PortTaken(Conflict):
@@ -26,10 +30,15 @@ def is_loopback(host: str) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on at the moment. Raises `PortTaken` when none can be found."""
+    for port in random.sample(_PORTS, 1000):
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise PortTaken("No port is free on this machine.", hint="End programs that listen on many.")
 
 
 def listen(port: int, *, what: str, option: str) -> socket.socket:
