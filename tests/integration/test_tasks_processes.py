@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
+
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.migrations import ROOT
 from tests.services.tasks import effects, run_sql, until
@@ -46,10 +48,18 @@ def over(project, *ids):
     return condition
 
 
+def stopped(process):
+    async def condition():
+        return psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
+
+    return condition
+
+
 async def freeze(process, url):
     """Not while it writes: then it would hold SQLite's lock, and nothing would help but its waking up."""
     while True:
         process.send_signal(signal.SIGSTOP)
+        await until(stopped(process))  # until then its threads may go on, and take the lock
         if not url.startswith("sqlite"):
             return
         with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.2)) as connection:

@@ -71,6 +71,6 @@ def copy_of(project: str, folder: Path) -> Path:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait until it holds."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what it waits for has no event
             await asyncio.sleep(0.01)

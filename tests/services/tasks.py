@@ -78,7 +78,7 @@ async def effects(runtime: Runtime) -> list[str]:
     return [str(name) for (name,) in await run_sql(runtime, "SELECT name FROM effects ORDER BY job, attempt, name")]
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
     """Wait for something that other tasks or processes bring about."""
     end = time.monotonic() + seconds
     while not await condition():
