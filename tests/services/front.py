@@ -62,6 +62,10 @@ class Service:
         await asyncio.sleep(0.01)  # for the event loop to close the sockets
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert self._server
+        if not self._server.is_serving():  # it came while we stopped
+            writer.transport.abort()
+            return
         self._writers.add(writer)
         task = asyncio.ensure_future(self._handle(reader, writer))
         self._tasks.add(task)
