@@ -69,9 +69,10 @@ async def test_a_small_cache(name: str, proxy: FaultProxy, tmp_path: Path) -> No
 
 async def test_what_does_not_come(name: str, proxy: FaultProxy, tmp_path: Path) -> None:
     storage = TieredStorage(FileCache(tmp_path / "cache", 64_000_000), bucket(name, proxy))
-    proxy.faults = [Fault("GET", skip=1, times=2, refuse=(403, "AccessDenied"))]  # the listing comes first
+    proxy.faults = [Fault("GET", path=f"photos/{n}.jpg", times=99, refuse=(403, "AccessDenied")) for n in (1, 3)]
     report = await warm_cache(storage)
     assert (report.status, report.copied, report.failed_count) == ("error", 3, 2)
+    proxy.faults = []
     assert (await warm_cache(storage)).copied == 2
     await storage.aclose()
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager
 
 import pytest
 from procrastinate.exceptions import ConnectorException
+from sqlalchemy import event
 
+from fastopp.database.errors import DatabaseUnavailable
 from fastopp.tasks import worker
+from fastopp.tasks.context import TaskContext
 from fastopp.tasks.fenced import FencedJobManager
 from fastopp.tasks.queue import open_queue
 from fastopp.tasks.store import JobStore
@@ -157,6 +161,30 @@ async def test_whoever_was_taken_for_dead_takes_nothing_more(plain_project):
         frozen.function_returned(effect.id)
         assert await frozen.fetch_job(None, worker_id) is None
         assert frozen.lost
+    assert (await plain_project.tasks.get(effect.id)).status == "waiting"
+
+
+@pytest.mark.parametrize("plain_url", ["psycopg"], indirect=True)
+@pytest.mark.parametrize("finish", [False, True])
+async def test_a_process_frozen_before_its_commit_loses_the_job(plain_project, monkeypatch, finish):
+    monkeypatch.setattr("fastopp.tasks.context.STALLED_AFTER", 1)
+    effect = await plain_project.tasks.queue("errands.effect")
+    async with open_queue(plain_project) as queue:
+        manager = FencedJobManager(queue.store, concurrency=1)
+        worker_id = await manager.register_worker()
+        await manager.fetch_job(None, worker_id)
+        context = TaskContext(
+            runtime=plain_project, job_id=effect.id, worker_id=worker_id, name="errands.effect", attempt=1, place=None,
+            report=lambda run: queue.store.report(effect.id, worker_id, run),
+            save=lambda place: queue.store.save_place(effect.id, worker_id, place),
+            asked_to_stop=lambda: False, deadline=None,
+        )  # fmt: skip
+        with pytest.raises(DatabaseUnavailable):
+            async with context.transaction(finish=finish) as session:
+                event.listen(session.sync_session, "before_commit", lambda _: time.sleep(2))
+        assert not context.finished
+        await run_sql(plain_project, "UPDATE procrastinate_workers SET last_heartbeat = '2000-01-01'")
+        assert await take_over_stalled(queue.store, plain_project.task_process.registry) == 1
     assert (await plain_project.tasks.get(effect.id)).status == "waiting"
 
 

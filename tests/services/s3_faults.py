@@ -45,6 +45,8 @@ class Fault:
     times: int = 1
     skip: int = 0
     """So many requests that match go through first."""
+    path: str = ""
+    """Only requests whose path holds this."""
     delay: float = 0
     """Seconds before anything else."""
     refuse: tuple[int, str] | None = None
@@ -132,10 +134,10 @@ class FaultProxy:
         finally:
             connection.close()
 
-    def _next_fault(self, method: str) -> Fault:
+    def _next_fault(self, method: str, path: str) -> Fault:
         with self._lock:
             for fault in self.faults:
-                if fault.times and method in fault.methods.split():
+                if fault.times and method in fault.methods.split() and fault.path in path:
                     if fault.skip:
                         fault.skip -= 1
                         continue
@@ -144,7 +146,7 @@ class FaultProxy:
         return Fault()
 
     def _handle(self, handler: BaseHTTPRequestHandler) -> None:
-        fault = self._next_fault(handler.command)
+        fault = self._next_fault(handler.command, handler.path)
         length = int(handler.headers.get("Content-Length", 0))
         if fault.drop_upload is not None:
             handler.rfile.read(min(length, fault.drop_upload))

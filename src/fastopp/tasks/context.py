@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -19,7 +19,7 @@ from fastopp.database.errors import DatabaseUnavailable
 from fastopp.tasks.clock import from_now
 from fastopp.tasks.errors import JobLost
 from fastopp.tasks.failure import storable
-from fastopp.tasks.limits import MAX_MESSAGE, PROGRESS_INTERVAL
+from fastopp.tasks.limits import MAX_MESSAGE, PROGRESS_INTERVAL, STALLED_AFTER
 from fastopp.tasks.models import jobs, runs
 from fastopp.tasks.outcome import Run
 
@@ -144,21 +144,26 @@ class TaskContext:
             await session.flush()
             connection = await session.connection()
             mine = (jobs.c.id == self.job_id, jobs.c.worker_id == self._worker_id, jobs.c.status == "doing")
+            # The lock keeps others from taking the job over until the commit.
+            fence: Any = select(jobs.c.id, *self._freezing_limit()).where(*mine).with_for_update()
             if finish:
-                end = update(jobs).where(*mine).values(
-                    status="succeeded", attempts=jobs.c.attempts + 1, abort_requested=False
-                )  # fmt: skip
-                is_ours = (await connection.execute(end)).rowcount == 1
-            else:
-                # The lock keeps others from taking the job over until the commit.
-                is_ours = (
-                    await connection.execute(select(jobs.c.id).where(*mine).with_for_update())
-                ).first() is not None
-            if not is_ours:
+                ended = {"status": "succeeded", "attempts": jobs.c.attempts + 1, "abort_requested": False}
+                fence = update(jobs).where(*mine).values(ended).returning(jobs.c.id, *self._freezing_limit())
+            if (await connection.execute(fence)).first() is None:
                 raise JobLost
             if finish or self.place_changed:
                 self._told = True
                 await connection.execute(self._keep())
+
+    def _freezing_limit(self) -> list[Any]:
+        """Milliseconds after which PostgreSQL rolls back for a process that was frozen just before its commit.
+
+        Until then it holds its job, and whoever wants to take over anything waits for that.
+        """
+        if self.runtime.database.url.backend != "postgresql":
+            return []
+        limit = f"{STALLED_AFTER * 1000:.0f}"
+        return [func.set_config("idle_in_transaction_session_timeout", limit, literal(value=True))]
 
     @property
     def place_changed(self) -> bool:
