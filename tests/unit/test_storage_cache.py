@@ -243,6 +243,7 @@ async def test_use_and_confirmation_are_kept_apart(cache: FileCache) -> None:
 
 async def test_no_descriptor_is_left(cache: FileCache) -> None:
     await store(cache, KEY, bytes(CHUNK + 1))
+    gc.collect()  # what other tests have left
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(50):
         cached = await cache.open(KEY)
@@ -253,4 +254,4 @@ async def test_no_descriptor_is_left(cache: FileCache) -> None:
         await pieces.aclose()
         await store(cache, "other", b"x")
         await content_of(await cache.open("other"))
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before

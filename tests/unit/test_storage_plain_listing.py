@@ -24,7 +24,7 @@ def test_a_page(xmlns: str) -> None:
     rest = "<IsTruncated>true</IsTruncated><NextContinuationToken>a b</NextContinuationToken>"
     page = parsed("b", f"<ListBucketResult{xmlns}>{entry('a &amp; b/ü.txt')}{entry('x//y')}{rest}</ListBucketResult>")
     modified = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    kind = "application/octet-stream"
+    kind = "text/plain; charset=utf-8"
     assert page == Page([StoredFile("a & b/ü.txt", 3, f'"{"0" * 32}"', kind, modified)], ["x//y"], "a b")
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from io import FileIO
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -50,29 +49,58 @@ class Arrival:
     version: Version | None
     """Of the file that it is to replace; None: there was none."""
     temporary: str = ""
-    file: FileIO | None = None
+    descriptor: int | None = None
+    """Of the temporary file, while it is open."""
     touched: tuple[str, ...] = ()
     """Folders in which something was made."""
 
     def open(self) -> None:
-        """Make the folders that are missing, and the temporary file. Raises InvalidKey, StorageFull."""
+        """Make the temporary file, and the folders that are missing. Raises InvalidKey, StorageFull."""
         with explained(self.root, writing=True):
-            folder = os.path.dirname(self.path)  # noqa: PTH120 - pathlib takes five times as long, for each file
-            self.touched = (folder,)
-            if not os.path.isdir(folder):  # noqa: PTH112 - as above
-                self.touched += _make_folders(Path(folder))
-            # The same name each time: what a killed run left is written over by the next one, which holds the lock.
-            name = hashlib.md5(self.key.encode(), usedforsecurity=False).hexdigest()
-            self.temporary = f"{folder}/{TEMPORARY}{name}"
-            self.file = FileIO(os.open(self.temporary, _WRITE, 0o666), "w")
+            self._open()
 
     def write(self, data: bytes | memoryview) -> None:
         """Append. Raises StorageFull."""
-        assert self.file is not None  # noqa: S101 - opened first
-        rest = memoryview(data)
         with explained(self.root, writing=True):
-            while rest:
-                rest = rest[self.file.write(rest) :]
+            self._write(data)
+
+    def write_whole(self, data: bytes | memoryview, *, keep_open: bool) -> None:
+        """Make the temporary file with this content. Raises InvalidKey, StorageFull."""
+        with explained(self.root, writing=True):
+            self._open()
+            self._write(data)
+            if not keep_open:
+                self.finish()
+
+    def finish(self) -> None:
+        """Let go of the file, and flush it where that cannot be done for many at once. Raises OSError."""
+        if self.descriptor is not None:
+            if _syncfs() is None:
+                os.fsync(self.descriptor)
+            self._close()
+
+    def _open(self) -> None:
+        folder = os.path.dirname(self.path)  # noqa: PTH120 - pathlib takes five times as long, for each file
+        self.touched = (folder,)
+        # The same name each time: what a killed run left is written over by the next one, which holds the lock.
+        name = hashlib.md5(self.key.encode(), usedforsecurity=False).hexdigest()
+        self.temporary = f"{folder}/{TEMPORARY}{name}"
+        try:
+            self.descriptor = os.open(self.temporary, _WRITE, 0o666)
+        except (FileNotFoundError, NotADirectoryError):
+            self.touched += _make_folders(Path(folder))
+            self.descriptor = os.open(self.temporary, _WRITE, 0o666)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        assert self.descriptor is not None  # noqa: S101 - opened first
+        written = os.write(self.descriptor, data)
+        while written < len(data):
+            written += os.write(self.descriptor, memoryview(data)[written:])
+
+    def _close(self) -> None:
+        descriptor, self.descriptor = self.descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     def rename(self) -> None:
         """Give the file, which is flushed, its name. Raises ChangedMeanwhile, InvalidKey."""
@@ -81,16 +109,12 @@ class Arrival:
                 raise ChangedMeanwhile
             os.replace(self.temporary, self.path)  # noqa: PTH105 - a text already
 
-    def close(self) -> None:
-        """Let go of the file."""
-        if self.file is not None:
-            self.file.close()
-
     def discard(self) -> None:
         """Leave nothing behind."""
-        self.close()
+        self._close()
         if self.temporary:
-            Path(self.temporary).unlink(missing_ok=True)
+            with suppress(FileNotFoundError, NotADirectoryError):
+                os.unlink(self.temporary)  # noqa: PTH108 - a text already
 
 
 def version_of(path: str) -> Version | None:
@@ -128,11 +152,16 @@ class Arrivals:
         """Give files that are written their names, durably after `settle`: what went wrong with each.
 
         That may be ChangedMeanwhile, InvalidKey, StorageFull, StorageUnavailable; nothing of such a file is left.
+
+        Parameters
+        ----------
+        arrivals: of the first one the file is still open: it was opened before anything else of them was written, so
+            flushing it tells of every error since.
         """
         errors: list[FastOppError | OSError | None] = []
         # A name that is given before its content is on the disk could, after a power cut, stand for an empty file.
         try:
-            self._flush([arrival.file for arrival in arrivals if arrival.file is not None])
+            self._flush(arrivals)
         except OSError as error:
             errors = [error] * len(arrivals)
         else:
@@ -151,26 +180,25 @@ class Arrivals:
             with suppress(FileNotFoundError):  # removed since
                 flush_folder(Path(folder))
 
-    def _flush(self, files: list[FileIO]) -> None:
+    def _flush(self, arrivals: list[Arrival]) -> None:
         """Make what was written to files survive a power cut."""
-        if (syncfs := _syncfs()) is None:
-            for file in files:
-                os.fsync(file.fileno())
-        elif files:
+        for arrival in arrivals[1:]:
+            arrival.finish()
+        if arrivals and arrivals[0].descriptor is not None and (syncfs := _syncfs()):
             wanted = self._begun + 1  # the first one that cannot have begun before these files were written
             with self._flushing:
-                if self._done >= wanted:
-                    return
-                self._begun += 1
-                if syncfs(files[0].fileno()):
-                    number = ctypes.get_errno()
-                    raise OSError(number, os.strerror(number))
-                self._done = self._begun
+                if self._done < wanted:
+                    self._begun += 1
+                    if syncfs(arrivals[0].descriptor):
+                        number = ctypes.get_errno()
+                        raise OSError(number, os.strerror(number))
+                    self._done = self._begun
+        for arrival in arrivals[:1]:
+            arrival.finish()
 
 
 def _rename(arrival: Arrival) -> FastOppError | OSError | None:
     try:
-        arrival.close()
         arrival.rename()
     except (FastOppError, OSError) as error:
         return error

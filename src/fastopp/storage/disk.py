@@ -11,11 +11,11 @@ import logging
 import os
 import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
+from types import TracebackType
 
 from fastopp.storage.base import (
     ChecksumMismatch,
@@ -171,18 +171,27 @@ def flush_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-@contextmanager
-def explained(root: Path, *, writing: bool = False) -> Iterator[None]:
+def explained(root: Path, *, writing: bool = False) -> AbstractContextManager[None]:
     """Turn an error of the operating system into one of ours. The log has the path; the answer has not."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _ABSENT and not writing:
+    return _Explained(root, writing=writing)
+
+
+class _Explained(AbstractContextManager[None]):
+    # A class: a generator takes several times as long, for each file.
+    __slots__ = ("_root", "_writing")
+
+    def __init__(self, root: Path, *, writing: bool) -> None:
+        self._root, self._writing = root, writing
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if not isinstance(error, OSError):
+            return
+        if error.errno in _ABSENT and not self._writing:
             raise FileMissing from None
         if error.errno == errno.ENAMETOOLONG:
             raise InvalidKey("The name is too long for the disk.") from None
         known = error.errno in FULL | _FORBIDDEN  # the system's sentence says all
-        logger.log(logging.ERROR, "The upload folder %s failed: %s", root, error, exc_info=not known)
+        logger.log(logging.ERROR, "The upload folder %s failed: %s", self._root, error, exc_info=not known)
         if error.errno in FULL:
             raise StorageFull from error
         if error.errno in _FORBIDDEN:

@@ -8,9 +8,8 @@ way, on which requests are repeated and can be broken off.
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Executor
 from functools import partial
-
-from anyio import CapacityLimiter
 
 from fastopp.errors import FastOppError
 from fastopp.storage.arrivals import Arrival, Arrivals
@@ -18,24 +17,26 @@ from fastopp.storage.base import ChecksumMismatch, PromptStorage, Storage, Store
 from fastopp.storage.compare import md5_in
 from fastopp.storage.report import LeftOut
 from fastopp.storage.threads import run_to_end
-from fastopp.storage.transfer import SMALL, Transfer
+from fastopp.storage.transfer import BATCH_BYTES, SMALL, Transfer
 
-BATCH = 256  # files that are looked at together
+BATCH = 1000  # files that are looked at together: a page of a listing
 GROUPS = 16  # that their small ones are divided into: a thread fetches a group's files one after the other
 
 Wanted = tuple[StoredFile, Arrival]
 
 
 class Incoming:
-    """Fetches files, so many at once, and puts them in their places."""
+    """Fetches files, so many at once, and puts them in their places, in threads of `threads`."""
 
-    def __init__(self, storage: Storage, arrivals: Arrivals, transfer: Transfer, concurrency: int) -> None:
+    def __init__(
+        self, storage: Storage, arrivals: Arrivals, transfer: Transfer, concurrency: int, threads: Executor
+    ) -> None:
         self._storage = storage
         self._prompt = storage if isinstance(storage, PromptStorage) else None
         self._arrivals = arrivals
         self._transfer = transfer
         self._requests = asyncio.Semaphore(concurrency)
-        self._threads = CapacityLimiter(concurrency)
+        self._threads = threads
 
     async def start(self, files: list[Wanted]) -> None:
         """Begin to fetch files as soon as there is room for them."""
@@ -62,7 +63,7 @@ class Incoming:
     async def _fetch_group(self, group: list[Wanted]) -> None:
         results: list[int | FastOppError | OSError] = []
         try:
-            await run_to_end(self._bring, group, results, limiter=self._threads)
+            await run_to_end(self._bring, group, results, executor=self._threads)
         finally:  # what came before the time was up counts, too
             for (file, _), result in zip(group, results, strict=False):
                 if isinstance(result, int):
@@ -78,21 +79,29 @@ class Incoming:
     def _bring(self, group: list[Wanted], results: list[int | FastOppError | OSError]) -> None:
         """Fetch files and put them in their places, until one does not come at once. Blocks."""
         written: list[Arrival] = []
+        room = BATCH_BYTES
         for file, arrival in group:
-            if not self._transfer.goes_on or not self._write_promptly(file, arrival):
+            if not self._transfer.goes_on or not self._write_promptly(file, arrival, keep_open=not written):
                 break
             written.append(arrival)
-        errors = self._arrivals.place(written)
-        results += [error or file.size for (file, _), error in zip(group, errors, strict=False)]
+            room -= file.size
+            if room < 0:
+                self._place(group, written, results)
+                written, room = [], BATCH_BYTES
+        self._place(group, written, results)
 
-    def _write_promptly(self, file: StoredFile, arrival: Arrival) -> bool:
+    def _place(self, group: list[Wanted], written: list[Arrival], results: list[int | FastOppError | OSError]) -> None:
+        errors = self._arrivals.place(written)
+        sizes = [file.size for file, _ in group[len(results) :]]
+        results += [error or size for size, error in zip(sizes, errors, strict=False)]
+
+    def _write_promptly(self, file: StoredFile, arrival: Arrival, *, keep_open: bool) -> bool:
         assert self._prompt is not None  # noqa: S101 - there are groups only then
         data = self._prompt.read_promptly(file.key)
         if data is None or len(data) != file.size:
             return False
         try:
-            arrival.open()
-            arrival.write(data)
+            arrival.write_whole(data, keep_open=keep_open)
         except (FastOppError, OSError):  # which the careful way will meet again, and tell
             arrival.discard()
             return False
@@ -102,16 +111,16 @@ class Incoming:
         """Fetch a file and put it in its place. Raises ChecksumMismatch when other bytes came than were listed."""
         try:
             async with self._requests:
-                await run_to_end(arrival.open)
+                await run_to_end(arrival.open, executor=self._threads)
                 if file.size <= SMALL:
                     data = await self._storage.get(file.key)
                     _check_size(file, len(data))
-                    await run_to_end(arrival.write, data)
+                    await run_to_end(arrival.write, data, executor=self._threads)
                 else:
                     await self._fetch_pieces(file, arrival)
-            (error,) = await run_to_end(self._arrivals.place, [arrival])
+            (error,) = await run_to_end(self._arrivals.place, [arrival], executor=self._threads)
         except BaseException:
-            await run_to_end(arrival.discard)
+            await run_to_end(arrival.discard, executor=self._threads)
             raise
         if error:
             raise error
@@ -120,7 +129,7 @@ class Incoming:
     async def _fetch_pieces(self, file: StoredFile, arrival: Arrival) -> None:
         size = 0
         async for piece in self._storage.stream(file.key):
-            await run_to_end(arrival.write, piece)
+            await run_to_end(arrival.write, piece, executor=self._threads)
             size += len(piece)
         _check_size(file, size)
 

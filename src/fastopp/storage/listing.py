@@ -41,7 +41,6 @@ async def pages(
     ----------
     refused: told, once each, the names of objects that would be an UnsafeName for a file.
     """
-    page: list[StoredFile] = []
     told: set[str] = set()
 
     def tell(name: str) -> None:
@@ -49,15 +48,20 @@ async def pages(
             told.add(name)
             refused(name)
 
-    async for file in storage.list(refused=tell) if isinstance(storage, ObjectStorage) else storage.list():
-        if file.key.startswith(f"{RESERVED}/"):
-            continue
+    async for page in storage.pages(refused=tell) if isinstance(storage, ObjectStorage) else _gathered(storage, size):
+        files = [file for file in page if not file.key.startswith(f"{RESERVED}/")]
+        for first in range(0, len(files), size):
+            yield files[first : first + size]
+
+
+async def _gathered(storage: Storage, size: int) -> AsyncGenerator[list[StoredFile]]:
+    page: list[StoredFile] = []
+    async for file in storage.list():
         page.append(file)
         if len(page) == size:
             yield page
             page = []
-    if page:
-        yield page
+    yield page
 
 
 class Listing:

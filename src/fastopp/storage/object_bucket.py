@@ -18,7 +18,7 @@ from obstore.store import S3Store
 
 from fastopp.storage.base import FileMissing, InvalidKey, StorageMisconfigured, StoredFile
 from fastopp.storage.checksums import PART_SIZE
-from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
+from fastopp.storage.keys import DEFAULT_CONTENT_TYPE, content_type_of
 from fastopp.storage.object_calls import call
 from fastopp.storage.object_download import Download
 from fastopp.storage.object_errors import explained, refusal
@@ -251,7 +251,7 @@ class Bucket:
                     "There is no Object Storage at this address.", hint="Check S3_ENDPOINT_URL and S3_BUCKET."
                 ) from None
             last = batch[-1]["path"] if batch else last
-            yield [_described(meta, DEFAULT_CONTENT_TYPE) for meta in batch]
+            yield [_described(meta, content_type_of(meta["path"])) for meta in batch]
 
     def _sign_listing(self, query: dict[str, str]) -> str:
         credential = self._credential
@@ -285,5 +285,7 @@ def _quoted(etag: str | None) -> str:
 
 def _described(meta: ObjectMeta, content_type: str) -> StoredFile:
     # HTTP's dates have seconds, a listing's have more: the same file is told the same way.
-    modified = meta["last_modified"].replace(microsecond=0)
+    modified = meta["last_modified"]
+    if modified.microsecond:
+        modified = modified.replace(microsecond=0)
     return StoredFile(meta["path"], meta["size"], _quoted(meta["e_tag"]), content_type, modified)

@@ -45,13 +45,18 @@ async def call(store: S3Store, function: Callable[..., Awaitable[T]], *args: obj
         return await future
     finally:
         del future
-        with CancelScope(shield=True):
-            await _let_go(store, held)
+        if _is_held(store, held):
+            with CancelScope(shield=True):
+                await _let_go(store, held)
+
+
+def _is_held(store: S3Store, held: list[ref[Any]]) -> bool:
+    store.prefix  # noqa: B018 - any call makes obstore give up what it has dropped outside the lock
+    return any(reference() is not None for reference in held)
 
 
 async def _let_go(store: S3Store, held: list[ref[Any]]) -> None:
     for _ in range(_STEPS):
-        store.prefix  # noqa: B018 - any call makes obstore give up what it has dropped outside the lock
-        if all(reference() is None for reference in held):
-            return
         await asyncio.sleep(_STEP)
+        if not _is_held(store, held):
+            return

@@ -23,8 +23,9 @@ class ObjectListing:
 
     async def below(
         self, place: str, prefix: str, refused: Callable[[str], None] | None = None
-    ) -> AsyncGenerator[tuple[StoredFile, bool]]:
-        """The files whose objects lie in a folder and whose keys begin so, and whether in the legacy one.
+    ) -> AsyncGenerator[tuple[list[StoredFile], list[StoredFile]]]:
+        """The files whose objects lie in a folder and whose keys begin so: of each page those in their place, and
+        those in the legacy one.
 
         Parameters
         ----------
@@ -36,6 +37,8 @@ class ObjectListing:
                 break  # some servers match no prefix with a slash: only where one might, ask for everything
             async for batch in self._objects.list(folder, refused):
                 names = await self._decoded([file.key for file in batch])
+                files: list[StoredFile] = []
+                legacy: list[StoredFile] = []
                 for name, file in zip(names, batch, strict=True):
                     if not name.startswith(f"{place}/" if place else ""):
                         continue
@@ -43,7 +46,10 @@ class ObjectListing:
                     entry = self._names.key(name)
                     if entry and entry[0].startswith(prefix):
                         key, is_legacy = entry
-                        yield replace(file, key=key, content_type=content_type_of(key)), is_legacy
+                        if key != file.key:
+                            file = replace(file, key=key, content_type=content_type_of(key))  # noqa: PLW2901 - the same one
+                        (legacy if is_legacy else files).append(file)
+                yield files, legacy
             self._lists_by_prefix |= bool(folder) and found
 
     async def _decoded(self, names: list[str]) -> list[str]:

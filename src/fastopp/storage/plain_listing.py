@@ -14,7 +14,7 @@ from datetime import datetime
 from xml.etree import ElementTree as ET
 
 from fastopp.storage.base import StorageUnavailable, StoredFile
-from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
+from fastopp.storage.keys import content_type_of
 from fastopp.storage.object_errors import explained
 
 ATTEMPTS = 5
@@ -97,7 +97,7 @@ def parsed(bucket: str, text: str) -> Page:
             if not _BAD.search(name):
                 modified = datetime.fromisoformat(_text(entry, "LastModified")).replace(microsecond=0)
                 etag = _text(entry, "ETag").strip('"')
-                page.files.append(StoredFile(name, size, f'"{etag}"', DEFAULT_CONTENT_TYPE, modified))
+                page.files.append(StoredFile(name, size, f'"{etag}"', content_type_of(name), modified))
             elif size or not name.endswith("/"):  # an empty `photos/` is how consoles make a folder
                 page.refused.append(name)
     except (ET.ParseError, ValueError) as error:

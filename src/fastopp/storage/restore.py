@@ -6,6 +6,7 @@ after it was stored stays, unless the caller says otherwise. Nothing is deleted.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,10 +61,10 @@ async def restore_files(
     """
     folder = folder.absolute()  # noqa: ASYNC240 - asks no disk
     transfer = Transfer(budget=budget, concurrency=concurrency * WAITING, progress=progress)
-    with locked(folder):
+    with locked(folder), ThreadPoolExecutor(concurrency, "restore") as threads:
         arrivals = Arrivals()
         async with transfer.running(), KnownChecksums() as known:
-            incoming = Incoming(storage, arrivals, transfer, concurrency)
+            incoming = Incoming(storage, arrivals, transfer, concurrency, threads)
             async for files in pages(storage, BATCH, lambda name: transfer.failed(name, UnsafeName())):
                 batch = await run_to_end(_examine, folder, files, known, overwrite)
                 transfer.found += len(files)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from contextvars import copy_context
 from typing import TypeVar, TypeVarTuple
 
-from anyio import CancelScope, CapacityLimiter, to_thread
+from anyio import CancelScope
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-async def run_to_end(function: Callable[[*Ts], T], *args: *Ts, limiter: CapacityLimiter | None = None) -> T:
+async def run_to_end(function: Callable[[*Ts], T], *args: *Ts, executor: Executor | None = None) -> T:
     """Call a blocking function in a worker thread and wait until it has ended, even when cancelled.
 
     A thread cannot be stopped. Without this, a cancelled upload would be cleaned up while its thread
@@ -20,14 +23,16 @@ async def run_to_end(function: Callable[[*Ts], T], *args: *Ts, limiter: Capacity
 
     Parameters
     ----------
-    limiter: so many threads at once; None: as many as all such work shares.
+    executor: whose threads; None: the event loop's, which all such work shares.
     """
-    work = asyncio.ensure_future(to_thread.run_sync(function, *args, limiter=limiter))
+    work = asyncio.get_running_loop().run_in_executor(executor, copy_context().run, function, *args)
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
         with CancelScope(shield=True):
-            await asyncio.wait([work])
+            while not work.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([work])
         if not work.cancelled():
             work.exception()  # nobody else will ask for it
         raise
