@@ -1,13 +1,14 @@
 """Files on their way out of a storage into a folder.
 
-Small files come in groups, each in one worker thread from the request to the rename: what a file costs is then
-little more than the request. A file that does not come like that at once, and every large one, takes the careful
-way, on which requests are repeated and can be broken off.
+Small files come in worker threads, each of which takes one after the other from the request to the rename: what a
+file costs is then little more than the request. A file that does not come like that at once, and every large one,
+takes the careful way, on which requests are repeated and can be broken off.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from concurrent.futures import Executor
 from functools import partial
 
@@ -20,7 +21,7 @@ from fastopp.storage.threads import run_to_end
 from fastopp.storage.transfer import BATCH_BYTES, SMALL, Transfer
 
 BATCH = 1000  # files that are looked at together: a page of a listing
-GROUPS = 16  # that their small ones are divided into: a thread fetches a group's files one after the other
+SHARED_BY = 16  # threads that fetch the small ones among them
 
 Wanted = tuple[StoredFile, Arrival]
 
@@ -46,10 +47,11 @@ class Incoming:
                 small.append((file, arrival))
             else:
                 await self._transfer.start(file.key, file.size, partial(self._fetch, file, arrival))
-        for first in range(min(GROUPS, len(small))):
-            group = small[first::GROUPS]
-            largest = max(file.size for file, _ in group)
-            await self._transfer.start_work(largest, partial(self._fetch_group, group))
+        if small:
+            largest = max(file.size for file, _ in small)
+            todo = deque(small)
+            for _ in range(min(SHARED_BY, len(small))):
+                await self._transfer.start_work(largest, partial(self._fetch_shared, todo))
 
     async def start_if_other(self, file: StoredFile, arrival: Arrival, md5: str, stays: str) -> None:
         """Begin to fetch a file unless the folder's has the same content, for which the stored one has to be read.
@@ -60,39 +62,42 @@ class Incoming:
         """
         await self._transfer.start(file.key, file.size, partial(self._fetch_if_other, file, arrival, md5, stays))
 
-    async def _fetch_group(self, group: list[Wanted]) -> None:
+    async def _fetch_shared(self, todo: deque[Wanted]) -> None:
+        """Fetch files that others fetch from, too, until there are none."""
+        taken: list[Wanted] = []
         results: list[int | FastOppError | OSError] = []
         try:
-            await run_to_end(self._bring, group, results, executor=self._threads)
+            await run_to_end(self._bring, todo, taken, results, executor=self._threads)
         finally:  # what came before the time was up counts, too
-            for (file, _), result in zip(group, results, strict=False):
+            for (file, _), result in zip(taken, results, strict=False):
                 if isinstance(result, int):
                     self._transfer.succeeded(result)
                 else:
                     self._transfer.failed(file.key, result)
-        if not self._transfer.goes_on:
-            return
-        async with asyncio.TaskGroup() as tasks:
-            for file, arrival in group[len(results) :]:
-                tasks.create_task(self._transfer.copy(file.key, partial(self._fetch, file, arrival)))
+        todo.extendleft(taken[len(results) :])
+        while self._transfer.goes_on and (wanted := _next(todo)):
+            file, arrival = wanted
+            await self._transfer.copy(file.key, partial(self._fetch, file, arrival))
 
-    def _bring(self, group: list[Wanted], results: list[int | FastOppError | OSError]) -> None:
+    def _bring(self, todo: deque[Wanted], taken: list[Wanted], results: list[int | FastOppError | OSError]) -> None:
         """Fetch files and put them in their places, until one does not come at once. Blocks."""
         written: list[Arrival] = []
         room = BATCH_BYTES
-        for file, arrival in group:
-            if not self._transfer.goes_on or not self._write_promptly(file, arrival, keep_open=not written):
+        while self._transfer.goes_on and (wanted := _next(todo)):
+            taken.append(wanted)
+            file, arrival = wanted
+            if not self._write_promptly(file, arrival, keep_open=not written):
                 break
             written.append(arrival)
             room -= file.size
             if room < 0:
-                self._place(group, written, results)
+                self._place(taken, written, results)
                 written, room = [], BATCH_BYTES
-        self._place(group, written, results)
+        self._place(taken, written, results)
 
-    def _place(self, group: list[Wanted], written: list[Arrival], results: list[int | FastOppError | OSError]) -> None:
+    def _place(self, taken: list[Wanted], written: list[Arrival], results: list[int | FastOppError | OSError]) -> None:
         errors = self._arrivals.place(written)
-        sizes = [file.size for file, _ in group[len(results) :]]
+        sizes = [file.size for file, _ in taken[len(results) :]]
         results += [error or size for size, error in zip(sizes, errors, strict=False)]
 
     def _write_promptly(self, file: StoredFile, arrival: Arrival, *, keep_open: bool) -> bool:
@@ -139,6 +144,13 @@ class Incoming:
         if stays:
             raise LeftOut(stays)
         return await self._fetch(file, arrival)
+
+
+def _next(todo: deque[Wanted]) -> Wanted | None:
+    try:
+        return todo.popleft()
+    except IndexError:
+        return None
 
 
 def _check_size(file: StoredFile, size: int) -> None:
