@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -67,7 +66,7 @@ async def listed(storage: Storage, prefix: str = "") -> dict[str, StoredFile]:
 
 def same(one: StoredFile, other: StoredFile) -> bool:
     """Whether they are the same; a storage far away has a clock of its own."""
-    return abs(one.modified - other.modified) < timedelta(minutes=5) and one == replace(other, modified=one.modified)
+    return abs(one.modified - other.modified) < timedelta(minutes=5) and one == other._replace(modified=one.modified)
 
 
 async def streamed(storage: Storage, key: str, **limits: int) -> bytes:

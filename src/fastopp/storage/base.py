@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from fastopp.errors import BadRequest, FastOppError, NotFound, Unavailable
 
@@ -46,8 +46,7 @@ class ChecksumMismatch(FastOppError):
     hint = "Send the file again."
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(NamedTuple):
     """A file in a storage."""
 
     key: str

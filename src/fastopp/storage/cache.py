@@ -15,7 +15,6 @@ import os
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 from stat import S_ISREG
@@ -191,7 +190,7 @@ class Copy:
 
     async def publish(self, key: str, file: StoredFile) -> bool:
         """Put it in its place, if it is alive and as large as `file` says: whether it is there now."""
-        return await run_to_end(self._publish, replace(file, key=key))
+        return await run_to_end(self._publish, file._replace(key=key))
 
     async def discard(self) -> None:
         """Give it up unless it was published; nothing is left of it once `close` was called."""

@@ -11,6 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from typing import NamedTuple
 
 from fastopp.errors import FastOppError
 from fastopp.storage.checksums import ContentDigest
@@ -30,8 +31,7 @@ class FileChanges(FastOppError):
     hint = "Run it again when nobody writes to the file."
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFile:
+class LocalFile(NamedTuple):
     """A file in the folder, as it was when it was found."""
 
     key: str

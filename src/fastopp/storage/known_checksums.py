@@ -15,10 +15,9 @@ import stat
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from fastopp.storage.checksums import etag_matches
 from fastopp.storage.folder import FileChanges, digest_of
@@ -33,8 +32,7 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 _MULTIPART = re.compile(r"[0-9a-f]{32}-[0-9]{1,6}")
 
 
-@dataclass(frozen=True, slots=True)
-class Checksums:
+class Checksums(NamedTuple):
     """What S3 may tell of a content."""
 
     md5: str

@@ -13,7 +13,6 @@ import stat
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -140,7 +139,7 @@ class LocalStorage:
                 content = descriptor.read() if file.size <= CHUNK else None
                 if content is not None:
                     descriptor.close()
-                    file = replace(file, size=len(content))
+                    file = file._replace(size=len(content))
             except BaseException:
                 descriptor.close()
                 raise

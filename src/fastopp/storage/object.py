@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
 from typing import TypeVar
@@ -125,7 +124,7 @@ class ObjectStorage:
     async def head(self, key: str) -> StoredFile:
         """See Storage.head."""
         file = await self._find(key, self._objects.head)
-        return replace(file, key=key)
+        return file._replace(key=key)
 
     async def list(self, prefix: str = "") -> AsyncGenerator[StoredFile]:
         """See Storage.list. One request for each 1,000 files; in the order of the server."""

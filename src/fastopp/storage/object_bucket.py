@@ -6,10 +6,9 @@ import asyncio
 import builtins
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import obstore
 from anyio import CancelScope
@@ -33,8 +32,7 @@ PIECE = 256 * 1024  # bytes, the least that is handed over at a time
 PARTS_AT_ONCE = 4  # of one file; bounds the memory to about 50 MB
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(NamedTuple):
     """How long to wait for a server, in seconds, and how often to try."""
 
     connect: float = 5

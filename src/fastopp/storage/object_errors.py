@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from obstore.exceptions import BaseError
 
@@ -39,8 +39,7 @@ _DAMAGED = frozenset({"BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest",
 _BAD_KEY = frozenset({"KeyTooLongError", "InvalidURI", "InvalidObjectName", "XMinioInvalidObjectName"})
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """What a server answered; both are empty when there was no answer."""
 
     status: int

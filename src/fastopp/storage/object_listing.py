@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from dataclasses import replace
 
 from fastopp.storage.base import FileMissing, StoredFile
 from fastopp.storage.keys import content_type_of
@@ -47,7 +46,7 @@ class ObjectListing:
                     if entry and entry[0].startswith(prefix):
                         key, is_legacy = entry
                         if key != file.key:
-                            file = replace(file, key=key, content_type=content_type_of(key))  # noqa: PLW2901 - the same one
+                            file = file._replace(key=key, content_type=content_type_of(key))  # noqa: PLW2901 - the same one
                         (legacy if is_legacy else files).append(file)
                 yield files, legacy
             self._lists_by_prefix |= bool(folder) and found

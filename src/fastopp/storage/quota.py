@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fastopp.storage.base import QuotaExceeded
 
@@ -18,8 +18,7 @@ WARN_AT = 0.8  # of the quota
 RECOUNT_AFTER = 600.0  # seconds: other instances write and delete too
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """What a bucket holds."""
 
     files: int
@@ -27,8 +26,7 @@ class Usage:
     """Bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(NamedTuple):
     """What a plan lets a bucket hold; infinity where it sets no limit."""
 
     files: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from fastopp.errors import Conflict
 
@@ -141,8 +141,7 @@ class Comparison:
         return {"status": status, "message": self.message, **asdict(self), "seconds": round(self.seconds, 3)}
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far a backup, a restore or a comparison is."""
 
     done: int
