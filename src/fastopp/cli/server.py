@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import compileall
+import errno
 import os
 import re
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -15,6 +17,7 @@ import typer
 import fastopp
 from fastopp.cli.console import fail, plain_command, say
 from fastopp.cli.project import find_project_apps, load_project
+from fastopp.errors import Conflict
 from fastopp.settings import load_settings
 
 PRODUCTION_HOST = "0.0.0.0"  # noqa: S104 - a server behind a platform's proxy listens on every address
@@ -39,6 +42,7 @@ def runserver(
 
     settings = load_project().settings
     host, port = host or settings.host, port or settings.port
+    _check_port(host, port)
     shown = f"[{host}]" if ":" in host else host
     say(f"FastOpp is at http://{shown}:{port}")
     if settings.development:
@@ -59,8 +63,27 @@ def production(
     import uvicorn  # noqa: PLC0415 - as above
 
     settings = load_project().settings
+    host, port = host or PRODUCTION_HOST, port or settings.port
+    _check_port(host, port)
     with _pid_file():
-        uvicorn.run("main:app", host=host or PRODUCTION_HOST, port=port or settings.port, workers=workers)
+        uvicorn.run("main:app", host=host, port=port, workers=workers)
+
+
+def _check_port(host: str, port: int) -> None:
+    """End the command if it cannot listen there: uvicorn would say so in fewer words, after the address is told."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        reasons = {
+            errno.EADDRINUSE: (f"Port {port} is taken: something listens there.", _TAKEN),
+            errno.EACCES: (f"Port {port} needs root.", "Choose one from 1024 on with --port."),
+        }
+        message, hint = reasons.get(error.errno or 0, (f"{host} is no address of this machine.", _NO_ADDRESS))
+        fail(Conflict(message, hint=hint))
+
+
+_TAKEN = "If it is this project's server, `python oppman.py stopserver` ends it. Or choose another port with --port."
+_NO_ADDRESS = "Choose another with --host: 127.0.0.1 is for this machine alone, 0.0.0.0 for all that reach it."
 
 
 @plain_command
