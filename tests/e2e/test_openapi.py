@@ -57,7 +57,7 @@ def test_rubbish_is_answered_as_documented(who: str, throwaway: Site, tmp_path: 
         cwd=tmp_path,  # where it keeps what it has seen
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
