@@ -3,3 +3,4 @@
 from fastopp.apps import NavItem
 
 NAVIGATION = [NavItem("AI chat", "/ai-demo", section="demos")]
+LATER = {"routes": ("/ai-demo", "/api/chat")}

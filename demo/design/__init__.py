@@ -3,3 +3,4 @@
 from fastopp.apps import NavItem
 
 NAVIGATION = [NavItem("Design", "/design-demo", section="demos")]
+LATER = {"routes": ("/design-demo", "/ai-stats", "/marketing-demo")}

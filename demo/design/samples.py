@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Week:
+class Week(NamedTuple):
     """The sample figures of one week; rates are in per cent, times in minutes."""
 
     number: int
@@ -25,8 +24,7 @@ WEEKS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
+class Topic(NamedTuple):
     """A tab: what a marketing team might let a model do."""
 
     slug: str
@@ -61,8 +59,7 @@ TOPICS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """A picture of the gallery; `file` lies in this app's static folder."""
 
     slug: str

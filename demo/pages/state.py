@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func
 from sqlmodel import col, select
@@ -16,8 +15,7 @@ from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectState:
+class ProjectState(NamedTuple):
     """What was found a moment ago."""
 
     reachable: bool = True
@@ -33,8 +31,7 @@ class ProjectState:
         return self.products > 0 and self.registrants > 0
 
 
-@dataclass(frozen=True, slots=True)
-class NextStep:
+class NextStep(NamedTuple):
     """The one thing to do next; `command` is to be copied, `href` becomes a button."""
 
     title: str

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -16,8 +15,7 @@ from demo.products.repository import PRICE_BANDS, CategorySummary, ProductFilter
 CHART_COLOURS = 8  # chart-1 to chart-8 of the style sheet
 
 
-@dataclass(frozen=True, slots=True)
-class Catalogue:
+class Catalogue(NamedTuple):
     """The products of one page and the figures around them."""
 
     products: list[dict[str, Any]]

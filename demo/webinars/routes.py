@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic_core import to_json
 
-from demo.webinars import registrants, repository, service
+from demo.webinars import repository, service
 from demo.webinars.permissions import PAGE_RIGHTS, TABLE
 from demo.webinars.repository import MAX_PAGE, MAX_PER_PAGE, RegistrantFilter
 from demo.webinars.schemas import NEEDS_DATABASE, AttendeeItem, AttendeeList
@@ -16,8 +16,7 @@ from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.dependencies import SessionDep
 from fastopp.web.templating import render
 
-# One router for both modules: FastAPI builds the routes of a router inside a router once more.
-router = registrants.router
+router = APIRouter(tags=["webinars"])
 
 SHOWN = 200  # attendees on the page
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from typing import NamedTuple
 
 from fastapi import Request
 from sqlalchemy.exc import IntegrityError
@@ -51,16 +51,14 @@ class EmailTaken(Conflict):
     hint = "Search for the address, or use another one."
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(NamedTuple):
     """Who changes something, and by which request: what the audit log records."""
 
     user: User
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
-class Webinar:
+class Webinar(NamedTuple):
     """One webinar and those of its registrants who are shown."""
 
     title: str

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import sys
 import traceback
+import typing
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -129,11 +130,13 @@ class FastOpp:
 
 
 def _import_assembly() -> Assemble:
-    from fastopp.web.openapi_models import import_fastapi  # noqa: PLC0415 - like what follows
+    from fastopp.web.light_fastapi import import_fastapi  # noqa: PLC0415 - like what follows
 
     import_fastapi()
     from fastopp.assembly import assemble  # noqa: PLC0415 - imports everything else
 
+    # What type checkers read, of all libraries together. It is a third of a megabyte, and nobody asks for it here.
+    typing.clear_overloads()
     return assemble
 
 

@@ -1,7 +1,7 @@
 """An app is one vertical slice of a project: a package whose parts are found by their file names.
 
 shop/
-    __init__.py    NAVIGATION: links in the header (optional)
+    __init__.py    NAVIGATION: links in the header; LATER: routes that are imported when they are asked for (optional)
     models.py      SQLModel tables
     routes.py      router = APIRouter()
     admin.py       AdminView classes
@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fastopp.errors import FastOppError
 
@@ -32,8 +31,7 @@ class AppError(FastOppError):
     """An app of this project cannot be loaded."""
 
 
-@dataclass(frozen=True, slots=True)
-class NavItem:
+class NavItem(NamedTuple):
     """A link in the header, shown to everyone or to those with a role."""
 
     label: str
@@ -42,16 +40,14 @@ class NavItem:
     requires: Literal["staff", "superuser"] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StepResult:
+class StepResult(NamedTuple):
     """What became of a seed step; `message` is one sentence for people."""
 
     status: Literal["success", "skipped", "error"]
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class SeedStep:
+class SeedStep(NamedTuple):
     """A named, idempotent piece of sample data. `run(session, storage, settings)` is one transaction."""
 
     name: str
@@ -61,8 +57,7 @@ class SeedStep:
     """It deletes what people may have entered: run only when asked for by name, never as part of an init."""
 
 
-@dataclass(frozen=True, slots=True)
-class App:
+class App(NamedTuple):
     """One app of a project. Its modules are imported when they are asked for, not before."""
 
     package: str
@@ -88,16 +83,36 @@ class App:
         """Import its tables, which makes SQLModel's metadata know them."""
         self._module("models")
 
-    def router(self) -> APIRouter | None:
-        """The `router` of its routes.py."""
-        module = self._module("routes")
+    def router(self, module_name: str = "routes") -> APIRouter | None:
+        """The `router` of its routes.py, or of another module."""
+        module = self._module(module_name)
         if module is None:
             return None
         router: APIRouter | None = getattr(module, "router", None)
         if router is None:
             hint = "Add `router = APIRouter()` to it and decorate your handlers with it."
-            raise AppError(f"{self.package}/routes.py has no `router`.", hint=hint)
+            raise AppError(f"{self.package}/{module_name}.py has no `router`.", hint=hint)
         return router
+
+    def later(self) -> dict[str, tuple[str, ...]]:
+        """The LATER of its package: modules with a `router`, and the paths at and below which each one answers.
+
+        Raises AppError for a module that is not there and for what is no path.
+        """
+        declared = getattr(importlib.import_module(self.package), "LATER", {})
+        hint = 'Write it like `LATER = {"staff": ("/shop/staff", "/api/shop")}`.'
+        if not isinstance(declared, Mapping):
+            raise AppError(f"LATER of {self.package} does not say which module answers at which paths.", hint=hint)
+        found: dict[str, tuple[str, ...]] = {}
+        for name, given in declared.items():
+            paths = (given,) if isinstance(given, str) else tuple(given)
+            if not self._has(name):
+                raise AppError(f"LATER of {self.package} names {name!r}, but there is no {self.package}/{name}.py.")
+            for path in paths or ("",):
+                if not path.startswith("/") or path == "/":
+                    raise AppError(f"LATER of {self.package} says of {name!r} that it answers at {path!r}.", hint=hint)
+            found[name] = paths
+        return found
 
     def admin_views(self) -> list[type]:
         """The views of tables and the pages of its own that its admin.py defines, in the order they stand there."""
@@ -131,9 +146,10 @@ class App:
         return list(getattr(importlib.import_module(self.package), "NAVIGATION", ()))
 
     def _module(self, name: str) -> ModuleType | None:
-        if not (self.folder / f"{name}.py").is_file() and not (self.folder / name / "__init__.py").is_file():
-            return None
-        return importlib.import_module(f"{self.package}.{name}")
+        return importlib.import_module(f"{self.package}.{name}") if self._has(name) else None
+
+    def _has(self, name: str) -> bool:
+        return (self.folder / f"{name}.py").is_file() or (self.folder / name / "__init__.py").is_file()
 
     def _subfolder(self, name: str) -> Path | None:
         folder = self.folder / name

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from fastopp.admin.mount import admin_mount
 from fastopp.apps import App
@@ -14,7 +15,7 @@ from fastopp.ops import routers
 from fastopp.runtime import Runtime, open_runtime
 from fastopp.settings import Settings
 from fastopp.web import setup, uploads
-from fastopp.web.later import Application
+from fastopp.web.later import Application, LaterRoutes
 
 DESCRIPTION = "A FastOpp project: see /docs of each app's section, and docs/ of the repository."
 
@@ -31,10 +32,23 @@ def assemble(settings: Settings, apps: tuple[App, ...]) -> tuple[FastAPI, Abstra
     routers.install_operations(application, settings)
     application.include_router(uploads.create_router(settings.platform.max_response_body))
     for app in apps:
-        if (app_router := app.router()) is not None:
-            application.include_router(app_router)
+        _install(application, app)
     application.include_router(auth_routes.router)
     routers.install_pages(application)
     application.router.routes.append(admin_mount())
     setup.install_static(application, apps)
     return application, open_runtime(settings, apps)
+
+
+def _install(application: FastAPI, app: App) -> None:
+    """Add the routes of an app, those of LATER after the others."""
+    later = app.later()
+    if "routes" not in later and (router := app.router()):
+        application.include_router(router)
+    for module, paths in later.items():
+        application.router.routes.append(LaterRoutes(application, paths, partial(_load, app, module)))
+
+
+def _load(app: App, module: str) -> list[APIRouter]:
+    router = app.router(module)
+    return [router] if router else []

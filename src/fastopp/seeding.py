@@ -11,7 +11,7 @@ import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sqlalchemy import func
 from sqlalchemy.exc import SQLAlchemyError
@@ -70,8 +70,7 @@ class StepOutcome:
         return {"step": self.step, "status": self.status, "message": self.message}
 
 
-@dataclass(frozen=True, slots=True)
-class InitReport:
+class InitReport(NamedTuple):
     """What an initialisation did, step by step."""
 
     success: bool
@@ -84,8 +83,7 @@ class InitReport:
         return next((outcome.generated_password for outcome in self.results if outcome.generated_password), None)
 
 
-@dataclass(frozen=True, slots=True)
-class InitStep:
+class InitStep(NamedTuple):
     """One step of an initialisation, the framework's own or an app's."""
 
     name: str

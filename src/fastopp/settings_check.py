@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastopp.database.url import DatabaseURLError
 from fastopp.errors import FastOppError
@@ -43,8 +42,7 @@ _ASYNC_ADDRESS = re.compile(
 OBJECT_STORAGE_VARIABLES = ("s3_access_key", "s3_secret_key", "s3_bucket")
 
 
-@dataclass(frozen=True, slots=True)
-class SettingProblem:
+class SettingProblem(NamedTuple):
     """One mistake: which variable, what is wrong, how to mend it."""
 
     variable: str

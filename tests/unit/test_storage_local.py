@@ -234,7 +234,9 @@ from fastopp.storage.local import LocalStorage
 storage = LocalStorage(Path(sys.argv[1]))
 
 async def main():
-    await storage.head("photos/b.jpg")  # whatever must be imported is, while it may be
+    # Whatever must be imported is, while it may be.
+    await storage.head("photos/b.jpg")
+    await storage.get("photos/b.jpg")
     (storage.root / "photos").chmod(0)
     if os.geteuid() == 0:
         os.setresuid(65534, 65534, 65534)

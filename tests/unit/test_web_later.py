@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
+from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, WebSocket
 
-from fastopp.web.later import Application, LaterRoutes
+from fastopp.web.later import Application, LaterRoutes, RouteOutOfReach
 
 
 @pytest.fixture
@@ -88,6 +89,35 @@ async def test_a_failed_load_is_an_error_and_is_tried_again() -> None:
     async with client(made(load)) as http:
         assert (await http.get("/manage")).status_code == 500
         assert (await http.get("/manage")).json() == "start"
+
+
+async def test_a_route_that_nobody_could_reach_is_a_mistake_that_is_said() -> None:
+    application = made(lambda: [router_of("/manage", "start"), router_of("/elsewhere", "out of reach")])
+    async with client(application) as http:
+        assert (await http.get("/manage")).status_code == 500
+    with pytest.raises(RouteOutOfReach, match=r"/elsewhere is neither at nor below /manage.*Add its path to LATER"):
+        application.openapi()
+
+
+async def test_a_socket_brings_them_in_too() -> None:
+    router = APIRouter()
+
+    @router.websocket("/manage/live")
+    async def live(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.close()
+
+    sent = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message["type"])
+
+    scope = {"type": "websocket", "path": "/manage/live", "query_string": b"", "headers": [], "subprotocols": []}
+    await made(lambda: [router])(scope, receive, send)
+    assert sent == ["websocket.accept", "websocket.close"]
 
 
 def test_the_document_of_the_api_knows_them(application: Application, loads: list[int]) -> None:

@@ -12,9 +12,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from fastapi import Request
 from sqlalchemy import Insert, case
@@ -46,16 +45,14 @@ class TooManyAttempts(FastOppError):
         self.headers = {"Retry-After": str(seconds)}
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """What failures are counted for, and how many are let pass."""
 
     name: str
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """How long some subjects are still locked (None: not at all), and the names of those with failures on record."""
 
     locked_for: timedelta | None

@@ -7,8 +7,7 @@ m=64 MiB, t=3, p=4; such a hash is replaced at the next sign-in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
@@ -45,8 +44,7 @@ class PasswordRejected(FastOppError):
     status = 422
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(NamedTuple):
     """Whether a password fits a hash; `replacement` is a hash to store instead, when the old one is out of date."""
 
     matches: bool

@@ -17,8 +17,7 @@ and `Rights.merged(ACCOUNT_RIGHTS, RIGHTS, ...)` answers for all of them togethe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Select, false
 
@@ -37,8 +36,7 @@ RowFilter = Callable[[User], ColumnElement[bool]]
 Statement = TypeVar("Statement", bound=Select[Any])
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """Some actions, on all rows or on those that `rows` chooses for the user."""
 
     actions: frozenset[Action]
@@ -63,8 +61,7 @@ ACCOUNT_RIGHTS: RightsTable = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Rights:
+class Rights(NamedTuple):
     """The rights of a whole project."""
 
     table: RightsTable

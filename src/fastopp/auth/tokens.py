@@ -11,8 +11,8 @@ import base64
 import hashlib
 import hmac
 import uuid
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from fastopp.auth.models import User, utc_now
 from fastopp.settings import Settings
@@ -21,8 +21,7 @@ ALGORITHM = "HS256"
 FINGERPRINT_BYTES = 12  # 96 bits of an HMAC: nobody finds another hash with the same
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(NamedTuple):
     """What a genuine token says: whose it is, and under which password it was issued."""
 
     user_id: uuid.UUID

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fastopp.database.revisions import Revision
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """A migration that was just run, upwards or downwards."""
 
     revision: str
     title: str
 
 
-@dataclass(frozen=True, slots=True)
-class MigrationResult:
+class MigrationResult(NamedTuple):
     """What a migration did: the steps in their order, and where the database is now (None: before the first)."""
 
     applied: tuple[Applied, ...]
@@ -25,8 +23,7 @@ class MigrationResult:
     """The database was FastOpp 0.4.8's and has been taken over, with all its rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class MigrationState:
+class MigrationState(NamedTuple):
     """A migration, and whether the database has it."""
 
     revision: str
@@ -34,8 +31,7 @@ class MigrationState:
     applied: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """Whether the database is up to date with the migrations, and they with the models."""
 
     current: str | None

@@ -8,9 +8,8 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fastopp.database.errors import TablesMissing
 from fastopp.database.migration_errors import MigrationError, MultipleHeads, NoMigrations, UnknownRevision
@@ -26,8 +25,7 @@ _STRING = re.compile(r"[\"']([^\"'\n]+)[\"']")
 _DOCSTRING = re.compile(r"\s*(?:#[^\n]*\s*)*[rR]?(?P<quote>\"{3}|'{3}|\"|')(?P<text>.*?)(?P=quote)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(NamedTuple):
     """One migration: its id, the first line of its docstring, the ids it follows, and its file."""
 
     id: str

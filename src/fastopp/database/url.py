@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote, unquote_plus
 
 from fastopp.database.asyncpg_parameters import check_asyncpg
@@ -33,8 +33,7 @@ _EXAMPLE = "It looks like postgresql://user:password@host:5432/database, or sqli
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+(?:%25\w+)?\]|[\w.%~-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(NamedTuple):
     """One place to reach PostgreSQL: a name, an address, or (with a leading slash) the folder of a unix socket."""
 
     name: str | None

@@ -11,8 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -32,13 +31,12 @@ SHARED_FOR = 1.0  # seconds that an answer is good for everyone who asks
 PROBE_KEY = "health/probe.txt"  # a file that is not there, which a working storage says
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """The outcome of one check. `problem` is None when all is well."""
 
     problem: str | None
     latency_ms: float
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any]
 
     @property
     def healthy(self) -> bool:
@@ -51,8 +49,7 @@ class Check:
         return answer if self.healthy else answer | {"error": self.problem}
 
 
-@dataclass(frozen=True, slots=True)
-class HealthReport:
+class HealthReport(NamedTuple):
     """All checks of one moment."""
 
     platform: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -101,7 +100,7 @@ async def _drain(runtime: Runtime, budget: float, patience: float = 0.0) -> JSON
             await asyncio.sleep(pause)
             patience -= pause
             report = _sum(report, await _work(runtime, until))
-    details = asdict(report)
+    details = report._asdict()
     message = f"{report.done:,} task(s) done, {report.failed:,} failed, {report.left:,} left."
     if report.left == 0 or not report.time_up:  # what is left is another's, or waits for another's lock
         return _answer(200, "success", message, details)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Annotated, Any, Literal
@@ -151,7 +150,7 @@ async def work(request: Request, runtime: RuntimeDep, superuser: DetachedSuperUs
         return render(request, "ops/_work.html", _working(pause), headers=NO_STORE | {"HX-Trigger": CHANGED})
     if prefers_html(request):
         return RedirectResponse(PAGE, 303, NO_STORE)
-    return JSONResponse(asdict(report), headers=NO_STORE)
+    return JSONResponse(report._asdict(), headers=NO_STORE)
 
 
 @router.get("/{task_id}", summary="One task")

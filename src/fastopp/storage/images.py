@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from anyio import CapacityLimiter
 from anyio.lowlevel import RunVar
@@ -78,8 +77,7 @@ class PhotoEmpty(FastOppError):
     hint = "Choose a picture."
 
 
-@dataclass(frozen=True, slots=True)
-class Photo:
+class Photo(NamedTuple):
     """A picture that is safe to store and to serve."""
 
     data: bytes

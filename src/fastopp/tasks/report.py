@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from fastopp.tasks.status import Status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DrainReport:
+class DrainReport(NamedTuple):
     """What a drain did."""
 
     done: int = 0
@@ -26,8 +24,7 @@ class DrainReport:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskCounts:
+class TaskCounts(NamedTuple):
     """How many jobs there are: by status, and by queue, task and status. Ages are in seconds."""
 
     statuses: dict[Status, int]

@@ -11,12 +11,25 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import iter_route_contexts
 from starlette._utils import get_route_path
 from starlette.datastructures import URLPath
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
+from fastopp.errors import FastOppError
+
 Load = Callable[[], Iterable[APIRouter]]
+
+
+class RouteOutOfReach(FastOppError):
+    """A route that nobody could ask for: it lies elsewhere than it was said."""
+
+    def __init__(self, path: str, prefixes: tuple[str, ...]) -> None:
+        super().__init__(
+            f"The route {path} is neither at nor below {' or '.join(prefixes)}, where its routes were said to be.",
+            hint="Add its path to LATER in the app's __init__.py, or take its module out of there.",
+        )
 
 
 class LaterRoutes(BaseRoute):
@@ -37,9 +50,11 @@ class LaterRoutes(BaseRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether one of the routers may answer."""
-        path = get_route_path(scope)
-        below = any(path == prefix or path.startswith(f"{prefix}/") for prefix in self._prefixes)
-        return (Match.FULL if below and scope["type"] == "http" else Match.NONE), {}
+        asked = scope["type"] in ("http", "websocket") and self._is_below(get_route_path(scope))
+        return (Match.FULL if asked else Match.NONE), {}
+
+    def _is_below(self, path: str) -> bool:
+        return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self._prefixes)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:  # noqa: ANN401 - as Starlette declares it
         """They have no names until they are there; templates write these addresses out."""
@@ -54,10 +69,13 @@ class LaterRoutes(BaseRoute):
         await self._application.router(scope, receive, send)
 
     def replace(self, routers: Iterable[APIRouter] | None = None) -> None:
-        """Put the routers at this place of the list."""
+        """Put the routers at this place of the list. Raises RouteOutOfReach."""
         together = APIRouter()
         for router in self._load() if routers is None else routers:
             together.include_router(router)
+        for path in (route.path or "" for route in iter_route_contexts(together.routes)):
+            if not self._is_below(path):
+                raise RouteOutOfReach(path, self._prefixes)
         self._application.include_router(together)
         routes = self._application.router.routes
         routes[routes.index(self)] = routes.pop()

@@ -1,0 +1,40 @@
+"""FastAPI without what it imports or builds for the few applications that need it.
+
+FastAPI is left as it is in what it does; it only does two things later, or not at all where nobody asks for them:
+
+- it describes /openapi.json by forty pydantic models and has their validators built as it is imported: 1.3 MiB and
+  50 ms of every cold start, for a page that few processes are asked for;
+- it imports the whole of pydantic.v1, to refuse models of it in routes: 1.5 MiB and as long again.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+from pydantic import BaseModel, ConfigDict
+
+
+def import_fastapi() -> None:
+    """Import FastAPI with `defer_build`, pydantic's setting by which a model is built when it is first used.
+
+    It is set for all models while FastAPI is imported, since FastAPI's have no base of their own to set it on. A model
+    that another thread defined in this moment would merely be built later too; pydantic does that under its own lock.
+    """
+    if "fastapi" in sys.modules:
+        return
+    config = BaseModel.model_config
+    BaseModel.model_config = ConfigDict(defer_build=True)
+    try:
+        import fastapi._compat.shared  # noqa: PLC0415 - in the one moment that this is about
+    finally:
+        BaseModel.model_config = config
+    _ask_for_v1_where_it_is_used(fastapi._compat.shared)  # noqa: SLF001 - there is no other way in
+
+
+def _ask_for_v1_where_it_is_used(shared: ModuleType) -> None:
+    """While nobody has imported pydantic.v1, nothing can be a model of it, and FastAPI need not import it to know."""
+    name = "is_pydantic_v1_model_class"
+    ask = getattr(shared, name, None)
+    if ask is not None:  # FastAPI means to remove it
+        setattr(shared, name, lambda cls: "pydantic.v1" in sys.modules and ask(cls))
