@@ -139,6 +139,10 @@ class PresigningStorage(Protocol):
 class PromptStorage(Protocol):
     """A storage that can be asked from a worker thread, which is cheaper for many small files."""
 
+    def prepare(self) -> None:
+        """Do what `read_promptly` needs to be done once. Blocks, but asks nobody."""
+        ...
+
     def read_promptly(self, key: str) -> memoryview | None:
         """The whole of a small file, undamaged; None for any trouble: then `get` does it, and says what is wrong.
 

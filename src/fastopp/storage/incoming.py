@@ -42,6 +42,7 @@ class Incoming:
     ) -> None:
         self._storage = storage
         self._prompt = storage if isinstance(storage, PromptStorage) else None
+        self._prepared = threads.submit(self._prompt.prepare) if self._prompt else None
         self._arrivals = arrivals
         self._transfer = transfer
         self._requests = asyncio.Semaphore(concurrency)
@@ -89,6 +90,8 @@ class Incoming:
 
     def _bring(self, todo: deque[Wanted], taken: list[Wanted], results: list[int | FastOppError | OSError]) -> None:
         """Fetch files and put them in their places, until one does not come at once. Blocks."""
+        assert self._prepared is not None  # noqa: S101 - see _write_promptly
+        self._prepared.result()
         written: list[Arrival] = []
         room = BATCH_BYTES
         while self._transfer.goes_on and (wanted := _next(todo)):

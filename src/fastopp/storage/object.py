@@ -90,6 +90,10 @@ class ObjectStorage:
         """See Storage.get."""
         return await self._find(key, self._get)
 
+    def prepare(self) -> None:
+        """See PromptStorage."""
+        self._objects.prepare()
+
     def read_promptly(self, key: str) -> memoryview | None:
         """See PromptStorage."""
         found = self._objects.read_promptly(self._names.name(check_key(key)))

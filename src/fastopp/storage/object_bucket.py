@@ -146,6 +146,10 @@ class Bucket:
             result = await call(self.reading, obstore.get_async, self.reading, name)
             return _quoted(result.meta["e_tag"]), bytes(await call(self.reading, result.bytes_async))
 
+    def prepare(self) -> None:
+        """Make the client of `read_promptly`, which takes a hundredth of a second, before many threads want it."""
+        self.prompt  # noqa: B018 - kept when it is made
+
     def read_promptly(self, name: str) -> tuple[str, memoryview] | None:
         """An object's ETag and content; None for any trouble. Blocks."""
         try:
