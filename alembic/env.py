@@ -3,7 +3,7 @@
 from sqlalchemy import MetaData
 
 from alembic import context
-from fastopp.database.alembic_env import run
+from fastopp.database.migrations.alembic_env import run
 
 
 def load_metadata() -> MetaData:

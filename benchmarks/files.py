@@ -34,9 +34,9 @@ ATTEMPTS = 3  # the server makes a name twice now and then when many files come 
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-from fastopp.storage.backup import backup_files
+from fastopp.storage.sync.backup import backup_files
 from fastopp.storage.object import ObjectStorage
-from fastopp.storage.restore import restore_files
+from fastopp.storage.sync.restore import restore_files
 
 job, endpoint, bucket, folder, access_key, secret_key = sys.argv[1:]
 storage = ObjectStorage(bucket, endpoint=endpoint, access_key=access_key, secret_key=secret_key)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.server import ROOT
 from benchmarks.task_peers import PeerProcess, peer_process
-from fastopp.database import migrate
+from fastopp.database.migrations import migrate
 from fastopp.settings import load_settings
 from tests.services.front import Front, Network
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres

@@ -22,7 +22,7 @@ from fastopp.apps import SeedStep, StepResult
 from fastopp.auth.accounts import add_if_missing, check_email, superuser_exists
 from fastopp.auth.models import User
 from fastopp.auth.passwords import hash_password
-from fastopp.database import migrate
+from fastopp.database.migrations import migrate
 from fastopp.errors import FastOppError, NotFound
 from fastopp.runtime import Runtime
 from fastopp.settings import Settings

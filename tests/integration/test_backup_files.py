@@ -16,20 +16,20 @@ from pathlib import Path
 
 import pytest
 
-from fastopp.storage.backup import backup_files
-from fastopp.storage.compare import verify_files
 from fastopp.storage.leapcell import LeapCellStorage
-from fastopp.storage.lock import FolderInUse, locked
 from fastopp.storage.object import ObjectStorage
-from fastopp.storage.prune import (
+from fastopp.storage.sync.backup import backup_files
+from fastopp.storage.sync.compare import verify_files
+from fastopp.storage.sync.lock import FolderInUse, locked
+from fastopp.storage.sync.prune import (
     NothingToCompareWith,
     remove_from_folder,
     remove_from_storage,
     surplus_in_folder,
     surplus_in_storage,
 )
-from fastopp.storage.report import Progress
-from fastopp.storage.restore import restore_files
+from fastopp.storage.sync.report import Progress
+from fastopp.storage.sync.restore import restore_files
 from tests.integration.test_storage_object import open_bucket
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import Fault, FaultProxy, OddServer
@@ -470,8 +470,8 @@ async def test_a_full_disk(storage: ObjectStorage, folder: Path, back: Path, cap
 SOMEBODY_ELSE = """
 import asyncio, os, sys
 from pathlib import Path
-from fastopp.storage.backup import backup_files
-from fastopp.storage.compare import verify_files
+from fastopp.storage.sync.backup import backup_files
+from fastopp.storage.sync.compare import verify_files
 from fastopp.storage.object import ObjectStorage
 
 endpoint, bucket, folder, access_key, secret_key = sys.argv[1:]

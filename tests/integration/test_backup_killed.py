@@ -19,9 +19,9 @@ KILLS = int(os.environ.get("KILLS", "6"))  # 100 before a release
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-from fastopp.storage.backup import backup_files
+from fastopp.storage.sync.backup import backup_files
 from fastopp.storage.object import ObjectStorage
-from fastopp.storage.restore import restore_files
+from fastopp.storage.sync.restore import restore_files
 
 job, endpoint, bucket, folder, access_key, secret_key = sys.argv[1:]
 storage = ObjectStorage(bucket, endpoint=endpoint, access_key=access_key, secret_key=secret_key)

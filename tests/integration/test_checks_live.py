@@ -13,7 +13,7 @@ import pytest
 from fastopp.auth.accounts import create_user
 from fastopp.checks.check import CannotCheck
 from fastopp.checks.context import CheckContext
-from fastopp.database import migrate
+from fastopp.database.migrations import migrate
 from fastopp.database.session import Database
 from fastopp.emulator.services.postgres import Postgres
 from tests.services.checks_project import KEY, context, local, make_project, run_async

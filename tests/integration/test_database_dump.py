@@ -20,13 +20,13 @@ from sqlmodel import SQLModel
 from demo.products.models import Product
 from demo.webinars.models import WebinarRegistrant
 from fastopp.auth.models import AuditLog, FailedAttempt, User, utc_now
-from fastopp.database import migrate
-from fastopp.database.backup_file import read_file, write_file
-from fastopp.database.dump import DatabaseDump
-from fastopp.database.dump_errors import BadDump, DatabaseNotEmpty, RestoreFailed, ValueDoesNotFit
-from fastopp.database.encryption import Damaged, WrongKey, encrypt
-from fastopp.database.migration_errors import MigrationError, UnknownRevision
-from fastopp.database.restore import restore
+from fastopp.database.dump.backup_file import read_file, write_file
+from fastopp.database.dump.dump import DatabaseDump
+from fastopp.database.dump.encryption import Damaged, WrongKey, encrypt
+from fastopp.database.dump.errors import BadDump, DatabaseNotEmpty, RestoreFailed, ValueDoesNotFit
+from fastopp.database.dump.restore import restore
+from fastopp.database.migrations import migrate
+from fastopp.database.migrations.errors import MigrationError, UnknownRevision
 from fastopp.database.session import Database
 from fastopp.database.url import DatabaseURL
 from tests.services.migrations import HEAD, execute, settings_for, tables
@@ -485,9 +485,9 @@ async def test_a_cancelled_backup_leaves_no_file_and_a_cancelled_restore_no_row(
 KILLED = """
 import asyncio, sys
 from pathlib import Path
-from fastopp.database.backup_file import read_file, write_file
-from fastopp.database.dump import DatabaseDump
-from fastopp.database.restore import restore
+from fastopp.database.dump.backup_file import read_file, write_file
+from fastopp.database.dump.dump import DatabaseDump
+from fastopp.database.dump.restore import restore
 from fastopp.database.url import DatabaseURL
 
 source, target, backup, again = sys.argv[1:]
@@ -531,10 +531,10 @@ async def test_killed_at_any_moment_the_file_is_whole_or_not_there_and_the_datab
 PEAK = """
 import asyncio, resource, sys
 from pathlib import Path
-from fastopp.database.backup_file import read_file, write_file
-from fastopp.database.dump import DatabaseDump
-from fastopp.database.encryption import encrypt
-from fastopp.database.restore import restore
+from fastopp.database.dump.backup_file import read_file, write_file
+from fastopp.database.dump.dump import DatabaseDump
+from fastopp.database.dump.encryption import encrypt
+from fastopp.database.dump.restore import restore
 from fastopp.database.url import DatabaseURL
 
 async def there_and_back():

@@ -14,7 +14,7 @@ import pytest
 from sqlmodel import col, select
 
 from fastopp.auth.models import User
-from fastopp.database.encryption import MAGIC, decrypt
+from fastopp.database.dump.encryption import MAGIC, decrypt
 from fastopp.ops import database_backup
 from tests.services.ops_project import ADMIN, BEARER, LOOPBACK, PRODUCTION, running
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fastopp.database import migrate
+from fastopp.database.migrations import migrate
 from tests.services.demo import demo, seed
 from tests.services.ops_project import BROWSER
 

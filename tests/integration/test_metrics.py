@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert
 
-from fastopp.database.migrate import upgrade
+from fastopp.database.migrations.migrate import upgrade
 from fastopp.ops.task_durations import durations
 from fastopp.tasks.models import events, jobs, workers
 from tests.services.databases import url_on

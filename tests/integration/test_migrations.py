@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from fastopp.database import migrate
 from fastopp.database.errors import DatabaseUnavailable
-from fastopp.database.migration_errors import (
+from fastopp.database.migrations import migrate
+from fastopp.database.migrations.errors import (
     MigrationError,
     MigrationFailed,
     MigrationsPending,
@@ -205,7 +205,7 @@ class Shop(SQLModel, table=True):
 
 MAKE = """
 import asyncio, sys
-from fastopp.database import migrate
+from fastopp.database.migrations import migrate
 from fastopp.settings import load_settings
 settings = load_settings()
 path = asyncio.run(migrate.make_migration(settings, sys.argv[1]))

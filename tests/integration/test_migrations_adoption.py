@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fastopp.database import migrate
-from fastopp.database.migration_errors import SchemaMismatch, UnknownRevision
+from fastopp.database.migrations import migrate
+from fastopp.database.migrations.errors import SchemaMismatch, UnknownRevision
 from fastopp.database.session import Database
 from tests.services.migrations import (
     FIXTURES,

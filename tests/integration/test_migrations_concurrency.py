@@ -11,8 +11,9 @@ import sys
 import psycopg
 import pytest
 
-from fastopp.database import migrate, migration_lock
-from fastopp.database.migration_errors import MigrationTimeout
+from fastopp.database.migrations import lock as migration_lock
+from fastopp.database.migrations import migrate
+from fastopp.database.migrations.errors import MigrationTimeout
 from fastopp.errors import Unavailable
 from tests.services.migrations import (
     HEAD,
@@ -32,7 +33,7 @@ FOLDER = ROOT / "alembic"
 
 MIGRATE = """
 import asyncio, json
-from fastopp.database.migrate import migrate_leapcell
+from fastopp.database.migrations.migrate import migrate_leapcell
 from fastopp.settings import load_settings
 result = asyncio.run(migrate_leapcell(load_settings(), progress=lambda step: print(step.revision, flush=True)))
 print(json.dumps([len(result.applied), result.adopted, result.current]))

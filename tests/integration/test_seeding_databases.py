@@ -15,7 +15,7 @@ from sqlmodel import select
 from fastopp.apps import find_apps
 from fastopp.auth.models import User
 from fastopp.auth.passwords import verify_password
-from fastopp.database import migrate
+from fastopp.database.migrations import migrate
 from fastopp.runtime import open_runtime
 from fastopp.seeding import UnknownStep, init_steps, run_full_init, run_step
 from tests.services.databases import url_on

@@ -10,7 +10,7 @@ import pytest
 from fastopp.storage.base import FileMissing, QuotaExceeded
 from fastopp.storage.leapcell import LeapCellStorage
 from fastopp.storage.object import ObjectStorage
-from fastopp.storage.quota import Quota
+from fastopp.storage.s3.quota import Quota
 from tests.integration.test_storage_object import open_bucket
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import OddServer

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from fastopp.storage.base import ChecksumMismatch, FileMissing, StorageUnavailable
-from fastopp.storage.cache import FileCache
+from fastopp.storage.cache.bounded import FileCache
 from fastopp.storage.object import ObjectStorage
-from fastopp.storage.object_bucket import Patience
+from fastopp.storage.s3.bucket import Patience
 from fastopp.storage.tiered import TieredStorage
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import Fault, FaultProxy

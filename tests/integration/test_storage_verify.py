@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fastopp.storage.cache import FileCache
-from fastopp.storage.cache_contents import count_copies
+from fastopp.storage.cache.bounded import FileCache
 from fastopp.storage.object import ObjectStorage
+from fastopp.storage.sync.cached_copies import count_copies
+from fastopp.storage.sync.verify import CacheComparison, verify_cache, verify_uploads
+from fastopp.storage.sync.warm import warm_cache
 from fastopp.storage.tiered import TieredStorage
-from fastopp.storage.verify import CacheComparison, verify_cache, verify_uploads
-from fastopp.storage.warm import warm_cache
 from tests.services.ops_project import BEARER, BROWSER, HTMX, running
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fastopp.storage.cache import FileCache
+from fastopp.storage.cache.bounded import FileCache
 from fastopp.storage.object import ObjectStorage
+from fastopp.storage.sync.warm import bring_files, warm_cache
 from fastopp.storage.tiered import TieredStorage
-from fastopp.storage.warm import bring_files, warm_cache
 from tests.services.ops_project import BEARER, running
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import Fault, FaultProxy

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fastopp.database import migrate
+from fastopp.database.migrations import migrate
 from fastopp.database.session import Database
 from fastopp.ops import drain as drain_module
 from fastopp.tasks.wake_tokens import LEASE, SCHEME, WakeClaims, WakeRunning, issue_token, read_token

@@ -18,7 +18,7 @@ from urllib.request import Request as HTTPRequest
 from urllib.request import urlopen
 
 from fastopp.emulator.services.rclone import find_rclone
-from fastopp.storage.presigned import presign
+from fastopp.storage.s3.presigned import presign
 
 ACCESS_KEY = "tests-access-key-0123456789"  # rclone refuses fewer than 16 characters
 SECRET_KEY = "tests-secret-key-never-to-be-shown"

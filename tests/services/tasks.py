@@ -13,7 +13,7 @@ import psycopg
 from sqlalchemy import text
 
 from fastopp.apps import find_apps
-from fastopp.database import migrate
+from fastopp.database.migrations import migrate
 from fastopp.runtime import Runtime, open_runtime
 from fastopp.settings import load_settings
 from tests.services.migrations import ROOT

@@ -22,10 +22,10 @@ from fastopp.storage.base import (
 )
 from fastopp.storage.checksums import PART_SIZE, ContentDigest
 from fastopp.storage.keys import is_key
-from fastopp.storage.object_errors import Refusal, explained, refusal
-from fastopp.storage.object_names import ObjectNames, may_be_encoded
-from fastopp.storage.presigned import presign
-from fastopp.storage.quota import Quota, QuotaGuard, Usage
+from fastopp.storage.s3.errors import Refusal, explained, refusal
+from fastopp.storage.s3.names import ObjectNames, may_be_encoded
+from fastopp.storage.s3.presigned import presign
+from fastopp.storage.s3.quota import Quota, QuotaGuard, Usage
 
 
 def md5(data: bytes) -> str:

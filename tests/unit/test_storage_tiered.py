@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fastopp.storage.base import FileMissing, StorageUnavailable, StoredFile
-from fastopp.storage.cache import FileCache
+from fastopp.storage.cache.bounded import FileCache
 from fastopp.storage.disk import CHUNK
 from fastopp.storage.local import LocalStorage
 from fastopp.storage.tiered import CONFIRM_AFTER, NoDirectTransfer, TieredStorage
@@ -240,7 +240,7 @@ async def test_a_cache_that_fails_fails_nothing(durable: Remote, caplog: pytest.
     for number in range(3):
         await storage.put(f"photos/{number}.jpg", BIG, content_type="image/jpeg")
         assert await storage.get(f"photos/{number}.jpg") == BIG
-    assert len([record for record in caplog.records if record.name.endswith("cache")]) == 1
+    assert len([record for record in caplog.records if record.name.endswith("cache.bounded")]) == 1
     await storage.aclose()
 
 
@@ -279,8 +279,36 @@ async def test_two_instances_agree(storage: TieredStorage, durable: Remote) -> N
 async def test_what_is_confirmed_is_not_asked_for_again(storage: TieredStorage, durable: Remote) -> None:
     await storage.put(KEY, BIG, content_type="image/jpeg")
     grow_old(storage)
-    assert await asyncio.gather(*(storage.get(KEY) for _ in range(20))) == [BIG] * 20
     assert await storage.get(KEY) == BIG
+    assert await asyncio.gather(*(storage.get(KEY) for _ in range(20))) == [BIG] * 20
+    assert durable.heads == 1
+    assert durable.downloads == 0
+
+
+async def test_readers_of_one_moment_ask_once(
+    storage: TieredStorage, durable: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await storage.put(KEY, BIG, content_type="image/jpeg")
+    grow_old(storage)
+    opened: list[str] = []
+    all_here = asyncio.Event()
+    look = storage.cache.open
+
+    async def open_and_count(key: str) -> object:
+        found = await look(key)
+        opened.append(key)
+        if len(opened) == 20:
+            all_here.set()
+        return found
+
+    async def answer_late(key: str) -> StoredFile:
+        durable.heads += 1
+        await all_here.wait()
+        return await LocalStorage.head(durable, key)
+
+    monkeypatch.setattr(storage.cache, "open", open_and_count)
+    monkeypatch.setattr(durable, "head", answer_late)
+    assert await asyncio.gather(*(storage.get(KEY) for _ in range(20))) == [BIG] * 20
     assert durable.heads == 1
     assert durable.downloads == 0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from fastopp.checks.check import CannotCheck, Mode, Problem, Subject, check
 from fastopp.checks.context import CheckContext
 from fastopp.checks.own_process import run_oppman, trial_environment
-from fastopp.database import migrate
+from fastopp.database.migrations import migrate
 from fastopp.platform import LOCAL
 
 VERSIONS = "alembic/versions"

@@ -11,7 +11,7 @@ from fastopp.checks.check import CannotCheck, Mode, Problem, Subject, check
 from fastopp.checks.context import CheckContext
 from fastopp.errors import FastOppError
 from fastopp.storage.object import ObjectStorage
-from fastopp.storage.quota import WARN_AT
+from fastopp.storage.s3.quota import WARN_AT
 from fastopp.storage.select import open_object_storage
 
 FOLDER = "checks"

@@ -14,8 +14,7 @@ from fastopp.application import FastOpp
 from fastopp.cli.console import EXIT_MISUSED, command, confirm, fail, plain_command, say
 from fastopp.cli.options import YesOption
 from fastopp.cli.project import load_project
-from fastopp.database import migrate
-from fastopp.database.backup_file import (
+from fastopp.database.dump.backup_file import (
     ENCRYPTED_SUFFIX,
     SUFFIX,
     copy_sqlite,
@@ -24,8 +23,9 @@ from fastopp.database.backup_file import (
     time_stamp,
     write_file,
 )
-from fastopp.database.dump import DatabaseDump
-from fastopp.database.encryption import encrypt
+from fastopp.database.dump.dump import DatabaseDump
+from fastopp.database.dump.encryption import encrypt
+from fastopp.database.migrations import migrate
 from fastopp.database.url import DatabaseURL
 from fastopp.errors import FastOppError
 from fastopp.ops.stored_backups import prune_backups
@@ -95,7 +95,7 @@ async def restore_file(project: FastOpp, file: Path, *, name: str = "", force: b
     ----------
     name: what people know it by, if that is not the file.
     """
-    from fastopp.database.restore import restore as restore_dump  # noqa: PLC0415 - it imports Alembic
+    from fastopp.database.dump.restore import restore as restore_dump  # noqa: PLC0415 - it imports Alembic
 
     url = project.settings.database
     from_sqlite = is_sqlite(file)

@@ -14,7 +14,7 @@ from fastopp.cli.console import command, confirm, emit_json, print_table, say
 from fastopp.cli.database import FOLDER, make_tables, restore_file
 from fastopp.cli.options import JsonOption, YesOption
 from fastopp.cli.project import load_project
-from fastopp.database.backup_file import SUFFIX, write_file
+from fastopp.database.dump.backup_file import SUFFIX, write_file
 from fastopp.database.url import DatabaseURL
 from fastopp.ops.stored_backups import NoSuchBackup, is_backup, prune_backups, stored_backups, surplus_backups
 from fastopp.settings import Settings

@@ -14,7 +14,7 @@ from fastopp.cli import demo_mode
 from fastopp.cli.console import command, confirm, emit_json, plain_command, print_table, say
 from fastopp.cli.options import JsonOption, YesOption
 from fastopp.cli.project import load_project
-from fastopp.database import migrate
+from fastopp.database.migrations import migrate
 from fastopp.runtime import Runtime, open_runtime
 from fastopp.seeding import InitReport, StepOutcome, run_step
 from fastopp.seeding import run_full_init as run_seeding

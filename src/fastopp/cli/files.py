@@ -13,17 +13,17 @@ from fastopp.cli.console import EXIT_FAILED, command, confirm, emit_json, error_
 from fastopp.cli.options import JsonOption, YesOption
 from fastopp.cli.project import load_project
 from fastopp.settings import Settings
-from fastopp.storage.backup import backup_files
-from fastopp.storage.cache_contents import count_copies
 from fastopp.storage.destination import backup_storage
-from fastopp.storage.folder import LocalFile, walk
-from fastopp.storage.listing import Listing
-from fastopp.storage.prune import remove_from_folder, remove_from_storage, surplus_in_folder, surplus_in_storage
-from fastopp.storage.report import Comparison, Progress, ProgressCallback, Remark, TransferReport, counted
-from fastopp.storage.restore import restore_files
 from fastopp.storage.select import open_storage
+from fastopp.storage.sync.backup import backup_files
+from fastopp.storage.sync.cached_copies import count_copies
+from fastopp.storage.sync.folder import LocalFile, walk
+from fastopp.storage.sync.listing import Listing
+from fastopp.storage.sync.prune import remove_from_folder, remove_from_storage, surplus_in_folder, surplus_in_storage
+from fastopp.storage.sync.report import Comparison, Progress, ProgressCallback, Remark, TransferReport, counted
+from fastopp.storage.sync.restore import restore_files
+from fastopp.storage.sync.verify import CacheComparison, verify_uploads
 from fastopp.storage.tiered import TieredStorage
-from fastopp.storage.verify import CacheComparison, verify_uploads
 
 SHOWN = 20  # failures that are listed for people; --json has more
 

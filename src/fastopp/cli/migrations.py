@@ -9,8 +9,8 @@ import typer
 from fastopp.cli.console import command, emit_json, fail, print_table, say
 from fastopp.cli.options import JsonOption
 from fastopp.cli.project import load_project
-from fastopp.database import migrate
-from fastopp.database.migrate import Applied
+from fastopp.database.migrations import migrate
+from fastopp.database.migrations.migrate import Applied
 from fastopp.settings import Settings
 
 app = typer.Typer(help="Change the tables, step by step. Without a subcommand: upgrade.", no_args_is_help=False)

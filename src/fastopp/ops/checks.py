@@ -17,8 +17,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastopp.database.migration_errors import MigrationError
-from fastopp.database.revisions import current_revision, head_revision
+from fastopp.database.migrations.errors import MigrationError
+from fastopp.database.migrations.revisions import current_revision, head_revision
 from fastopp.errors import FastOppError
 from fastopp.runtime import Runtime
 from fastopp.storage.base import FileMissing

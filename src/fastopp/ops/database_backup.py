@@ -17,10 +17,10 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from sqlmodel import SQLModel
 
-from fastopp.database.backup_file import ENCRYPTED_SUFFIX, read_file, time_stamp, write_file
-from fastopp.database.dump import DatabaseDump
-from fastopp.database.dump_errors import DumpTimeout
-from fastopp.database.encryption import encrypt
+from fastopp.database.dump.backup_file import ENCRYPTED_SUFFIX, read_file, time_stamp, write_file
+from fastopp.database.dump.dump import DatabaseDump
+from fastopp.database.dump.encryption import encrypt
+from fastopp.database.dump.errors import DumpTimeout
 from fastopp.dependencies import RuntimeDep
 from fastopp.errors import FastOppError
 from fastopp.ops.access import DetachedOperator
@@ -117,7 +117,7 @@ async def restore_database(
     force: Annotated[bool, Query(description="Replace the rows that are there.")] = False,  # noqa: FBT002 - a query parameter
 ) -> JSONResponse:
     """All of it or nothing. 409 for a database that has rows, unless `force` is given: then they are all replaced."""
-    from fastopp.database.restore import restore  # noqa: PLC0415 - it imports Alembic
+    from fastopp.database.dump.restore import restore  # noqa: PLC0415 - it imports Alembic
 
     source: AsyncIterable[bytes] = object_storage(runtime).stream(key) if key else request.stream()
     async with _in_time(), _temporary_file() as path:

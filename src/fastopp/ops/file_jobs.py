@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from fastopp.errors import Conflict
 from fastopp.runtime import Runtime
-from fastopp.storage.report import Progress
+from fastopp.storage.sync.report import Progress
 
 Job = Literal["backup", "restore", "verify"]
 
@@ -47,10 +47,10 @@ class FileJobs:
 
     async def _run(self, job: Job, runtime: Runtime, *, overwrite: bool) -> dict[str, Any]:
         # Only who runs a job needs all this.
-        from fastopp.storage.backup import backup_files  # noqa: PLC0415
         from fastopp.storage.destination import backup_storage, time_budget  # noqa: PLC0415
-        from fastopp.storage.verify import verify_uploads  # noqa: PLC0415
-        from fastopp.storage.warm import bring_files  # noqa: PLC0415
+        from fastopp.storage.sync.backup import backup_files  # noqa: PLC0415
+        from fastopp.storage.sync.verify import verify_uploads  # noqa: PLC0415
+        from fastopp.storage.sync.warm import bring_files  # noqa: PLC0415
 
         settings = runtime.settings
         storage, folder, budget = backup_storage(settings, runtime.storage), settings.upload_dir, time_budget(settings)

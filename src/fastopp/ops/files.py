@@ -21,8 +21,8 @@ from fastopp.ops.answers import OperationRoute, is_htmx, outcome, prefers_html
 from fastopp.ops.file_jobs import FileJobs, Job, as_text
 from fastopp.ops.health import NO_STORE
 from fastopp.runtime import Runtime
-from fastopp.storage.cache_contents import count_copies
-from fastopp.storage.folder import LocalFile, walk
+from fastopp.storage.sync.cached_copies import count_copies
+from fastopp.storage.sync.folder import LocalFile, walk
 from fastopp.storage.threads import run_to_end
 from fastopp.storage.tiered import TieredStorage
 from fastopp.tasks.service import BACKUP_TASK, RESTORE_TASK

@@ -11,8 +11,8 @@ from fastapi.responses import JSONResponse
 from fastopp.auth import audit
 from fastopp.auth.current_user import SuperUser
 from fastopp.auth.models import User
-from fastopp.database import migrate
-from fastopp.database.migration_errors import UnknownRevision, VersionsNotWritable
+from fastopp.database.migrations import migrate
+from fastopp.database.migrations.errors import UnknownRevision, VersionsNotWritable
 from fastopp.dependencies import RuntimeDep
 from fastopp.errors import BadRequest, Conflict, FastOppError, NotFound, Unauthorized
 from fastopp.ops.access import DetachedSuperUser

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 import secrets
 
-from fastopp.database.backup_file import ENCRYPTED_SUFFIX, time_stamp
+from fastopp.database.dump.backup_file import ENCRYPTED_SUFFIX, time_stamp
 from fastopp.storage.base import FileMissing, Storage, StoredFile
-from fastopp.storage.folder import RESERVED
+from fastopp.storage.sync.folder import RESERVED
 
 FOLDER = f"{RESERVED}/"
 

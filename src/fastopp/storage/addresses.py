@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from fastopp.settings import Settings
 from fastopp.storage.base import Storage
 from fastopp.storage.keys import key_from_url
-from fastopp.storage.object_names import ObjectNames
+from fastopp.storage.s3.names import ObjectNames
 
 
 def public_addresses(settings: Settings) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from fastopp.storage.base import PresigningStorage, Storage
-from fastopp.storage.folder import RESERVED
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
+from fastopp.storage.sync.folder import RESERVED
 from fastopp.storage.tiered import TieredStorage
 
 FOLDER = f"{RESERVED}/announced/"

@@ -20,8 +20,8 @@ from fastopp.settings import Settings
 from fastopp.storage import announced
 from fastopp.storage.base import FileMissing, PresignedUpload, PresigningStorage, Storage, StoredFile
 from fastopp.storage.file_types import HEAD_BYTES, is_of_type
-from fastopp.storage.folder import RESERVED
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE, content_type_of, extension_of, new_key
+from fastopp.storage.sync.folder import RESERVED
 from fastopp.storage.tiered import NoDirectTransfer
 
 MAX_SIZE = 5 * 1024**3  # bytes: the most that S3 takes in one request

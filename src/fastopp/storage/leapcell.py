@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastopp.storage.object import ObjectStorage
-from fastopp.storage.quota import Quota
+from fastopp.storage.s3.quota import Quota
 
 if TYPE_CHECKING:
-    from fastopp.storage.report import TransferReport
+    from fastopp.storage.sync.report import TransferReport
 
 ENDPOINT = "https://objstorage.leapcell.io"  # FastOpp 0.4.8's example.env
 REGION = "us-east-1"  # any will do
@@ -46,13 +46,13 @@ class LeapCellStorage(ObjectStorage):
         )
 
     async def backup_files(self, local_path: str | Path, **options: Any) -> TransferReport:  # noqa: ANN401
-        """Send everything in a folder that is not here. The options are those of `fastopp.storage.backup`'s."""
-        from fastopp.storage.backup import backup_files  # noqa: PLC0415 - only who backs up needs it
+        """Send everything in a folder that is not here. The options are those of `fastopp.storage.sync.backup`'s."""
+        from fastopp.storage.sync.backup import backup_files  # noqa: PLC0415 - only who backs up needs it
 
         return await backup_files(self, Path(local_path), **options)
 
     async def restore_files(self, local_path: str | Path, **options: Any) -> TransferReport:  # noqa: ANN401
-        """Fetch everything that a folder has not. The options are those of `fastopp.storage.restore`'s."""
-        from fastopp.storage.restore import restore_files  # noqa: PLC0415 - only who restores needs it
+        """Fetch everything that a folder has not. The options are those of `fastopp.storage.sync.restore`'s."""
+        from fastopp.storage.sync.restore import restore_files  # noqa: PLC0415 - only who restores needs it
 
         return await restore_files(self, Path(local_path), **options)

@@ -16,13 +16,13 @@ from fastopp.errors import FastOppError
 from fastopp.storage.base import ChecksumMismatch, FileMissing, PresignedUpload, StoredFile
 from fastopp.storage.checksums import ContentDigest
 from fastopp.storage.keys import check_key, url_of
-from fastopp.storage.object_bucket import Bucket, Patience
-from fastopp.storage.object_content import Content, Part, chained, digest_of, parts_of, take_in
-from fastopp.storage.object_download import Download
-from fastopp.storage.object_listing import ObjectListing
-from fastopp.storage.object_names import ObjectNames
-from fastopp.storage.presigned import presign
-from fastopp.storage.quota import Quota, QuotaGuard, Room, Usage
+from fastopp.storage.s3.bucket import Bucket, Patience
+from fastopp.storage.s3.content import Content, Part, chained, digest_of, parts_of, take_in
+from fastopp.storage.s3.download import Download
+from fastopp.storage.s3.listing import ObjectListing
+from fastopp.storage.s3.names import ObjectNames
+from fastopp.storage.s3.presigned import presign
+from fastopp.storage.s3.quota import Quota, QuotaGuard, Room, Usage
 
 T = TypeVar("T")
 

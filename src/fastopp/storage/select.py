@@ -31,7 +31,7 @@ def open_storage(settings: Settings) -> Storage:
     addresses = public_addresses(settings)
     if not settings.uses_object_storage:
         return LocalStorage(settings.upload_dir, addresses=addresses)
-    from fastopp.storage.cache import FileCache  # noqa: PLC0415 - only where there is an Object Storage
+    from fastopp.storage.cache.bounded import FileCache  # noqa: PLC0415 - only where there is an Object Storage
     from fastopp.storage.tiered import TieredStorage  # noqa: PLC0415 - as above
 
     # Apart from files that are in UPLOAD_DIR for good, since whatever is in a cache's folder may be removed.
@@ -43,7 +43,7 @@ def open_object_storage(settings: Settings) -> ObjectStorage:
     """The Object Storage that the S3_ variables name, whatever STORAGE_TYPE says. Raises NoObjectStorage."""
     from fastopp.storage.leapcell import FREE_PLAN, LeapCellStorage  # noqa: PLC0415 - 16 ms for those who use it
     from fastopp.storage.object import ObjectStorage  # noqa: PLC0415
-    from fastopp.storage.quota import Quota  # noqa: PLC0415
+    from fastopp.storage.s3.quota import Quota  # noqa: PLC0415
 
     if not settings.has_object_storage:
         raise NoObjectStorage

@@ -21,9 +21,9 @@ from fastopp.storage.base import (
     StorageUnavailable,
     StoredFile,
 )
-from fastopp.storage.cache import Copy, FileCache
-from fastopp.storage.cache_format import Cached
-from fastopp.storage.fill import Fill
+from fastopp.storage.cache.bounded import Copy, FileCache
+from fastopp.storage.cache.fill import Fill
+from fastopp.storage.cache.format import Cached
 from fastopp.storage.keys import check_key
 from fastopp.storage.opened import OpenedFile
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from fastopp.database import migrate as migrations
-from fastopp.database.dump_errors import DumpTimeout
-from fastopp.database.migration_results import MigrationResult
+from fastopp.database.dump.errors import DumpTimeout
+from fastopp.database.migrations import migrate as migrations
+from fastopp.database.migrations.results import MigrationResult
 from fastopp.errors import Unavailable
 from fastopp.ops.tasks.running import run_until_stopped
 from fastopp.runtime import Runtime

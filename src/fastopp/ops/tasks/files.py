@@ -11,7 +11,7 @@ from fastopp.tasks.errors import Unfinished
 from fastopp.tasks.task import Retry, task
 
 if TYPE_CHECKING:
-    from fastopp.storage.report import Progress, TransferReport
+    from fastopp.storage.sync.report import Progress, TransferReport
 
 
 class FilesMissed(FastOppError):
@@ -30,8 +30,8 @@ AGAIN = Retry(attempts=3, first=30, on=(FilesMissed, Unavailable, OSError))  # w
 @task(name="backup-files", lock="backup-files", queueing_lock="backup-files", retry=AGAIN)
 async def backup_files(context: TaskContext) -> dict[str, Any]:
     """Copy the uploaded files to the Object Storage."""
-    from fastopp.storage import backup  # noqa: PLC0415 - only who runs it needs it
     from fastopp.storage.destination import backup_storage  # noqa: PLC0415
+    from fastopp.storage.sync import backup  # noqa: PLC0415 - only who runs it needs it
 
     runtime, progress = context.runtime, _Progress(context)
     work = backup.backup_files(
@@ -46,8 +46,8 @@ async def backup_files(context: TaskContext) -> dict[str, Any]:
 @task(name="restore-files", lock="restore-files", queueing_lock="restore-files", retry=AGAIN)
 async def restore_files(context: TaskContext, *, overwrite: bool = False) -> dict[str, Any]:
     """Copy the files in the Object Storage back; `overwrite` replaces newer ones, too."""
-    from fastopp.storage import warm  # noqa: PLC0415 - only who runs it needs it
     from fastopp.storage.destination import backup_storage  # noqa: PLC0415
+    from fastopp.storage.sync import warm  # noqa: PLC0415 - only who runs it needs it
 
     runtime, progress = context.runtime, _Progress(context)
     work = warm.bring_files(

@@ -1,0 +1,1 @@
+"""Alembic in this process, on both databases."""

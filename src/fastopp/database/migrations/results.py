@@ -1,0 +1,46 @@
+"""What migrating and asking about migrations returns."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fastopp.database.migrations.revisions import Revision
+
+
+class Applied(NamedTuple):
+    """A migration that was just run, upwards or downwards."""
+
+    revision: str
+    title: str
+
+
+class MigrationResult(NamedTuple):
+    """What a migration did: the steps in their order, and where the database is now (None: before the first)."""
+
+    applied: tuple[Applied, ...]
+    current: str | None
+    adopted: bool = False
+    """The database was FastOpp 0.4.8's and has been taken over, with all its rows."""
+
+
+class MigrationState(NamedTuple):
+    """A migration, and whether the database has it."""
+
+    revision: str
+    title: str
+    applied: bool
+
+
+class Check(NamedTuple):
+    """Whether the database is up to date with the migrations, and they with the models."""
+
+    current: str | None
+    head: str | None
+    pending: tuple[Revision, ...]
+    differences: tuple[str, ...]
+    """What `makemigrations` would write, a sentence each. Empty while migrations are pending."""
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is left to do."""
+        return not self.pending and not self.differences

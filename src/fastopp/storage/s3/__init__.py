@@ -1,0 +1,1 @@
+"""One bucket of an S3 service, through obstore."""

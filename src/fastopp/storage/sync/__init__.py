@@ -1,0 +1,1 @@
+"""Backup, restore and verify: a folder and a bucket made equal."""

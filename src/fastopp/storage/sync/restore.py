@@ -1,0 +1,137 @@
+"""Restore: what is in the Object Storage and not in a folder, or not with this content, is fetched.
+
+Of a file of the same size the checksum is compared with the listed one. A file that was changed in the folder
+after it was stored stays, unless the caller says otherwise. Nothing is deleted.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastopp.errors import FastOppError
+from fastopp.storage.base import FileMissing, InvalidKey, Storage, StoredFile
+from fastopp.storage.disk import explained, locate
+from fastopp.storage.keys import check_key
+from fastopp.storage.sync.arrivals import Arrival, Arrivals, version_of
+from fastopp.storage.sync.incoming import BATCH, Incoming
+from fastopp.storage.sync.known_checksums import KnownChecksums
+from fastopp.storage.sync.listing import UnsafeName, pages
+from fastopp.storage.sync.lock import locked
+from fastopp.storage.sync.report import ProgressCallback, TransferReport
+from fastopp.storage.sync.transfer import CONCURRENCY, Transfer
+from fastopp.storage.threads import run_to_end
+
+WAITING = 2  # times as many as are fetched at once may wait for the disk
+NEWER = "The one in the folder is newer."
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What a thread found out about some stored files."""
+
+    same: int = 0
+    fetch: list[tuple[StoredFile, Arrival]] = field(default_factory=list)
+    unsure: list[tuple[StoredFile, Arrival, str, bool]] = field(default_factory=list)
+    """Of the same size, but another ETag; with the MD5 of the one in the folder, and whether that one is newer."""
+    failed: list[tuple[str, FastOppError | OSError]] = field(default_factory=list)
+    newer: list[str] = field(default_factory=list)
+
+
+async def restore_files(
+    storage: Storage,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    budget: float | None = None,
+    progress: ProgressCallback | None = None,
+    concurrency: int = CONCURRENCY,
+) -> TransferReport:
+    """Bring everything in a storage into a folder, which is made if it is not there.
+
+    Parameters
+    ----------
+    overwrite: replace files in the folder that are newer, too.
+    budget, progress, concurrency: see `backup_files`.
+
+    Raises
+    ------
+    FolderInUse, StorageUnavailable, StorageMisconfigured: nothing can be done. What concerns one file is in the report.
+    """
+    folder = folder.absolute()  # noqa: ASYNC240 - asks no disk
+    transfer = Transfer(budget=budget, concurrency=concurrency * WAITING, progress=progress)
+    with locked(folder), ThreadPoolExecutor(concurrency, "restore") as threads:
+        arrivals = Arrivals()
+        async with transfer.running(), KnownChecksums() as known:
+            incoming = Incoming(storage, arrivals, transfer, concurrency, threads)
+            async for files in pages(storage, BATCH, lambda name: transfer.failed(name, UnsafeName())):
+                batch = await run_to_end(_examine, folder, files, known, overwrite)
+                transfer.found += len(files)
+                for _ in range(batch.same):
+                    transfer.succeeded(None)
+                for key in batch.newer:
+                    transfer.report.leave_out(key, NEWER)
+                for key, error in batch.failed:
+                    transfer.failed(key, error)
+                await incoming.start(batch.fetch)
+                for file, arrival, md5, newer in batch.unsure:
+                    await incoming.start_if_other(file, arrival, md5, NEWER if newer else "")
+                if not transfer.goes_on:
+                    break
+        await run_to_end(arrivals.settle)
+    return transfer.conclude("restored")
+
+
+def _examine(
+    folder: Path,
+    files: list[StoredFile],
+    known: KnownChecksums,
+    overwrite: bool,  # noqa: FBT001 - called by a thread
+) -> _Batch:
+    batch = _Batch()
+    parents: dict[str, str] = {}
+    for file in files:
+        try:
+            with explained(folder):
+                arrival = _arrival(folder, file.key, parents)
+                _compare(file, arrival, known, overwrite, batch)
+        except FastOppError as error:
+            batch.failed.append((file.key, error))
+    return batch
+
+
+def _arrival(folder: Path, key: str, parents: dict[str, str]) -> Arrival:
+    """Where a file goes. Raises InvalidKey.
+
+    Parameters
+    ----------
+    parents: paths of folders that were looked at for links already.
+    """
+    parent, _, name = check_key(key).rpartition("/")
+    if parent not in parents:
+        try:
+            parents[parent] = locate(folder, parent) if parent else str(folder.resolve())
+        except FileMissing:
+            raise InvalidKey("A symbolic link stands where the file should go.") from None
+    path = f"{parents[parent]}/{name}"
+    return Arrival(folder, key, path, version_of(path))
+
+
+def _compare(file: StoredFile, arrival: Arrival, known: KnownChecksums, overwrite: bool, batch: _Batch) -> None:  # noqa: FBT001 - see _examine
+    """Put a file into the batch where it belongs."""
+    version = arrival.version
+    if version is None:
+        batch.fetch.append((file, arrival))
+        return
+    newer = not overwrite and version.mtime_ns // 1_000_000_000 > file.modified.timestamp()
+    if version.size == file.size:
+        checksums = known.of(arrival.path)
+        if checksums.matches(file.etag):
+            batch.same += 1
+        else:  # or an ETag that only looks like an MD5, as where a bucket is encrypted with keys of its own
+            batch.unsure.append((file, arrival, checksums.md5, newer))
+    elif newer:
+        batch.newer.append(file.key)
+    else:
+        batch.fetch.append((file, arrival))
