@@ -21,7 +21,7 @@ from fastopp.errors import Conflict
 from fastopp.settings import load_settings
 
 PRODUCTION_HOST = "0.0.0.0"  # noqa: S104 - a server behind a platform's proxy listens on every address
-STOP_PATIENCE = 10  # seconds a server gets to finish its requests
+STOP_PATIENCE = 30  # seconds a server gets to finish its requests, or a worker of it to start and hear of it
 
 # Folders that the installer has compiled, or that nothing is imported from.
 NOT_OURS = re.compile(r"/(\.|node_modules/|site-packages/|backups/)")

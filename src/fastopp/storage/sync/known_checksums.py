@@ -49,11 +49,11 @@ class KnownChecksums:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or Path(tempfile.gettempdir(), f"fastopp-{os.getuid() if hasattr(os, 'getuid') else ''}")
         self._table: sqlite3.Connection | None = None
+        self._begun = False
         self._new: list[tuple[bytes, str, str, str]] = []
 
     async def __aenter__(self) -> Self:
-        await run_to_end(self._begin)
-        return self
+        return self  # nothing is opened before somebody asks: a restore into an empty folder never does
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
@@ -82,6 +82,7 @@ class KnownChecksums:
         return self._folder / "checksums.sqlite"
 
     def _begin(self) -> None:
+        self._begun = True
         with suppress(OSError, sqlite3.Error):
             if self._is_ours():
                 try:
@@ -117,6 +118,8 @@ class KnownChecksums:
         return table
 
     def _find(self, path: str, version: str) -> Checksums | None:
+        if not self._begun:
+            self._begin()
         if self._table is None:
             return None
         try:
