@@ -11,9 +11,10 @@ import os
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, GetPydanticSchema, SecretStr, ValidationError
+from pydantic_core.core_schema import is_instance_schema
 
 from fastopp.database.url import DatabaseURL
 from fastopp.platform import PLATFORMS, PRODUCTION_ENVIRONMENTS, Platform, detect_platform
@@ -27,7 +28,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    platform: Platform = Field(exclude=True)
+    # Not looked into: as a dataclass it would have pydantic import what only dataclasses need.
+    platform: Annotated[Platform, GetPydanticSchema(lambda kind, _: is_instance_schema(kind))] = Field(exclude=True)
 
     # The application
     environment: Literal["development", "production"] = Field(
