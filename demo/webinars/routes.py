@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic_core import to_json
 
-from demo.webinars import repository, service
+from demo.webinars import repository
 from demo.webinars.permissions import PAGE_RIGHTS, TABLE
 from demo.webinars.repository import MAX_PAGE, MAX_PER_PAGE, RegistrantFilter
 from demo.webinars.schemas import NEEDS_DATABASE, AttendeeItem, AttendeeList
+from demo.webinars.showcase import by_webinar
 from fastopp.auth.current_user import OptionalUser
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.dependencies import SessionDep
@@ -29,7 +30,7 @@ async def showcase(request: Request, session: SessionDep, user: OptionalUser) ->
     """Everybody who may be shown, by webinar. While the database is down it says so and tries again."""
     try:
         attendees, webinars, companies = await repository.count_public(session)
-        groups = service.by_webinar(await repository.list_public(session, per_page=SHOWN))
+        groups = by_webinar(await repository.list_public(session, per_page=SHOWN))
     except (DatabaseUnavailable, TablesMissing) as error:
         swap = {"HX-Retarget": "#showcase", "HX-Reselect": "#showcase", "HX-Reswap": "outerHTML"}
         return render(
@@ -55,7 +56,7 @@ async def list_attendees(
     """
     if "hx-request" in request.headers:
         shown = await repository.list_public(session, page=page, per_page=per_page)
-        return render(request, "webinars/attendees.html", {"webinars": service.by_webinar(shown)})
+        return render(request, "webinars/attendees.html", {"webinars": by_webinar(shown)})
     if user is not None and PAGE_RIGHTS.can(user, "view", TABLE):
         wanted = RegistrantFilter(page=page)
         found = await repository.list_page(session, user, wanted, per_page=per_page)

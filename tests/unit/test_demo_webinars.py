@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from demo.webinars.permissions import PAGE_RIGHTS, RIGHTS, TABLE
 from demo.webinars.sample_data import UPCOMING, WITH_PHOTO
 from demo.webinars.schemas import AttendeeItem, NewRegistrant
-from demo.webinars.service import by_webinar
+from demo.webinars.showcase import by_webinar
 from fastopp.auth.models import User
 from fastopp.auth.permissions import Rights
 from tests.services.demo import new_registrant
