@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from benchmarks.load import load
 from benchmarks.project import project
 from benchmarks.server import Server, compile_byte_code, serve
-from fastopp.storage.cache.bounded import FileCache
+from fastopp.storage.cache.file_cache import FileCache
 from fastopp.storage.keys import url_of
 from fastopp.storage.local import LocalStorage
 from fastopp.storage.select import CACHE_FOLDER

@@ -43,7 +43,7 @@ def assemble(settings: Settings, apps: tuple[App, ...]) -> tuple[FastAPI, Abstra
 def _install(application: FastAPI, app: App) -> None:
     """Add the routes of an app, those of LATER after the others."""
     later = app.later()
-    if "routes" not in later and (router := app.router()):
+    if "routes" not in later and (router := app.router()) is not None:
         application.include_router(router)
     for module, paths in later.items():
         application.router.routes.append(LaterRoutes(application, paths, partial(_load, app, module)))
@@ -51,4 +51,4 @@ def _install(application: FastAPI, app: App) -> None:
 
 def _load(app: App, module: str) -> list[APIRouter]:
     router = app.router(module)
-    return [router] if router else []
+    return [] if router is None else [router]

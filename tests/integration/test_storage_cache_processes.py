@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fastopp.storage.cache.bounded import FileCache
+from fastopp.storage.cache.file_cache import FileCache
 from fastopp.storage.local import LocalStorage
 from fastopp.storage.tiered import TieredStorage
 

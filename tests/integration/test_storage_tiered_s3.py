@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from fastopp.storage.base import ChecksumMismatch, FileMissing, StorageUnavailable
-from fastopp.storage.cache.bounded import FileCache
+from fastopp.storage.cache.file_cache import FileCache
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.s3.bucket import Patience
 from fastopp.storage.tiered import TieredStorage

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fastopp.storage.cache.bounded import FileCache
+from fastopp.storage.cache.file_cache import FileCache
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.sync.cached_copies import count_copies
 from fastopp.storage.sync.verify import CacheComparison, verify_cache, verify_uploads

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fastopp.storage.base import StoredFile
-from fastopp.storage.cache.bounded import FileCache
+from fastopp.storage.cache.file_cache import FileCache
 from fastopp.storage.cache.format import Cached
 from fastopp.storage.disk import CHUNK, TEMPORARY
 
@@ -195,7 +195,7 @@ async def test_a_full_disk_gives_up_the_copy(
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("fastopp.storage.cache.bounded.FileIO", Full)
+        patch.setattr("fastopp.storage.cache.file_cache.FileIO", Full)
         for _ in range(2):
             assert not await store(cache, KEY, b"x")
     assert list(cache.folder.iterdir()) == []
@@ -213,7 +213,7 @@ async def test_on_a_full_disk_the_older_half_goes(cache: FileCache, monkeypatch:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("fastopp.storage.cache.bounded.FileIO", Full)
+        patch.setattr("fastopp.storage.cache.file_cache.FileIO", Full)
         assert not await store(cache, KEY, b"x")
     assert [str(number) for number in range(8) if await cache.open(f"{number}")] == ["4", "5", "6", "7"]
 

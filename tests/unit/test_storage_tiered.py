@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fastopp.storage.base import FileMissing, StorageUnavailable, StoredFile
-from fastopp.storage.cache.bounded import FileCache
+from fastopp.storage.cache.file_cache import FileCache
 from fastopp.storage.disk import CHUNK
 from fastopp.storage.local import LocalStorage
 from fastopp.storage.tiered import CONFIRM_AFTER, NoDirectTransfer, TieredStorage
@@ -240,7 +240,7 @@ async def test_a_cache_that_fails_fails_nothing(durable: Remote, caplog: pytest.
     for number in range(3):
         await storage.put(f"photos/{number}.jpg", BIG, content_type="image/jpeg")
         assert await storage.get(f"photos/{number}.jpg") == BIG
-    assert len([record for record in caplog.records if record.name.endswith("cache.bounded")]) == 1
+    assert len([record for record in caplog.records if record.name.endswith("cache.file_cache")]) == 1
     await storage.aclose()
 
 

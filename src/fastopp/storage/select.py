@@ -31,7 +31,7 @@ def open_storage(settings: Settings) -> Storage:
     addresses = public_addresses(settings)
     if not settings.uses_object_storage:
         return LocalStorage(settings.upload_dir, addresses=addresses)
-    from fastopp.storage.cache.bounded import FileCache  # noqa: PLC0415 - only where there is an Object Storage
+    from fastopp.storage.cache.file_cache import FileCache  # noqa: PLC0415 - only where there is an Object Storage
     from fastopp.storage.tiered import TieredStorage  # noqa: PLC0415 - as above
 
     # Apart from files that are in UPLOAD_DIR for good, since whatever is in a cache's folder may be removed.

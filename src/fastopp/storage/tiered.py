@@ -21,7 +21,7 @@ from fastopp.storage.base import (
     StorageUnavailable,
     StoredFile,
 )
-from fastopp.storage.cache.bounded import Copy, FileCache
+from fastopp.storage.cache.file_cache import Copy, FileCache
 from fastopp.storage.cache.fill import Fill
 from fastopp.storage.cache.format import Cached
 from fastopp.storage.keys import check_key

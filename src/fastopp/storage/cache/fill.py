@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from fastopp.errors import FastOppError
 from fastopp.storage.base import Storage, StorageUnavailable, StoredFile
-from fastopp.storage.cache.bounded import Copy, FileCache
+from fastopp.storage.cache.file_cache import Copy, FileCache
 from fastopp.storage.disk import CHUNK
 from fastopp.storage.opened import OpenedFile
 from fastopp.storage.threads import run_to_end

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from fastopp.storage.base import Storage
-from fastopp.storage.cache.bounded import EVICT_TO
+from fastopp.storage.cache.file_cache import EVICT_TO
 from fastopp.storage.sync.listing import pages
 from fastopp.storage.sync.report import ProgressCallback, TransferReport
 from fastopp.storage.sync.restore import restore_files
