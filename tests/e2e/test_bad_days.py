@@ -150,23 +150,20 @@ def test_the_network_to_the_database_is_cut_and_mended(
     driver: str, project: Path, postgres: Postgres, postgres_database: str
 ) -> None:
     with Front(postgres.socket_path) as front, ExitStack() as stack:
-        with Network(front.host, front.port) as network:
-            port = network.port
-            url = f"postgresql+{driver}://{USER}:{ENCODED_PASSWORD}@127.0.0.1:{port}/{postgres_database}"
-            environ = {"DATABASE_URL": url, "DB_TIMEOUT": str(DB_TIMEOUT)}
-            succeed(project, "oppdemo.py", "init", environ=environ)
-            site = stack.enter_context(Site(project, environ))
-            assert_up(site)
-            client = stack.enter_context(site.signed_in())
-        assert_down(site)
-        assert client.get("/oppman/", headers=HTML).status_code == 503
-        assert client.get("/admin/product/list", headers=HTML).status_code == 503
-        mended = Network(front.host, front.port)
-        mended.port = port
-        with mended:
-            assert_up(site)
-            assert client.get("/oppman/", headers=HTML).status_code == 200
-            assert client.get("/admin/product/list", headers=HTML).status_code == 200
+        network = stack.enter_context(Network(front.host, front.port))
+        url = f"postgresql+{driver}://{USER}:{ENCODED_PASSWORD}@127.0.0.1:{network.port}/{postgres_database}"
+        environ = {"DATABASE_URL": url, "DB_TIMEOUT": str(DB_TIMEOUT)}
+        succeed(project, "oppdemo.py", "init", environ=environ)
+        site = stack.enter_context(Site(project, environ))
+        assert_up(site)
+        client = stack.enter_context(site.signed_in())
+        with network.away():
+            assert_down(site)
+            assert client.get("/oppman/", headers=HTML).status_code == 503
+            assert client.get("/admin/product/list", headers=HTML).status_code == 503
+        assert_up(site)
+        assert client.get("/oppman/", headers=HTML).status_code == 200
+        assert client.get("/admin/product/list", headers=HTML).status_code == 200
 
 
 def test_a_black_hole(project: Path) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from fastopp.emulator.loopback import free_port
 from tests.services.checks_project import GOOD
 from tests.services.site import copy_project, run_command, succeed
 
@@ -196,10 +196,3 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> httpx.Response:
         with suppress(httpx.TransportError):
             return httpx.get(url)
         time.sleep(0.1)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import sqlite3
 import time
 import tomllib
@@ -19,6 +18,7 @@ from typer.testing import CliRunner
 
 from fastopp.cli.oppdemo import app as oppdemo_app
 from fastopp.cli.oppman import app as oppman_app
+from fastopp.emulator.loopback import free_port
 from tests.services.site import PATIENCE, Site, copy_project, run_command, start_command, succeed
 
 HTML = {"accept": "text/html"}
@@ -288,8 +288,7 @@ def test_clean(project: Path) -> None:
 
 @pytest.mark.parametrize("words", [("runserver",), ("production",)])
 def test_serving(words: tuple[str, ...], project: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     server = start_command(project, "oppman.py", *words, "--host", "127.0.0.1", "--port", str(port))
     try:
         deadline = time.monotonic() + PATIENCE

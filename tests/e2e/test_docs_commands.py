@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,8 @@ from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+
+from fastopp.emulator.loopback import free_port
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -119,13 +120,6 @@ def run(page: Path, clean_copy: Path) -> tuple[int, str]:
                 os.killpg(shell.pid, signal.SIGKILL)
             shell.wait()
     return status, log.read_text()
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number: int = free.getsockname()[1]
-    return number
 
 
 def test_some_pages_are_run() -> None:

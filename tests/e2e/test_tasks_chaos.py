@@ -169,9 +169,8 @@ async def play(straight, way, project, seed):
             stage.thaw()
             stage.random.choice((stage.kill, stage.freeze))()
             if network and time.monotonic() > away_at:
-                network.__exit__(None, None, None)
-                await asyncio.sleep(OUTAGE)
-                network = back_again(network)
+                with network.away():
+                    await asyncio.sleep(OUTAGE)
                 away_at = end
                 stage.befell["database away"] += 1
         stage.thaw(everyone=True)
@@ -187,14 +186,6 @@ async def play(straight, way, project, seed):
         if network:
             network.__exit__(None, None, None)
     return stage.befell
-
-
-def back_again(gone: Network) -> Network:
-    """The same network on the same port."""
-    network = Network(*gone.target)
-    network.port = gone.port
-    network.__enter__()
-    return network
 
 
 async def count_effects(project, what_befell):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import trustme
 
+from fastopp.emulator.loopback import free_port
 from fastopp.emulator.services.certificates import Certificates as ServiceCertificates
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
@@ -21,11 +22,11 @@ NO_ENCRYPTION = b"E" + (len(_REFUSAL) + 4).to_bytes(4, "big") + _REFUSAL
 
 
 class Service:
-    """A TCP server in a thread of its own, with its own event loop, on a port of the kernel's choice."""
+    """A TCP server in a thread of its own, with its own event loop, on a port that nobody else is given."""
 
     def __init__(self) -> None:
         self.host = "127.0.0.1"
-        self.port = 0  # set it before the start to listen on a port of one's own
+        self.port = free_port()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
@@ -43,12 +44,18 @@ class Service:
         self._thread.join()
         self._loop.close()
 
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Its connections end and new ones are refused; then it is there again, at the same port."""
+        self._run(self._stop())
+        yield
+        self._run(self._start())
+
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
 
     async def _start(self) -> None:
         self._server = await asyncio.start_server(self._accept, self.host, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def _stop(self) -> None:
         if self._server:
@@ -59,6 +66,7 @@ class Service:
         await asyncio.gather(*tasks, return_exceptions=True)
         for writer in self._writers:
             writer.transport.abort()
+        self._writers.clear()
         await asyncio.sleep(0.01)  # for the event loop to close the sockets
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import Self
 from urllib.request import Request, urlopen
 
+from fastopp.emulator.loopback import free_port
+
 
 class MotoServer:
     """moto_server on a port of its own."""
@@ -32,8 +34,7 @@ class MotoServer:
         return name
 
     def __enter__(self) -> Self:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(self.port)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(600):

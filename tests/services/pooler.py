@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from fastopp.emulator.loopback import free_port
 from fastopp.emulator.services.pgbouncer import find_pgbouncer
 from tests.services.front import Certificates
 from tests.services.postgres import PASSWORD, USER, Postgres
@@ -51,8 +52,7 @@ class Pooler:
     def __enter__(self) -> Self:
         program = find_pgbouncer()
         assert program, "pgbouncer is not installed"
-        with socket.create_server((self.host, 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         shutil.copy(self.certificates.certificate, self.folder / "server.pem")
         shutil.copy(self.certificates.key, self.folder / "server.key")
         (self.folder / "users.txt").write_text(f'"{USER}" "{PASSWORD}"\n')

@@ -17,6 +17,7 @@ from typing import Self
 from urllib.request import Request as HTTPRequest
 from urllib.request import urlopen
 
+from fastopp.emulator.loopback import free_port
 from fastopp.emulator.services.rclone import find_rclone
 from fastopp.storage.s3.presigned import presign
 
@@ -66,8 +67,7 @@ class RcloneServer:
     def __enter__(self) -> Self:
         program = find_rclone()
         assert program, "rclone is not installed"
-        with socket.create_server((self.host, 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         command = [program, "serve", "s3", str(self.folder), "--addr", f"{self.host}:{self.port}"]
         # Each time it forgets its folders it may lock itself up (1.75: ForgetAll against Stat), so it never does.
         command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--config", os.devnull, "--dir-cache-time", "24h"]

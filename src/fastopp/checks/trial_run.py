@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import socket
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ import httpx
 
 from fastopp.checks.check import CannotCheck
 from fastopp.checks.own_process import run_oppman, trial_environment
+from fastopp.emulator.loopback import free_port
 from fastopp.platform import LEAPCELL_HEALTH_PATH
 
 PROC: Final = Path("/proc")
@@ -71,7 +71,7 @@ async def _run_once(project: Path, environ: dict[str, str], log: Path) -> TrialR
 
 @asynccontextmanager
 async def _server(project: Path, environ: dict[str, str], log: Path) -> AsyncIterator[tuple[int, httpx.AsyncClient]]:
-    port = _free_port()
+    port = free_port()
     words = ["-m", "uvicorn", "main:app", "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -113,13 +113,6 @@ def _processor_time(pid: int) -> float:
 def _resident(pid: int) -> float:
     pages = int((PROC / f"{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / MIB
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
 
 
 def _end_of(log: Path) -> str:
