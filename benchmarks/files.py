@@ -31,16 +31,25 @@ JOBS = ("backup", "nothing to do", "restore")
 ROUNDS = (("FastOpp", "rclone", "aws"), ("rclone", "FastOpp"), ("FastOpp", "rclone"))  # aws takes long
 ATTEMPTS = 3  # the server makes a name twice now and then when many files come at once, and answers 500
 
+# What `oppman.py files backup` and `restore` do, without the reading of arguments and settings. The garbage collector is
+# kept away as in every command: see fastopp/garbage.py.
 PROGRAM = """
-import asyncio, sys
-from pathlib import Path
-from fastopp.storage.sync.backup import backup_files
-from fastopp.storage.object import ObjectStorage
-from fastopp.storage.sync.restore import restore_files
+from fastopp.garbage import lasting_objects, no_last_search
 
-job, endpoint, bucket, folder, access_key, secret_key = sys.argv[1:]
+with lasting_objects():
+    import asyncio, sys
+    from pathlib import Path
+    from fastopp.storage.object import ObjectStorage
+
+    job, endpoint, bucket, folder, access_key, secret_key = sys.argv[1:]
+    if job == "restore":
+        from fastopp.storage.sync.restore import restore_files as copy_files
+    else:
+        from fastopp.storage.sync.backup import backup_files as copy_files
+
 storage = ObjectStorage(bucket, endpoint=endpoint, access_key=access_key, secret_key=secret_key)
-report = asyncio.run((restore_files if job == "restore" else backup_files)(storage, Path(folder)))
+report = asyncio.run(copy_files(storage, Path(folder)))
+no_last_search()
 sys.exit(report.message if report.status != "success" else 0)
 """
 

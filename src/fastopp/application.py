@@ -11,13 +11,14 @@ import gc
 import sys
 import traceback
 import typing
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from fastopp import logs
 from fastopp.apps import App, AppError, find_apps
 from fastopp.errors import FastOppError
+from fastopp.garbage import lasting_objects
 from fastopp.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class FastOpp:
             await self.stop()
 
     async def _start(self) -> FastAPI:
-        with _lasting_objects():
+        with lasting_objects():
             # Importing FastAPI and the apps takes a while; in a thread, health is answered meanwhile.
             assemble = await asyncio.to_thread(_import_assembly)
             application, runtime = await asyncio.to_thread(assemble, self.settings, self.apps)
@@ -138,23 +139,6 @@ def _import_assembly() -> Assemble:
     # What type checkers read, of all libraries together: half a megabyte, and nobody asks for it here.
     typing.clear_overloads()
     return assemble
-
-
-@contextmanager
-def _lasting_objects() -> Iterator[None]:
-    """Keep the garbage collector away from what is made here.
-
-    Modules, routes and models live as long as the process. Looking through them again and again took an eighth of
-    a cold start, and later some of every full collection.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _failed(task: asyncio.Task[Any]) -> bool:

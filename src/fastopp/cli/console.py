@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fastopp.errors import FastOppError
+from fastopp.garbage import no_last_search
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,6 +52,8 @@ def run_program(app: typer.Typer) -> None:
                     sys.stderr.flush()
                     os._exit(end.code if isinstance(end.code, int) else EXIT_FAILED)
         raise
+    finally:
+        no_last_search()
 
 
 def command(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:

@@ -10,6 +10,8 @@ import typer
 import typer.main
 from typer.core import TyperGroup
 
+from fastopp.garbage import lasting_objects
+
 Place = tuple[str, str]
 """Where a command is, like `fastopp.cli.files:app`, and what it does; a test compares that with its own help."""
 
@@ -86,7 +88,8 @@ def _nothing() -> None:
 
 def _load(name: str, place: str) -> Any:  # noqa: ANN401 - as above
     module, _, attribute = place.partition(":")
-    found = getattr(import_module(module), attribute)
+    with lasting_objects():
+        found = getattr(import_module(module), attribute)
     outer = typer.Typer(add_completion=False)
     if not isinstance(found, typer.Typer):
         outer.command(name)(found)

@@ -14,6 +14,7 @@ from typing import cast
 from fastopp.application import FastOpp
 from fastopp.apps import App, find_apps
 from fastopp.errors import FastOppError
+from fastopp.garbage import lasting_objects
 
 
 class ProjectError(FastOppError):
@@ -23,7 +24,8 @@ class ProjectError(FastOppError):
 def load_project() -> FastOpp:
     """Import `app` from the main.py of the current folder. A misconfigured project ends the process with status 2."""
     _enter_project()
-    app = getattr(importlib.import_module("main"), "app", None)
+    with lasting_objects():
+        app = getattr(importlib.import_module("main"), "app", None)
     if not isinstance(app, FastOpp):
         raise ProjectError("main.py has no `app = FastOpp(...)`.", hint="See docs/apps.md for the few lines it needs.")
     return app

@@ -10,10 +10,9 @@ from hashlib import md5
 from typing import TypeVar
 from urllib.parse import quote
 
-from anyio import CancelScope
-
 from fastopp.errors import FastOppError
 from fastopp.storage.base import ChecksumMismatch, FileMissing, PresignedUpload, StoredFile
+from fastopp.storage.cancellation import shielded
 from fastopp.storage.checksums import ContentDigest
 from fastopp.storage.keys import check_key, url_of
 from fastopp.storage.s3.bucket import Bucket, Patience
@@ -272,7 +271,7 @@ class ObjectStorage:
             raise ChecksumMismatch
 
     async def _discard(self, name: str) -> None:
-        with CancelScope(shield=True), suppress(FastOppError):
+        with shielded(), suppress(FastOppError):
             await self._objects.delete(name)
 
     def _presign(self, method: str, name: str, headers: dict[str, str], expires: timedelta) -> str:

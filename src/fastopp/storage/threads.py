@@ -9,7 +9,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import TypeVar, TypeVarTuple
 
-from anyio import CancelScope
+from fastopp.storage.cancellation import shielded
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -29,7 +29,7 @@ async def run_to_end(function: Callable[[*Ts], T], *args: *Ts, executor: Executo
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        with CancelScope(shield=True):
+        with shielded():
             while not work.done():
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait([work])

@@ -10,8 +10,6 @@ from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
-from anyio import CancelScope
-
 from fastopp.errors import Conflict, FastOppError
 from fastopp.storage.base import (
     FileMissing,
@@ -24,6 +22,7 @@ from fastopp.storage.base import (
 from fastopp.storage.cache.file_cache import Copy, FileCache
 from fastopp.storage.cache.fill import Fill
 from fastopp.storage.cache.format import Cached
+from fastopp.storage.cancellation import shielded
 from fastopp.storage.keys import check_key
 from fastopp.storage.opened import OpenedFile
 
@@ -84,7 +83,7 @@ class TieredStorage:
                 cached = copy is not None and await copy.publish(key, stored)
                 return stored
             finally:
-                with CancelScope(shield=True):
+                with shielded():
                     if not cached:  # so that nothing is left there of another content
                         await self._stop_fill(key, _REPLACED, unless=etag)
                         await self.cache.remove(key)
@@ -121,7 +120,7 @@ class TieredStorage:
         check_key(key)
         async with self._only_writer_of(key):
             await self.durable.delete(key)
-            with CancelScope(shield=True):
+            with shielded():
                 await self._forget(key)
 
     def url(self, key: str) -> str:

@@ -11,11 +11,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import obstore
-from anyio import CancelScope
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from fastopp.storage.base import FileMissing, InvalidKey, StorageMisconfigured, StoredFile
+from fastopp.storage.cancellation import shielded
 from fastopp.storage.checksums import PART_SIZE
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE, content_type_of
 from fastopp.storage.s3.calls import call
@@ -136,7 +136,7 @@ class Bucket:
             with explained(self.name):
                 await call(store, writer.close)
         except BaseException as error:
-            with CancelScope(shield=True), suppress(BaseError, OSError):
+            with shielded(), suppress(BaseError, OSError):
                 await call(store, writer.__aexit__, type(error), error, None)
             raise
 

@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from weakref import ref
 
-from anyio import CancelScope
 from obstore.store import S3Store
+
+from fastopp.storage.cancellation import shielded
 
 T = TypeVar("T")
 
@@ -46,8 +47,12 @@ async def call(store: S3Store, function: Callable[..., Awaitable[T]], *args: obj
     finally:
         del future
         if _is_held(store, held):
-            with CancelScope(shield=True):
+            try:
                 await _let_go(store, held)
+            except asyncio.CancelledError:
+                with shielded():
+                    await _let_go(store, held)
+                raise
 
 
 def _is_held(store: S3Store, held: list[ref[Any]]) -> bool:

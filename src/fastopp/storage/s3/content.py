@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator
 
-from anyio import to_thread
-
 from fastopp.storage.checksums import PART_SIZE, ContentDigest
+from fastopp.storage.threads import run_to_end
 
 Part = bytes | memoryview
 Content = bytes | AsyncIterable[bytes]
@@ -44,7 +43,7 @@ async def chained(first: Part, second: Part, rest: AsyncIterator[Part]) -> Async
 async def take_in(digest: ContentDigest, piece: Part) -> ContentDigest:
     """Update a digest, in a worker thread when it takes long; return it."""
     if len(piece) > _HASHED_AT_ONCE:
-        await to_thread.run_sync(digest.update, piece)
+        await run_to_end(digest.update, piece)
     else:
         digest.update(piece)
     return digest

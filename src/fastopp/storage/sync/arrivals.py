@@ -6,7 +6,6 @@ one goes on waits, and the next is for all who wait. Everything here blocks: it 
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 import stat
@@ -189,9 +188,7 @@ class Arrivals:
             with self._flushing:
                 if self._done < wanted:
                     self._begun += 1
-                    if syncfs(arrivals[0].descriptor):
-                        number = ctypes.get_errno()
-                        raise OSError(number, os.strerror(number))
+                    syncfs(arrivals[0].descriptor)
                     self._done = self._begun
         for arrival in arrivals[:1]:
             arrival.finish()
@@ -206,11 +203,19 @@ def _rename(arrival: Arrival) -> FastOppError | OSError | None:
 
 
 @cache
-def _syncfs() -> Callable[[int], int] | None:
+def _syncfs() -> Callable[[int], None] | None:
     """Linux's call that flushes a whole file system at once, which Python does not offer; elsewhere None."""
+    import ctypes  # noqa: PLC0415 - 3 ms, in which others fetch already
+
     try:
         function = ctypes.CDLL(None, use_errno=True).syncfs
     except (AttributeError, OSError, TypeError):
         return None
     function.argtypes, function.restype = [ctypes.c_int], ctypes.c_int
-    return function
+
+    def syncfs(descriptor: int) -> None:
+        if function(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+    return syncfs

@@ -42,8 +42,9 @@ class Incoming:
         self, storage: Storage, arrivals: Arrivals, transfer: Transfer, concurrency: int, threads: Executor
     ) -> None:
         self._storage = storage
-        self._prompt = storage if isinstance(storage, PromptStorage) else None
-        self._prepared = threads.submit(self._prompt.prepare) if self._prompt else None
+        self._prompt = prompt = storage if isinstance(storage, PromptStorage) else None
+        # A task, and so begun when its maker waits for something: a listing that is on its way by then.
+        self._prepared = asyncio.create_task(run_to_end(prompt.prepare, executor=threads)) if prompt else None
         self._arrivals = arrivals
         self._transfer = transfer
         self._requests = asyncio.Semaphore(concurrency)
@@ -76,6 +77,8 @@ class Incoming:
         """Fetch files that others fetch from, too, until there are none."""
         taken: list[Wanted] = []
         results: list[int | FastOppError | OSError] = []
+        if self._prepared:
+            await asyncio.shield(self._prepared)
         try:
             await run_to_end(self._bring, todo, taken, results, executor=self._threads)
         finally:  # what came before the time was up counts, too
@@ -91,8 +94,6 @@ class Incoming:
 
     def _bring(self, todo: deque[Wanted], taken: list[Wanted], results: list[int | FastOppError | OSError]) -> None:
         """Fetch files and put them in their places, until one does not come at once. Blocks."""
-        assert self._prepared is not None  # noqa: S101 - see _write_promptly
-        self._prepared.result()
         written: list[Arrival] = []
         room = BATCH_BYTES
         while self._transfer.goes_on and (wanted := _next(todo)):

@@ -12,9 +12,9 @@ import os
 import re
 import sqlite3
 import stat
-import tempfile
 import time
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -47,7 +47,7 @@ class KnownChecksums:
     """Checksums by path. Used by one thread at a time, inside `async with`."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or Path(tempfile.gettempdir(), f"fastopp-{os.getuid() if hasattr(os, 'getuid') else ''}")
+        self._folder = folder
         self._table: sqlite3.Connection | None = None
         self._begun = False
         self._new: list[tuple[bytes, str, str, str]] = []
@@ -77,9 +77,9 @@ class KnownChecksums:
                 self._write()
         return checksums
 
-    @property
+    @cached_property
     def _path(self) -> Path:
-        return self._folder / "checksums.sqlite"
+        return (self._folder or _own_temporary_folder()) / "checksums.sqlite"
 
     def _begin(self) -> None:
         self._begun = True
@@ -97,8 +97,9 @@ class KnownChecksums:
 
     def _is_ours(self) -> bool:
         """Whether nobody else can write there: temporary files are in a place for all."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        status = self._folder.lstat()
+        folder = self._path.parent
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
         mine = not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o077)
         return stat.S_ISDIR(status.st_mode) and mine
 
@@ -149,6 +150,12 @@ class KnownChecksums:
         table, self._table = self._table, None
         if table is not None:
             table.close()
+
+
+def _own_temporary_folder() -> Path:
+    import tempfile  # noqa: PLC0415 - 5 ms, and a restore into an empty folder does not need it
+
+    return Path(tempfile.gettempdir(), f"fastopp-{os.getuid() if hasattr(os, 'getuid') else ''}")
 
 
 def _version(status: os.stat_result) -> str:
