@@ -31,8 +31,8 @@ JOBS = ("backup", "nothing to do", "restore")
 ROUNDS = (("FastOpp", "rclone", "aws"), ("rclone", "FastOpp"), ("FastOpp", "rclone"))  # aws takes long
 ATTEMPTS = 3  # the server makes a name twice now and then when many files come at once, and answers 500
 
-# What `oppman.py files backup` and `restore` do, without the reading of arguments and settings. The garbage collector is
-# kept away as in every command: see fastopp/garbage.py.
+# What `oppman.py files backup` and `restore` do, without the reading of arguments and settings; as in every command
+# the garbage collector is kept away (fastopp/garbage.py).
 PROGRAM = """
 from fastopp.garbage import lasting_objects, no_last_search
 

@@ -6,7 +6,7 @@ import asyncio
 import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +185,14 @@ async def test_several_commands_in_one_prepared_statement(pooled: Postgres) -> N
 
 
 async def test_what_was_noticed_is_told_once(pooled: Postgres) -> None:
+    async with await connect(pooled) as connection:
+        for _ in range(2):
+            for sql in ("listen news", "set statement_timeout to '54321ms'", "select pg_try_advisory_lock(4713)"):
+                await connection.execute(sql.encode())
+            await connection.execute("create temp table noticed (a int) on commit drop")
+    async with await connect(pooled, prepare_threshold=0) as connection:
+        with suppress(psycopg.Error):
+            await connection.execute("select 'noticed'")
     told = pooled.status()["notices"]
     assert len(told) == len(set(told))
     for word in ("prepared statement", "LISTEN", "SET LOCAL", "pg_advisory_xact_lock", "temporary table"):

@@ -142,9 +142,17 @@ class Bucket:
 
     async def read(self, name: str) -> tuple[str, bytes]:
         """An object's ETag and content."""
+        failures = 0
         with explained(self.name):
-            result = await call(self.reading, obstore.get_async, self.reading, name)
-            return _quoted(result.meta["e_tag"]), bytes(await call(self.reading, result.bytes_async))
+            while True:
+                result = await call(self.reading, obstore.get_async, self.reading, name)
+                try:
+                    return _quoted(result.meta["e_tag"]), bytes(await call(self.reading, result.bytes_async))
+                except BaseError:  # it broke off half-way, and the server knows no ranges: else obstore had gone on
+                    failures += 1
+                    if failures > self._patience.retries:
+                        raise
+                    await asyncio.sleep(_PAUSE * 2**failures)
 
     def prepare(self) -> None:
         """Make the client of `read_promptly`, which takes a hundredth of a second, before many threads want it."""

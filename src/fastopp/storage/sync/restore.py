@@ -15,7 +15,7 @@ from fastopp.storage.base import FileMissing, InvalidKey, Storage, StoredFile
 from fastopp.storage.disk import explained, locate
 from fastopp.storage.keys import check_key
 from fastopp.storage.sync.arrivals import Arrival, Arrivals, version_of
-from fastopp.storage.sync.incoming import BATCH, Incoming
+from fastopp.storage.sync.incoming import Incoming
 from fastopp.storage.sync.known_checksums import KnownChecksums
 from fastopp.storage.sync.listing import UnsafeName, pages
 from fastopp.storage.sync.lock import locked
@@ -23,6 +23,7 @@ from fastopp.storage.sync.report import ProgressCallback, TransferReport
 from fastopp.storage.sync.transfer import CONCURRENCY, Transfer
 from fastopp.storage.threads import run_to_end
 
+BATCH = 1000  # files that are looked at together: a page of a listing
 WAITING = 2  # times as many as are fetched at once may wait for the disk
 NEWER = "The one in the folder is newer."
 
