@@ -24,7 +24,7 @@ def upgrade() -> None:
 
         statements = schema_statements()
     else:
-        from fastopp.tasks.postgres_schema import schema_statements
+        from fastopp.tasks.postgres.schema import schema_statements
 
         statements = schema_statements()
     for statement in statements:
@@ -58,7 +58,7 @@ def downgrade() -> None:
         for table in TABLES:
             op.drop_table(table)
     else:
-        from fastopp.tasks.postgres_schema import drop_statements
+        from fastopp.tasks.postgres.schema import drop_statements
 
         for statement in drop_statements():
             _execute(statement)

@@ -121,7 +121,7 @@ class FastOpp:
         await send({"type": "lifespan.startup.complete"})
         async with AsyncExitStack() as background:
             if self.settings.platform.background_cpu and self.settings.task_worker:
-                from fastopp.tasks.worker import worker_in_background  # noqa: PLC0415 - only where there is one
+                from fastopp.tasks.work.worker import worker_in_background  # noqa: PLC0415 - only where there is one
 
                 application = await self.start()
                 await background.enter_async_context(worker_in_background(application.state.runtime))

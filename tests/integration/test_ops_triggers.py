@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from fastopp.auth.models import User
 from fastopp.platform import LEAPCELL_MAX_ASYNC_BODY
-from fastopp.tasks.worker import run_worker
+from fastopp.tasks.work.worker import run_worker
 from tests.services.databases import url_on
 from tests.services.ops_project import BEARER, LOOPBACK, PRODUCTION
 from tests.services.tasks_project import lines, running_tasks

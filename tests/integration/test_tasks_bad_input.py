@@ -11,10 +11,10 @@ from procrastinate.jobs import Job
 from sqlalchemy import text
 
 from fastopp.database.errors import DatabaseUnavailable
-from fastopp.tasks.fenced import FencedJobManager
-from fastopp.tasks.queue import open_queue
-from fastopp.tasks.report import DrainReport
-from fastopp.tasks.runner import Again, Runner
+from fastopp.tasks.jobs.report import DrainReport
+from fastopp.tasks.work.fenced import FencedJobManager
+from fastopp.tasks.work.queue import open_queue
+from fastopp.tasks.work.runner import Again, Runner
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.tasks import effects, empty_postgres_database, open_project, run_sql, until
 

@@ -13,12 +13,12 @@ from procrastinate.exceptions import ConnectorException
 from sqlalchemy import event
 
 from fastopp.database.errors import DatabaseUnavailable
-from fastopp.tasks import worker
 from fastopp.tasks.context import TaskContext
-from fastopp.tasks.fenced import FencedJobManager
-from fastopp.tasks.queue import open_queue
-from fastopp.tasks.store import JobStore
-from fastopp.tasks.takeover import take_over_stalled
+from fastopp.tasks.work import worker
+from fastopp.tasks.work.fenced import FencedJobManager
+from fastopp.tasks.work.queue import open_queue
+from fastopp.tasks.work.store import JobStore
+from fastopp.tasks.work.takeover import take_over_stalled
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.migrations import ROOT
 from tests.services.tasks import effects, open_project, run_sql, until
@@ -44,7 +44,7 @@ async def working(project):
 @pytest.fixture
 def without_looking(monkeypatch):
     """A worker that finds nothing by looking, so what it does it was told of."""
-    monkeypatch.setattr("fastopp.tasks.queue.POLL_JOBS", 3600.0)
+    monkeypatch.setattr("fastopp.tasks.work.queue.POLL_JOBS", 3600.0)
     monkeypatch.setattr(worker, "POOLED_POLL", 3600.0)
 
 
@@ -91,7 +91,7 @@ async def test_the_database_has_no_tables_yet(tmp_path, monkeypatch):
 
 
 async def test_a_worker_that_was_taken_for_dead_starts_anew(plain_project, monkeypatch):
-    monkeypatch.setattr("fastopp.tasks.fenced.HEARTBEAT_INTERVAL", 0.1)
+    monkeypatch.setattr("fastopp.tasks.work.fenced.HEARTBEAT_INTERVAL", 0.1)
     monkeypatch.setattr(worker, "PAUSES", (0.05,))
     async with working(plain_project):
         await run_sql(plain_project, "DELETE FROM procrastinate_workers")
@@ -121,7 +121,7 @@ async def main():
     life = asyncio.create_task(application({"type": "lifespan"}, asked.get, said.put))
     print((await said.get())["type"])
     await asyncio.sleep(4 if sys.argv[2] == "true" else 0.5)
-    names = ("procrastinate", "fastopp.tasks.queue", "fastopp.tasks.models", "fastopp.tasks.drain")
+    names = ("procrastinate", "fastopp.tasks.work.queue", "fastopp.tasks.models", "fastopp.tasks.work.drain")
     print(*[name for name in names if name in sys.modules])
     asked.put_nowait({"type": "lifespan.shutdown"})
     print((await said.get())["type"])
@@ -144,7 +144,7 @@ async def test_a_process_that_never_queues_imports_nothing_of_it(sqlite_template
 
 async def test_the_application_has_a_worker(sqlite_template):
     lines = await asyncio.to_thread(web, f"sqlite:///{sqlite_template}", "true")
-    assert "procrastinate fastopp.tasks.queue" in lines[1]
+    assert "procrastinate fastopp.tasks.work.queue" in lines[1]
     assert lines[2] == "lifespan.shutdown.complete"
 
 

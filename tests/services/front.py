@@ -58,8 +58,11 @@ class Service:
         self._server = await asyncio.start_server(self._accept, self.host, self.port)
 
     async def _stop(self) -> None:
-        if self._server:
-            self._server.close()
+        assert self._server, "not started"
+        for listener in self._server.sockets:
+            self._loop.remove_reader(listener.fileno())
+        await asyncio.sleep(0.01)  # what was accepted a moment ago, and no closed server takes, is with us then
+        self._server.close()
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()

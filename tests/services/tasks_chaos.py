@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError  # noqa: E402 - as above
 
 from fastopp.database.errors import DatabaseUnavailable  # noqa: E402 - as above
 from fastopp.runtime import Runtime  # noqa: E402 - as above
-from fastopp.tasks import worker  # noqa: E402 - as above
+from fastopp.tasks.work import worker  # noqa: E402 - as above
 from tests.services.tasks import open_project  # noqa: E402 - as above
 
 worker.LOOK_FOR_STALLED = 0.5

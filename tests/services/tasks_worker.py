@@ -12,7 +12,7 @@ from fastopp.tasks import limits
 limits.HEARTBEAT_INTERVAL = 0.3
 limits.STALLED_AFTER = 1.5
 
-from fastopp.tasks import worker  # noqa: E402 - as above
+from fastopp.tasks.work import worker  # noqa: E402 - as above
 from tests.services.tasks import open_project  # noqa: E402 - as above
 
 worker.LOOK_FOR_STALLED = 0.5

@@ -13,7 +13,7 @@ from fastopp.ops.tasks import running
 from fastopp.ops.tasks.running import run_until_stopped
 from fastopp.ops.triggers import _preferences, _tell
 from fastopp.tasks.errors import Unfinished
-from fastopp.tasks.status import TaskStatus
+from fastopp.tasks.jobs.status import TaskStatus
 
 SOON = timedelta(seconds=90)
 

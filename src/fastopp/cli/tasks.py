@@ -14,8 +14,8 @@ from fastopp.cli.console import EXIT_FAILED, EXIT_MISUSED, command, emit_json, f
 from fastopp.cli.options import JsonOption
 from fastopp.cli.project import load_project
 from fastopp.runtime import open_runtime
+from fastopp.tasks.jobs.status import Status, TaskStatus
 from fastopp.tasks.service import TaskService
-from fastopp.tasks.status import Status, TaskStatus
 
 MESSAGE_SHOWN = 60  # characters in the table; `show` and --json have all of it
 

@@ -24,7 +24,7 @@ async def worker(
     queue: Annotated[list[str] | None, typer.Option(help="Only this queue; may be given several times.")] = None,
 ) -> None:
     """Work tasks until it is told to stop (SIGTERM, Ctrl+C). The task in hand gets its time, then it is put back."""
-    from fastopp.tasks.worker import run_worker  # noqa: PLC0415 - imports procrastinate
+    from fastopp.tasks.work.worker import run_worker  # noqa: PLC0415 - imports procrastinate
 
     project = load_project()
     logs.configure(project.settings)

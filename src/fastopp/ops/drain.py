@@ -17,8 +17,8 @@ from fastopp.dependencies import RuntimeDep
 from fastopp.ops.health import NO_STORE
 from fastopp.platform import LEAPCELL_MAX_ASYNC_BODY, LEAPCELL_REQUEST_TIMEOUT, REQUEST_MARGIN
 from fastopp.runtime import Runtime
+from fastopp.tasks.jobs.report import DrainReport
 from fastopp.tasks.models import jobs
-from fastopp.tasks.report import DrainReport
 from fastopp.tasks.wake import waker_of, without_waking
 from fastopp.tasks.wake_tokens import SCHEME, Wake, WakeClaims, read_token
 from fastopp.web.api_docs import problems

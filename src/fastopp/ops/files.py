@@ -25,8 +25,8 @@ from fastopp.storage.sync.cached_copies import count_copies
 from fastopp.storage.sync.folder import LocalFile, walk
 from fastopp.storage.threads import run_to_end
 from fastopp.storage.tiered import TieredStorage
+from fastopp.tasks.jobs.status import TaskStatus
 from fastopp.tasks.service import BACKUP_TASK, RESTORE_TASK
-from fastopp.tasks.status import TaskStatus
 from fastopp.web.api_docs import problems
 from fastopp.web.problems import PROBLEM_JSON
 from fastopp.web.templating import render

@@ -12,7 +12,7 @@ from fastopp.dependencies import RuntimeDep
 from fastopp.ops.access import DetachedOperator
 from fastopp.ops.health import NO_STORE
 from fastopp.ops.task_durations import Durations, durations
-from fastopp.tasks.report import TaskCounts
+from fastopp.tasks.jobs.report import TaskCounts
 from fastopp.web.api_docs import problems
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from fastopp.dependencies import RuntimeDep
 from fastopp.ops.access import DetachedOperator
 from fastopp.ops.health import NO_STORE
-from fastopp.tasks.status import Status, TaskStatus
+from fastopp.tasks.jobs.status import Status, TaskStatus
 from fastopp.tasks.task import MAX_NAME
 from fastopp.web.api_docs import problems
 

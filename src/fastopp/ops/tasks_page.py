@@ -24,8 +24,8 @@ from fastopp.ops.health import NO_STORE
 from fastopp.ops.storage_tasks import can_run, check_storage
 from fastopp.runtime import Runtime
 from fastopp.tasks.errors import AlreadyQueued
-from fastopp.tasks.report import TaskCounts
-from fastopp.tasks.status import STATUSES, Status, TaskStatus
+from fastopp.tasks.jobs.report import TaskCounts
+from fastopp.tasks.jobs.status import STATUSES, Status, TaskStatus
 from fastopp.tasks.task import Task
 from fastopp.web.api_docs import problems
 from fastopp.web.forms import CleanText

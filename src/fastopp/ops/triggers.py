@@ -24,7 +24,7 @@ from fastopp.ops.trigger_direct import DIRECT, run_directly
 from fastopp.platform import LEAPCELL_MAX_ASYNC_BODY
 from fastopp.runtime import Runtime
 from fastopp.tasks.errors import AlreadyQueued, AlreadyRunning, TaskArguments
-from fastopp.tasks.status import TaskStatus
+from fastopp.tasks.jobs.status import TaskStatus
 from fastopp.web.api_docs import problems
 
 TASKS = "/async/tasks"  # where a task is looked at

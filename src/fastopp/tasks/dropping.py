@@ -14,7 +14,7 @@ def drop_queue(connection: Connection) -> list[str]:
     names = [name for name in there if name in OURS]
     names += [name for name in there if name.startswith(QUEUE)]
     if connection.dialect.name == "postgresql":
-        from fastopp.tasks.postgres_schema import drop_statements  # noqa: PLC0415 - one of the two
+        from fastopp.tasks.postgres.schema import drop_statements  # noqa: PLC0415 - one of the two
 
         statements = [f"DROP TABLE {name}" for name in names if name in OURS]
         for statement in drop_statements():

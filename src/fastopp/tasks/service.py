@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.database.session import after_commit
-from fastopp.tasks.report import DrainReport, TaskCounts
+from fastopp.tasks.jobs.report import DrainReport, TaskCounts
 from fastopp.tasks.task import Task
 
 if TYPE_CHECKING:
     from fastopp.runtime import Runtime
-    from fastopp.tasks.status import Status, TaskStatus
+    from fastopp.tasks.jobs.status import Status, TaskStatus
 
 INIT_TASK = "init-demo"
 BACKUP_TASK = "backup-files"
@@ -47,7 +47,7 @@ class TaskService:
 
     async def queue(self, name: str | Task, /, **args: Any) -> TaskStatus:  # noqa: ANN401 - the task's own arguments
         """Queue a task. Raises TaskUnknown, TaskArguments, TaskTooBig, AlreadyQueued."""
-        from fastopp.tasks.defer import defer  # noqa: PLC0415 - SQLAlchemy's tables, where something is queued
+        from fastopp.tasks.jobs.defer import defer  # noqa: PLC0415 - SQLAlchemy's tables, where something is queued
 
         task, wake = self._find(name), self._runtime.task_process.wake
         if self._session is None:
@@ -73,7 +73,7 @@ class TaskService:
 
     async def get(self, id: int) -> TaskStatus:  # noqa: A002 - what it is
         """One job. Raises TaskMissing."""
-        from fastopp.tasks import reading  # noqa: PLC0415 - SQLAlchemy's tables, where something is read
+        from fastopp.tasks.jobs import reading  # noqa: PLC0415 - SQLAlchemy's tables, where something is read
 
         async with self._reading() as session:
             return await reading.get(session, id)
@@ -88,21 +88,21 @@ class TaskService:
         before: int | None = None,
     ) -> builtins.list[TaskStatus]:
         """Jobs, the newest first; `before` is the id of the last one of the page before."""
-        from fastopp.tasks import reading  # noqa: PLC0415 - as above
+        from fastopp.tasks.jobs import reading  # noqa: PLC0415 - as above
 
         async with self._reading() as session:
             return await reading.find(session, status=status, name=name, queue=queue, limit=limit, before=before)
 
     async def counts(self) -> TaskCounts:
         """How many there are of each."""
-        from fastopp.tasks import reading  # noqa: PLC0415 - as above
+        from fastopp.tasks.jobs import reading  # noqa: PLC0415 - as above
 
         async with self._reading() as session:
             return await reading.count(session)
 
     async def cancel(self, id: int, *, abort: bool = True) -> TaskStatus:  # noqa: A002 - as above
         """Cancel a waiting job; ask a running one to stop, if `abort`. Raises TaskMissing, TaskConflict."""
-        from fastopp.tasks import steering  # noqa: PLC0415 - as above
+        from fastopp.tasks.jobs import steering  # noqa: PLC0415 - as above
 
         async with self._writing() as session:
             return await steering.cancel(session, id, abort=abort)
@@ -112,7 +112,7 @@ class TaskService:
 
         What it has saved of its place stays. Raises TaskMissing, TaskConflict.
         """
-        from fastopp.tasks import steering  # noqa: PLC0415 - as above
+        from fastopp.tasks.jobs import steering  # noqa: PLC0415 - as above
 
         async with self._writing() as session:
             status = await steering.retry(session, id)
@@ -124,7 +124,7 @@ class TaskService:
 
         It ends within the budget and some two seconds. Raises DatabaseUnavailable, TablesMissing.
         """
-        from fastopp.tasks.drain import drain  # noqa: PLC0415 - imports procrastinate
+        from fastopp.tasks.work.drain import drain  # noqa: PLC0415 - imports procrastinate
 
         return await drain(self._runtime, budget, limit=limit)
 
@@ -134,7 +134,7 @@ class TaskService:
 
         The answer's status is "waiting" or "scheduled" when it did not come to its end.
         """
-        from fastopp.tasks.single import run_single  # noqa: PLC0415 - imports procrastinate
+        from fastopp.tasks.work.single import run_single  # noqa: PLC0415 - imports procrastinate
 
         return await run_single(self._runtime, self._find(name), args, budget)
 

@@ -44,7 +44,7 @@ class Incoming:
         self._storage = storage
         self._prompt = prompt = storage if isinstance(storage, PromptStorage) else None
         # A task, and so begun when its maker waits for something: a listing that is on its way by then.
-        self._prepared = asyncio.create_task(run_to_end(prompt.prepare, executor=threads)) if prompt else None
+        self._prepared = transfer.tasks.create_task(run_to_end(prompt.prepare, executor=threads)) if prompt else None
         self._arrivals = arrivals
         self._transfer = transfer
         self._requests = asyncio.Semaphore(concurrency)
@@ -89,7 +89,7 @@ class Incoming:
         try:
             async with self._groups:
                 if self._prepared:
-                    await asyncio.shield(self._prepared)
+                    await self._prepared
                 await run_to_end(self._bring, group, written, executor=self._threads)
         finally:  # what came before the time was up counts, too; another group comes while this one is flushed
             await run_to_end(self._place, written, errors, executor=self._threads)

@@ -20,13 +20,13 @@ from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from procrastinate.worker import Worker
 
 from fastopp.tasks.arguments import fill
-from fastopp.tasks.fenced import FencedJobManager
 from fastopp.tasks.limits import MAX_PERIODIC_DELAY, STALLED_AFTER
-from fastopp.tasks.listen import listen_postgres
-from fastopp.tasks.runner import Again, Runner
-from fastopp.tasks.statements import POSTGRESQL, SQLITE
-from fastopp.tasks.store import JobStore
 from fastopp.tasks.task import Task
+from fastopp.tasks.work.fenced import FencedJobManager
+from fastopp.tasks.work.listen import listen_postgres
+from fastopp.tasks.work.runner import Again, Runner
+from fastopp.tasks.work.statements import POSTGRESQL, SQLITE
+from fastopp.tasks.work.store import JobStore
 
 if TYPE_CHECKING:
     from fastopp.runtime import Runtime
@@ -139,7 +139,7 @@ async def open_queue(runtime: Runtime) -> AsyncIterator[Queue]:
     connector: BaseAsyncConnector
     url = runtime.database.url
     if url.backend == "postgresql":
-        from fastopp.tasks.postgres import PostgresConnector  # noqa: PLC0415 - loaded only where it is used
+        from fastopp.tasks.postgres.connector import PostgresConnector  # noqa: PLC0415 - loaded only where it is used
 
         connector = PostgresConnector(url, connections=CONNECTIONS, timeout=runtime.settings.db_timeout)
         statements = POSTGRESQL

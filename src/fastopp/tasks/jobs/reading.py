@@ -9,10 +9,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.tasks.clock import from_now
 from fastopp.tasks.errors import TaskMissing
+from fastopp.tasks.jobs.report import TaskCounts
+from fastopp.tasks.jobs.status import Status, TaskStatus, in_state, is_stalled, select_statuses, state
 from fastopp.tasks.limits import STALLED_AFTER
 from fastopp.tasks.models import events, jobs, workers
-from fastopp.tasks.report import TaskCounts
-from fastopp.tasks.status import Status, TaskStatus, in_state, is_stalled, select_statuses, state
 
 _BIGGEST_ID = 2**63 - 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from fastopp.tasks.status import Status
+    from fastopp.tasks.jobs.status import Status
 
 
 class DrainReport(NamedTuple):

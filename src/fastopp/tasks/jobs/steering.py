@@ -9,10 +9,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.tasks.clock import from_now
 from fastopp.tasks.errors import TaskConflict
+from fastopp.tasks.jobs.reading import get
+from fastopp.tasks.jobs.status import TaskStatus, is_stalled
 from fastopp.tasks.limits import STALLED_AFTER
 from fastopp.tasks.models import jobs, workers
-from fastopp.tasks.reading import get
-from fastopp.tasks.status import TaskStatus, is_stalled
 
 _waiting = jobs.alias("waiting")
 # With their type: PostgreSQL takes no text for one of its own.

@@ -11,7 +11,7 @@ from procrastinate.connector import BaseAsyncConnector
 
 from fastopp.tasks.limits import MAX_ARGUMENTS, STALLED_AFTER
 from fastopp.tasks.outcome import Outcome, Run
-from fastopp.tasks.statements import Statements
+from fastopp.tasks.work.statements import Statements
 
 Row = dict[str, Any]
 

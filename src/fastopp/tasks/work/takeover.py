@@ -7,8 +7,8 @@ import logging
 from fastopp.tasks.errors import WorkerDied
 from fastopp.tasks.limits import INTERRUPTIONS
 from fastopp.tasks.registry import TaskRegistry
-from fastopp.tasks.store import JobStore
 from fastopp.tasks.task import NEVER_AGAIN
+from fastopp.tasks.work.store import JobStore
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import logging
 from procrastinate import exceptions
 
 from fastopp.tasks.outcome import Outcome
-from fastopp.tasks.store import JobStore
+from fastopp.tasks.work.store import JobStore
 
 log = logging.getLogger(__name__)
 

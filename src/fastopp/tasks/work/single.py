@@ -11,14 +11,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.tasks.arguments import fill, pack
 from fastopp.tasks.clock import from_now
-from fastopp.tasks.defer import defer
-from fastopp.tasks.drain import drain
 from fastopp.tasks.errors import AlreadyQueued, AlreadyRunning
+from fastopp.tasks.jobs.defer import defer
+from fastopp.tasks.jobs.reading import get
+from fastopp.tasks.jobs.status import TaskStatus, is_stalled
+from fastopp.tasks.jobs.steering import retry
 from fastopp.tasks.models import jobs
-from fastopp.tasks.reading import get
-from fastopp.tasks.status import TaskStatus, is_stalled
-from fastopp.tasks.steering import retry
 from fastopp.tasks.task import Task
+from fastopp.tasks.work.drain import drain
 
 if TYPE_CHECKING:
     from fastopp.runtime import Runtime

@@ -13,12 +13,12 @@ from typing import Any
 from procrastinate import exceptions, jobs
 from procrastinate.manager import JobManager, NotificationCallback
 
-from fastopp.tasks.finisher import Finisher
 from fastopp.tasks.limits import HEARTBEAT_INTERVAL, UNSURE
-from fastopp.tasks.listen import Listen
 from fastopp.tasks.outcome import Outcome
-from fastopp.tasks.pace import Pace
-from fastopp.tasks.store import JobStore
+from fastopp.tasks.work.finisher import Finisher
+from fastopp.tasks.work.listen import Listen
+from fastopp.tasks.work.pace import Pace
+from fastopp.tasks.work.store import JobStore
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fastopp.tasks.arguments import fill, pack
 from fastopp.tasks.errors import AlreadyQueued
+from fastopp.tasks.jobs.status import Status, TaskStatus
 from fastopp.tasks.models import jobs
-from fastopp.tasks.status import Status, TaskStatus
 from fastopp.tasks.task import Task
 
 _TRIES = 3

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fastopp.runtime import Runtime
-    from fastopp.tasks.fenced import FencedJobManager
-    from fastopp.tasks.listen import Listen
-    from fastopp.tasks.queue import Queue
+    from fastopp.tasks.work.fenced import FencedJobManager
+    from fastopp.tasks.work.listen import Listen
+    from fastopp.tasks.work.queue import Queue
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +65,11 @@ async def run_worker(
 
 async def _run_once(runtime: Runtime, concurrency: int, stop: asyncio.Event, queues: list[str] | None) -> None:
     """One worker, from signing on to signing off. Raises ConnectorException."""
-    from fastopp.tasks.fenced import FencedJobManager  # noqa: PLC0415 - imported where tasks are worked
-    from fastopp.tasks.listen import is_pooled  # noqa: PLC0415 - as above
-    from fastopp.tasks.queue import POLL_JOBS, open_queue  # noqa: PLC0415 - as above
-    from fastopp.tasks.runner import Runner  # noqa: PLC0415 - as above
-    from fastopp.tasks.takeover import take_over_stalled  # noqa: PLC0415 - as above
+    from fastopp.tasks.work.fenced import FencedJobManager  # noqa: PLC0415 - imported where tasks are worked
+    from fastopp.tasks.work.listen import is_pooled  # noqa: PLC0415 - as above
+    from fastopp.tasks.work.queue import POLL_JOBS, open_queue  # noqa: PLC0415 - as above
+    from fastopp.tasks.work.runner import Runner  # noqa: PLC0415 - as above
+    from fastopp.tasks.work.takeover import take_over_stalled  # noqa: PLC0415 - as above
 
     settings, url = runtime.settings, runtime.database.url
     async with open_queue(runtime) as queue:
@@ -120,7 +120,7 @@ async def _stop_when(stop: asyncio.Event, manager: FencedJobManager) -> None:
 async def _look_for_stalled(queue: Queue, manager: FencedJobManager) -> None:
     from procrastinate.exceptions import ConnectorException  # noqa: PLC0415 - as above
 
-    from fastopp.tasks.takeover import take_over_stalled  # noqa: PLC0415 - as above
+    from fastopp.tasks.work.takeover import take_over_stalled  # noqa: PLC0415 - as above
 
     while True:
         await asyncio.sleep(LOOK_FOR_STALLED)
@@ -158,7 +158,7 @@ async def worker_in_background(runtime: Runtime) -> AsyncIterator[None]:
 
 
 def _import() -> None:
-    from fastopp.tasks import fenced, listen, queue, runner, takeover  # noqa: PLC0415, F401 - in a thread, that is all
+    from fastopp.tasks.work import fenced, listen, queue, runner, takeover  # noqa: PLC0415, F401 - in a thread, that is all
 
 
 async def _wait(event: asyncio.Event, seconds: float, other: asyncio.Event | None = None) -> None:

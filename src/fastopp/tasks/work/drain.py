@@ -13,14 +13,14 @@ from sqlalchemy import func, select
 
 from fastopp.database.errors import TablesMissing, is_table_missing, unavailable
 from fastopp.errors import FastOppError
-from fastopp.tasks.fenced import FencedJobManager
+from fastopp.tasks.jobs.report import DrainReport
+from fastopp.tasks.jobs.status import in_state
 from fastopp.tasks.models import jobs
-from fastopp.tasks.queue import open_queue
-from fastopp.tasks.report import DrainReport
-from fastopp.tasks.runner import Runner
-from fastopp.tasks.status import in_state
-from fastopp.tasks.takeover import take_over_stalled
 from fastopp.tasks.wake import without_waking
+from fastopp.tasks.work.fenced import FencedJobManager
+from fastopp.tasks.work.queue import open_queue
+from fastopp.tasks.work.runner import Runner
+from fastopp.tasks.work.takeover import take_over_stalled
 
 if TYPE_CHECKING:
     from fastopp.runtime import Runtime

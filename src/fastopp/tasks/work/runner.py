@@ -19,10 +19,10 @@ from fastopp.tasks.arguments import unpack
 from fastopp.tasks.context import TaskContext
 from fastopp.tasks.errors import JobLost, TaskResultError, TaskTimeUp, Unfinished
 from fastopp.tasks.failure import describe
-from fastopp.tasks.fenced import FencedJobManager
 from fastopp.tasks.limits import INTERRUPTIONS, MAX_ARGUMENTS
 from fastopp.tasks.outcome import Outcome, Run
 from fastopp.tasks.task import Retry, Task
+from fastopp.tasks.work.fenced import FencedJobManager
 
 if TYPE_CHECKING:
     from fastopp.runtime import Runtime

@@ -1,0 +1,1 @@
+"""Jobs from the outside: queued, read, changed, in the transaction of whoever asks."""

@@ -1,0 +1,1 @@
+"""procrastinate on PostgreSQL: its tables, and a connector."""

@@ -1,0 +1,1 @@
+"""The work: taken from the queue, run, and ended."""
