@@ -34,7 +34,7 @@ class Client:
 
     async def call(self) -> str:
         """The function under test, called with both."""
-        return await call(self, self.fetch)  # type: ignore[arg-type] # all that it asks of a client
+        return await call(self, self.fetch)
 
     async def assert_waits(self, task: asyncio.Task[object]) -> None:
         """That nothing is over before the thread lets go, which it does now."""
