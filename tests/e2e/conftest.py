@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright import async_api, sync_api
 
 from tests.services.pooler import Pooler
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
-from tests.services.site import SECRET_KEY, Site, copy_project, succeed
+from tests.services.site import PATIENCE, SECRET_KEY, Site, copy_project, succeed
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -47,4 +48,6 @@ def chromium_path() -> str:
     """Debian's Chromium."""
     if not Path(CHROMIUM).exists():
         pytest.skip("chromium is not installed (apt install chromium)")
+    for expect in (async_api.expect, sync_api.expect):
+        expect.set_options(timeout=PATIENCE * 1000)  # on a busy machine; whatever is there is seen at once
     return CHROMIUM

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -166,11 +165,9 @@ async def test_no_websocket(service: RunningEmulator) -> None:
 
 
 async def test_a_stream_comes_as_it_is_sent_and_ends_with_the_request_timeout(service: RunningEmulator) -> None:
-    begun = time.monotonic()
     async with service.client.stream("GET", "/events", params={"count": 100, "pause": 0.2}) as answer:
         chunks = answer.aiter_raw()
-        assert await anext(chunks) == b"data: 0\n\n"
-        assert time.monotonic() - begun < 1
+        assert await anext(chunks) == b"data: 0\n\n", "by itself, and not with what follows"
         with pytest.raises(httpx.RemoteProtocolError):
             async for _ in chunks:
                 pass
