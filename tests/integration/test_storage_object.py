@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from fastopp.storage.object import ObjectStorage
-from fastopp.storage.s3.bucket import Patience
+from fastopp.storage.s3.client import Patience
 from tests.services.moto import MotoServer
 from tests.services.s3 import ACCESS_KEY, REGION, SECRET_KEY, RcloneServer
 from tests.storage_conformance import StorageConformance

@@ -17,7 +17,7 @@ import pytest
 from fastopp.storage.base import ChecksumMismatch, FileMissing, StorageUnavailable
 from fastopp.storage.cache.file_cache import FileCache
 from fastopp.storage.object import ObjectStorage
-from fastopp.storage.s3.bucket import Patience
+from fastopp.storage.s3.client import Patience
 from fastopp.storage.tiered import TieredStorage
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import Fault, FaultProxy

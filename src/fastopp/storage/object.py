@@ -15,7 +15,8 @@ from fastopp.storage.base import ChecksumMismatch, FileMissing, PresignedUpload,
 from fastopp.storage.cancellation import shielded
 from fastopp.storage.checksums import ContentDigest
 from fastopp.storage.keys import check_key, url_of
-from fastopp.storage.s3.bucket import Bucket, Patience
+from fastopp.storage.s3.bucket import Bucket
+from fastopp.storage.s3.client import Patience
 from fastopp.storage.s3.content import Content, Part, chained, digest_of, parts_of, take_in
 from fastopp.storage.s3.download import Download
 from fastopp.storage.s3.listing import ObjectListing

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import aclosing, suppress
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import obstore
 from obstore.exceptions import BaseError
@@ -19,6 +20,7 @@ from fastopp.storage.cancellation import shielded
 from fastopp.storage.checksums import PART_SIZE
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE, content_type_of
 from fastopp.storage.s3.calls import call
+from fastopp.storage.s3.client import LONGEST, PAUSE, Patience, open_client
 from fastopp.storage.s3.download import Download
 from fastopp.storage.s3.errors import explained, refusal
 from fastopp.storage.s3.presigned import presign
@@ -30,20 +32,6 @@ if TYPE_CHECKING:
 PAGE = 1000  # names S3 tells at once at most
 PIECE = 256 * 1024  # bytes, the least that is handed over at a time
 PARTS_AT_ONCE = 4  # of one file; bounds the memory to about 50 MB
-
-
-class Patience(NamedTuple):
-    """How long to wait for a server, in seconds, and how often to try."""
-
-    connect: float = 5
-    silence: float = 20
-    """Without a byte while reading."""
-    send: float = 120
-    """For one request that sends, of up to 8 MiB: fast enough at 0.6 Mbit/s."""
-    retries: int = 6
-    """With pauses that grow from 0.2 to 15 seconds, where trying again can help."""
-    retry_for: float = 60
-    """After which nothing is tried again; what sends is, once at least."""
 
 
 class Bucket:
@@ -67,7 +55,7 @@ class Bucket:
     def reading(self) -> S3Store:
         """The client that reads: it gives up on a silent server, not on a long download."""
         silence = timedelta(seconds=self._patience.silence)
-        return self._store({"read_timeout": silence, "timeout": _LONGEST}, self._patience.retry_for)
+        return self._store({"read_timeout": silence, "timeout": LONGEST}, self._patience.retry_for)
 
     @cached_property
     def writing(self) -> S3Store:
@@ -82,27 +70,14 @@ class Bucket:
 
     def _store(self, timeouts: ClientConfig, retry_for: float, *, retries: int | None = None) -> S3Store:
         with explained(self.name):
-            return S3Store(
+            return open_client(
                 self.name,
-                # Both names, and keys by a provider: what AWS_ variables say is for other programs.
-                endpoint=self._endpoint,
-                aws_endpoint_url_s3=self._endpoint,
-                region=self._region,
-                credential_provider=lambda: self._credential,
-                skip_signature=False,
-                virtual_hosted_style_request=False,
-                disable_bulk_delete=True,  # which not every service has
-                client_options={
-                    "allow_http": self._endpoint.startswith("http://"),
-                    "connect_timeout": timedelta(seconds=self._patience.connect),
-                    "pool_idle_timeout": _IDLE,
-                    **timeouts,
-                },
-                retry_config={
-                    "max_retries": self._patience.retries if retries is None else retries,
-                    "retry_timeout": timedelta(seconds=retry_for),
-                    "backoff": {"init_backoff": timedelta(seconds=_PAUSE), "max_backoff": timedelta(seconds=15)},
-                },
+                self._endpoint,
+                self._region,
+                self._credential,
+                timeouts={"connect_timeout": timedelta(seconds=self._patience.connect), **timeouts},
+                retries=self._patience.retries if retries is None else retries,
+                retry_for=retry_for,
             )
 
     async def put(self, name: str, data: bytes | memoryview, content_type: str) -> str:
@@ -142,7 +117,7 @@ class Bucket:
 
     async def read(self, name: str) -> tuple[str, bytes]:
         """An object's ETag and content."""
-        failures = 0
+        failures, begun = 0, time.monotonic()
         with explained(self.name):
             while True:
                 result = await call(self.reading, obstore.get_async, self.reading, name)
@@ -150,9 +125,9 @@ class Bucket:
                     return _quoted(result.meta["e_tag"]), bytes(await call(self.reading, result.bytes_async))
                 except BaseError:  # it broke off half-way, and the server knows no ranges: else obstore had gone on
                     failures += 1
-                    if failures > self._patience.retries:
+                    if failures > self._patience.retries or time.monotonic() - begun > self._patience.retry_for:
                         raise
-                    await asyncio.sleep(_PAUSE * 2**failures)
+                    await asyncio.sleep(PAUSE * 2**failures)
 
     def prepare(self) -> None:
         """Make the client of `read_promptly`, which takes a hundredth of a second, before many threads want it."""
@@ -240,7 +215,7 @@ class Bucket:
                         failures += 1
                         if "ListResponseBody" not in str(error) or failures > self._patience.retries:
                             raise
-                        await asyncio.sleep(_PAUSE * 2**failures)
+                        await asyncio.sleep(PAUSE * 2**failures)
                         stream = obstore.list(self.reading, folder or None, offset=last, chunk_size=PAGE)
                         continue
             except StopAsyncIteration:
@@ -272,7 +247,7 @@ class Bucket:
             region=self._region,
             access_key=credential["access_key_id"],
             secret_key=credential["secret_access_key"],
-            expires=_LONGEST,
+            expires=LONGEST,
             query=query,
         )
 
@@ -283,10 +258,7 @@ class Bucket:
 
 
 _RANGE_NOT_SATISFIABLE = 416
-_PAUSE = 0.2  # seconds, before the first time that something is tried again
 _PROMPT = 10  # seconds
-_LONGEST = timedelta(minutes=15)  # no platform lets a request last longer
-_IDLE = timedelta(seconds=20)  # a socket that slept longer may be dead: instances are frozen between requests
 
 
 def _quoted(etag: str | None) -> str:

@@ -1,0 +1,67 @@
+"""A client of obstore's for one bucket: whose variables it heeds, how long it waits and how often it tries."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from obstore.store import S3Store
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, S3Credential
+
+PAUSE = 0.2  # seconds, before the first time that something is tried again
+LONGEST = timedelta(minutes=15)  # no platform lets a request last longer
+
+_IDLE = timedelta(seconds=20)  # a socket that slept longer may be dead: instances are frozen between requests
+
+
+class Patience(NamedTuple):
+    """How long to wait for a server, in seconds, and how often to try."""
+
+    connect: float = 5
+    silence: float = 20
+    """Without a byte while reading."""
+    send: float = 120
+    """For one request that sends, of up to 8 MiB: fast enough at 0.6 Mbit/s."""
+    retries: int = 6
+    """With pauses that grow from 0.2 to 15 seconds, where trying again can help."""
+    retry_for: float = 60
+    """After which nothing is tried again; what sends is, once at least."""
+
+
+def open_client(
+    name: str,
+    endpoint: str,
+    region: str,
+    credential: S3Credential,
+    *,
+    timeouts: ClientConfig,
+    retries: int,
+    retry_for: float,
+) -> S3Store:
+    """A client for a bucket. It asks nobody, but takes 10 ms to read whom this machine trusts.
+
+    Parameters
+    ----------
+    timeouts: obstore's, for a connection and for what comes over it.
+    retries: times that a request is repeated where that can help.
+    retry_for: seconds after which it is not.
+    """
+    return S3Store(
+        name,
+        # Both names, and keys by a provider: what AWS_ variables say is for other programs.
+        endpoint=endpoint,
+        aws_endpoint_url_s3=endpoint,
+        region=region,
+        credential_provider=lambda: credential,
+        skip_signature=False,
+        virtual_hosted_style_request=False,
+        disable_bulk_delete=True,  # which not every service has
+        client_options={"allow_http": endpoint.startswith("http://"), "pool_idle_timeout": _IDLE, **timeouts},
+        retry_config={
+            "max_retries": retries,
+            "retry_timeout": timedelta(seconds=retry_for),
+            "backoff": {"init_backoff": timedelta(seconds=PAUSE), "max_backoff": timedelta(seconds=15)},
+        },
+    )
