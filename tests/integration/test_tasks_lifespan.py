@@ -108,6 +108,30 @@ async def test_a_worker_that_was_taken_for_dead_starts_anew(plain_project, monke
         await until(done)
 
 
+async def test_a_worker_that_is_stopped_before_it_has_signed_on_ends(plain_project, monkeypatch):
+    """However early: after each number of turns of the event loop that starting takes, with and without a cancel."""
+    for turns in range(0, 60, 3):
+        for cancel in (False, True):
+            stop = asyncio.Event()
+            running = asyncio.create_task(worker.run_worker(plain_project, stop=stop))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            running.cancel() if cancel else stop.set()
+            await asyncio.wait_for(asyncio.gather(running, return_exceptions=True), 20)
+    assert (await plain_project.tasks.counts()).workers == 0
+
+
+async def test_a_stop_between_the_first_look_and_the_worker_is_heard(plain_project, monkeypatch):
+    stop = asyncio.Event()
+
+    async def told_to_stop(*_arguments):
+        stop.set()
+
+    monkeypatch.setattr("fastopp.tasks.work.takeover.take_over_stalled", told_to_stop)
+    await asyncio.wait_for(worker.run_worker(plain_project, stop=stop), 20)
+    assert (await plain_project.tasks.counts()).workers == 0
+
+
 WEB = """
 import asyncio, sys
 from fastopp.application import FastOpp

@@ -224,8 +224,10 @@ class FencedJobManager(JobManager):
             telling.add_done_callback(self._telling.discard)
 
     async def register_worker(self) -> int:
-        """As procrastinate does."""
+        """As procrastinate does. A worker that was told to stop before it began has forgotten it, and is told again."""
         self.worker_id = await super().register_worker()
+        if self.stopping.is_set():
+            self.stop_worker()
         return self.worker_id
 
     async def unregister_worker(self, worker_id: int) -> None:
