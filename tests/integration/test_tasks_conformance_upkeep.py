@@ -174,8 +174,8 @@ class TestDeleteOld(TaskConformance):
     async def test_any_number_of_them(self, queue: TaskQueue) -> None:
         queue.skip_memory("knows no SQL")
         await queue.app.configure_task("nothing").batch_defer_async(*({"n": n} for n in range(2100)))
-        # Had autovacuum looked in the middle of that, PostgreSQL would believe the tables to be empty, and procrastinate's
-        # statement would go through all of them for each job: for half an hour.
+        # Had autovacuum looked in the middle of that, PostgreSQL would believe the tables to be empty, and
+        # procrastinate's statement would go through all of them for each job: for half an hour.
         await queue.execute("ANALYZE procrastinate_jobs")
         await queue.execute("ANALYZE procrastinate_events")
         await queue.execute("UPDATE procrastinate_jobs SET status = 'doing'")
