@@ -32,7 +32,7 @@ async def main():
 
 asyncio.run(main())
 """
-PATIENCE = 30  # seconds
+PATIENCE = 60  # seconds
 
 
 @pytest.fixture(scope="module")

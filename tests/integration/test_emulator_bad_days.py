@@ -21,24 +21,38 @@ SERVER = (PROJECTS / "plain_http" / "server.py").read_text()
 DEAF = SERVER.replace("import os\n", "import os, signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n")
 
 
+ENDS = 30.0  # seconds of patience with what ends by itself
+LISTENS = 4.0  # for a Python that is to listen meanwhile, on a busy machine
+
+
 @pytest.mark.parametrize(
-    ("start", "message"),
+    ("start", "patience", "message"),
     [
-        ("echo 'no such thing' >&2; exit 3", r"ended with code 3 before it answered /kaithhealth\.\n  no such thing"),
-        ("python missing.py", r"ended with code 2 .*\n.*can't open file"),
-        ("no-such-command", r"ended with code 127 .*\n.*no-such-command: command not found"),
-        ("kill -SEGV $$", "ended by SIGSEGV before"),
-        ("sleep 100", r"did not answer /kaithhealth within 1 s and was given up\. It listens nowhere; .* port 8080"),
-        ("python -m http.server 9123", r"It listens on port 9123, but leapcell\.yaml says 8080"),
-        ("python -c 'import socket as s, time; x = s.create_server((\"\", 8080)); time.sleep(99)'", "does not answer"),
-        ("(sleep 100 &) ; true", "ended with code 0 before"),
-        ("if then", "ended with code 2 before"),
+        ("echo 'no such thing' >&2; exit 3", ENDS, r"ended with code 3 before it .* /kaithhealth\.\n  no such thing"),
+        ("python missing.py", ENDS, r"ended with code 2 .*\n.*can't open file"),
+        ("no-such-command", ENDS, r"ended with code 127 .*\n.*no-such-command: command not found"),
+        ("kill -SEGV $$", ENDS, "ended by SIGSEGV before"),
+        (
+            "sleep 100",
+            1.0,
+            r"did not answer /kaithhealth within 1 s and was given up\. It listens nowhere; .* port 8080",
+        ),
+        ("python -m http.server 9123", LISTENS, r"It listens on port 9123, but leapcell\.yaml says 8080"),
+        (
+            "python -c 'import socket as s, time; x = s.create_server((\"\", 8080)); time.sleep(99)'",
+            LISTENS,
+            "does not answer",
+        ),
+        ("(sleep 100 &) ; true", ENDS, "ended with code 0 before"),
+        ("if then", ENDS, "ended with code 2 before"),
     ],
 )
-async def test_a_start_command_that_brings_up_no_server(tmp_path: Path, start: str, message: str) -> None:
+async def test_a_start_command_that_brings_up_no_server(
+    tmp_path: Path, start: str, patience: float, message: str
+) -> None:
     project = write_project(tmp_path / "project", _quoted(start))
     with pytest.raises(StartFailed, match=message):
-        async with running(project, instances=1, start_timeout=1.0, start_warning=0.5):
+        async with running(project, instances=1, start_timeout=patience, start_warning=0.5):
             pass
 
 
@@ -164,7 +178,7 @@ async def test_a_client_that_sends_too_little_holds_nobody_up() -> None:
 
         reader, writer = await asyncio.open_connection("127.0.0.1", int(service.emulator.url.rpartition(":")[2]))
         writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
-        assert b"504" in await asyncio.wait_for(reader.readline(), 5)
+        assert b"504" in await asyncio.wait_for(reader.readline(), 30)
         writer.close()
         fleet: Fleet = service.emulator.fleet
         await until(lambda: fleet.in_hand == 0)

@@ -92,9 +92,9 @@ async def test_transactions(client: Client) -> None:
 async def test_publish_and_subscribe(client: Client) -> None:
     async with client.pubsub() as subscription:
         await subscription.subscribe("news")
-        assert (await subscription.get_message(timeout=10))["type"] == "subscribe"
+        assert (await subscription.get_message(timeout=30))["type"] == "subscribe"
         assert await client.publish("news", "hello") == 1
-        assert (await subscription.get_message(timeout=10))["data"] == "hello"
+        assert (await subscription.get_message(timeout=30))["data"] == "hello"
 
 
 REFUSED: list[tuple[str, Callable[[Client], Any]]] = [
