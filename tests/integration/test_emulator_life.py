@@ -61,10 +61,10 @@ async def test_an_instance_that_ends_itself() -> None:
 
 async def test_frozen_in_the_middle_of_a_request() -> None:
     async with running("plain_fastapi", instances=1) as service:
-        slow = asyncio.create_task(service.client.get("/slow", params={"seconds": 0.2}))
+        slow = asyncio.create_task(service.client.get("/slow", params={"seconds": 1}))
         await until(lambda: service.emulator.fleet.in_hand == 1)
         await service.emulator.act("freeze", "i1")
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.2)
         assert not slow.done()
         await service.emulator.act("thaw", "i1")
         assert (await slow).status_code == 200

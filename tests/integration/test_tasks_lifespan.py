@@ -63,7 +63,7 @@ async def test_what_is_queued_here_starts_at_once(project, without_looking):
 
 async def test_what_another_process_queues_is_heard(plain_project, plain_url, without_looking):
     async with working(plain_project), open_project(plain_url, make=False) as other:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(2)  # it listens
         queued = await other.tasks.queue("errands.effect")
 
         async def over():
