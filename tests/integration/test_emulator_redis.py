@@ -31,7 +31,8 @@ async def connected(service: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     """A client that has no more than what the service gives an application."""
     environment = service.environment()
     monkeypatch.setenv("SSL_CERT_FILE", environment["SSL_CERT_FILE"])
-    async with redis.asyncio.from_url(environment["REDIS_URL"], decode_responses=True) as client:
+    patience = {"socket_connect_timeout": 60, "socket_timeout": 60}  # seconds, on a busy machine
+    async with redis.asyncio.from_url(environment["REDIS_URL"], decode_responses=True, **patience) as client:
         yield client
 
 

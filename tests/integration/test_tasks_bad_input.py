@@ -119,7 +119,12 @@ async def test_two_hundred_drains_at_once(plain_project):
     assert {type(report) for report in reports} <= {DrainReport, DatabaseUnavailable}
     # What such a drain could not give back is taken over once its worker counts as dead.
     await run_sql(plain_project, "UPDATE procrastinate_workers SET last_heartbeat = '2000-01-01 00:00:00.000000'")
-    await plain_project.tasks.drain(LONG)
+
+    async def all_over():  # a task that found the database locked for too long is tried again, after a pause
+        await plain_project.tasks.drain(LONG)
+        return not await run_sql(plain_project, "SELECT 1 FROM procrastinate_jobs WHERE status IN ('todo', 'doing')")
+
+    await until(all_over)
     names = [name for name in await effects(plain_project) if name.startswith("once")]
     assert sorted(names) == [f"once {number:03}" for number in range(300)]
     states = await run_sql(plain_project, "SELECT DISTINCT status FROM procrastinate_jobs")
