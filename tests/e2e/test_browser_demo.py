@@ -414,9 +414,9 @@ def test_a_page_recovers_by_itself(
                     assert answer.status == (200 if path == "/" else 503)
                     expect(page.locator("main")).to_contain_text(re.compile("database", re.IGNORECASE))
                     pages.append(page)
-            expect(rows(pages[0])).to_have_count(8)
-            expect(pages[1].locator("main img").first).to_be_visible()
-            expect(pages[2].locator("main")).to_contain_text("8 products")
+            expect(rows(pages[0])).to_have_count(8, timeout=30_000)
+            expect(pages[1].locator("main img").first).to_be_visible(timeout=30_000)
+            expect(pages[2].locator("main")).to_contain_text("8 products", timeout=30_000)
             context.close()
             watched.expected = ("503",)
             assert watched.unexpected() == []

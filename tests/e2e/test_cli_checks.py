@@ -194,5 +194,5 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> httpx.Response:
         assert process.poll() is None
         assert time.monotonic() < deadline
         with suppress(httpx.TransportError):
-            return httpx.get(url, timeout=60)
+            return httpx.get(url)
         time.sleep(0.1)

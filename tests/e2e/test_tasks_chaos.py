@@ -98,7 +98,7 @@ class Stage:
                 process.terminate()
         for what, process in self.processes:
             if what in parts:
-                process.wait(PATIENCE)
+                process.wait(30)
                 end(process)
         self.processes = [each for each in self.processes if each[0] not in parts]
 

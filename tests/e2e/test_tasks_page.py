@@ -15,6 +15,7 @@ from fastopp.cli.project import add_apps
 from tests.services.site import PATIENCE, Site, account, copy_project, succeed
 from tests.services.task_app import write_app
 
+SECONDS = 1000  # of playwright's milliseconds
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 PHONE = {"width": 390, "height": 800}
 
@@ -91,7 +92,7 @@ def test_a_task_is_started_and_its_bar_moves_to_the_end(admin: Page) -> None:
     task = start(admin, "slow")
     running = admin.locator("#tasks section").filter(has=admin.get_by_role("heading", name="Running"))
     bar = running.locator("progress")
-    expect(bar).to_be_visible()
+    expect(bar).to_be_visible(timeout=15 * SECONDS)
     seen = set()
     for _ in range(40):
         if not (values := bar.evaluate_all("bars => bars.map(bar => bar.value)")):
@@ -99,7 +100,7 @@ def test_a_task_is_started_and_its_bar_moves_to_the_end(admin: Page) -> None:
         seen.update(values)
         admin.wait_for_timeout(200)
     assert len(seen) >= 3  # it moved
-    expect(running).to_have_count(0)
+    expect(running).to_have_count(0, timeout=15 * SECONDS)
     row = row_of(admin, task)
     expect(row).to_contain_text("succeeded")
     expect(row).to_contain_text("all steps")
@@ -112,7 +113,7 @@ def test_a_task_is_started_and_its_bar_moves_to_the_end(admin: Page) -> None:
 
 def test_a_failed_one_says_why_and_is_retried(admin: Page) -> None:
     row = row_of(admin, start(admin, "break"))
-    expect(row).to_contain_text("failed")
+    expect(row).to_contain_text("failed", timeout=15 * SECONDS)
     row.locator("summary").click()
     expect(row.locator("pre")).to_contain_text("ValueError: the <b>reason</b>")
     row.get_by_role("button", name=re.compile("Retry")).focus()
@@ -120,13 +121,13 @@ def test_a_failed_one_says_why_and_is_retried(admin: Page) -> None:
     with admin.expect_response("**/retry") as answer:
         admin.keyboard.press("Enter")
     assert answer.value.ok
-    expect(admin.locator("#tasks")).not_to_have_attribute("data-state", before or "")
-    expect(row).to_contain_text("failed")
+    expect(admin.locator("#tasks")).not_to_have_attribute("data-state", before or "", timeout=15 * SECONDS)
+    expect(row).to_contain_text("failed", timeout=15 * SECONDS)
 
 
 def test_what_is_refused_is_said_at_the_head_of_the_page(admin: Page, complaints: list[str]) -> None:
     row = row_of(admin, start(admin, "endless"))
-    expect(row).to_contain_text("running")
+    expect(row).to_contain_text("running", timeout=15 * SECONDS)
     # Two look at the same list, and the other one was faster.
     gone = admin.url + "/999999/cancel"
     admin.route("**/oppman/tasks/*/cancel", lambda route: route.continue_(url=gone), times=1)
@@ -136,23 +137,23 @@ def test_what_is_refused_is_said_at_the_head_of_the_page(admin: Page, complaints
     expect(admin.locator("#tasks")).to_be_visible()
     admin.reload()
     row.get_by_role("button", name=re.compile("Cancel")).click()
-    expect(row).to_contain_text("cancelled")
+    expect(row).to_contain_text("cancelled", timeout=15 * SECONDS)
     assert [text for text in complaints if "404" not in text] == []
     complaints.clear()
 
 
 def test_what_is_opened_stays_open_when_the_list_is_new(admin: Page) -> None:
     row = row_of(admin, start(admin, "break"))
-    expect(row).to_contain_text("failed")
+    expect(row).to_contain_text("failed", timeout=15 * SECONDS)
     row.locator("summary").click()
     added = row_of(admin, start(admin, "add"))
-    expect(added).to_contain_text("succeeded")
+    expect(added).to_contain_text("succeeded", timeout=15 * SECONDS)
     expect(row.locator("details")).to_have_attribute("open", "")
 
 
 def test_filters_lead_to_addresses(admin: Page) -> None:
     start(admin, "break")
-    expect(admin.locator("#started")).to_contain_text("failed")
+    expect(admin.locator("#started")).to_contain_text("failed", timeout=15 * SECONDS)
     admin.locator("#filter-status").select_option("failed")
     admin.wait_for_url("**status=failed**")
     rows = admin.locator("#tasks li[class*=items-start]")
@@ -164,7 +165,7 @@ def test_filters_lead_to_addresses(admin: Page) -> None:
 def test_the_demo_is_initialised_by_a_task(admin: Page) -> None:
     admin.goto("/oppdemo/")
     admin.get_by_role("button", name="Run all steps").click()
-    expect(admin.locator("#init-task")).to_contain_text("succeeded")
+    expect(admin.locator("#init-task")).to_contain_text("succeeded", timeout=30 * SECONDS)
 
 
 def test_photos_are_checked_by_a_task(admin: Page, site: Site) -> None:
@@ -176,7 +177,7 @@ def test_photos_are_checked_by_a_task(admin: Page, site: Site) -> None:
     (site.upload_dir / shown.removeprefix("/static/uploads/")).unlink()
     admin.get_by_role("button", name="Check photos").click()
     admin.wait_for_url("**/oppman/tasks/*")
-    expect(admin.locator("#main")).to_contain_text("1 of them gone")
+    expect(admin.locator("#main")).to_contain_text("1 of them gone", timeout=15 * SECONDS)
     admin.goto("/webinar-registrants")
     expect(admin.locator(f"#registrants img[src='{shown}']")).to_have_count(0)
 
@@ -194,7 +195,7 @@ def test_without_javascript(chromium: Browser, site: Site) -> None:
         page = sign_in(context.new_page(), [])
         press_start(page, "add")
         page.wait_for_url(re.compile(r"/oppman/tasks/\d+$"))
-        expect(page.locator("#main")).to_contain_text("succeeded")  # it reloads itself
+        expect(page.locator("#main")).to_contain_text("succeeded", timeout=15 * SECONDS)  # it reloads itself
         page.goto("/oppman/tasks?status=succeeded")
         expect(page.locator("#tasks")).to_contain_text("add")
 
@@ -223,8 +224,8 @@ def test_where_only_requests_have_a_processor_the_page_works(
         page = sign_in(context.new_page(), complaints)
         assert "data-stream" not in page.content()
         row = row_of(page, start(page, "slow"))
-        expect(row).to_contain_text("running")
-        expect(page.locator("#started progress")).to_have_attribute("max", "20")
-        expect(row).to_contain_text("succeeded")
-        expect(page.locator("#work-tasks")).to_be_hidden()
+        expect(row).to_contain_text("running", timeout=15 * SECONDS)
+        expect(page.locator("#started progress")).to_have_attribute("max", "20", timeout=15 * SECONDS)
+        expect(row).to_contain_text("succeeded", timeout=30 * SECONDS)
+        expect(page.locator("#work-tasks")).to_be_hidden(timeout=15 * SECONDS)
     assert complaints == []

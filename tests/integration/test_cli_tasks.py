@@ -32,7 +32,7 @@ async def main():
 
 asyncio.run(main())
 """
-PATIENCE = 60  # seconds
+PATIENCE = 30  # seconds
 
 
 @pytest.fixture(scope="module")

@@ -344,6 +344,6 @@ def test_a_frozen_process_wakes_up_working(driver: str, postgres: Postgres, post
         os.kill(process.pid, signal.SIGCONT)
         second, third = ask(), ask()
         process.stdin.close()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=10) == 0
 
     assert first != second == third

@@ -397,7 +397,7 @@ async def served(project: Project) -> AsyncIterator[str]:
 async def test_hanging_up_ends_the_call_to_the_service(live: Project, llm: LLM, behaviour: str) -> None:
     llm.behaviour = behaviour
     headers: Mapping[str, str] = await token_of(live)
-    async with served(live) as address, httpx.AsyncClient(base_url=address, headers=headers, timeout=30) as client:
+    async with served(live) as address, httpx.AsyncClient(base_url=address, headers=headers) as client:
         async with client.stream("POST", "/api/chat/stream", json=QUESTION) as answer:
             async for line in answer.aiter_lines():
                 if line.startswith("data:"):

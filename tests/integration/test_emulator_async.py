@@ -74,7 +74,7 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 async def post(queue: AsyncQueue, count: int = 1, **options: Any) -> list[httpx.Response]:
-    async with httpx.AsyncClient(base_url=queue.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=queue.url) as client:
         return [await client.post(f"/work/{number}", **options) for number in range(count)]
 
 
@@ -84,7 +84,7 @@ async def test_a_request_is_answered_at_once_and_delivered_later_as_it_came(
     application.free.clear()
     async with queue() as running:
         assert running.environment() == {"LEAPCELL_ASYNC_URL": running.url}
-        async with httpx.AsyncClient(base_url=running.url, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=running.url) as client:
             headers = {"Authorization": "Bearer x", "Content-Encoding": "gzip"}
             answer = await client.put("/a%2Fb/ü?q=%20+", content=b"not really gzip", headers=headers)
         assert (answer.status_code, answer.content) == (202, b"")

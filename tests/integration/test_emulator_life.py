@@ -160,7 +160,7 @@ async def test_nothing_that_an_instance_starts_outlives_it(sandbox: str) -> None
         # It made a session of its own, and is stopped and killed all the same.
         assert daemon.status() == psutil.STATUS_STOPPED
         await service.emulator.act("kill", "i1")
-        assert psutil.wait_procs(started, timeout=30)[1] == []
+        assert psutil.wait_procs(started, timeout=5)[1] == []
 
 
 async def test_too_much_memory() -> None:
@@ -269,7 +269,7 @@ def test_whatever_ends_the_emulator_ends_all_it_started(number: signal.Signals, 
         process.stdout.read()
         code = process.wait(20)
     assert code == (-9 if number == signal.SIGKILL else 0)
-    _, alive = psutil.wait_procs(started, timeout=30)
+    _, alive = psutil.wait_procs(started, timeout=10)
     assert alive == []
     if number != signal.SIGKILL:
         assert not lock.parent.exists()

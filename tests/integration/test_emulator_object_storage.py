@@ -92,7 +92,7 @@ async def test_a_body_that_is_compressed_already_is_stored_as_it_comes(client: C
 async def test_who_is_not_let_in(storage: ObjectStorage, client: Client) -> None:
     with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
         await Client(storage, secret="another secret key, also 40 characters!")("list_objects_v2")
-    async with httpx.AsyncClient(timeout=30) as anonymous:
+    async with httpx.AsyncClient() as anonymous:
         assert (await anonymous.get(f"{storage.endpoint}/{storage.bucket}")).status_code == 403
         assert (await anonymous.get(f"{storage.endpoint}/{storage.bucket}/../../etc/passwd")).status_code in (403, 404)
     client.bucket = "os-wsp1-0000-0000-00000000"
@@ -221,7 +221,7 @@ async def test_a_storage_that_has_died_says_so() -> None:
 
 async def test_the_public_address_shows_all_and_old_copies(storage: ObjectStorage, client: Client) -> None:
     await client("put_object", Key="photos/é 1.jpg", Body=b"first", ContentType="image/jpeg")
-    async with httpx.AsyncClient(base_url=f"{storage.cdn_url}/", timeout=30) as browser:
+    async with httpx.AsyncClient(base_url=f"{storage.cdn_url}/") as browser:
         seen = await browser.get("photos/é 1.jpg")
         assert (seen.content, seen.headers["x-cache"], seen.headers["content-type"]) == (b"first", "MISS", "image/jpeg")
         assert seen.headers["cache-control"] == "public, max-age=43200"
@@ -244,7 +244,7 @@ async def test_a_change_that_the_public_address_does_not_show_is_told() -> None:
     async with ObjectStorage(StorageOptions(), notice=lambda rule, _: told.append(rule)) as storage:
         client = Client(storage)
         await client("put_object", Key="logo.svg", Body=b"one")
-        async with httpx.AsyncClient(timeout=30) as browser:
+        async with httpx.AsyncClient() as browser:
             await browser.get(f"{storage.cdn_url}/logo.svg")
             await browser.get(f"{storage.cdn_url}/logo.svg")
             assert told == []
@@ -253,7 +253,7 @@ async def test_a_change_that_the_public_address_does_not_show_is_told() -> None:
             assert told == ["cdn_ttl"]
     async with ObjectStorage(StorageOptions(cdn_ttl=0)) as storage:
         client = Client(storage)
-        async with httpx.AsyncClient(timeout=30) as browser:
+        async with httpx.AsyncClient() as browser:
             for body in (b"one", b"another"):
                 await client("put_object", Key="logo.svg", Body=body)
                 assert (await browser.get(f"{storage.cdn_url}/logo.svg")).content == body

@@ -222,10 +222,10 @@ async def test_headers_and_cookies_come_through_as_they_are(service: RunningEmul
 async def test_a_client_that_expects_to_be_told_to_go_on(service: RunningEmulator) -> None:
     reader, writer = await _connect(service)
     writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
-    assert await asyncio.wait_for(reader.readline(), 30) == b"HTTP/1.1 100 Continue\r\n"
+    assert await asyncio.wait_for(reader.readline(), 5) == b"HTTP/1.1 100 Continue\r\n"
     assert await reader.readline() == b"\r\n"
     writer.write(b"12345")
-    assert await asyncio.wait_for(reader.readline(), 30) == b"HTTP/1.1 200 OK\r\n"
+    assert await asyncio.wait_for(reader.readline(), 5) == b"HTTP/1.1 200 OK\r\n"
     writer.close()
 
 
@@ -252,7 +252,7 @@ async def test_a_client_of_http_1_0(service: RunningEmulator) -> None:
     for path, length in (("/cached", 1000), (f"/big?size={MIB}&stream=1", MIB)):
         reader, writer = await _connect(service)
         writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-        head, _, body = (await asyncio.wait_for(reader.read(), 30)).partition(b"\r\n\r\n")
+        head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
         assert b" 200 OK" in head
         assert b"chunked" not in head.lower()
         assert len(body) == length
@@ -262,7 +262,7 @@ async def test_a_client_of_http_1_0(service: RunningEmulator) -> None:
 async def test_a_garbled_request_does_no_harm(service: RunningEmulator) -> None:
     reader, writer = await _connect(service)
     writer.write(b"\x16\x03\x01 not http\r\n\r\n")
-    assert b"400" in await asyncio.wait_for(reader.readline(), 30)
+    assert b"400" in await asyncio.wait_for(reader.readline(), 5)
     writer.close()
     assert (await service.client.get("/")).status_code == 200
 

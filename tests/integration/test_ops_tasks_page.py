@@ -280,7 +280,7 @@ async def test_a_stream_ends_when_the_database_is_gone(project, monkeypatch):
         raise DatabaseUnavailable
 
     monkeypatch.setattr(task_watch, "look", fails)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(10):
         assert [each async for each in task_watch.watch(project.runtime.database)] == []
 
 

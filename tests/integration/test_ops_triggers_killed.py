@@ -63,7 +63,7 @@ def test_a_killed_trigger(site: Site, path: str, tmp_path: Path, request: pytest
             assert not first.done(), first.result().text
             time.sleep(0.01)
         site.kill()
-        assert isinstance(first.exception(timeout=30), httpx.TransportError)
+        assert isinstance(first.exception(timeout=10), httpx.TransportError)
     done = len(lines(effects))
     assert 5 <= done < STEPS
     site.start()

@@ -119,10 +119,14 @@ async def test_two_hundred_drains_at_once(plain_project):
     assert {type(report) for report in reports} <= {DrainReport, DatabaseUnavailable}
     # What such a drain could not give back is taken over once its worker counts as dead.
     await run_sql(plain_project, "UPDATE procrastinate_workers SET last_heartbeat = '2000-01-01 00:00:00.000000'")
+    await plain_project.tasks.drain(LONG)
+    open_jobs = "SELECT status, attempts FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
+    left = await run_sql(plain_project, open_jobs)
+    assert all(status == "todo" and attempts > 0 for status, attempts in left), left
 
-    async def all_over():  # a task that found the database locked for too long is tried again, after a pause
+    async def all_over():  # what found the database locked for too long, and is tried again after a pause
         await plain_project.tasks.drain(LONG)
-        return not await run_sql(plain_project, "SELECT 1 FROM procrastinate_jobs WHERE status IN ('todo', 'doing')")
+        return not await run_sql(plain_project, open_jobs)
 
     await until(all_over)
     names = [name for name in await effects(plain_project) if name.startswith("once")]

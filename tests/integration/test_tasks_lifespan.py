@@ -108,7 +108,7 @@ async def test_a_worker_that_was_taken_for_dead_starts_anew(plain_project, monke
         await until(done)
 
 
-async def test_a_worker_that_is_stopped_before_it_has_signed_on_ends(plain_project, monkeypatch):
+async def test_a_worker_that_is_stopped_before_it_has_signed_on_ends(plain_project):
     """However early: after each number of turns of the event loop that starting takes, with and without a cancel."""
     for turns in range(0, 60, 3):
         for cancel in (False, True):

@@ -158,7 +158,7 @@ async def test_no_row_is_read(site: Site) -> None:
 
 async def test_what_the_platform_would_cut_is_a_redirect(site: Site) -> None:
     await site.place(KEY, BIG)
-    async with site.project.client() as client, httpx.AsyncClient(timeout=30) as browser:
+    async with site.project.client() as client, httpx.AsyncClient() as browser:
         answer = await client.get(URL)
         assert answer.status_code == 307
         assert answer.headers["cache-control"] == "no-store"
@@ -216,7 +216,7 @@ async def announced(staff: httpx.AsyncClient, content: bytes, **wanted: Any) -> 
 
 
 async def put(upload: dict[str, Any], content: bytes, url: str | None = None, **headers: str) -> int:
-    async with httpx.AsyncClient(timeout=30) as browser:
+    async with httpx.AsyncClient() as browser:
         answer = await browser.put(url or upload["url"], content=content, headers=upload["headers"] | headers)
         return answer.status_code
 

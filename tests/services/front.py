@@ -52,7 +52,7 @@ class Service:
         self._run(self._start())
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
 
     async def _start(self) -> None:
         self._server = await asyncio.start_server(self._accept, self.host, self.port)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 TEMPLATE = ("main.py", "oppman.py", "oppdemo.py", "demo", "alembic", "alembic.ini", "pyproject.toml", "LICENSE")
 ACCOUNTS = {"admin@example.com": "admin123"}  # everybody else's password is test123
 SECRET_KEY = "k3y-of-these-tests-0123456789-abcdefghijklmnop"
-PATIENCE = 60  # seconds until a server listens, on a busy machine
+PATIENCE = 30  # seconds until a server listens, on a busy machine
 
 _LISTENING = re.compile(r"Uvicorn running on http://127\.0\.0\.1:(\d+)")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
