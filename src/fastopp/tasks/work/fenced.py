@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from fastopp.tasks.limits import HEARTBEAT_INTERVAL, UNSURE
 from fastopp.tasks.outcome import Outcome
 from fastopp.tasks.work.finisher import Finisher
 from fastopp.tasks.work.listen import Listen
+from fastopp.tasks.work.notifications import Notifications
 from fastopp.tasks.work.pace import Pace
 from fastopp.tasks.work.store import JobStore
 
@@ -68,14 +69,11 @@ class FencedJobManager(JobManager):
         self._only = only
         self._limit = limit
         self._stop_when_idle = stop_when_idle
-        self._listen = listen
+        self.notifications = Notifications(listen)
         self._free = asyncio.Semaphore(concurrency)
         self._pace = Pace(concurrency)
         self._ready: deque[jobs.Job] = deque()
         self._finisher = Finisher(store)
-        self._notify: Callable[[], Awaitable[None]] | None = None
-        self._telling: set[asyncio.Future[None]] = set()
-        self._news = False
         self._unsure_until = float("-inf")
 
     def stop(self) -> None:
@@ -95,10 +93,9 @@ class FencedJobManager(JobManager):
             return None
         job = None
         try:
-            self._news = True
-            # The Worker forgets what it is told while it fetches.
-            while self._news and not self._ready and not self.stopping.is_set():
-                self._news = False
+            self.notifications.unread = True
+            while self.notifications.unread and not self._ready and not self.stopping.is_set():
+                self.notifications.unread = False
                 await self._fill(queues, worker_id)
             if self._stop_when_idle and not self._ready and not self._in_hand:
                 self.stop()
@@ -208,20 +205,9 @@ class FencedJobManager(JobManager):
         if not mine:
             log.warning("Job %d was lost: another worker has taken it over", job.id)
         if job.lock is not None or self._stop_when_idle:
-            self._tell()  # at once: a fetch that is under way may have missed it
+            self.notifications.tell()  # at once: a fetch that is under way may have missed it
         if outcome.status == "todo":
-            self.look_again(outcome.pause + _A_LITTLE)
-
-    def look_again(self, seconds: float = 0.0) -> None:
-        """There may be a job to take then that could not be taken before."""
-        asyncio.get_running_loop().call_later(seconds, self._tell)
-
-    def _tell(self) -> None:
-        self._news = True
-        if self._notify is not None:
-            telling = asyncio.ensure_future(self._notify())
-            self._telling.add(telling)
-            telling.add_done_callback(self._telling.discard)
+            self.notifications.tell_in(outcome.pause + _A_LITTLE)
 
     async def register_worker(self) -> int:
         """As procrastinate does. A worker that was told to stop before it began has forgotten it, and is told again."""
@@ -284,19 +270,4 @@ class FencedJobManager(JobManager):
         queues: Iterable[str] | None = None,
     ) -> None:
         """Tell the Worker when there may be a job, or one is to be aborted, until cancelled."""
-
-        async def queued() -> None:
-            self._news = True
-            await on_notification(channel="", notification={"type": "job_inserted", "job_id": 0})
-
-        async def abort(job_id: int) -> None:
-            await on_notification(channel="", notification={"type": "abort_job_requested", "job_id": job_id})
-
-        self._notify = queued
-        try:
-            if self._listen is None:
-                await asyncio.Event().wait()
-            else:
-                await self._listen(queued, abort)
-        finally:
-            self._notify = None
+        await self.notifications.deliver(on_notification)

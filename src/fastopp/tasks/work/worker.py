@@ -126,7 +126,7 @@ async def _look_for_stalled(queue: Queue, manager: FencedJobManager) -> None:
         await asyncio.sleep(LOOK_FOR_STALLED)
         try:
             if await take_over_stalled(queue.store, queue.runtime.task_process.registry):
-                manager.look_again()
+                manager.notifications.tell()
         except ConnectorException as error:
             log.debug("Stalled jobs could not be looked for: %s", error)
 
