@@ -39,6 +39,14 @@ async def test_a_place_goes_back_with_its_transaction(plain_project):
     assert (status.status, status.attempts, status.result) == ("succeeded", 2, 1)
 
 
+async def test_what_is_told_and_saved_within_a_transaction(plain_project, caplog):
+    """SQLite has one writer at a time, and that is the transaction."""
+    status = await drained(plain_project, "errands.tells_within")
+    assert (status.status, status.attempts, status.result) == ("succeeded", 1, 3)
+    assert (status.done, status.total, status.message) == (3, 3, "step 3")
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
 async def test_a_place_that_was_saved_by_a_commit_without_an_answer_stays(plain_project):
     queued = await plain_project.tasks.queue("errands.unsure")
 

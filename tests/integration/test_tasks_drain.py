@@ -11,6 +11,7 @@ import pytest
 
 from fastopp.database.errors import TablesMissing
 from fastopp.tasks.errors import AlreadyQueued, AlreadyRunning
+from fastopp.tasks.work import runner
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.tasks import effects, open_project, run_sql, until
 
@@ -138,6 +139,17 @@ async def test_a_budget_ends(plain_project):
     assert (first.status, first.attempts) == ("waiting", 1)  # it was cancelled, which counts
     assert (second.status, second.attempts) == ("waiting", 0)  # it has saved its place
     assert second.done > 0
+
+
+async def test_a_place_of_a_transaction_under_way_is_not_kept(plain_project, monkeypatch):
+    monkeypatch.setattr(runner, "CANCEL_GRACE", 0.1)
+    lingers = await plain_project.tasks.queue("errands.lingers")
+    report = await plain_project.tasks.drain(timedelta(seconds=0.5))
+    assert (report.requeued, report.time_up) == (1, True)
+    await asyncio.sleep(1)  # until it is rolled back
+    await plain_project.tasks.drain(LONG)
+    status = await plain_project.tasks.get(lingers.id)
+    assert (status.status, status.attempts, status.result) == ("succeeded", 2, 1)
 
 
 async def test_a_task_that_never_ends_fails_in_the_end(plain_project):

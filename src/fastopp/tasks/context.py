@@ -75,26 +75,37 @@ class TaskContext:
         self._done, self._total, self._message = 0, None, ""  # type: int, int | None, str
         self._written_at = float("-inf")
         self._later: asyncio.Task[None] | None = None
+        self._transactions = 0  # under way
+        self._between = asyncio.Event()
+        self._between.set()
         self._told = place is not None
         self._finished = False
 
     async def progress(self, done: int, total: int | None = None, message: str = "") -> None:
-        """Tell how far it is. Written twice a second at most, so it may be called for every item. Raises JobLost."""
+        """Tell how far it is. Written twice a second at most, so it may be called for every item. Raises JobLost.
+
+        What is told within a transaction is written when that is over: SQLite has one writer at a time.
+        """
         self._done, self._total = _whole(done), None if total is None else _whole(total)
         self._message = storable(message[:MAX_MESSAGE])
         self._told = True
         wait = self._written_at + PROGRESS_INTERVAL - time.monotonic()
-        if wait <= 0:
+        if wait <= 0 and not self._transactions:
             await self._write()
         elif self._later is None:
             # What is told now is not to wait for the next call, which may be an hour away.
-            self._later = asyncio.create_task(self._write_later(wait), name=f"progress of job {self.job_id}")
+            self._later = asyncio.create_task(self._write_later(max(wait, 0.0)), name=f"progress of job {self.job_id}")
 
     async def save_place(self, place: dict[str, Any] | None = None) -> None:
-        """Keep `place` (the argument, or else `self.place` as it is now) for the next try. Raises JobLost."""
+        """Keep `place` (the argument, or else `self.place` as it is now) for the next try. Raises JobLost.
+
+        Within a transaction it is kept by that one's commit.
+        """
         if place is not None:
             self.place = place
         self._told = True
+        if self._transactions:
+            return
         saved = copy.deepcopy(self.place)
         if not await self._save(saved):
             raise JobLost
@@ -120,22 +131,30 @@ class TaskContext:
         what it was before. With `finish`, so is the job's success: then what was written happens exactly once, whatever
         happens to the process.
         """
-        before = copy.deepcopy(self.place)
+        place, before = self.place, copy.deepcopy(self.place)
         committing = False
+        self._transactions += 1
+        self._between.clear()
         try:
             async with self._fenced(finish=finish) as session:
                 yield session
                 committing = True
         except BaseException:
             # Saved later, it would say that something was done which is not there.
-            self.place.clear()
-            self.place.update(before)
+            place.clear()
+            place.update(before)
+            self.place = place
             if committing:
                 # Nor is this one to be saved: the commit may have arrived though its answer has not.
                 self._saved_place = copy.deepcopy(before)
             raise
-        self._saved_place = copy.deepcopy(self.place)
-        self._finished = self._finished or finish
+        else:
+            self._saved_place = copy.deepcopy(self.place)
+            self._finished = self._finished or finish
+        finally:
+            self._transactions -= 1
+            if not self._transactions:
+                self._between.set()
 
     @asynccontextmanager
     async def _fenced(self, *, finish: bool) -> AsyncIterator[AsyncSession]:
@@ -151,7 +170,7 @@ class TaskContext:
                 fence = update(jobs).where(*mine).values(ended).returning(jobs.c.id, *self._freezing_limit())
             if (await connection.execute(fence)).first() is None:
                 raise JobLost
-            if finish or self.place_changed:
+            if finish or self.place != self._saved_place:
                 self._told = True
                 await connection.execute(self._keep())
 
@@ -166,9 +185,9 @@ class TaskContext:
         return [func.set_config("idle_in_transaction_session_timeout", limit, literal(value=True))]
 
     @property
-    def place_changed(self) -> bool:
-        """Whether the place is not the one that was saved last."""
-        return self.place != self._saved_place
+    def has_place_to_keep(self) -> bool:
+        """Whether the place is not the one that was saved last, nor one that a transaction under way may yet undo."""
+        return not self._transactions and self.place != self._saved_place
 
     @property
     def finished(self) -> bool:
@@ -206,6 +225,7 @@ class TaskContext:
 
     async def _write_later(self, wait: float) -> None:
         await asyncio.sleep(wait)
+        await self._between.wait()
         try:
             await self._write()
         except JobLost:

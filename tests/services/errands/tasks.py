@@ -187,6 +187,34 @@ async def stumble(context: TaskContext) -> int:
 
 
 @task
+async def lingers(context: TaskContext) -> int:
+    """Move the place on in a transaction that outlasts its cancellation and comes to nothing, the first time."""
+    steps = context.place.get("steps", 0)
+    async with context.transaction():
+        context.place["steps"] = steps + 1
+        if context.attempt == 1:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(1)
+    return steps + 1
+
+
+@task
+async def tells_within(context: TaskContext) -> int:
+    """Tell and save within a transaction that has written already, and go on there at the next try."""
+    step = int(context.place.get("step", 0)) + 1
+    async with context.transaction() as session:
+        connection = await session.connection()
+        await connection.execute(text("UPDATE effects SET name = name"))
+        await context.save_place({"step": step})
+        await context.progress(step, 3, f"step {step}")
+    if step < 3:
+        raise Unfinished
+    return step
+
+
+@task
 async def tells(context: TaskContext, what: str) -> None:
     """Tell what a database does not take."""
     match what:

@@ -139,7 +139,7 @@ class Runner:
 
     async def _keep_place(self, context: TaskContext) -> None:
         """At the end of a try that is to be continued: save the place, if it was changed since."""
-        if not context.place_changed:
+        if not context.has_place_to_keep:
             return
         try:
             await context.save_place()
