@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from anyio import to_thread
 
 from fastopp.storage.base import FileMissing, StorageUnavailable, StoredFile
 from fastopp.storage.cache.file_cache import FileCache
@@ -29,6 +30,9 @@ class Remote(LocalStorage):
         super().__init__(root)
         self.heads = self.downloads = 0
         self.down = False
+        self.answers = asyncio.Event()
+        """What it knows of a file is not told until it is set."""
+        self.answers.set()
         self.gate = asyncio.Event()
         """Downloads stop after the first piece until it is set."""
         self.gate.set()
@@ -37,6 +41,7 @@ class Remote(LocalStorage):
 
     async def head(self, key: str) -> StoredFile:
         self.heads += 1
+        await self.answers.wait()
         self._check()
         return await super().head(key)
 
@@ -108,6 +113,14 @@ async def settled(storage: TieredStorage) -> None:
         await asyncio.sleep(0)
 
 
+async def looked_in_the_cache() -> None:
+    """Whoever has begun to read has found that it is not there, and waits for the durable storage."""
+    await asyncio.sleep(0)
+    threads = to_thread.current_default_thread_limiter()
+    while threads.borrowed_tokens or threads.statistics().tasks_waiting:  # noqa: ASYNC110 - anyio has no event for it
+        await asyncio.sleep(0.001)
+
+
 async def test_what_was_written_is_durable_and_cached(storage: TieredStorage, durable: Remote) -> None:
     stored = await storage.put(KEY, pieces(b"a", BIG), content_type="image/jpeg")
     await storage.put("photos/b.jpg", b"b", content_type="image/jpeg")
@@ -131,13 +144,17 @@ async def test_a_miss_fills_the_cache(storage: TieredStorage, durable: Remote) -
 
 async def test_any_number_of_misses_cost_one_download(storage: TieredStorage, durable: Remote) -> None:
     await durable.put(KEY, BIG, content_type="image/jpeg")
+    durable.answers.clear()
     durable.gate.clear()
     middle = (3 * CHUNK + 5, 5 * CHUNK)
     readers = [asyncio.create_task(storage.get(KEY)) for _ in range(60)]
     readers += [asyncio.create_task(streamed(storage, KEY, start=middle[0], end=middle[1])) for _ in range(20)]
+    await looked_in_the_cache()
+    durable.answers.set()
     await durable.begun.wait()
-    durable.gate.set()
     readers += [asyncio.create_task(storage.get(KEY)) for _ in range(20)]
+    await looked_in_the_cache()
+    durable.gate.set()
     contents = await asyncio.gather(*readers)
     assert contents == [BIG] * 60 + [BIG[slice(*middle)]] * 20 + [BIG] * 20
     assert (durable.heads, durable.downloads) == (1, 1)
@@ -285,30 +302,14 @@ async def test_what_is_confirmed_is_not_asked_for_again(storage: TieredStorage, 
     assert durable.downloads == 0
 
 
-async def test_readers_of_one_moment_ask_once(
-    storage: TieredStorage, durable: Remote, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_readers_of_one_moment_ask_once(storage: TieredStorage, durable: Remote) -> None:
     await storage.put(KEY, BIG, content_type="image/jpeg")
     grow_old(storage)
-    opened: list[str] = []
-    all_here = asyncio.Event()
-    look = storage.cache.open
-
-    async def open_and_count(key: str) -> object:
-        found = await look(key)
-        opened.append(key)
-        if len(opened) == 20:
-            all_here.set()
-        return found
-
-    async def answer_late(key: str) -> StoredFile:
-        durable.heads += 1
-        await all_here.wait()
-        return await LocalStorage.head(durable, key)
-
-    monkeypatch.setattr(storage.cache, "open", open_and_count)
-    monkeypatch.setattr(durable, "head", answer_late)
-    assert await asyncio.gather(*(storage.get(KEY) for _ in range(20))) == [BIG] * 20
+    durable.answers.clear()
+    readers = [asyncio.create_task(storage.get(KEY)) for _ in range(20)]
+    await looked_in_the_cache()
+    durable.answers.set()
+    assert await asyncio.gather(*readers) == [BIG] * 20
     assert durable.heads == 1
     assert durable.downloads == 0
 
