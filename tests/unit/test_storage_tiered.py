@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from anyio import to_thread
+from anyio import to_thread, wait_all_tasks_blocked
 
 from fastopp.storage.base import FileMissing, StorageUnavailable, StoredFile
 from fastopp.storage.cache.file_cache import FileCache
@@ -115,10 +115,11 @@ async def settled(storage: TieredStorage) -> None:
 
 async def looked_in_the_cache() -> None:
     """Whoever has begun to read has found that it is not there, and waits for the durable storage."""
-    await asyncio.sleep(0)
     threads = to_thread.current_default_thread_limiter()
-    while threads.borrowed_tokens or threads.statistics().tasks_waiting:  # noqa: ASYNC110 - anyio has no event for it
+    await wait_all_tasks_blocked()
+    while threads.borrowed_tokens:
         await asyncio.sleep(0.001)
+        await wait_all_tasks_blocked()
 
 
 async def test_what_was_written_is_durable_and_cached(storage: TieredStorage, durable: Remote) -> None:
