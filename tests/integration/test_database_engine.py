@@ -19,6 +19,7 @@ from fastopp.database.url import DatabaseURL
 from tests.services.front import BlackHole, Certificates, Front, Network
 from tests.services.pooler import Pooler
 from tests.services.postgres import ENCODED_PASSWORD, PASSWORD, USER, Postgres
+from tests.services.tasks import until
 
 Open = Callable[..., Database]
 
@@ -348,6 +349,25 @@ async def test_connections_beyond_the_pools_size_stay_while_the_load_lasts(
         await five_at_once()
         assert network.connections == 8
         await database.dispose()
+
+
+@DRIVERS
+async def test_a_connection_that_is_returned_after_the_end_is_closed(
+    driver: str, postgres_url: str, open_database: Open
+) -> None:
+    """As of a function that does not stop when it should: it may finish, and leaves nothing behind."""
+    database = open_database(postgres_url, driver=driver)
+
+    async with database.read() as session:
+        process = await value(session, "select pg_backend_pid()")
+        await database.dispose()
+        assert await value(session, "select 1") == 1
+
+    async def gone() -> bool:
+        return not await ask(database, "select count(*) from pg_stat_activity where pid = :pid", pid=process)
+
+    await until(gone, 10)
+    await database.dispose()
 
 
 @DRIVERS

@@ -59,6 +59,7 @@ class BoundedPool(AsyncAdaptedQueuePool):
         super().__init__(creator, pool_size=pool_size + max_overflow, max_overflow=0, **options)
         self._kept = pool_size
         self._busy_at = float("-inf")  # when more than those were last in use at once
+        self._disposed = False
 
     def connect(self) -> PoolProxiedConnection:
         """A connection, or DatabaseUnavailable."""
@@ -76,11 +77,17 @@ class BoundedPool(AsyncAdaptedQueuePool):
         now = time.monotonic()
         if self.checkedout() > self._kept:
             self._busy_at = now
-        if self.checkedin() < self._kept or now - self._busy_at < LINGER:
+        wanted = self.checkedin() < self._kept or now - self._busy_at < LINGER
+        if wanted and not self._disposed:
             super()._do_return_conn(record)
         else:
             record.close()
             self._dec_overflow()
+
+    def dispose(self) -> None:
+        """Close the connections that are not in use, and each of the others when it is returned."""
+        self._disposed = True
+        super().dispose()
 
     def recreate(self) -> BoundedPool:
         """A new pool with the same arguments."""
