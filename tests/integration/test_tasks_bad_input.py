@@ -16,7 +16,7 @@ from fastopp.tasks.work.fenced import FencedJobManager
 from fastopp.tasks.work.queue import open_queue
 from fastopp.tasks.work.runner import Again, Runner
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
-from tests.services.tasks import effects, empty_postgres_database, open_project, run_sql, until
+from tests.services.tasks import all_alone, effects, open_project, run_sql, until
 
 LONG = timedelta(seconds=60)
 
@@ -60,10 +60,10 @@ async def test_a_place_that_was_saved_by_a_commit_without_an_answer_stays(plain_
     assert [name for name in await effects(plain_project) if "unsure" in name] == ["unsure 0", "unsure 1"]
 
 
-async def test_who_is_cancelled_before_the_function_is_called_waits_again(postgres):
+@pytest.mark.parametrize("plain_url", ["psycopg"], indirect=True)
+async def test_who_is_cancelled_before_the_function_is_called_waits_again(plain_url):
     """While its place is read, which a lock makes long: nobody wants the job to end."""
-    url = postgres.url(empty_postgres_database(postgres)).replace("postgresql://", "postgresql+psycopg://")
-    async with open_project(url, make=False) as project, open_queue(project) as queue:
+    async with open_project(plain_url, make=False) as project, open_queue(project) as queue:
         queued = await project.tasks.queue("errands.effect")
         manager = FencedJobManager(queue.store, concurrency=1)
         runner = Runner(project, manager, concurrency=1, deadline=None)
@@ -141,3 +141,4 @@ async def test_two_hundred_drains_at_once(plain_project):
     assert sorted(names) == [f"once {number:03}" for number in range(300)]
     states = await run_sql(plain_project, "SELECT DISTINCT status FROM procrastinate_jobs")
     assert states == [("succeeded",)]
+    await all_alone()

@@ -84,3 +84,12 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60.0)
     while not await condition():
         assert time.monotonic() < end, "it did not come about"
         await asyncio.sleep(0.02)
+
+
+async def all_alone() -> None:
+    """Wait until nothing else runs in this event loop: what was cancelled, and left to itself, has ended."""
+
+    async def alone() -> bool:
+        return len(asyncio.all_tasks()) == 1
+
+    await until(alone)
