@@ -389,6 +389,10 @@ def test_the_admin(admin: Page) -> None:
     exported = admin.request.get("/admin/product/export/csv")
     assert exported.status == 200
     assert "13.5" in exported.text()
+    admin.locator("tbody [data-bs-target='#modal-delete']").first.click()
+    expect(admin.get_by_role("button", name="Delete", exact=True)).to_be_visible()
+    admin.locator("#modal-delete .btn-close").click()
+    expect(admin.locator("tbody")).to_contain_text("13.5")
     for button in ("tbody [data-bs-target='#modal-delete']", "#modal-delete-button"):  # as fast as nobody can
         admin.locator(button).first.evaluate("button => button.click()")
     expect(admin.locator("tbody")).not_to_contain_text("13.5")
