@@ -9,7 +9,6 @@ import asyncio
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from tests.integration.tasks_fixtures import (
     sqlite_template,  # noqa: F401 - a fixture
     url_of,
 )
+from tests.services import forks
 from tests.services.front import Network
 from tests.services.migrations import ROOT
 from tests.services.postgres import ENCODED_PASSWORD, USER
@@ -43,21 +43,21 @@ class Stage:
         self.url = url
         self.random = random.Random(seed)
         self.started = 0
-        self.processes: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self.processes: list[tuple[str, forks.Program]] = []
         self.begun: set[int] = set()
         self.frozen: dict[int, float] = {}
         self.befell: Counter[str] = Counter()
 
     def start(self, what: str) -> None:
         self.started += 1
-        command = [sys.executable, "-m", "tests.services.tasks_chaos", self.url, what, f"{what}{self.started}"]
+        words = ["-m", "tests.services.tasks_chaos", self.url, what, f"{what}{self.started}"]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=-3)
+        process = forks.Program(words, cwd=ROOT, env=environment, stdout=forks.PIPE, stderr=forks.DEVNULL)
         assert process.stdout
         os.set_blocking(process.stdout.fileno(), False)
         self.processes.append((what, process))
 
-    def choose(self) -> tuple[str, subprocess.Popen[bytes]] | None:
+    def choose(self) -> tuple[str, forks.Program] | None:
         """A process that has begun: what befalls one that still imports proves nothing."""
         for _, process in self.processes:
             if process.pid not in self.begun and process.stdout and process.stdout.read():

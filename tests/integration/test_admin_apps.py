@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -147,14 +145,6 @@ async def test_a_building_that_failed_is_tried_again(site: AdminApp, monkeypatch
     async with site.client() as client:
         assert (await client.get("/admin/login")).status_code == 500
         assert (await client.get("/admin/login")).status_code == 200
-
-
-def test_nothing_is_imported_before_it_is_asked_for() -> None:
-    code = (
-        "import sys; from fastopp.admin.mount import admin_mount; admin_mount();"
-        "assert not {'sqladmin', 'wtforms'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 WAYS = [("GET", "product/list"), ("GET", ""), ("POST", "product/create"), ("DELETE", "product/delete?pks=x")]

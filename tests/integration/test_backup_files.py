@@ -8,8 +8,6 @@ import os
 import random
 import re
 import resource
-import subprocess
-import sys
 import tempfile
 import unicodedata
 from pathlib import Path
@@ -31,6 +29,7 @@ from fastopp.storage.sync.prune import (
 from fastopp.storage.sync.report import Progress
 from fastopp.storage.sync.restore import restore_files
 from tests.integration.test_storage_object import open_bucket
+from tests.services import forks
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import Fault, FaultProxy, OddServer
 
@@ -494,8 +493,8 @@ def test_what_may_not_be_read(rclone: RcloneServer, bucket: str) -> None:
         Path(place).chmod(0o755)
         (folder / "closed.txt").chmod(0)
         (folder / "closed").chmod(0)
-        command = [sys.executable, "-c", SOMEBODY_ELSE, rclone.endpoint, bucket, str(folder), ACCESS_KEY, SECRET_KEY]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        words = ["-c", SOMEBODY_ELSE, rclone.endpoint, bucket, folder, ACCESS_KEY, SECRET_KEY]
+        done = forks.run(words, text=True)
         (folder / "closed").chmod(0o755)
     failed = [("closed.txt", "It may not be read."), ("closed/", "It may not be read.")]
     assert done.stdout == f"error 1 {failed}\n1\n", done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.services import forks
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer, find_rclone
 
 KILLS = int(os.environ.get("KILLS", "6"))  # 100 before a release
@@ -44,15 +44,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(rclone: RcloneServer, job: str, bucket: str, folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", PROGRAM, job, rclone.endpoint, bucket, str(folder), ACCESS_KEY, SECRET_KEY]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def start(rclone: RcloneServer, job: str, bucket: str, folder: Path) -> forks.Program:
+    words = ["-c", PROGRAM, job, rclone.endpoint, bucket, folder, ACCESS_KEY, SECRET_KEY]
+    process = forks.Program(words, stdout=forks.PIPE, text=True)
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
     return process
 
 
-def finish(process: subprocess.Popen[str]) -> list[int]:
+def finish(process: forks.Program) -> list[int]:
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 0, said
     return [int(number) for number in said.split()]
@@ -75,7 +75,7 @@ def moments(duration: float, *, seed: int, kills: int = KILLS) -> Iterator[float
         yield chance.uniform(0, duration)
 
 
-def kill_after(process: subprocess.Popen[str], seconds: float) -> None:
+def kill_after(process: forks.Program, seconds: float) -> None:
     with suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
     process.kill()

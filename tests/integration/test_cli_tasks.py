@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from fastopp.cli.project import add_apps
+from tests.services import forks
 from tests.services.site import copy_project, run_command, start_command, succeed
 from tests.services.task_app import write_app
 
@@ -134,14 +134,14 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.1)
 
 
-def worker(project: Path, *words: str) -> subprocess.Popen[str]:
+def worker(project: Path, *words: str) -> forks.Program:
     process = start_command(project, "oppman.py", "worker", *words)
     assert process.stdout
     assert "Working" in process.stdout.readline()
     return process
 
 
-def ended(process: subprocess.Popen[str]) -> int:
+def ended(process: forks.Program) -> int:
     try:
         process.communicate(timeout=PATIENCE)
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import math
@@ -29,6 +28,7 @@ from fastopp.database.migrations import migrate
 from fastopp.database.migrations.errors import MigrationError, UnknownRevision
 from fastopp.database.session import Database
 from fastopp.database.url import DatabaseURL
+from tests.services import forks
 from tests.services.migrations import HEAD, execute, settings_for, tables
 from tests.services.postgres import ENCODED_PASSWORD, USER
 
@@ -511,16 +511,13 @@ async def test_killed_at_any_moment_the_file_is_whole_or_not_there_and_the_datab
     old, new = content(await dump(target)), content(backup.read_bytes())
     for delay in (0.02, 0.1, 0.2, 0.3, 0.5):
         again.unlink(missing_ok=True)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", KILLED, source, target, str(backup), str(again), stdout=asyncio.subprocess.PIPE
-        )
-        await process.stdout.readline()
+        process = forks.Program(["-c", KILLED, source, target, backup, again], stdout=forks.PIPE)
+        process.stdout.readline()
         if delay > 0.1:
-            await process.stdout.readline()
+            process.stdout.readline()
         await asyncio.sleep(delay)
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.communicate()
+        process.kill()
+        process.communicate()
         if again.exists():
             assert content(again.read_bytes()) == new
         assert content(await dump(target)) in (old, new)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from sqlmodel import col, select
 from fastopp.auth.models import User
 from fastopp.database.dump.encryption import MAGIC, decrypt
 from fastopp.ops import database_backup
+from tests.services import forks
 from tests.services.ops_project import ADMIN, BEARER, LOOPBACK, PRODUCTION, running
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY
 
@@ -192,8 +191,7 @@ def oppman(folder, *words, status=0, **environ):
     for name in ("main.py", "alembic"):
         if not (folder / name).exists():
             (folder / name).symlink_to(root / name)
-    command = [sys.executable, str(root / "oppman.py"), *map(str, words)]
-    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    done = forks.run([root / "oppman.py", *words], cwd=folder, env=environ, text=True)
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr

@@ -4,8 +4,6 @@ import asyncio
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -22,6 +20,7 @@ from fastopp.database.errors import DatabaseURLError
 from fastopp.database.session import Database, DatabaseUnavailable
 from fastopp.platform import LOCAL
 from fastopp.settings import Settings
+from tests.services import forks
 from tests.services.postgres import Postgres
 
 Open = Callable[..., Database]
@@ -326,8 +325,8 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
 def test_a_frozen_process_wakes_up_working(driver: str, postgres: Postgres, postgres_url: str) -> None:
-    command = [sys.executable, "-c", FROZEN, postgres_url.replace("postgresql", f"postgresql+{driver}", 1)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    words = ["-c", FROZEN, postgres_url.replace("postgresql", f"postgresql+{driver}", 1)]
+    with forks.Program(words, stdin=forks.PIPE, stdout=forks.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fastopp.emulator.rules import RULES
+from tests.services import forks
 from tests.services.emulator import PROJECTS, copy_of, write_project
 
 NO_SERVICES = ("--no-database", "--no-object-storage")
@@ -21,9 +22,9 @@ QUICK = ("--no-build", "--instances", "1", "--port", "0", "--async-port", "0")
 def emulate(
     *options: str, folder: Path = PROJECTS / "plain_http", timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.services.emulate", "--folder", str(folder), *options]
+    words = ["-m", "tests.services.emulate", "--folder", folder, *options]
     environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=environment)
+    return forks.run(words, env=environment, timeout=timeout, text=True)
 
 
 def test_every_rule_is_an_option() -> None:
@@ -56,9 +57,9 @@ def test_a_project_of_another_framework_needs_no_oppman() -> None:
 
 
 def test_exec_is_told_to_end_too() -> None:
-    command = [sys.executable, "-m", "tests.services.emulate", "--folder", str(PROJECTS / "plain_http"), *QUICK]
-    command += [*NO_SERVICES, "--exec", "echo begun; exec sleep 100"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    words = ["-m", "tests.services.emulate", "--folder", PROJECTS / "plain_http", *QUICK]
+    words += [*NO_SERVICES, "--exec", "echo begun; exec sleep 100"]
+    with forks.Program(words, stdout=forks.PIPE, stderr=forks.DEVNULL, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         process.send_signal(signal.SIGTERM)

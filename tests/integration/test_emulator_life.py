@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import aiohttp
@@ -19,6 +17,7 @@ from fastopp.emulator.fleet import UnknownInstance
 from fastopp.emulator.image import BuildFailed
 from fastopp.emulator.workplace import Workplace
 from fastopp.platform import MIB
+from tests.services import forks
 from tests.services.emulator import PROJECTS, copy_of, running, until, write_project
 
 
@@ -242,8 +241,8 @@ async def test_a_build_cannot_change_the_machine(tmp_path: Path, sandbox: str) -
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
 def test_whatever_ends_the_emulator_ends_all_it_started(number: signal.Signals, sandbox: str) -> None:
-    command = [sys.executable, "-m", "tests.services.emulate", "--folder", str(PROJECTS / "plain_http")]
-    command += [
+    words = ["-m", "tests.services.emulate", "--folder", PROJECTS / "plain_http"]
+    words += [
         "--no-build",
         "--instances",
         "1",
@@ -254,9 +253,7 @@ def test_whatever_ends_the_emulator_ends_all_it_started(number: signal.Signals, 
         "--no-database",
         "--no-object-storage",
     ]
-    with subprocess.Popen(
-        [*command, "--sandbox", sandbox], stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
+    with forks.Program([*words, "--sandbox", sandbox], stdout=forks.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if "Services:" in line:

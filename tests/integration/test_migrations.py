@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from fastopp.database.errors import DatabaseUnavailable
@@ -18,6 +15,7 @@ from fastopp.database.migrations.errors import (
     VersionsNotWritable,
 )
 from fastopp.database.session import Database
+from tests.services import forks
 from tests.services.databases import url_on
 from tests.services.migrations import (
     AFTER_NEXT,
@@ -227,10 +225,8 @@ async def test_a_project_grows(settings, url, tmp_path):
 
     def make(message, more=""):
         (tmp_path / "shop/models.py").write_text(SHOP.format(more=more))
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", MAKE, message], cwd=tmp_path, capture_output=True, text=True,
-            env={"DATABASE_URL": url, "PATH": ""}, check=False,
-        )  # fmt: skip
+        environ = {"DATABASE_URL": url, "PATH": ""}
+        done = forks.run(["-W", "error", "-c", MAKE, message], cwd=tmp_path, env=environ, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -332,10 +328,8 @@ async def test_rows_that_would_point_nowhere_stop_it_on_sqlite(tmp_path):
 @pytest.mark.parametrize("url", ["sqlite", "psycopg"], indirect=True)
 async def test_the_plain_alembic_command_works(settings, url):
     def alembic(*arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "alembic", *arguments], cwd=ROOT, capture_output=True, text=True,
-            env={"DATABASE_URL": url, "PATH": ""}, check=False,
-        )  # fmt: skip
+        environ = {"DATABASE_URL": url, "PATH": ""}
+        done = forks.run(["-m", "alembic", *arguments], cwd=ROOT, env=environ, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

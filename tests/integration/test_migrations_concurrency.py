@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-import subprocess
-import sys
 
 import psycopg
 import pytest
@@ -15,6 +13,7 @@ from fastopp.database.migrations import lock as migration_lock
 from fastopp.database.migrations import migrate
 from fastopp.database.migrations.errors import MigrationTimeout
 from fastopp.errors import Unavailable
+from tests.services import forks
 from tests.services.migrations import (
     HEAD,
     NEXT,
@@ -41,9 +40,9 @@ print(json.dumps([len(result.applied), result.adopted, result.current]))
 
 
 def start(url, project):
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", MIGRATE], cwd=project, env={"DATABASE_URL": url, "PATH": ""},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    return forks.Program(
+        ["-W", "error", "-c", MIGRATE], cwd=project, env={"DATABASE_URL": url, "PATH": ""},
+        stdout=forks.PIPE, stderr=forks.PIPE, text=True,
     )  # fmt: skip
 
 

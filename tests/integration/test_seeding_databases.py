@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import sys
 import textwrap
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from fastopp.auth.passwords import verify_password
 from fastopp.database.migrations import migrate
 from fastopp.runtime import open_runtime
 from fastopp.seeding import UnknownStep, init_steps, run_full_init, run_step
+from tests.services import forks
 from tests.services.databases import url_on
 from tests.services.ops_project import PRODUCTION, settings_of
 
@@ -180,16 +179,14 @@ async def test_an_interrupted_step_leaves_nothing_and_can_be_repeated(url, tmp_p
         "asyncio.run(main())"
     )
     paths = os.pathsep.join([str(Path.cwd()), str(tmp_path / "project")])
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, url, str(tmp_path), name, env={**os.environ, "PYTHONPATH": paths}
-    )
+    child = forks.Program(["-c", program, url, tmp_path, name], env={**os.environ, "PYTHONPATH": paths})
     try:
         while not (tmp_path / "project" / name / "reached").exists():
-            assert child.returncode is None
+            assert child.poll() is None
             await asyncio.sleep(0.02)
     finally:
-        child.send_signal(signal.SIGKILL)
-        await child.wait()
+        child.kill()
+        child.wait()
     async with open_runtime(settings, apps) as runtime:
         assert await users(runtime) == {}
         assert (await run_step(runtime, "add")).status == "success"

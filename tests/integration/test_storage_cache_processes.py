@@ -6,13 +6,12 @@ import asyncio
 import hashlib
 import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 from fastopp.storage.cache.file_cache import FileCache
 from fastopp.storage.local import LocalStorage
 from fastopp.storage.tiered import TieredStorage
+from tests.services import forks
 
 FILES = 40
 LIMIT = 2_000_000  # bytes; a quarter of what there is to read
@@ -58,10 +57,8 @@ async def test_many_processes_on_one_folder(tmp_path: Path) -> None:
     code = f"import asyncio, sys, pathlib; from tests.integration.{Path(__file__).stem} import read_at_random; "
     code += "asyncio.run(read_at_random(pathlib.Path(sys.argv[1]), int(sys.argv[2])))"
     processes = [
-        subprocess.Popen(  # noqa: ASYNC220 - started side by side
-            [sys.executable, "-W", "error", "-c", code, tmp_path, str(seed)],
-            cwd=Path(__file__).parents[2],
-            stderr=subprocess.PIPE,
+        forks.Program(
+            ["-W", "error", "-c", code, tmp_path, str(seed)], cwd=Path(__file__).parents[2], stderr=forks.PIPE
         )
         for seed in range(PROCESSES)
     ]

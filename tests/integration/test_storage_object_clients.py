@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import io
 import subprocess
-import sys
 from datetime import timedelta
 from typing import Any
 from urllib.error import HTTPError
@@ -17,6 +16,7 @@ import pytest
 from fastopp.storage.base import FileMissing, PresigningStorage
 from fastopp.storage.object import ObjectStorage
 from tests.integration.test_storage_object import open_bucket
+from tests.services import forks
 from tests.services.s3 import ACCESS_KEY, REGION, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import FaultProxy
 from tests.storage_conformance import KEY, ODD_KEYS, listed, pieces
@@ -167,8 +167,8 @@ asyncio.run(main())
 
 
 def run(program: str, storage: ObjectStorage) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", program, storage.bucket, storage.endpoint, ACCESS_KEY, SECRET_KEY]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    words = ["-c", program, storage.bucket, storage.endpoint, ACCESS_KEY, SECRET_KEY]
+    return forks.run(words, text=True, timeout=120)
 
 
 def test_a_process_that_used_it_ends_well(storage: ObjectStorage) -> None:

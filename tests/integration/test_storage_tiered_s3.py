@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -19,6 +17,7 @@ from fastopp.storage.cache.file_cache import FileCache
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.s3.client import Patience
 from fastopp.storage.tiered import TieredStorage
+from tests.services import forks
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import Fault, FaultProxy
 from tests.storage_conformance import KEY, StorageConformance
@@ -142,8 +141,8 @@ asyncio.run(main())
 async def test_killed_while_it_fills(rclone: RcloneServer, proxy: FaultProxy, name: str, tmp_path: Path) -> None:
     await bucket(name, rclone.endpoint).put(KEY, BIG, content_type="image/jpeg")
     proxy.faults.append(Fault("GET", stall_download=1_000_000))  # then silent
-    command = [sys.executable, "-c", READER, name, proxy.endpoint, str(tmp_path / "one")]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)  # noqa: ASYNC220
+    words = ["-c", READER, name, proxy.endpoint, tmp_path / "one"]
+    process = forks.Program(words, cwd=Path(__file__).parents[2], stdout=forks.PIPE)
     assert process.stdout
     assert int(process.stdout.readline()) > 0
     process.send_signal(signal.SIGKILL)

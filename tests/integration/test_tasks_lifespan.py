@@ -161,11 +161,6 @@ def web(url: str, with_worker: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-async def test_a_process_that_never_queues_imports_nothing_of_it(sqlite_template):
-    lines = await asyncio.to_thread(web, f"sqlite:///{sqlite_template}", "false")
-    assert lines == ["lifespan.startup.complete", "", "lifespan.shutdown.complete"]
-
-
 async def test_the_application_has_a_worker(sqlite_template):
     lines = await asyncio.to_thread(web, f"sqlite:///{sqlite_template}", "true")
     assert "procrastinate fastopp.tasks.work.queue" in lines[1]

@@ -7,24 +7,23 @@ import contextlib
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
 
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
+from tests.services import forks
 from tests.services.migrations import ROOT
 from tests.services.tasks import effects, run_sql, until
 
 
 @contextmanager
-def worker(url: str, concurrency: int = 4) -> Iterator[subprocess.Popen[str]]:
+def worker(url: str, concurrency: int = 4) -> Iterator[forks.Program]:
     """A worker that has started."""
-    command = [sys.executable, "-m", "tests.services.tasks_worker", url, str(concurrency)]
+    words = ["-m", "tests.services.tasks_worker", url, str(concurrency)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
+    with forks.Program(words, stdout=forks.PIPE, text=True, cwd=ROOT, env=environment) as process:
         try:
             assert process.stdout
             assert process.stdout.readline() == "ready\n"

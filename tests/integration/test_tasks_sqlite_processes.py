@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +15,7 @@ import procrastinate
 import pytest
 
 from fastopp.tasks.sqlite.connector import SQLiteConnector
+from tests.services import forks
 
 # Writes a line at the start and at the end of each job: lines appended to a file are in the order of what happened.
 WORKER = """
@@ -61,7 +60,7 @@ app = procrastinate.App(connector=SQLiteConnector({path!r}))
 def job(): ...
 """
 
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., "forks.Program"]
 
 
 @pytest.fixture
@@ -78,9 +77,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a program on the file, and kills it after the test."""
     with ExitStack() as stack:
 
-        def start_one(program: str) -> subprocess.Popen[str]:
-            command = [sys.executable, "-W", "ignore", "-c", program, tmp_path / "tasks.db", tmp_path / "log"]
-            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        def start_one(program: str) -> forks.Program:
+            words = ["-W", "ignore", "-c", program, tmp_path / "tasks.db", tmp_path / "log"]
+            process = stack.enter_context(forks.Program(words, stdout=forks.PIPE, text=True))
             stack.callback(process.kill)
             return process
 
@@ -174,8 +173,8 @@ def test_procrastinates_own_commands(tmp_path: Path) -> None:
     (tmp_path / "jobs_app.py").write_text(COMMANDS.format(path=str(tmp_path / "tasks.db")))
 
     def procrastinate_command(*arguments: str) -> str:
-        command = [sys.executable, "-m", "procrastinate", "--app", "jobs_app.app", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        words = ["-m", "procrastinate", "--app", "jobs_app.app", *arguments]
+        done = forks.run(words, cwd=tmp_path, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr
 

@@ -17,6 +17,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests.services import forks
+
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ("main.py", "oppman.py", "oppdemo.py", "demo", "alembic", "alembic.ini", "pyproject.toml", "LICENSE")
 ACCOUNTS = {"admin@example.com": "admin123"}  # everybody else's password is test123
@@ -47,15 +49,15 @@ def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def start_command(
     project: Path, *words: str, environ: Mapping[str, str] | None = None, **options: Any
-) -> subprocess.Popen[str]:
+) -> forks.Program:
     """Start `python WORDS` in a project, without a terminal."""
-    return subprocess.Popen(
-        [sys.executable, *words],
+    return forks.Program(
+        words,
         cwd=project,
         env=environment(environ),
-        stdin=options.pop("stdin", subprocess.DEVNULL),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdin=options.pop("stdin", forks.DEVNULL),
+        stdout=forks.PIPE,
+        stderr=forks.PIPE,
         text=True,
         **options,
     )
@@ -65,12 +67,23 @@ def run_command(
     project: Path, *words: str, environ: Mapping[str, str] | None = None, stdin: str | None = None, timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
     """Run `python WORDS` in a project, without a terminal, to its end."""
-    process = start_command(project, *words, environ=environ, **({} if stdin is None else {"stdin": subprocess.PIPE}))
-    try:
-        out, err = process.communicate(stdin, timeout=timeout)
-    finally:
-        process.kill()
-    return subprocess.CompletedProcess(words, process.returncode, out, err)
+    return forks.run(words, cwd=project, env=environment(environ), stdin=stdin, timeout=timeout, text=True)
+
+
+def start_for_real(
+    project: Path, *words: str, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `python WORDS` to its end in a new interpreter, which has imported nothing yet."""
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=project,
+        env=environment(environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def succeed(project: Path, *words: str, environ: Mapping[str, str] | None = None, stdin: str | None = None) -> str:
@@ -100,7 +113,7 @@ class Site:
         self.log_path = project.parent / f"{project.name}-{name}.log"
         self.log_path.write_text("")
         self.port = 0
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: forks.Program | subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -127,14 +140,12 @@ class Site:
         so_far = len(self.log)
         arguments = ["-m", "uvicorn", "main:app", "--port", str(self.port)]
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*self.prefix, sys.executable, *arguments],
-                cwd=self.project,
-                env=environment(self.environ),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            options: dict[str, Any] = {"cwd": self.project, "env": environment(self.environ)}
+            options |= {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            if self.prefix:
+                self.process = subprocess.Popen([*self.prefix, sys.executable, *arguments], **options)
+            else:
+                self.process = forks.Program(arguments, **options)
         deadline = time.monotonic() + PATIENCE
         while not (found := _LISTENING.search(self.log, so_far)):
             assert self.process.poll() is None, self.log

@@ -16,8 +16,6 @@ from fastopp.application import FastOpp
 from fastopp.platform import HEALTH_PATHS
 from fastopp.settings import load_settings
 
-HEAVY = ("fastapi", "starlette", "sqlalchemy", "sqlmodel", "psycopg", "jinja2", "sqladmin", "alembic", "PIL")
-
 
 @pytest.fixture
 def settings(tmp_path):
@@ -31,22 +29,6 @@ def client(app: FastOpp) -> httpx.AsyncClient:
 def python(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code]
     return subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, timeout=60, check=False)
-
-
-def test_health_is_answered_before_anything_heavy_is_imported():
-    code = f"""
-import asyncio, sys
-from fastopp import FastOpp
-from fastopp.settings import load_settings
-app = FastOpp(settings=load_settings({{}}))
-sent = []
-async def send(message): sent.append(message)
-asyncio.run(app({{"type": "http", "method": "GET", "path": "/kaithhealth"}}, None, send))
-assert sent[0]["status"] == 200, sent
-heavy = [name for name in {HEAVY!r} if name in sys.modules]
-assert not heavy, heavy
-"""
-    assert python(code).returncode == 0, python(code).stderr
 
 
 @pytest.mark.parametrize("path", sorted(HEALTH_PATHS))

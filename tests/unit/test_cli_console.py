@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from fastopp.cli.console import in_one_line
+from tests.services import forks
 
 PROGRAM = """
 import threading, typer
@@ -29,7 +27,7 @@ run_program(app)
 @pytest.mark.parametrize(("ending", "status"), [("typer.Exit(EXIT_FAILED)", 1), ("KeyboardInterrupt", 130)])
 def test_a_program_waits_for_no_thread(ending: str, status: int) -> None:
     code = PROGRAM.format(ending=ending)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    done = forks.run(["-c", code], text=True)
     assert (done.returncode, done.stdout) == (status, "so far\n")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +14,6 @@ from fastopp.cli.lazy import lazy_app
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("fastapi", "starlette", "sqladmin", "sqlalchemy", "sqlmodel", "alembic", "PIL")
-
-
-def loaded_by(words: list[str], *, program: str = "oppman", cwd: Path = ROOT) -> set[str]:
-    """The heavy libraries that a command imports."""
-    code = f"""
-import sys
-from fastopp.cli.{program} import app
-try:
-    app({words!r})
-finally:
-    sys.stderr.write("loaded: " + " ".join(name for name in {HEAVY!r} if name in sys.modules))
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False)
-    return set(done.stderr.rpartition("loaded: ")[2].split())
-
-
-@pytest.mark.parametrize(
-    "words", [[], ["--help"], ["help"], ["files", "--help"], ["files", "status"], ["env"], ["nix"]]
-)
-def test_what_a_command_does_not_need_is_not_imported(words: list[str]) -> None:
-    assert loaded_by(words) == set()
-
-
-def test_the_demos_help_imports_nothing_of_it() -> None:
-    assert loaded_by(["--help"], program="oppdemo") == set()
 
 
 @pytest.mark.parametrize("program", [oppman, oppdemo])

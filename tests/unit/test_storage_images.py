@@ -3,8 +3,6 @@ from __future__ import annotations
 import asyncio
 import io
 import random
-import subprocess
-import sys
 import threading
 import zipfile
 import zlib
@@ -324,8 +322,3 @@ async def test_two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     photos = await asyncio.gather(*(process_photo(encoded(halves())) for _ in range(8)))
     assert len(photos) == 8
     assert most == 2
-
-
-def test_pillow_is_imported_only_for_a_picture() -> None:
-    code = "import sys, fastopp.storage.images, fastopp.storage.photos; sys.exit('PIL' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,4 @@
-# ruff: noqa: ASYNC220, ASYNC221, ASYNC240 - a test may block: nothing else runs on its loop
+# ruff: noqa: ASYNC240 - a test may block: nothing else runs on its loop
 from __future__ import annotations
 
 import logging
@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from fastopp.storage.base import FileMissing, InvalidKey, StorageFull, StorageUnavailable
 from fastopp.storage.local import LocalStorage
+from tests.services import forks
 from tests.storage_conformance import KEY, StorageConformance, listed, pieces
 
 ROOT_USER = os.geteuid() == 0
@@ -164,7 +164,7 @@ asyncio.run(LocalStorage(Path(sys.argv[1])).put(sys.argv[2], slow(), content_typ
 
 async def test_a_killed_process_leaves_nothing_that_shows(storage: LocalStorage, root: Path) -> None:
     await storage.put(KEY, b"old", content_type="image/jpeg")
-    with subprocess.Popen([sys.executable, "-c", UPLOADER, root, KEY], stdout=subprocess.PIPE) as process:
+    with forks.Program(["-c", UPLOADER, root, KEY], stdout=forks.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"half\n"
         process.send_signal(signal.SIGKILL)
@@ -257,8 +257,7 @@ async def test_a_folder_without_permission() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         await LocalStorage(Path(folder, "uploads")).put("photos/b.jpg", b"x", content_type="image/jpeg")
-        command = [sys.executable, "-c", FORBIDDEN, f"{folder}/uploads"]
-        result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        result = forks.run(["-c", FORBIDDEN, f"{folder}/uploads"], text=True)
         Path(folder, "uploads", "photos").chmod(0o755)
     lines = result.stdout.splitlines()
     assert len(lines) == 3

@@ -1,10 +1,8 @@
-# ruff: noqa: ASYNC221, PT012 - a test may block, for nothing else runs on its loop; a transaction that fails is a block
+# ruff: noqa: PT012 - a test may block, for nothing else runs on its loop; a transaction that fails is a block
 from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -23,6 +21,7 @@ from fastopp.storage.images import Photo
 from fastopp.storage.keys import key_from_url
 from fastopp.storage.local import LocalStorage
 from fastopp.storage.photos import FileChanges, find_orphans, remove_orphans, remove_photo, replace_photo
+from tests.services import forks
 from tests.storage_conformance import listed
 
 OLD = "photos/4f0c1d1e-1111-4222-8333-444455556666.jpg"
@@ -245,7 +244,7 @@ asyncio.run(main())
 
 
 async def test_a_crash_orphans_nothing_for_good(database: Database, storage: LocalStorage, tmp_path: Path) -> None:
-    result = subprocess.run([sys.executable, "-c", CRASHING, tmp_path, OLD_URL], check=False)
+    result = forks.run(["-c", CRASHING, tmp_path, OLD_URL])
     assert result.returncode == 9
     assert len(await listed(storage)) == 2
 

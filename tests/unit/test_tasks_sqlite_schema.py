@@ -3,8 +3,6 @@ from __future__ import annotations
 import ast
 import re
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -122,9 +120,3 @@ def test_the_package_stands_alone() -> None:
                 assert not any(name.name.startswith("fastopp") for name in node.names), path
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 1 or not (node.module or "").startswith("fastopp"), path
-
-
-def test_the_schema_needs_no_procrastinate() -> None:
-    program = "import sys, fastopp.tasks.sqlite as s; s.schema_statements(); print('procrastinate' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert found.stdout == "False\n"
