@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from playwright import async_api, sync_api
 
+from tests.services.browser import MISSING, find_chromium
 from tests.services.pooler import Pooler
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
 from tests.services.site import PATIENCE, SECRET_KEY, Site, copy_project, succeed
-
-CHROMIUM = "/usr/bin/chromium"
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +44,10 @@ def leapcell_environ(postgres: Postgres, pooler: Pooler) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
-    """Debian's Chromium."""
-    if not Path(CHROMIUM).exists():
-        pytest.skip("chromium is not installed (apt install chromium)")
+    """This machine's Chromium."""
+    path = find_chromium()
+    if path is None:
+        pytest.skip(MISSING)
     for expect in (async_api.expect, sync_api.expect):
         expect.set_options(timeout=PATIENCE * 1000)  # on a busy machine; whatever is there is seen at once
-    return CHROMIUM
+    return path

@@ -1,0 +1,21 @@
+"""Find this machine's Chromium, which the browser tests and `script/screenshots` drive."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+"""What Debian, Ubuntu and Google call the program."""
+
+MISSING = "Chromium is not installed (on Debian: apt-get install chromium)."
+
+
+def find_chromium() -> str | None:
+    """Return the path of the first Chromium on `PATH`, or None."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+if __name__ == "__main__":
+    if find_chromium() is None:
+        print(MISSING, "The browser tests are skipped.", file=sys.stderr)  # noqa: T201 - for script/test
