@@ -11,10 +11,13 @@ import pytest
 from fastopp.database.engine import create_engine
 from fastopp.database.session import Database
 from fastopp.database.url import DatabaseURL
+from tests.services.databases import Templates
 from tests.services.front import Certificates, Front
 from tests.services.pooler import Pooler, find_pgbouncer
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
 from tests.services.s3 import RcloneServer, find_rclone
+
+pytest_plugins = ["tests.schedule"]
 
 
 def pytest_configure() -> None:
@@ -37,6 +40,12 @@ def postgres() -> Iterator[Postgres]:
     """A PostgreSQL of this run's own."""
     with Postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def templates(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    """Databases that are made once and copied."""
+    return Templates(tmp_path_factory.mktemp("templates"), lambda: request.getfixturevalue("postgres"))
 
 
 @pytest.fixture(scope="session")

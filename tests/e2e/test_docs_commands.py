@@ -23,6 +23,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from fastopp.emulator.loopback import free_port
+from tests.services import forks
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -80,6 +81,7 @@ def clean_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     uv.parent.mkdir()
     uv.write_text("#!/bin/sh\n")
     uv.chmod(0o755)
+    forks.write_shim(uv.with_name("python"))
     return folder
 
 

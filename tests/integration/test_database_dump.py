@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import math
@@ -12,6 +13,7 @@ import sys
 import zlib
 from contextlib import closing
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from sqlmodel import SQLModel
@@ -38,31 +40,28 @@ ODD_TEXT = 'a "quoted"\nline\r\\ \u2028 \U0001f600 :colon %s \x01'
 
 
 @pytest.fixture
-def make_url(postgres, tmp_path, request):
-    """Makes empty databases by kind; their URLs."""
-    made = []
+def make_url(templates, tmp_path, request):
+    """Make databases by kind, empty or filled once and copied. The function returns their URLs."""
+    with contextlib.ExitStack() as stack:
 
-    def make(kind):
-        driver, _, pooled = kind.partition("-")
-        if driver == "sqlite":
-            made.append(None)
-            return f"sqlite:///{tmp_path}/{len(made)}.db"
-        made.append(postgres.create_database())
-        port = request.getfixturevalue("pooler" if pooled else "plain_front").port
-        query = "?sslmode=require" if pooled else ""
-        return f"postgresql+{driver}://{USER}:{ENCODED_PASSWORD}@localhost:{port}/{made[-1]}{query}"
+        def make(kind, fill=None):
+            driver, _, pooled = kind.partition("-")
+            url = stack.enter_context(templates.copied(driver, tmp_path / uuid4().hex, fill))
+            if driver == "sqlite":
+                return url
+            name = url.partition("?")[0].rpartition("/")[2]
+            port = request.getfixturevalue("pooler" if pooled else "plain_front").port
+            query = "?sslmode=require" if pooled else ""
+            return f"postgresql+{driver}://{USER}:{ENCODED_PASSWORD}@localhost:{port}/{name}{query}"
 
-    yield make
-    for name in filter(None, made):
-        postgres.drop_database(name)
+        yield make
 
 
-async def migrated(url, revision="head"):
+async def migrated(url, folder=None, revision="head"):
     await migrate.upgrade(settings_for(url), revision)
-    return url
 
 
-async def seeded(url):
+async def seeded(url, folder):
     """A migrated database with rows in every table."""
     await migrated(url)
     user = User(email=ODD_TEXT, hashed_password="x" * 100, is_superuser=True)
@@ -83,7 +82,6 @@ async def seeded(url):
         await session.flush()
         session.add(AuditLog(user_id=user.id, action="create", model_name="User", record_id="1", changes='{"a": [1]}'))
     await database.dispose()
-    return url
 
 
 async def dump(url, metadata=METADATA):
@@ -119,7 +117,7 @@ def repack(changed):
 @pytest.mark.parametrize("target", KINDS)
 @pytest.mark.parametrize("source", ["sqlite", "psycopg", "asyncpg-pooler"])
 async def test_a_dump_of_each_kind_is_restored_into_each(make_url, source, target):
-    original = await dump(await seeded(make_url(source)))
+    original = await dump(make_url(source, seeded))
     url = make_url(target)
     restored = await bring_back(url, original)
     assert restored.revision == HEAD
@@ -134,7 +132,7 @@ async def test_a_dump_of_each_kind_is_restored_into_each(make_url, source, targe
 
 
 async def test_the_same_rows_are_the_same_bytes_there_and_back_again(make_url):
-    first = await dump(await seeded(make_url("sqlite")))
+    first = await dump(make_url("sqlite", seeded))
     there = make_url("psycopg")
     await bring_back(there, first)
     back = make_url("sqlite")
@@ -167,7 +165,7 @@ INSERT INTO "odd: ""Täble" (
 
 @pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
 async def test_every_type_of_postgresql_survives(make_url, postgres, driver):
-    source, target = await migrated(make_url(driver)), await migrated(make_url(driver))
+    source, target = make_url(driver, migrated), make_url(driver, migrated)
     for url in (source, target):
         postgres.execute(f"SET ROLE {USER}; {POSTGRESQL_TYPES}", database=url.rpartition("/")[2])
     postgres.execute(FILLED, database=source.rpartition("/")[2])
@@ -182,7 +180,7 @@ async def test_every_type_of_postgresql_survives(make_url, postgres, driver):
 
 
 async def test_partitions_and_tables_of_extensions(make_url, postgres):
-    source, target = await migrated(make_url("psycopg")), await migrated(make_url("asyncpg"))
+    source, target = make_url("psycopg", migrated), make_url("asyncpg", migrated)
     for url in (source, target):
         name = url.rpartition("/")[2]
         postgres.execute(
@@ -230,7 +228,7 @@ def sqlite_rows(url, table="things"):
 
 
 async def test_whatever_sqlite_holds_survives(make_url):
-    source, target = await migrated(make_url("sqlite")), await migrated(make_url("sqlite"))
+    source, target = make_url("sqlite", migrated), make_url("sqlite", migrated)
     fill_sqlite(source, [*ORDINARY, SURPRISING])
     fill_sqlite(target, [])
     original = await dump(source)
@@ -242,7 +240,7 @@ async def test_whatever_sqlite_holds_survives(make_url):
 
 
 async def test_sqlite_types_become_postgresql_types(make_url, postgres):
-    source, target = await migrated(make_url("sqlite")), await migrated(make_url("psycopg"))
+    source, target = make_url("sqlite", migrated), make_url("psycopg", migrated)
     fill_sqlite(source, ORDINARY)
     postgres.execute(
         f"SET ROLE {USER}; CREATE TABLE things (id serial PRIMARY KEY, price numeric(10, 2), ratio float8, bin bytea, "
@@ -264,7 +262,7 @@ async def test_sqlite_types_become_postgresql_types(make_url, postgres):
     [("plain", "nul\0", "U\\+0000"), ("number", "many", "bigint"), ("plain", "too long", "too long")],
 )
 async def test_what_postgresql_cannot_hold_is_refused_and_nothing_changes(make_url, postgres, column, value, reason):
-    source, target = await migrated(make_url("sqlite")), await migrated(make_url("psycopg"))
+    source, target = make_url("sqlite", migrated), make_url("psycopg", migrated)
     fill_sqlite(source, [])
     with closing(sqlite3.connect(source.removeprefix("sqlite:///"))) as connection, connection:
         connection.execute(f"INSERT INTO things (id, {column}) VALUES (1, ?)", (value,))
@@ -280,7 +278,7 @@ async def test_what_postgresql_cannot_hold_is_refused_and_nothing_changes(make_u
 
 @pytest.mark.parametrize("value", ["'NaN'::float8", "1e30::numeric + 0.5", "'infinity'::timestamptz"])
 async def test_what_sqlite_cannot_hold_is_refused_and_nothing_changes(make_url, postgres, value):
-    source, target = await migrated(make_url("psycopg")), await migrated(make_url("sqlite"))
+    source, target = make_url("psycopg", migrated), make_url("sqlite", migrated)
     postgres.execute(f"SET ROLE {USER}; CREATE TABLE t AS SELECT {value} AS v", database=source.rpartition("/")[2])
     with closing(sqlite3.connect(target.removeprefix("sqlite:///"))) as connection, connection:
         connection.execute("CREATE TABLE t (v NUMERIC)")
@@ -291,8 +289,8 @@ async def test_what_sqlite_cannot_hold_is_refused_and_nothing_changes(make_url, 
 
 @pytest.mark.parametrize("kind", ["sqlite", "psycopg", "asyncpg-pooler"])
 async def test_a_database_with_rows_is_refused_and_replaced_by_force(make_url, kind):
-    original = await dump(await seeded(make_url("sqlite")))
-    url = await seeded(make_url(kind))
+    original = await dump(make_url("sqlite", seeded))
+    url = make_url(kind, seeded)
     before = await dump(url)
     with pytest.raises(DatabaseNotEmpty, match="users"):
         await bring_back(url, original)
@@ -310,14 +308,15 @@ async def test_a_database_with_rows_is_refused_and_replaced_by_force(make_url, k
 @pytest.mark.parametrize("kind", ["sqlite", "psycopg"])
 @pytest.mark.parametrize("there", [None, "0001", "head"])
 async def test_the_database_is_brought_to_the_migration_of_the_dump(make_url, kind, there):
-    source = await migrated(make_url("sqlite"), "0002")
+    source = make_url("sqlite")
+    await migrated(source, revision="0002")
     await execute(
         settings_for(source), "INSERT INTO users VALUES (lower(hex(randomblob(16))), 'a', 'b', 1, 1, 1, NULL)"
     )
     original = await dump(source)
     url = make_url(kind)
     if there:
-        await migrated(url, there)
+        await migrated(url, revision=there)
     if there == "head":
         # By force also where something is to be lost, and all or nothing.
         await execute(settings_for(url), "INSERT INTO failed_attempts VALUES ('x', 1, '2026-01-31 23:30:00')")
@@ -335,7 +334,7 @@ async def test_the_database_is_brought_to_the_migration_of_the_dump(make_url, ki
 
 
 async def test_a_dump_of_an_unknown_migration_is_refused(make_url):
-    original = await dump(await migrated(make_url("sqlite")))
+    original = await dump(make_url("sqlite", migrated))
     first, *rest = lines(original)
     url = make_url("sqlite")
     with pytest.raises(UnknownRevision, match="0009"):
@@ -346,7 +345,7 @@ async def test_a_dump_of_an_unknown_migration_is_refused(make_url):
 
 
 async def test_tables_that_nobody_makes_are_dumped_and_reported(make_url):
-    source, target = await migrated(make_url("sqlite")), make_url("psycopg")
+    source, target = make_url("sqlite", migrated), make_url("psycopg")
     fill_sqlite(source, ORDINARY)
     restored = await bring_back(target, await dump(source))
     assert restored.skipped == {"things": 3}
@@ -355,7 +354,7 @@ async def test_tables_that_nobody_makes_are_dumped_and_reported(make_url):
 
 async def test_without_models_a_uuid_still_finds_its_way(make_url):
     """As in a project whose demo was removed while its tables stayed."""
-    source = await seeded(make_url("sqlite"))
+    source = make_url("sqlite", seeded)
     there, back = make_url("psycopg"), make_url("sqlite")
     await restore(DatabaseURL.parse(there), pieces(await dump(source, None)))
     await restore(DatabaseURL.parse(back), pieces(await dump(there, None)))
@@ -372,7 +371,7 @@ async def test_rows_may_point_to_later_rows_and_in_circles(make_url, postgres, k
     rows = [f"INSERT INTO a VALUES ({n}, {n + 1}, {n})" for n in range(1, 3)] + [
         "INSERT INTO a VALUES (3, 1, 3)", "INSERT INTO b VALUES (1, 3), (2, 1), (3, 2)",
     ]  # fmt: skip
-    source, target = await migrated(make_url("psycopg")), await migrated(make_url(kind))
+    source, target = make_url("psycopg", migrated), make_url(kind, migrated)
     name = source.rpartition("/")[2]
     postgres.execute(f"SET ROLE {USER}; {circle[0]}; {circle[1]}", database=name)
     close = "ALTER TABLE a ADD CONSTRAINT circle FOREIGN KEY (b) REFERENCES b (id)"
@@ -417,7 +416,7 @@ def signed(changed):
 
 @pytest.mark.parametrize("kind", ["sqlite", "psycopg", "asyncpg", "psycopg-pooler"])
 async def test_a_dump_is_of_one_moment_and_hinders_nobody(make_url, kind):
-    url = await seeded(make_url(kind))
+    url = make_url(kind, seeded)
     before = content(await dump(url))
     made = DatabaseDump(DatabaseURL.parse(url), METADATA)
     chunks = made.chunks()
@@ -432,7 +431,7 @@ async def test_a_dump_is_of_one_moment_and_hinders_nobody(make_url, kind):
 
 
 async def test_an_encrypted_dump_needs_its_key_and_its_end(make_url, tmp_path):
-    source = await seeded(make_url("sqlite"))
+    source = make_url("sqlite", seeded)
     path, url = tmp_path / "x.enc", make_url("sqlite")
     made = DatabaseDump(DatabaseURL.parse(source), METADATA)
     size = await write_file(path, encrypt(made.chunks(), "the right key"))
@@ -457,7 +456,7 @@ async def test_what_is_no_dump_is_refused(make_url, data):
 
 
 async def test_a_cancelled_backup_leaves_no_file_and_a_cancelled_restore_no_row(make_url, tmp_path):
-    source, target = await seeded(make_url("sqlite")), await seeded(make_url("psycopg"))
+    source, target = make_url("sqlite", seeded), make_url("psycopg", seeded)
     before = content(await dump(target))
     original = await dump(source)
     halfway = asyncio.Event()
@@ -503,7 +502,7 @@ print("done", flush=True)
 async def test_killed_at_any_moment_the_file_is_whole_or_not_there_and_the_database_old_or_new(
     make_url, tmp_path, kind
 ):
-    source, target = await migrated(make_url("sqlite")), await seeded(make_url(kind))
+    source, target = make_url("sqlite", migrated), make_url(kind, seeded)
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)"
     await execute(settings_for(source), f"INSERT INTO failed_attempts {numbers} SELECT i, i, '2026-01-31' FROM n")
     backup, again = tmp_path / "backup", tmp_path / "again"
@@ -561,7 +560,7 @@ async def test_memory_does_not_grow_with_the_rows(make_url, tmp_path, kind):
     padding = "hex(zeroblob(90))" if kind == "sqlite" else "repeat('0', 180)"
     peaks = {}
     for rows in (1000, 100_000):
-        url, target = await migrated(make_url(kind)), make_url(kind)
+        url, target = make_url(kind, migrated), make_url(kind)
         await execute(settings_for(url), fill.format(rows=rows, padding=padding))
         peaks[rows] = await asyncio.to_thread(peak, url, target, tmp_path / f"{kind}-{rows}")
         (count,) = await execute(settings_for(target), "SELECT count(*) AS n FROM failed_attempts")

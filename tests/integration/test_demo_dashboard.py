@@ -10,16 +10,19 @@ import pytest
 from sqlmodel import delete
 
 from demo.products.models import Product
-from tests.services.demo import account, demo
+from tests.services.databases import url_on
+from tests.services.demo import account, demo, seeded_demo
 from tests.services.ops_project import BROWSER, HTMX, LOOPBACK, Project
 
 TABLE = HTMX | {"HX-Target": "products"}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def project(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Project]:
-    url = f"sqlite:///{tmp_path / 'demo.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    async with demo(url, tmp_path) as running:
+url = url_on("sqlite", "psycopg", fill=seeded_demo)
+
+
+@pytest.fixture
+async def project(url: str, tmp_path: Path) -> AsyncIterator[Project]:
+    async with demo(url, tmp_path, seeded=False) as running:
         yield running
 
 

@@ -12,16 +12,19 @@ from sqlmodel import select
 from demo.webinars.models import WebinarRegistrant
 from fastopp.auth.models import AuditLog
 from fastopp.storage.keys import key_from_url
-from tests.services.demo import NOBODY, account, demo, new_registrant, picture, registrant, stored_keys
+from tests.services.databases import url_on
+from tests.services.demo import NOBODY, account, demo, new_registrant, picture, registrant, seeded_demo, stored_keys
 from tests.services.ops_project import BROWSER, HTMX, Project
 
 KEYS = "id name email company webinar_title webinar_date status photo_url notes registration_date"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def project(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Project]:
-    url = f"sqlite:///{tmp_path / 'demo.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    async with demo(url, tmp_path) as running:
+url = url_on("sqlite", "psycopg", fill=seeded_demo)
+
+
+@pytest.fixture
+async def project(url: str, tmp_path: Path) -> AsyncIterator[Project]:
+    async with demo(url, tmp_path, seeded=False) as running:
         yield running
 
 

@@ -16,14 +16,16 @@ from fastopp.auth.models import User
 from fastopp.seeding import run_full_init, run_step
 from fastopp.storage.base import StorageUnavailable
 from fastopp.storage.keys import key_from_url
-from tests.services.demo import demo, new_registrant, registrant, seed, stored_keys
+from tests.services.databases import url_on
+from tests.services.demo import demo, new_registrant, registrant, seed, seeded_demo, stored_keys
 from tests.services.ops_project import Project
 
+url = url_on("sqlite", "psycopg", fill=seeded_demo)
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def project(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Project]:
-    url = f"sqlite:///{tmp_path / 'demo.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    async with demo(url, tmp_path) as running:
+
+@pytest.fixture
+async def project(url: str, tmp_path: Path) -> AsyncIterator[Project]:
+    async with demo(url, tmp_path, seeded=False) as running:
         yield running
 
 

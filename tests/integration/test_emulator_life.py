@@ -157,7 +157,7 @@ async def test_nothing_that_an_instance_starts_outlives_it(sandbox: str) -> None
         started = outer.children(recursive=True)
         daemon = next(process for process in started if process.name() == "sleep")
         # It made a session of its own, and is stopped and killed all the same.
-        assert daemon.status() == psutil.STATUS_STOPPED
+        await until(lambda: daemon.status() == psutil.STATUS_STOPPED)
         await service.emulator.act("kill", "i1")
         assert psutil.wait_procs(started, timeout=5)[1] == []
 

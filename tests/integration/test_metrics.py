@@ -8,23 +8,23 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert
 
-from fastopp.database.migrations.migrate import upgrade
 from fastopp.ops.task_durations import durations
 from fastopp.tasks.models import events, jobs, workers
 from tests.services.databases import url_on
+from tests.services.migrations import migrated
 from tests.services.ops_project import BEARER, Project, running
 from tests.services.task_app import write_app
 
 url = url_on("sqlite", "psycopg", "asyncpg")
+migrated_url = url_on("sqlite", "psycopg", "asyncpg", fill=migrated)
 
 
 @pytest.fixture
-async def project(url, tmp_path, monkeypatch):
+async def project(migrated_url, tmp_path, monkeypatch):
     folder = tmp_path / "project"
     monkeypatch.syspath_prepend(folder)
     app = write_app(folder, f"metered_{tmp_path.name}".replace("-", "_"))
-    async with running(url, tmp_path, apps=[app]) as project:
-        await upgrade(project.runtime.database)
+    async with running(migrated_url, tmp_path, apps=[app]) as project:
         yield project
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from fastopp.auth.models import AuditLog, User
 from tests.services.databases import url_on
-from tests.services.ops_project import BEARER, BROWSER, HTMX, running
+from tests.services.ops_project import BEARER, BROWSER, HTMX, initialised, running
 
 SEED = """
     from fastopp.apps import SeedStep, StepResult
@@ -27,12 +27,12 @@ SEED = """
 
 
 url = url_on("sqlite", "psycopg")
+initialised_url = url_on("sqlite", "psycopg", fill=initialised)
 
 
 @pytest.fixture
-async def project(url, tmp_path):
-    async with running(url, tmp_path) as project, project.client() as client:
-        assert (await client.post("/async/init-demo", headers=BEARER)).status_code == 200
+async def project(initialised_url, tmp_path):
+    async with running(initialised_url, tmp_path) as project:
         yield project
 
 

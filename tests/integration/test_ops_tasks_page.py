@@ -13,13 +13,13 @@ from fastopp.auth.models import AuditLog
 from fastopp.ops import storage_tasks, task_watch
 from fastopp.seeding import run_full_init
 from tests.services.databases import url_on
-from tests.services.ops_project import ADMIN, BEARER, BROWSER, HTMX, Project, running, settings_of
+from tests.services.ops_project import ADMIN, BEARER, BROWSER, HTMX, Project, initialised, running, settings_of
 from tests.services.task_app import write_app
 
 JSON = {"Accept": "application/json"}
 
 
-url = url_on("sqlite", "psycopg")
+url = url_on("sqlite", "psycopg", fill=initialised)
 
 
 @pytest.fixture
@@ -32,7 +32,6 @@ def app(tmp_path, monkeypatch) -> str:
 @pytest.fixture
 async def project(url, app, tmp_path):
     async with running(url, tmp_path, apps=[app]) as project:
-        await initialise(project)
         yield project
 
 

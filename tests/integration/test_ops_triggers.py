@@ -13,6 +13,7 @@ from fastopp.auth.models import User
 from fastopp.platform import LEAPCELL_MAX_ASYNC_BODY
 from fastopp.tasks.work.worker import run_worker
 from tests.services.databases import url_on
+from tests.services.migrations import migrated
 from tests.services.ops_project import BEARER, LOOPBACK, PRODUCTION
 from tests.services.tasks_project import lines, running_tasks
 
@@ -21,8 +22,13 @@ LEAPCELL = PRODUCTION | {"FASTOPP_PLATFORM": "leapcell"}
 
 
 async def begin(client):
-    """A database with tables, and the periodic tasks of the present day done."""
+    """Make the tables, and do the periodic tasks of the present day."""
     assert (await client.post("/async/migrate")).status_code == 200
+    await drain(client)
+
+
+async def drain(client):
+    """Do the periodic tasks of the present day."""
     assert (await client.post("/async/drain")).status_code == 200
 
 
@@ -32,12 +38,13 @@ def own(answer):
 
 
 url = url_on("sqlite", "psycopg", "asyncpg")
+migrated_url = url_on("sqlite", "psycopg", "asyncpg", fill=migrated)
 
 
 @pytest.fixture
-async def client(url, tmp_path):
-    async with running_tasks(url, tmp_path) as project, project.client(headers=BEARER) as client:
-        await begin(client)
+async def client(migrated_url, tmp_path):
+    async with running_tasks(migrated_url, tmp_path) as project, project.client(headers=BEARER) as client:
+        await drain(client)
         yield client
 
 

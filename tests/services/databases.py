@@ -1,30 +1,72 @@
-"""The fixture of a fresh, empty database for tests that run on each kind."""
+"""Databases for tests that run on each kind: empty ones, and copies of one that was filled once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import shutil
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.services.postgres import Postgres
 
-def url_on(*kinds: str) -> Any:
-    """A fixture: the URL of a database of each kind in turn, deleted after the test.
+Fill = Callable[[str, Path], Coroutine[Any, Any, None]]
+"""Fills an empty database, given its URL, and a folder, for files, which is copied with it."""
 
-    Parameters
-    ----------
-    kinds: `sqlite`, or a driver for PostgreSQL.
+
+class Templates:
+    """Databases that are filled at their first use, and copied for each test.
+
+    `postgres` starts the server when it is called.
     """
 
-    @pytest.fixture(params=kinds)
-    def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-        if request.param == "sqlite":
-            yield f"sqlite:///{tmp_path}/test.db"
+    def __init__(self, folder: Path, postgres: Callable[[], Postgres]) -> None:
+        self._folder = folder
+        self._postgres = postgres
+        self._made: dict[tuple[Fill, bool], tuple[Path, str]] = {}
+
+    @contextmanager
+    def copied(self, kind: str, folder: Path, fill: Fill | None = None) -> Iterator[str]:
+        """Give the URL of a fresh database, deleted in the end, and put its files into the folder.
+
+        kind: `sqlite`, or a driver for PostgreSQL.
+        fill: fills the template; without it the database is empty.
+        """
+        files, template = self._template(fill, sqlite=kind == "sqlite") if fill else (None, "template1")
+        folder.mkdir(exist_ok=True)
+        if files:
+            shutil.copytree(files, folder, dirs_exist_ok=True)
+        if kind == "sqlite":
+            yield f"sqlite:///{folder}/test.db"
             return
-        postgres = request.getfixturevalue("postgres")
-        name = postgres.create_database()
-        yield postgres.url(name).replace("postgresql://", f"postgresql+{request.param}://")
+        postgres = self._postgres()
+        name = postgres.create_database(template)
+        yield postgres.url(name).replace("postgresql://", f"postgresql+{kind}://")
         postgres.drop_database(name)
+
+    def _template(self, fill: Fill, *, sqlite: bool) -> tuple[Path, str]:
+        """Return the folder of a template and, on PostgreSQL, the database's name."""
+        if (fill, sqlite) not in self._made:
+            folder = self._folder / f"template{len(self._made)}"
+            folder.mkdir()
+            name = "" if sqlite else self._postgres().create_database()
+            url = f"sqlite:///{folder}/test.db" if sqlite else self._postgres().url(name)
+            with ThreadPoolExecutor(1) as thread:  # the caller may be within an event loop
+                thread.submit(asyncio.run, fill(url, folder)).result()
+            self._made[fill, sqlite] = folder, name
+        return self._made[fill, sqlite]
+
+
+def url_on(*kinds: str, fill: Fill | None = None) -> Any:
+    """Return a fixture: the URL of a fresh database of each kind in turn, as `Templates.copied` makes it."""
+
+    @pytest.fixture(params=kinds)
+    def url(request: pytest.FixtureRequest, tmp_path: Path, templates: Templates) -> Iterator[str]:
+        with templates.copied(request.param, tmp_path, fill) as copy:
+            yield copy
 
     return url

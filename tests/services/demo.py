@@ -31,6 +31,12 @@ async def demo(url: str, folder: Path, *, seeded: bool = True) -> AsyncIterator[
         yield project
 
 
+async def seeded_demo(url: str, folder: Path) -> None:
+    """Fill a template with the demo's tables and sample data."""
+    async with demo(url, folder):
+        pass
+
+
 async def seed(project: Project) -> InitReport:
     """Initialise, which must work."""
     report = await run_full_init(project.runtime)

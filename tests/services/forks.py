@@ -59,6 +59,32 @@ def start_server() -> Path:
     return path
 
 
+SHIM = """\
+#!{python} -IS
+import json, os, signal, socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.connect({socket!r})
+request = {{"words": sys.argv[1:], "folder": os.getcwd(), "environ": dict(os.environ), "new_session": False}}
+line = json.dumps(request | {{"numbers": [0, 1, 2]}}).encode() + b"\\n"
+server.sendall(line[socket.send_fds(server, [line], [0, 1, 2]):])
+answers = server.makefile("rb")
+pid = int(answers.readline())
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, lambda number, _: os.kill(pid, number))
+status = int(answers.readline())
+if status < 0:
+    signal.signal(-status, signal.SIG_DFL)
+    os.kill(os.getpid(), -status)
+sys.exit(status)
+"""
+
+
+def write_shim(path: Path) -> None:
+    """Write a program that runs what `python` runs, in a fork, for what a shell starts."""
+    path.write_text(SHIM.format(python=sys.executable, socket=str(start_server())), encoding="utf-8")
+    path.chmod(0o755)
+
+
 class Program:
     """A forked process that runs what `python WORDS` runs. Its methods are those of `subprocess.Popen`."""
 

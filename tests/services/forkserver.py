@@ -83,6 +83,9 @@ class Server:
             line, fds = line + part, fds + more
         pid = os.fork()
         if pid == 0:
+            for connection in (self.listener, client, *self.clients.values()):
+                connection.close()
+            self.selector.close()
             return {**json.loads(line), "fds": fds}
         for fd in fds:
             os.close(fd)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from fastopp.database.migrations import migrate
 from fastopp.database.session import Database
 from fastopp.settings import Settings, load_settings
 from tests.services.postgres import Postgres
@@ -29,6 +30,11 @@ AFTER_NEXT = f"{int(HEAD) + 2:04}"
 def settings_for(url: str) -> Settings:
     """The settings of a process that has only this database."""
     return load_settings({"DATABASE_URL": url})
+
+
+async def migrated(url: str, folder: Path) -> None:
+    """Fill a template with the tables alone."""
+    await migrate.upgrade(settings_for(url), folder=ROOT / "alembic")
 
 
 async def execute(settings: Settings, *statements: str) -> list[dict[str, Any]]:

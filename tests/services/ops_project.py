@@ -15,6 +15,7 @@ from sqlmodel import select
 
 from fastopp.application import FastOpp
 from fastopp.runtime import Runtime
+from fastopp.seeding import run_full_init
 from fastopp.settings import load_settings
 
 ADMIN = ("admin@example.com", "admin123")
@@ -71,6 +72,13 @@ def settings_of(url: str, folder: Path, environ: Mapping[str, str] | None = None
     """The settings of a project with this database and nothing else of this machine's environment."""
     own = {"DATABASE_URL": url, "UPLOAD_DIR": str(folder / "uploads"), "OPS_TOKEN": OPS_TOKEN}
     return load_settings(own | dict(environ or {}), env_file=folder / "no.env")
+
+
+async def initialised(url: str, folder: Path) -> None:
+    """Fill a template with the framework's tables and accounts."""
+    async with running(url, folder) as project:
+        report = await run_full_init(project.runtime)
+        assert report.success, report
 
 
 @asynccontextmanager

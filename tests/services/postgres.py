@@ -74,10 +74,10 @@ class Postgres:
             for statement in statements:
                 connection.execute(statement)
 
-    def create_database(self) -> str:
-        """A fresh, empty database that `app` owns; its name."""
+    def create_database(self, template: str = "template1") -> str:
+        """Create a database that `app` owns, a copy of the template. Return its name."""
         name = f"test_{next(self._numbers)}"
-        self.execute(f"create database {name} owner {USER}")
+        self.execute(f"create database {name} owner {USER} template {template}")
         return name
 
     def drop_database(self, name: str) -> None:
