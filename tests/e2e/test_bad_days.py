@@ -21,6 +21,7 @@ import psycopg
 import pytest
 from PIL import Image
 
+from tests.gate import only_full
 from tests.services.front import BlackHole, Front, Network
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
 from tests.services.site import ROOT, Site, copy_project, start_command, succeed
@@ -145,7 +146,7 @@ def assert_up(site: Site) -> None:
         assert client.get("/health").status_code == 200
 
 
-@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+@pytest.mark.parametrize("driver", ["psycopg", *only_full("asyncpg")])
 def test_the_network_to_the_database_is_cut_and_mended(
     driver: str, project: Path, postgres: Postgres, postgres_database: str
 ) -> None:

@@ -16,6 +16,7 @@ from collections import Counter
 import pytest
 from sqlalchemy import text
 
+from tests.gate import only_full
 from tests.integration.tasks_fixtures import (
     sqlite_template,  # noqa: F401 - a fixture
     url_of,
@@ -113,7 +114,7 @@ def end(process):
     process.stdout.close()
 
 
-@pytest.fixture(params=["sqlite", "psycopg", "pooler"])
+@pytest.fixture(params=["sqlite", *only_full("psycopg"), "pooler"])
 def straight(request, tmp_path):
     """The URL of a database with the tables."""
     return url_of(request.param, request, tmp_path)

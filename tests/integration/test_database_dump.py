@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import json
 import math
 import sqlite3
@@ -30,6 +31,7 @@ from fastopp.database.migrations import migrate
 from fastopp.database.migrations.errors import MigrationError, UnknownRevision
 from fastopp.database.session import Database
 from fastopp.database.url import DatabaseURL
+from tests.gate import only_full
 from tests.services import forks
 from tests.services.migrations import HEAD, execute, settings_for, tables
 from tests.services.postgres import ENCODED_PASSWORD, USER
@@ -114,8 +116,15 @@ def repack(changed):
     return compress.compress(b"".join(line + b"\n" for line in changed)) + compress.flush()
 
 
-@pytest.mark.parametrize("target", KINDS)
-@pytest.mark.parametrize("source", ["sqlite", "psycopg", "asyncpg-pooler"])
+SOURCES = ("sqlite", "psycopg", "asyncpg-pooler")
+EACH_KIND = [
+    ("sqlite", "psycopg-pooler"), ("psycopg", "sqlite"), ("asyncpg-pooler", "asyncpg"), ("sqlite", "asyncpg-pooler"),
+    ("psycopg", "psycopg"),
+]  # fmt: skip
+OTHERS = only_full(*(pair for pair in itertools.product(SOURCES, KINDS) if pair not in EACH_KIND))
+
+
+@pytest.mark.parametrize(("source", "target"), [*EACH_KIND, *OTHERS])
 async def test_a_dump_of_each_kind_is_restored_into_each(make_url, source, target):
     original = await dump(make_url(source, seeded))
     url = make_url(target)
@@ -551,7 +560,7 @@ def peak(*arguments):
     return int(done.stdout)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "psycopg", "asyncpg"])
+@pytest.mark.parametrize("kind", ["sqlite", "psycopg", *only_full("asyncpg")])
 async def test_memory_does_not_grow_with_the_rows(make_url, tmp_path, kind):
     fill = (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) "

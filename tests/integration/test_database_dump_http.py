@@ -14,6 +14,7 @@ from sqlmodel import col, select
 from fastopp.auth.models import User
 from fastopp.database.dump.encryption import MAGIC, decrypt
 from fastopp.ops import database_backup
+from tests.gate import only_full
 from tests.services import forks
 from tests.services.ops_project import ADMIN, BEARER, LOOPBACK, PRODUCTION, running
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY
@@ -22,7 +23,7 @@ BACKUP, RESTORE = "/admin/backup-database", "/admin/restore-database?confirm=RES
 BACKUP_KEY = "backup-key-of-the-tests"
 
 
-@pytest.fixture(params=["sqlite", "psycopg", "asyncpg"])
+@pytest.fixture(params=["sqlite", "psycopg", *only_full("asyncpg")])
 def url(request, tmp_path):
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/test.db"

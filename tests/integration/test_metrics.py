@@ -10,13 +10,14 @@ from sqlalchemy import insert
 
 from fastopp.ops.task_durations import durations
 from fastopp.tasks.models import events, jobs, workers
+from tests.gate import only_full
 from tests.services.databases import url_on
 from tests.services.migrations import migrated
 from tests.services.ops_project import BEARER, Project, running
 from tests.services.task_app import write_app
 
-url = url_on("sqlite", "psycopg", "asyncpg")
-migrated_url = url_on("sqlite", "psycopg", "asyncpg", fill=migrated)
+url = url_on("sqlite", "psycopg", *only_full("asyncpg"))
+migrated_url = url_on("sqlite", "psycopg", *only_full("asyncpg"), fill=migrated)
 
 
 @pytest.fixture

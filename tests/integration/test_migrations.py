@@ -15,6 +15,7 @@ from fastopp.database.migrations.errors import (
     VersionsNotWritable,
 )
 from fastopp.database.session import Database
+from tests.gate import only_full
 from tests.services import forks
 from tests.services.databases import url_on
 from tests.services.migrations import (
@@ -33,7 +34,7 @@ OURS = {"users", "products", "webinar_registrants", "audit_logs", "failed_attemp
 FOLDER = ROOT / "alembic"
 
 
-url = url_on("sqlite", "psycopg", "asyncpg")
+url = url_on("sqlite", "psycopg", *only_full("asyncpg"))
 
 
 @pytest.fixture

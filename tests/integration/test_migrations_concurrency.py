@@ -13,6 +13,7 @@ from fastopp.database.migrations import lock as migration_lock
 from fastopp.database.migrations import migrate
 from fastopp.database.migrations.errors import MigrationTimeout
 from fastopp.errors import Unavailable
+from tests.gate import only_full
 from tests.services import forks
 from tests.services.migrations import (
     HEAD,
@@ -46,7 +47,7 @@ def start(url, project):
     )  # fmt: skip
 
 
-@pytest.fixture(params=["sqlite", "psycopg", "asyncpg"])
+@pytest.fixture(params=["sqlite", "psycopg", *only_full("asyncpg")])
 def old_url(request, tmp_path):
     """The URL of FastOpp 0.4.8's database; PostgreSQL's is reached through a transaction pooler with TLS."""
     if request.param == "sqlite":

@@ -10,13 +10,14 @@ from sqlalchemy import event
 
 from fastopp.auth.models import User
 from fastopp.ops import checks
+from tests.gate import only_full
 from tests.services.databases import url_on
 from tests.services.ops_project import BEARER, BROWSER, HTMX, LOOPBACK, PRODUCTION, running
 
 DEBUG_PATHS = ["leapcell", "database", "database-data", "settings", "connection"]
 
 
-url = url_on("sqlite", "psycopg", "asyncpg")
+url = url_on("sqlite", "psycopg", *only_full("asyncpg"))
 
 
 @pytest.fixture

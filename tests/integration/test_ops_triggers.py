@@ -12,6 +12,7 @@ from sqlalchemy import text
 from fastopp.auth.models import User
 from fastopp.platform import LEAPCELL_MAX_ASYNC_BODY
 from fastopp.tasks.work.worker import run_worker
+from tests.gate import only_full
 from tests.services.databases import url_on
 from tests.services.migrations import migrated
 from tests.services.ops_project import BEARER, LOOPBACK, PRODUCTION
@@ -37,8 +38,8 @@ def own(answer):
     return [task["id"] for task in answer.json()["tasks"] if task["name"] != "clean-up"]
 
 
-url = url_on("sqlite", "psycopg", "asyncpg")
-migrated_url = url_on("sqlite", "psycopg", "asyncpg", fill=migrated)
+url = url_on("sqlite", "psycopg", *only_full("asyncpg"))
+migrated_url = url_on("sqlite", "psycopg", *only_full("asyncpg"), fill=migrated)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from fastopp.auth.passwords import verify_password
 from fastopp.database.migrations import migrate
 from fastopp.runtime import open_runtime
 from fastopp.seeding import UnknownStep, init_steps, run_full_init, run_step
+from tests.gate import only_full
 from tests.services import forks
 from tests.services.databases import url_on
 from tests.services.ops_project import PRODUCTION, settings_of
@@ -70,7 +71,7 @@ HANGING_SEED = """
 """
 
 
-url = url_on("sqlite", "psycopg", "asyncpg")
+url = url_on("sqlite", "psycopg", *only_full("asyncpg"))
 
 
 @pytest.fixture
