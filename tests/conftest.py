@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
 import pytest
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.engine import create_engine
 from fastopp.database.session import Database
 from fastopp.database.url import DatabaseURL
@@ -118,12 +119,18 @@ async def open_database() -> AsyncIterator[Callable[..., Database]]:
     opened: list[Database] = []
 
     def open_one(
-        url: str, *, driver: str | None = None, pool_size: int = 2, max_overflow: int = 3, timeout: float = 10
+        url: str,
+        *,
+        driver: str | None = None,
+        pool_size: int = 2,
+        max_overflow: int = 3,
+        timeout: float = 10,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> Database:
         if driver:
             url = url.replace("postgresql://", f"postgresql+{driver}://", 1)
         parsed = DatabaseURL.parse(url)
-        engine = create_engine(parsed, pool_size=pool_size, max_overflow=max_overflow, timeout=timeout)
+        engine = create_engine(parsed, pool_size=pool_size, max_overflow=max_overflow, timeout=timeout, clock=clock)
         opened.append(Database(parsed, engine))
         return opened[-1]
 

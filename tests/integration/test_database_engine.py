@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from fastopp.database.engine import create_engine
 from fastopp.database.errors import DatabaseUnavailable, DatabaseURLError
 from fastopp.database.session import Database
 from fastopp.database.url import DatabaseURL
+from tests.services.clock import ManualClock
 from tests.services.front import BlackHole, Certificates, Front, Network
 from tests.services.pooler import Pooler
 from tests.services.postgres import ENCODED_PASSWORD, PASSWORD, USER, Postgres
@@ -328,11 +328,12 @@ async def test_reading_and_writing_take_turns_on_one_connection(
 
 @DRIVERS
 async def test_connections_beyond_the_pools_size_stay_while_the_load_lasts(
-    driver: str, plain_front: Front, postgres_database: str, open_database: Open, monkeypatch: pytest.MonkeyPatch
+    driver: str, plain_front: Front, postgres_database: str, open_database: Open
 ) -> None:
     with Network("127.0.0.1", plain_front.port) as network:
         url = f"postgresql://{USER}:{ENCODED_PASSWORD}@127.0.0.1:{network.port}/{postgres_database}?sslmode=disable"
-        database = open_database(url, driver=driver, pool_size=2, max_overflow=3)
+        clock = ManualClock()
+        database = open_database(url, driver=driver, pool_size=2, max_overflow=3, clock=clock)
 
         async def five_at_once() -> None:
             await asyncio.gather(*(ask(database, "select pg_sleep(0.05)") for _ in range(5)))
@@ -341,7 +342,7 @@ async def test_connections_beyond_the_pools_size_stay_while_the_load_lasts(
             await five_at_once()
         assert network.connections == 5
 
-        monkeypatch.setattr(pool, "LINGER", 0)
+        clock.advance(pool.LINGER)
         for _ in range(5):
             await ask(database)
         assert database.engine.sync_engine.pool.checkedin() == 2
@@ -422,28 +423,41 @@ async def test_a_connection_killed_in_use_is_an_outage_and_the_next_works(
     assert await ask(database) == 1
 
 
+class FrozenClock(ManualClock):
+    """One of its two readings moves; which one does in a freeze depends on the freezer."""
+
+    def __init__(self, moves: str) -> None:
+        super().__init__()
+        self._moves = moves
+
+    def monotonic(self) -> float:
+        return super().monotonic() if self._moves == "monotonic" else 0.0
+
+    def time(self) -> float:
+        return super().time() if self._moves == "time" else self._started
+
+
 @DRIVERS
-@pytest.mark.parametrize("clock", ["monotonic", "time"])
+@pytest.mark.parametrize("moves", ["monotonic", "time"])
 async def test_only_an_idle_connection_is_checked_whichever_clock_says_so(
-    driver: str, clock: str, plain_front: Front, postgres_database: str, open_database: Open,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    driver: str, moves: str, plain_front: Front, postgres_database: str, open_database: Open
+) -> None:
+    clock = FrozenClock(moves)
     with Network("127.0.0.1", plain_front.port) as network:
         url = f"postgresql://{USER}:{ENCODED_PASSWORD}@127.0.0.1:{network.port}/{postgres_database}?sslmode=disable"
-        database = open_database(url, driver=driver)
+        database = open_database(url, driver=driver, clock=clock)
         await ask(database)
         await ask(database)
 
+        clock.advance(pool.IDLE_LIMIT)
         before = network.round_trips
         await ask(database)
         fresh = network.round_trips - before
 
-        real = getattr(time, clock)
-        monkeypatch.setattr(pool.time, clock, lambda: real() + pool.IDLE_LIMIT + 1)
+        clock.advance(pool.IDLE_LIMIT + 1)
         before = network.round_trips
         await ask(database)
         idle = network.round_trips - before
-        monkeypatch.undo()
         await database.dispose()
 
     assert (fresh, idle) == (1, 2)
@@ -455,11 +469,12 @@ async def test_sockets_that_died_unseen_during_a_freeze(
 ) -> None:
     with Network("127.0.0.1", plain_front.port) as network:
         url = f"postgresql://{USER}:{ENCODED_PASSWORD}@127.0.0.1:{network.port}/{postgres_database}?sslmode=disable"
-        database = open_database(url, driver=driver)
+        clock = ManualClock()
+        database = open_database(url, driver=driver, clock=clock)
         await asyncio.gather(*(ask(database) for _ in range(3)))
         connections = network.connections
         network.forget()
-        monkeypatch.setattr(pool, "IDLE_LIMIT", -1)
+        clock.advance(pool.IDLE_LIMIT + 1)
         monkeypatch.setattr(pool, "PING_TIMEOUT", 0.2)
 
         answers = await asyncio.gather(*(ask(database) for _ in range(3)))

@@ -9,13 +9,20 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.engine import Engine, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.errors import TablesMissing, is_table_missing, outage_reason, unavailable
-from fastopp.database.pool import RECYCLE_AFTER, BoundedPool, check_idle_connections
+from fastopp.database.pool import RECYCLE_AFTER, BoundedPool, Driver, check_idle_connections
 from fastopp.database.url import DatabaseURL
 
 
 def create_engine(
-    url: DatabaseURL, *, pool_size: int, max_overflow: int, timeout: float, statement_timeout: float | None = None
+    url: DatabaseURL,
+    *,
+    pool_size: int,
+    max_overflow: int,
+    timeout: float,
+    statement_timeout: float | None = None,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> AsyncEngine:
     """An engine for a database URL. It connects when it is first used.
 
@@ -46,10 +53,14 @@ def create_engine(
     if url.backend == "sqlite":
         engine = _create_sqlite(url, arguments, timeout=timeout)
     else:
-        engine = _create_postgresql(url, arguments, timeout=timeout, statement_timeout=statement_timeout or timeout)
+        engine, driver = _create_postgresql(
+            url, arguments, timeout=timeout, statement_timeout=statement_timeout or timeout
+        )
+        check_idle_connections(engine.sync_engine, driver, clock)
     pool = engine.sync_engine.pool
     assert isinstance(pool, BoundedPool)  # noqa: S101 - it is the poolclass above
     pool.target = url.masked
+    pool.clock = clock
     _translate_errors(engine.sync_engine, url)
     return engine
 
@@ -77,7 +88,7 @@ def _create_sqlite(url: DatabaseURL, arguments: dict[str, Any], *, timeout: floa
 
 def _create_postgresql(
     url: DatabaseURL, arguments: dict[str, Any], *, timeout: float, statement_timeout: float
-) -> AsyncEngine:
+) -> tuple[AsyncEngine, Driver]:
     connect_args: dict[str, Any] = {}
     if url.driver == "asyncpg":
         from fastopp.database import asyncpg_driver as driver  # noqa: PLC0415 - loaded only where it is used
@@ -93,8 +104,7 @@ def _create_postgresql(
     # The creator knows where to connect; the rest is for those who look at `engine.url`.
     shown = URL.create(f"postgresql+{name}", username=url.user, host=url.host, port=url.port, database=url.database)
     engine = create_async_engine(shown, connect_args=connect_args, pool_recycle=RECYCLE_AFTER, **arguments)
-    check_idle_connections(engine.sync_engine, driver)
-    return engine
+    return engine, driver
 
 
 def _translate_errors(engine: Engine, url: DatabaseURL) -> None:

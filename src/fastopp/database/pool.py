@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -14,6 +13,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.util import await_only, greenlet_spawn
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.errors import DatabaseUnavailable
 
 IDLE_LIMIT = 5.0  # seconds; a connection unused for longer is checked before use
@@ -48,6 +48,7 @@ class BoundedPool(AsyncAdaptedQueuePool):
     """
 
     target: str | None = None  # the masked URL, for the error message
+    clock: Clock = SYSTEM_CLOCK
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class BoundedPool(AsyncAdaptedQueuePool):
             raise DatabaseUnavailable(what, target=self.target) from error
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        now = time.monotonic()
+        now = self.clock.monotonic()
         if self.checkedout() > self._kept:
             self._busy_at = now
         wanted = self.checkedin() < self._kept or now - self._busy_at < LINGER
@@ -94,11 +95,12 @@ class BoundedPool(AsyncAdaptedQueuePool):
         pool = super().recreate()
         assert isinstance(pool, BoundedPool)  # noqa: S101 - SQLAlchemy makes it of this class, but types it as its own
         pool.target = self.target
+        pool.clock = self.clock
         pool._kept = self._kept  # noqa: SLF001 - its own
         return pool
 
 
-def check_idle_connections(engine: Engine, driver: Driver) -> None:
+def check_idle_connections(engine: Engine, driver: Driver, clock: Clock) -> None:
     """Ping a connection that was idle for longer than `IDLE_LIMIT`; when it is dead, replace it and all its elders.
 
     A platform that freezes the process between requests kills its sockets unseen. Whether the monotonic clock runs
@@ -108,14 +110,14 @@ def check_idle_connections(engine: Engine, driver: Driver) -> None:
 
     @event.listens_for(engine, "checkin")
     def remember(_connection: object, record: ConnectionPoolEntry) -> None:
-        record.info[_RETURNED] = (time.monotonic(), time.time())
+        record.info[_RETURNED] = (clock.monotonic(), clock.time())
 
     @event.listens_for(engine, "checkout")
     def check(dbapi_connection: AsyncAdapt_dbapi_connection, record: ConnectionPoolEntry, _proxy: object) -> None:
         if _RETURNED not in record.info:  # it is new
             return
         monotonic, wall = record.info.pop(_RETURNED)
-        idle = max(time.monotonic() - monotonic, time.time() - wall)
+        idle = max(clock.monotonic() - monotonic, clock.time() - wall)
         connection = dbapi_connection.driver_connection
         if idle <= IDLE_LIMIT and not driver.has_news(connection):
             return

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.engine import create_engine, in_autocommit
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.database.url import DatabaseURL
@@ -52,7 +53,7 @@ class Database:
         self._reading = in_autocommit(engine)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Database:
+    def from_settings(cls, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Database:
         """The database that the settings name, with their pool and time limit.
 
         Raises DatabaseURLError as `create_engine` does.
@@ -62,6 +63,7 @@ class Database:
             pool_size=settings.db_pool_size,
             max_overflow=settings.db_max_overflow,
             timeout=settings.db_timeout,
+            clock=clock,
         )
         return cls(settings.database, engine)
 
