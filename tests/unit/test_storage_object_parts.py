@@ -25,7 +25,8 @@ from fastopp.storage.keys import is_key
 from fastopp.storage.s3.errors import Refusal, explained, refusal
 from fastopp.storage.s3.names import ObjectNames, may_be_encoded
 from fastopp.storage.s3.presigned import presign
-from fastopp.storage.s3.quota import Quota, QuotaGuard, Usage
+from fastopp.storage.s3.quota import RECOUNT_AFTER, Quota, QuotaGuard, Usage
+from tests.services.clock import ManualClock
 
 
 def md5(data: bytes) -> str:
@@ -168,3 +169,19 @@ async def test_a_quota_counts_what_is_sent() -> None:
     async with guard.room():  # at the cap it looks again, since others may have deleted
         pass
     assert counted == [1, 1]
+
+
+async def test_a_quota_is_counted_again_after_a_while() -> None:
+    counted: list[int] = []
+
+    async def count() -> Usage:
+        counted.append(1)
+        return Usage(files=2, size=50)
+
+    clock = ManualClock()
+    guard = QuotaGuard(Quota(files=100, size=10_000), count, clock=clock)
+    for seconds, times in ((0.0, 1), (RECOUNT_AFTER, 1), (1.0, 2), (1.0, 2)):
+        clock.advance(seconds)
+        async with guard.room():
+            pass
+        assert len(counted) == times

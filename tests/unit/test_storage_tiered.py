@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 from anyio import to_thread, wait_all_tasks_blocked
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.storage.base import FileMissing, StorageUnavailable, StoredFile
 from fastopp.storage.cache.file_cache import FileCache
 from fastopp.storage.disk import CHUNK
 from fastopp.storage.local import LocalStorage
-from fastopp.storage.tiered import CONFIRM_AFTER, NoDirectTransfer, TieredStorage
+from fastopp.storage.tiered import CONFIRM_AFTER, DOWN_FOR, NoDirectTransfer, TieredStorage
+from tests.services.clock import ManualClock
 from tests.storage_conformance import KEY, StorageConformance, listed, pieces, streamed
 
 CACHE_SIZE = 64_000_000
@@ -89,22 +91,20 @@ def durable(tmp_path: Path) -> Remote:
     return Remote(tmp_path / "durable")
 
 
-def instance(durable: Remote, name: str = "one", size: int = CACHE_SIZE) -> TieredStorage:
-    return TieredStorage(FileCache(durable.root.parent / name, size), durable)
+def instance(durable: Remote, name: str = "one", size: int = CACHE_SIZE, clock: Clock = SYSTEM_CLOCK) -> TieredStorage:
+    return TieredStorage(FileCache(durable.root.parent / name, size, clock=clock), durable, clock=clock)
 
 
 @pytest.fixture
-async def storage(durable: Remote) -> AsyncIterator[TieredStorage]:
-    storage = instance(durable)
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def storage(durable: Remote, clock: ManualClock) -> AsyncIterator[TieredStorage]:
+    storage = instance(durable, clock=clock)
     yield storage
     await storage.aclose()
-
-
-def grow_old(storage: TieredStorage, key: str = KEY) -> None:
-    """As if the file had last been confirmed too long ago."""
-    path = storage.cache.path(key)
-    old = path.stat().st_mtime - CONFIRM_AFTER - 1
-    os.utime(path, (old, old))
 
 
 async def settled(storage: TieredStorage) -> None:
@@ -271,8 +271,8 @@ async def test_a_file_larger_than_the_cache_passes_through(durable: Remote) -> N
     await storage.aclose()
 
 
-async def test_two_instances_agree(storage: TieredStorage, durable: Remote) -> None:
-    other = instance(durable, "two")
+async def test_two_instances_agree(storage: TieredStorage, durable: Remote, clock: ManualClock) -> None:
+    other = instance(durable, "two", clock=clock)
     stored = await storage.put(KEY, BIG, content_type="image/jpeg")
     assert await other.get(KEY) == BIG
     assert await other.head(KEY) == await storage.head(KEY) == stored
@@ -281,7 +281,7 @@ async def test_two_instances_agree(storage: TieredStorage, durable: Remote) -> N
     with pytest.raises(FileMissing):
         await other.get(KEY)
     assert await storage.get(KEY) == BIG, "shown until it is confirmed again"
-    grow_old(storage)
+    clock.advance(CONFIRM_AFTER + 1)
     for _ in range(2):
         with pytest.raises(FileMissing):
             await storage.get(KEY)
@@ -289,23 +289,25 @@ async def test_two_instances_agree(storage: TieredStorage, durable: Remote) -> N
     await storage.put(KEY, b"one", content_type="image/jpeg")
     assert await other.get(KEY) == b"one"
     await storage.put(KEY, b"two!", content_type="image/jpeg")  # nobody does; but if somebody does
-    grow_old(other)
+    clock.advance(CONFIRM_AFTER + 1)
     assert await other.get(KEY) == b"two!"
     await other.aclose()
 
 
-async def test_what_is_confirmed_is_not_asked_for_again(storage: TieredStorage, durable: Remote) -> None:
+async def test_what_is_confirmed_is_not_asked_for_again(
+    storage: TieredStorage, durable: Remote, clock: ManualClock
+) -> None:
     await storage.put(KEY, BIG, content_type="image/jpeg")
-    grow_old(storage)
+    clock.advance(CONFIRM_AFTER + 1)
     assert await storage.get(KEY) == BIG
     assert await asyncio.gather(*(storage.get(KEY) for _ in range(20))) == [BIG] * 20
     assert durable.heads == 1
     assert durable.downloads == 0
 
 
-async def test_readers_of_one_moment_ask_once(storage: TieredStorage, durable: Remote) -> None:
+async def test_readers_of_one_moment_ask_once(storage: TieredStorage, durable: Remote, clock: ManualClock) -> None:
     await storage.put(KEY, BIG, content_type="image/jpeg")
-    grow_old(storage)
+    clock.advance(CONFIRM_AFTER + 1)
     durable.answers.clear()
     readers = [asyncio.create_task(storage.get(KEY)) for _ in range(20)]
     await looked_in_the_cache()
@@ -315,11 +317,12 @@ async def test_readers_of_one_moment_ask_once(storage: TieredStorage, durable: R
     assert durable.downloads == 0
 
 
-async def test_while_the_durable_storage_is_down(storage: TieredStorage, durable: Remote) -> None:
+async def test_while_the_durable_storage_is_down(storage: TieredStorage, durable: Remote, clock: ManualClock) -> None:
     await storage.put(KEY, BIG, content_type="image/jpeg")
     await storage.put("photos/old.jpg", b"old", content_type="image/jpeg")
-    grow_old(storage, "photos/old.jpg")
-    durable.down = True
+    clock.advance(CONFIRM_AFTER + 1)
+    assert await storage.get(KEY) == BIG  # so only the other one is old
+    durable.down, durable.heads = True, 0
     assert await storage.get(KEY) == BIG
     assert [await storage.get("photos/old.jpg") for _ in range(3)] == [b"old"] * 3
     assert durable.heads == 1, "not every reader waits for it"
@@ -333,9 +336,14 @@ async def test_while_the_durable_storage_is_down(storage: TieredStorage, durable
             await work
         assert raised.value.status == 503
     assert await storage.get(KEY) == BIG
-    durable.down = False
+    durable.down, durable.heads = False, 0
     with pytest.raises(FileMissing):
         await storage.get("photos/new.jpg")
+    assert await storage.get("photos/old.jpg") == b"old"
+    assert durable.heads == 1, "it is not asked about what is cached"
+    clock.advance(DOWN_FOR)
+    assert [await storage.get("photos/old.jpg") for _ in range(3)] == [b"old"] * 3
+    assert durable.heads == 2, "it is asked again, and confirms what is cached"
 
 
 async def test_what_is_deleted_while_it_is_fetched_is_not_cached(storage: TieredStorage, durable: Remote) -> None:

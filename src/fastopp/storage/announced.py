@@ -6,8 +6,9 @@ complete. So what has a note is used by nobody, and once it is old enough nobody
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.storage.base import PresigningStorage, Storage
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
 from fastopp.storage.sync.folder import RESERVED
@@ -30,11 +31,11 @@ async def forget(storage: Storage, key: str) -> None:
     await durable(storage).delete(f"{FOLDER}{key}")
 
 
-async def remove_abandoned(storage: Storage) -> int:
+async def remove_abandoned(storage: Storage, *, clock: Clock = SYSTEM_CLOCK) -> int:
     """Remove what was sent and never completed: how many uploads that were."""
     if not isinstance(storage, PresigningStorage):
         return 0
-    before = datetime.now(UTC) - ABANDONED_AFTER
+    before = clock.now() - ABANDONED_AFTER
     notes = [file.key async for file in durable(storage).list(FOLDER) if file.modified < before]
     for noted in notes:
         key = noted.removeprefix(FOLDER)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from itsdangerous import BadData, URLSafeSerializer
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.errors import BadRequest, FastOppError
 from fastopp.settings import Settings
 from fastopp.storage import announced
@@ -62,7 +63,14 @@ class DirectUpload:
 
 
 async def announce(
-    storage: Storage, settings: Settings, *, name: str, size: int, content_type: str = "", prefix: str = DEFAULT_PREFIX
+    storage: Storage,
+    settings: Settings,
+    *,
+    name: str,
+    size: int,
+    content_type: str = "",
+    prefix: str = DEFAULT_PREFIX,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> DirectUpload:
     """Agree on one file: its new key, and the address to PUT it to.
 
@@ -92,18 +100,20 @@ async def announce(
     key = new_key(prefix, extension)
     put = await storage.presigned_put(key, size=size, content_type=content_type_of(key), expires=LIFETIME)
     await announced.note(storage, key)
-    now = datetime.now(UTC)
+    now = clock.now()
     return DirectUpload(key, put, now + LIFETIME, _tickets(settings).dumps([key, size, int(now.timestamp())]))
 
 
-async def complete(storage: Storage, settings: Settings, *, key: str, ticket: str) -> StoredFile:
+async def complete(
+    storage: Storage, settings: Settings, *, key: str, ticket: str, clock: Clock = SYSTEM_CLOCK
+) -> StoredFile:
     """Look at what has arrived; it is deleted if it is not what was announced. May be called again.
 
     Raises
     ------
     UploadRefused: also when nothing has arrived. BadTicket.
     """
-    size = _agreed_size(settings, key, ticket)
+    size = _agreed_size(settings, key, ticket, clock)
     durable = announced.durable(storage)
     try:
         file = await durable.head(key)
@@ -122,14 +132,14 @@ async def complete(storage: Storage, settings: Settings, *, key: str, ticket: st
     return file
 
 
-def _agreed_size(settings: Settings, key: str, ticket: str) -> int:
+def _agreed_size(settings: Settings, key: str, ticket: str, clock: Clock) -> int:
     try:
         agreed, size, at = _tickets(settings).loads(ticket)
     except (BadData, ValueError, TypeError):
         raise BadTicket from None
     if agreed != key:
         raise BadTicket
-    if datetime.now(UTC) - datetime.fromtimestamp(at, UTC) > announced.COMPLETE_WITHIN:
+    if clock.now() - datetime.fromtimestamp(at, UTC) > announced.COMPLETE_WITHIN:
         raise UploadRefused("The upload was announced more than a day ago.", hint="Announce the file again.")
     return int(size)
 

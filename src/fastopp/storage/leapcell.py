@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.s3.quota import Quota
 
@@ -33,6 +34,7 @@ class LeapCellStorage(ObjectStorage):
         cdn_url: str = "",
         prefix: str = "",
         quota: Quota | None = FREE_PLAN,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         super().__init__(
             bucket,
@@ -43,6 +45,7 @@ class LeapCellStorage(ObjectStorage):
             cdn_url=cdn_url,
             prefix=prefix,
             quota=quota,
+            clock=clock,
         )
 
     async def backup_files(self, local_path: str | Path, **options: Any) -> TransferReport:  # noqa: ANN401

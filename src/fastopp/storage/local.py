@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-import time
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from anyio import to_thread
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.storage.base import FileMissing, StoredFile
 from fastopp.storage.disk import CHUNK, TEMPORARY, Incoming, Reading, described, explained, locate, open_file
 from fastopp.storage.keys import check_key, is_key, url_of
@@ -35,8 +35,9 @@ class LocalStorage:
     folder are not followed. The content type is what the key's extension says.
     """
 
-    def __init__(self, root: Path, *, addresses: tuple[str, ...] = ()) -> None:
+    def __init__(self, root: Path, *, addresses: tuple[str, ...] = (), clock: Clock = SYSTEM_CLOCK) -> None:
         self.root = root.absolute()
+        self._clock = clock
         self.addresses = addresses
         """Where else the files are, or were, given to browsers: see `fastopp.storage.addresses`."""
 
@@ -116,7 +117,7 @@ class LocalStorage:
         ----------
         older_than: seconds since the last write to a temporary file; one that is written to stays.
         """
-        return await run_to_end(self._sweep, time.time() - older_than)
+        return await run_to_end(self._sweep, self._clock.time() - older_than)
 
     # What follows runs in a worker thread.
 

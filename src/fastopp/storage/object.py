@@ -10,6 +10,7 @@ from hashlib import md5
 from typing import TypeVar
 from urllib.parse import quote
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.errors import FastOppError
 from fastopp.storage.base import ChecksumMismatch, FileMissing, PresignedUpload, StoredFile
 from fastopp.storage.cancellation import shielded
@@ -54,6 +55,7 @@ class ObjectStorage:
         prefix: str = "",
         quota: Quota | None = None,
         patience: Patience | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.bucket = bucket
         self.endpoint = endpoint.rstrip("/")
@@ -65,7 +67,7 @@ class ObjectStorage:
             bucket, self.endpoint, region, access_key=access_key, secret_key=secret_key, patience=patience or Patience()
         )
         self.quota = quota
-        self._quota = QuotaGuard(quota, self.usage) if quota else None
+        self._quota = QuotaGuard(quota, self.usage, clock=clock) if quota else None
         self._listing = ObjectListing(self._objects, self._names)
 
     def __repr__(self) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Collection
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.util import await_only
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.errors import FastOppError
 from fastopp.storage.addresses import key_at
 from fastopp.storage.base import Storage, StoredFile
@@ -130,6 +131,7 @@ async def find_orphans(
     *,
     prefix: str = f"{PHOTOS}/",
     older_than: timedelta = ORPHAN_AGE,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> AsyncGenerator[StoredFile]:
     """The files under `prefix` that no row names.
 
@@ -139,7 +141,7 @@ async def find_orphans(
         see `fastopp.storage.addresses.key_at`.
     older_than: younger files are left out, since their transaction may not be committed yet.
     """
-    before = datetime.now(UTC) - older_than
+    before = clock.now() - older_than
     async for file in storage.list(prefix):
         if file.modified < before and file.key not in referenced_keys:
             yield file
@@ -151,10 +153,11 @@ async def remove_orphans(
     *,
     prefix: str = f"{PHOTOS}/",
     older_than: timedelta = ORPHAN_AGE,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> list[StoredFile]:
     """Remove what `find_orphans`, with the same arguments, finds; return what was removed."""
     removed = []
-    async for file in find_orphans(storage, referenced_keys, prefix=prefix, older_than=older_than):
+    async for file in find_orphans(storage, referenced_keys, prefix=prefix, older_than=older_than, clock=clock):
         await storage.delete(file.key)
         removed.append(file)
     return removed

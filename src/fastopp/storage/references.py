@@ -14,6 +14,7 @@ from sqlalchemy import Column
 from sqlmodel import SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.storage.addresses import key_at
 from fastopp.storage.base import Storage
 
@@ -25,7 +26,7 @@ def uploads_under(prefix: str) -> dict[str, Any]:
     return {"info": {_PREFIX: prefix}}
 
 
-async def remove_leftovers(session: AsyncSession, storage: Storage) -> int:
+async def remove_leftovers(session: AsyncSession, storage: Storage, *, clock: Clock = SYSTEM_CLOCK) -> int:
     """Remove what interrupted uploads left: half-written files, direct uploads that were never completed, and files
     that no row names. Returns how many.
 
@@ -37,13 +38,13 @@ async def remove_leftovers(session: AsyncSession, storage: Storage) -> int:
 
     sweep = getattr(storage, "sweep", None)
     removed: int = await sweep() if sweep else 0
-    removed += await remove_abandoned(storage)
+    removed += await remove_abandoned(storage, clock=clock)
     for prefix, columns in _claimed().items():
         keys: set[str] = set()
         for column in columns:
             addresses = await session.exec(select(column).where(column.is_not(None)))
             keys.update(key for address in addresses if (key := key_at(storage, address)))
-        removed += len(await remove_orphans(storage, keys, prefix=prefix))
+        removed += len(await remove_orphans(storage, keys, prefix=prefix, clock=clock))
     return removed
 
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.errors import Conflict
 from fastopp.platform import LEAPCELL_OBJECT_STORAGE
 from fastopp.settings import Settings
@@ -26,20 +27,20 @@ class NoObjectStorage(Conflict):
     hint = "Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET."
 
 
-def open_storage(settings: Settings) -> Storage:
+def open_storage(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Storage:
     """The storage of uploaded files: a folder, or an Object Storage with a cache in front of it."""
     addresses = public_addresses(settings)
     if not settings.uses_object_storage:
-        return LocalStorage(settings.upload_dir, addresses=addresses)
+        return LocalStorage(settings.upload_dir, addresses=addresses, clock=clock)
     from fastopp.storage.cache.file_cache import FileCache  # noqa: PLC0415 - only where there is an Object Storage
     from fastopp.storage.tiered import TieredStorage  # noqa: PLC0415 - as above
 
     # Apart from files that are in UPLOAD_DIR for good, since whatever is in a cache's folder may be removed.
-    cache = FileCache(settings.upload_dir / CACHE_FOLDER, settings.storage_cache_max_mb * MB)
-    return TieredStorage(cache, open_object_storage(settings), addresses=addresses)
+    cache = FileCache(settings.upload_dir / CACHE_FOLDER, settings.storage_cache_max_mb * MB, clock=clock)
+    return TieredStorage(cache, open_object_storage(settings, clock=clock), addresses=addresses, clock=clock)
 
 
-def open_object_storage(settings: Settings) -> ObjectStorage:
+def open_object_storage(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> ObjectStorage:
     """The Object Storage that the S3_ variables name, whatever STORAGE_TYPE says. Raises NoObjectStorage."""
     from fastopp.storage.leapcell import FREE_PLAN, LeapCellStorage  # noqa: PLC0415 - 16 ms for those who use it
     from fastopp.storage.object import ObjectStorage  # noqa: PLC0415
@@ -64,4 +65,5 @@ def open_object_storage(settings: Settings) -> ObjectStorage:
         secret_key=settings.s3_secret_key.get_secret_value(),
         cdn_url=settings.s3_cdn_url,
         quota=quota,
+        clock=clock,
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.errors import Conflict, FastOppError
 from fastopp.storage.base import (
     FileMissing,
@@ -47,7 +47,9 @@ class TieredStorage:
     storage is down, what is cached is shown for as long as it lasts, and writing raises StorageUnavailable.
     """
 
-    def __init__(self, cache: FileCache, durable: Storage, *, addresses: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, cache: FileCache, durable: Storage, *, addresses: tuple[str, ...] = (), clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self.cache = cache
         self.durable = durable
         self.addresses = addresses
@@ -55,6 +57,7 @@ class TieredStorage:
         self._fills: dict[str, Fill] = {}
         self._look_ups: dict[str, asyncio.Task[StoredFile]] = {}
         self._writers: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._clock = clock
         self._ask_again_at = 0.0
 
     def __repr__(self) -> str:
@@ -168,7 +171,7 @@ class TieredStorage:
 
     async def _confirmed(self, key: str, cached: Cached) -> Cached | None:
         """What was cached, if the durable storage has it still or cannot be asked; else it is forgotten."""
-        if abs(time.time() - cached.confirmed) < CONFIRM_AFTER or time.monotonic() < self._ask_again_at:
+        if abs(self._clock.time() - cached.confirmed) < CONFIRM_AFTER or self._clock.monotonic() < self._ask_again_at:
             return cached
         known = cached.opened.file
         try:
@@ -179,7 +182,7 @@ class TieredStorage:
             await self._forget(key)
             raise
         except (FastOppError, TimeoutError):
-            self._ask_again_at = time.monotonic() + DOWN_FOR
+            self._ask_again_at = self._clock.monotonic() + DOWN_FOR
             return cached
         except BaseException:
             cached.opened.close()

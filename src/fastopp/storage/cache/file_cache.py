@@ -13,7 +13,6 @@ import hashlib
 import logging
 import os
 import secrets
-import time
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -21,6 +20,7 @@ from stat import S_ISREG
 
 from anyio import to_thread
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.storage.base import StoredFile
 from fastopp.storage.cache.format import OVERHEAD, Cached, description, read_entry
 from fastopp.storage.disk import FULL, TEMPORARY
@@ -44,9 +44,10 @@ class FileCache:
         over it for a moment.
     """
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.folder = folder.absolute()
         self.max_bytes = max_bytes
+        self._clock = clock
         self._stored = 0  # bytes since the last look at the folder
         self._total: int | None = None  # bytes in it, as far as this process knows
         self._failing = False
@@ -107,8 +108,9 @@ class FileCache:
         return found
 
     def _confirm(self, key: str) -> None:
+        now = self._clock.time()
         with suppress(OSError):
-            os.utime(self.path(key))
+            os.utime(self.path(key), (now, now))
 
     def _remove(self, key: str) -> None:
         try:
@@ -130,7 +132,7 @@ class FileCache:
                 return 0
         removed, total = 0, size
         kept: list[tuple[float, int, str]] = []
-        abandoned = time.time() - ABANDONED_AFTER
+        abandoned = self._clock.time() - ABANDONED_AFTER
         with suppress(OSError), os.scandir(self.folder) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):

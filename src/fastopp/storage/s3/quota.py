@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.storage.base import QuotaExceeded
 
 logger = logging.getLogger(__name__)
@@ -50,8 +50,9 @@ class QuotaGuard:
     count: counts what the bucket holds: one listing.
     """
 
-    def __init__(self, quota: Quota, count: Callable[[], Awaitable[Usage]]) -> None:
+    def __init__(self, quota: Quota, count: Callable[[], Awaitable[Usage]], *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.quota = quota
+        self._clock = clock
         self._count = count
         self._lock = asyncio.Lock()
         self._files = self._size = 0
@@ -62,7 +63,7 @@ class QuotaGuard:
     async def room(self) -> AsyncIterator[Room]:
         """Room for one file, given back if it is not stored.  Raises QuotaExceeded."""
         async with self._lock:
-            now = time.monotonic()
+            now = self._clock.monotonic()
             if self._counted is None or now - self._counted > RECOUNT_AFTER or self._is_over(1, 0):
                 usage = await self._count()
                 self._files, self._size, self._counted = usage.files, usage.size, now
