@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastopp import logs
 from fastopp.apps import App, AppError, find_apps
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.errors import FastOppError
 from fastopp.garbage import lasting_objects
 from fastopp.settings import Settings, SettingsError, load_settings
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from fastopp.runtime import Runtime
 
-    Assemble = Callable[[Settings, tuple[App, ...]], tuple[FastAPI, AbstractAsyncContextManager[Runtime]]]
+    Assemble = Callable[[Settings, tuple[App, ...], Clock], tuple[FastAPI, AbstractAsyncContextManager[Runtime]]]
 
 # The ASGI types, spelled out since importing them from Starlette would cost a cold start 80 ms.
 Scope = MutableMapping[str, Any]
@@ -46,18 +47,22 @@ class FastOpp:
     ----------
     apps: import paths of the project's apps, like `"demo.products"`; earlier ones win where routes clash.
     settings: read from the environment and `.env` when not given.
+    clock: another than the system's, for tests.
 
     A mistake in the settings or in the list of apps is printed, all mistakes at once, and ends the process
     with status 2 before it listens.
     """
 
-    def __init__(self, apps: Iterable[str] = (), *, settings: Settings | None = None) -> None:
+    def __init__(
+        self, apps: Iterable[str] = (), *, settings: Settings | None = None, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         try:
             self.settings = settings or load_settings()
             self.apps: tuple[App, ...] = find_apps(apps)
         except (SettingsError, AppError) as error:
             sys.stderr.write(f"{error}\n")
             raise SystemExit(EXIT_MISCONFIGURED) from None
+        self._clock = clock
         self._stack = AsyncExitStack()
         self._starting: asyncio.Task[FastAPI] | None = None
 
@@ -101,7 +106,7 @@ class FastOpp:
         with lasting_objects():
             # Importing FastAPI and the apps takes a while; in a thread, health is answered meanwhile.
             assemble = await asyncio.to_thread(_import_assembly)
-            application, runtime = await asyncio.to_thread(assemble, self.settings, self.apps)
+            application, runtime = await asyncio.to_thread(assemble, self.settings, self.apps, self._clock)
             application.state.runtime = await self._stack.enter_async_context(runtime)
         return application
 

@@ -11,6 +11,7 @@ from fastopp.admin.mount import admin_mount
 from fastopp.apps import App
 from fastopp.auth import routes as auth_routes
 from fastopp.auth.sessions import session_middleware
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.ops import routers
 from fastopp.runtime import Runtime, open_runtime
 from fastopp.settings import Settings
@@ -20,7 +21,9 @@ from fastopp.web.later import Application, LaterRoutes
 DESCRIPTION = "A FastOpp project: see /docs of each app's section, and docs/ of the repository."
 
 
-def assemble(settings: Settings, apps: tuple[App, ...]) -> tuple[FastAPI, AbstractAsyncContextManager[Runtime]]:
+def assemble(
+    settings: Settings, apps: tuple[App, ...], clock: Clock = SYSTEM_CLOCK
+) -> tuple[FastAPI, AbstractAsyncContextManager[Runtime]]:
     """Build the FastAPI application, and the runtime that is to be opened before its first request.
 
     Routes are added from the most particular to the most general: a project's apps may replace any page of the
@@ -37,7 +40,7 @@ def assemble(settings: Settings, apps: tuple[App, ...]) -> tuple[FastAPI, Abstra
     routers.install_pages(application)
     application.router.routes.append(admin_mount())
     setup.install_static(application, apps)
-    return application, open_runtime(settings, apps)
+    return application, open_runtime(settings, apps, clock=clock)
 
 
 def _install(application: FastAPI, app: App) -> None:

@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from fastopp.apps import App, find_apps
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.session import Database
 from fastopp.settings import Settings
 from fastopp.storage.base import Storage
 from fastopp.storage.select import open_storage
+from fastopp.tasks.limits import TaskLimits
 from fastopp.tasks.process import TaskProcess
 from fastopp.tasks.registry import TaskRegistry
 from fastopp.tasks.service import TaskService
@@ -29,6 +31,7 @@ class Runtime:
     storage: Storage
     apps: tuple[App, ...]
     task_process: TaskProcess = field(default_factory=lambda: TaskProcess(TaskRegistry(())))
+    clock: Clock = SYSTEM_CLOCK
 
     @property
     def tasks(self) -> TaskService:
@@ -37,14 +40,25 @@ class Runtime:
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings, apps: tuple[App, ...] = ()) -> AsyncIterator[Runtime]:
-    """Open what a process needs, without connecting to anything yet, and close it in the end."""
+async def open_runtime(
+    settings: Settings,
+    apps: tuple[App, ...] = (),
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+    task_limits: TaskLimits | None = None,
+) -> AsyncIterator[Runtime]:
+    """Open what a process needs, without connecting to anything yet, and close it in the end.
+
+    Parameters
+    ----------
+    clock, task_limits: others than a process's own, for tests.
+    """
     for app in apps:
         app.load_models()
-    database, storage = Database.from_settings(settings), open_storage(settings)
-    tasks = TaskProcess(TaskRegistry((*find_apps([BUILT_IN]), *apps)), waker_of(settings))
+    database, storage = Database.from_settings(settings, clock=clock), open_storage(settings, clock=clock)
+    tasks = TaskProcess(TaskRegistry((*find_apps([BUILT_IN]), *apps)), waker_of(settings, clock=clock), task_limits)
     try:
-        yield Runtime(settings, database, storage, apps, tasks)
+        yield Runtime(settings, database, storage, apps, tasks, clock)
     finally:
         try:
             if close := getattr(storage, "aclose", None):

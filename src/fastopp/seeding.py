@@ -175,7 +175,7 @@ async def remove_leftover_files(runtime: Runtime) -> StepOutcome:
     """Remove files that an interrupted upload left behind, so that none is orphaned for good."""
     title = "Leftover Files"
     async with runtime.database.read() as session:
-        removed = await remove_leftovers(session, runtime.storage)
+        removed = await remove_leftovers(session, runtime.storage, clock=runtime.clock)
     if not removed:
         return StepOutcome(title, "skipped", "Every stored file belongs to something.")
     return StepOutcome(title, "success", f"{removed} file(s) that nothing referred to were removed.")

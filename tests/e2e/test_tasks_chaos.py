@@ -25,13 +25,13 @@ from tests.services import forks
 from tests.services.front import Network
 from tests.services.migrations import ROOT
 from tests.services.postgres import ENCODED_PASSWORD, USER
-from tests.services.tasks import open_project, run_sql
+from tests.services.tasks import SHORT, open_project, run_sql
 
 JOBS = 1_200  # besides those that are queued meanwhile
 # Those that the time is spent on; the last one is one at a time.
 KINDS = ("errands.once", "errands.once", "errands.walk", "errands.told", "errands.once", "errands.guarded")
 SECONDS = 12.0  # of chaos
-LIMIT = 1.5  # seconds until a worker counts as dead, as in tests/services/tasks_chaos.py
+LIMIT = SHORT.stalled_after
 OUTAGE = 3.0  # seconds
 PATIENCE = 90.0  # seconds for what is left
 CAST = ("worker", "worker", "drains", "drains", "defers", "defers")

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from fastopp.runtime import Runtime
+from fastopp.tasks.limits import TaskLimits
+from tests.services.clock import ManualClock
 from tests.services.postgres import ENCODED_PASSWORD, USER
 from tests.services.tasks import (
     copy_sqlite_template,
@@ -52,4 +54,16 @@ async def project(tasks_url) -> AsyncIterator[Runtime]:
 @pytest.fixture
 async def plain_project(plain_url) -> AsyncIterator[Runtime]:
     async with open_project(plain_url, make=False) as runtime:
+        yield runtime
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def timed_project(plain_url, clock) -> AsyncIterator[Runtime]:
+    """A project whose budgets end when the test moves `clock`."""
+    async with open_project(plain_url, make=False, clock=clock, limits=TaskLimits(cancel_grace=0.1)) as runtime:
         yield runtime

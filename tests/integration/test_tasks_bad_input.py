@@ -70,10 +70,16 @@ async def test_who_is_cancelled_before_the_function_is_called_waits_again(plain_
         (row,) = await queue.store.fetch(None, await manager.register_worker(), 1)
         job = Job.from_row(row)
         context = JobContext(app=queue.app(manager, runner), job=job, start_timestamp=0.0, abort_reason=lambda: None)
+
+        async def waits_for_the_lock():
+            return await run_sql(
+                project, "SELECT 1 FROM pg_locks WHERE relation = 'task_runs'::regclass AND NOT granted"
+            )
+
         async with project.database.transaction() as session:
             await (await session.connection()).execute(text("LOCK TABLE task_runs IN ACCESS EXCLUSIVE MODE"))
             running = asyncio.create_task(runner.run(project.task_process.registry["errands.effect"], context, {}))
-            await asyncio.sleep(0.3)
+            await until(waits_for_the_lock)
             running.cancel()
             with pytest.raises(Again):
                 await running

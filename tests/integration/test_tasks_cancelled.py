@@ -18,8 +18,8 @@ from datetime import timedelta
 import psycopg
 
 from fastopp.database.errors import DatabaseUnavailable
+from fastopp.tasks.limits import TaskLimits
 from fastopp.tasks.task import Retry
-from fastopp.tasks.work import runner
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.tasks import all_alone, effects, open_project, run_sql, until
 
@@ -29,6 +29,7 @@ SECONDS = 8.0  # of budgets that end soon, and locks
 BUDGETS = (0.05, 0.2, 0.5)  # seconds
 HOLD = (0.01, 0.1, 0.4)  # seconds
 LONG = timedelta(seconds=60)
+LIMITS = TaskLimits(cancel_grace=0.03, interruptions=10_000, database_away=Retry(first=0.05, factor=1))
 
 
 @contextmanager
@@ -68,10 +69,7 @@ async def all_over(project) -> bool:
     return not await run_sql(project, "SELECT id FROM procrastinate_jobs WHERE status IN ('todo', 'doing')")
 
 
-async def test_every_step_is_done_once(plain_url, monkeypatch):
-    monkeypatch.setattr(runner, "CANCEL_GRACE", 0.03)
-    monkeypatch.setattr(runner, "INTERRUPTIONS", 10_000)
-    monkeypatch.setattr(runner, "DATABASE_AWAY", Retry(attempts=10_000, first=0.05, factor=1))
+async def test_every_step_is_done_once(plain_url):
     seed = random.randrange(10**6)
     choose = random.Random(seed)
     end = time.monotonic() + SECONDS
@@ -83,7 +81,7 @@ async def test_every_step_is_done_once(plain_url, monkeypatch):
             except DatabaseUnavailable:
                 await asyncio.sleep(0.01)
 
-    async with open_project(plain_url, make=False, DB_TIMEOUT="1") as project:
+    async with open_project(plain_url, make=False, limits=LIMITS, DB_TIMEOUT="1") as project:
         for number in range(WALKS):
             await project.tasks.queue("errands.walk", name=f"walk {number}", total=STEPS)
         with locks(plain_url, seed):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from datetime import timedelta
 
 import pytest
 
 from fastopp.database.errors import TablesMissing
 from fastopp.tasks.errors import AlreadyQueued, AlreadyRunning
-from fastopp.tasks.work import runner
+from fastopp.tasks.work.drain import GRACE_SHARE
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
-from tests.services.tasks import effects, open_project, run_sql, until
+from tests.services.tasks import all_alone, effects, open_project, run_sql, until
 
 LONG = timedelta(seconds=60)
 
@@ -23,6 +22,22 @@ async def drained(project, name, /, **args):
     queued = await project.tasks.queue(name, **args)
     await project.tasks.drain(LONG)
     return await project.tasks.get(queued.id)
+
+
+def noted(project, *names):
+    """A condition: tasks have written all of this."""
+
+    async def condition():
+        return {*names} <= {*await effects(project)}
+
+    return condition
+
+
+async def end_of(budget, clock):
+    """Let the budget of a drain pass, and with its last part whatever does not end by itself."""
+    clock.advance(budget)
+    await clock.sleeper(most=budget * GRACE_SHARE + 0.001)
+    clock.advance(budget * GRACE_SHARE + 0.001)
 
 
 async def test_a_drain_works_all_there_is(project):
@@ -127,13 +142,22 @@ async def test_success_in_the_same_transaction(project):
     assert "once" in await effects(project)
 
 
-async def test_a_budget_ends(plain_project):
-    tasks = plain_project.tasks
+async def test_a_budget_ends(timed_project, clock):
+    tasks = timed_project.tasks
     endless = await tasks.queue("errands.endless")
     steps = await tasks.queue("errands.steps", total=100_000, pause=0.01)
-    started = time.monotonic()
-    report = await tasks.drain(timedelta(seconds=1))
-    assert time.monotonic() - started < 10  # and not for ever
+    draining = asyncio.create_task(tasks.drain(timedelta(seconds=1), limit=2))  # no time table's
+    await until(noted(timed_project, "began", "step 0"))
+    clock.advance(0.9)
+
+    async def has_saved_its_place():
+        return (await tasks.get(steps.id)).status == "waiting"
+
+    await until(has_saved_its_place)
+    assert not draining.done()
+    clock.advance(0.2)
+    async with asyncio.timeout(10):  # and not for ever
+        report = await draining
     assert (report.requeued, report.time_up) == (2, True)
     first, second = await tasks.get(endless.id), await tasks.get(steps.id)
     assert (first.status, first.attempts) == ("waiting", 1)  # it was cancelled, which counts
@@ -141,22 +165,28 @@ async def test_a_budget_ends(plain_project):
     assert second.done > 0
 
 
-async def test_a_place_of_a_transaction_under_way_is_not_kept(plain_project, monkeypatch):
-    monkeypatch.setattr(runner, "CANCEL_GRACE", 0.1)
-    lingers = await plain_project.tasks.queue("errands.lingers")
-    report = await plain_project.tasks.drain(timedelta(seconds=0.5))
+async def test_a_place_of_a_transaction_under_way_is_not_kept(timed_project, clock):
+    lingers = await timed_project.tasks.queue("errands.lingers")
+    draining = asyncio.create_task(timed_project.tasks.drain(timedelta(seconds=0.5), limit=1))
+    await clock.sleeper(least=3600, most=3600)
+    await end_of(0.5, clock)
+    report = await draining
     assert (report.requeued, report.time_up) == (1, True)
-    await asyncio.sleep(1)  # until it is rolled back
-    await plain_project.tasks.drain(LONG)
-    status = await plain_project.tasks.get(lingers.id)
+    clock.advance(7200)
+    await all_alone()  # it is rolled back
+    await timed_project.tasks.drain(LONG)
+    status = await timed_project.tasks.get(lingers.id)
     assert (status.status, status.attempts, status.result) == ("succeeded", 2, 1)
 
 
-async def test_a_task_that_never_ends_fails_in_the_end(plain_project):
-    tasks = plain_project.tasks
+async def test_a_task_that_never_ends_fails_in_the_end(timed_project, clock):
+    tasks = timed_project.tasks
     stubborn = await tasks.queue("errands.stubborn")
-    await run_sql(plain_project, "UPDATE procrastinate_jobs SET attempts = 9")
-    await tasks.drain(timedelta(seconds=0.5))
+    await run_sql(timed_project, "UPDATE procrastinate_jobs SET attempts = 9")
+    draining = asyncio.create_task(tasks.drain(timedelta(seconds=0.5), limit=1))
+    await clock.sleeper(least=3600)
+    await end_of(0.5, clock)
+    await draining
     status = await tasks.get(stubborn.id)
     assert (status.status, status.attempts) == ("failed", 10)
     assert "time was up" in status.error
@@ -195,10 +225,7 @@ async def test_an_abort_reaches_the_function(plain_project):
     nap = await tasks.queue("errands.nap", seconds=60)
     draining = asyncio.create_task(tasks.drain(LONG))
 
-    async def began():
-        return "began" in await effects(plain_project)
-
-    await until(began)
+    await until(noted(plain_project, "began"))
     asked = await tasks.cancel(nap.id)
     assert (asked.status, asked.stopping) == ("running", True)
     await draining
@@ -230,10 +257,7 @@ async def test_the_same_call_while_it_runs(project):
     tasks = project.tasks
     first = asyncio.create_task(tasks.run("errands.until_told", LONG))
 
-    async def began():
-        return "began" in await effects(project)
-
-    await until(began)
+    await until(noted(project, "began"))
     answers = await asyncio.gather(*(tasks.run("errands.until_told", LONG) for _ in range(4)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [AlreadyRunning] * 4
     await run_sql(project, "INSERT INTO effects VALUES (0, 0, 'told')")

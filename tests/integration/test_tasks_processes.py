@@ -95,9 +95,15 @@ async def test_a_frozen_worker_changes_nothing_once_it_wakes_up(plain_project, p
         await freeze(first, plain_url)
         with worker(plain_url) as second:
             await until(over(plain_project, nap.id))
+            newest = "SELECT max(id) FROM procrastinate_workers"
+            ((known,),) = await run_sql(plain_project, newest)
             first.send_signal(signal.SIGCONT)
-            await asyncio.sleep(3)
-            # It goes on working, as a new worker.
+
+            async def back():
+                return await run_sql(plain_project, newest) != [(known,)]
+
+            # It goes on working, as a new worker, once it has done with what it was at.
+            await until(back)
             second.send_signal(signal.SIGTERM)
             assert second.wait(20) == 0
             after = await plain_project.tasks.queue("errands.effect", name="after the thaw")

@@ -15,6 +15,7 @@ from fastopp.database.session import Database
 from fastopp.ops import drain as drain_module
 from fastopp.tasks.wake_tokens import LEASE, SCHEME, WakeClaims, WakeRunning, issue_token, read_token
 from tests.services.async_platform import AsyncPlatform
+from tests.services.clock import ManualClock
 from tests.services.ops_project import BEARER, PRODUCTION, settings_of
 from tests.services.tasks_project import lines, running_tasks
 
@@ -116,7 +117,7 @@ async def test_a_day_late_or_not_ours(project, operator, outside, platform, tmp_
     path = tmp_path / "notes"
     await queue(operator, path)
     settings = project.runtime.settings
-    late = issue_token(settings, now=datetime.now(UTC) - timedelta(days=1))
+    late = issue_token(settings, clock=ManualClock(datetime.now(UTC) - timedelta(days=1)))
     (genuine,) = platform.taken
     forged = genuine.headers["authorization"][5:-2] + "xx"
     for token in (late, forged, "", "x", BEARER["Authorization"][7:]):
@@ -237,24 +238,29 @@ async def test_nobody_is_woken_where_a_worker_runs(tmp_path, platform):
 async def test_claims(url, tmp_path, project):
     """Whoever died while serving is waited for as long as a request may last."""
     settings = settings_of(url, tmp_path, PRODUCTION)
-    claims = WakeClaims(project.runtime.database)
-    now = datetime.now(UTC)
-    wake = read_token(issue_token(settings), settings)
-    first = await claims.take(wake, now=now)
+    clock = ManualClock()
+    claims = WakeClaims(project.runtime.database, clock)
+    wake = read_token(issue_token(settings, clock=clock), settings, clock=clock)
+    first = await claims.take(wake)
     assert first
+    clock.advance(LEASE.total_seconds() - 1)
     with pytest.raises(WakeRunning):
-        await claims.take(wake, now=now + LEASE - timedelta(seconds=1))
-    second = await claims.take(wake, now=now + LEASE + timedelta(seconds=1))
+        await claims.take(wake)
+    clock.advance(2)
+    second = await claims.take(wake)
     assert second
     assert second != first
     await claims.release(first)  # it wakes up, and changes nothing
     await claims.finish(first)
     with pytest.raises(WakeRunning):
-        await claims.take(wake, now=now + LEASE + timedelta(seconds=2))
+        await claims.take(wake)
     await claims.finish(second)
-    assert await claims.take(wake, now=now + LEASE * 3) is None
-    assert await claims.forget_expired(now=wake.expires_at) == 0
-    assert await claims.forget_expired(now=wake.expires_at + timedelta(hours=1)) == 1
+    clock.advance(2 * LEASE.total_seconds())
+    assert await claims.take(wake) is None
+    clock.advance((wake.expires_at - clock.now()).total_seconds())
+    assert await claims.forget_expired() == 0
+    clock.advance(3600)
+    assert await claims.forget_expired() == 1
 
 
 async def test_one_of_many_claims_it(url, tmp_path, project, platform):

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from sqlmodel import select
 
 from fastopp.application import FastOpp
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.runtime import Runtime
 from fastopp.seeding import run_full_init
 from fastopp.settings import load_settings
@@ -83,9 +84,14 @@ async def initialised(url: str, folder: Path) -> None:
 
 @asynccontextmanager
 async def running(
-    url: str, folder: Path, environ: Mapping[str, str] | None = None, apps: Sequence[str] = ()
+    url: str,
+    folder: Path,
+    environ: Mapping[str, str] | None = None,
+    apps: Sequence[str] = (),
+    *,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> AsyncIterator[Project]:
     """Start the application, and stop it in the end."""
-    asgi = FastOpp(apps, settings=settings_of(url, folder, environ))
+    asgi = FastOpp(apps, settings=settings_of(url, folder, environ), clock=clock)
     async with asgi.running() as app:
         yield Project(asgi, app)

@@ -13,23 +13,34 @@ import psycopg
 from sqlalchemy import text
 
 from fastopp.apps import find_apps
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.migrations import migrate
 from fastopp.runtime import Runtime, open_runtime
 from fastopp.settings import load_settings
+from fastopp.tasks.limits import TaskLimits
 from tests.services.migrations import ROOT
 from tests.services.postgres import USER, Postgres
 
 APP = "tests.services.errands"
+SHORT = TaskLimits(heartbeat_interval=0.3, stalled_after=1.5, look_for_stalled=0.5)
+"""For workers in processes of their own: a test does not wait half a minute until one counts as dead."""
 DATABASE = "tasks"
 
 
 @asynccontextmanager
-async def open_project(url: str, *, make: bool = True, **variables: str) -> AsyncIterator[Runtime]:
+async def open_project(
+    url: str,
+    *,
+    make: bool = True,
+    clock: Clock = SYSTEM_CLOCK,
+    limits: TaskLimits | None = None,
+    **variables: str,
+) -> AsyncIterator[Runtime]:
     """The runtime of a project with the app `errands`; its database gets the tables."""
     settings = load_settings({"DATABASE_URL": url, **variables}, env_file=Path("/nowhere"))
     if make:
         await migrate.upgrade(settings, folder=ROOT / "alembic")
-    async with open_runtime(settings, find_apps([APP])) as runtime:
+    async with open_runtime(settings, find_apps([APP]), clock=clock, task_limits=limits) as runtime:
         if make:
             await run_sql(runtime, "CREATE TABLE effects (job BIGINT, attempt INTEGER, name VARCHAR(200))")
         yield runtime

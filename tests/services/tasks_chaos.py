@@ -11,21 +11,13 @@ import signal
 import sys
 from datetime import timedelta
 
-from fastopp.tasks import limits
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
-# A test does not wait half a minute. Set before the SQL is made of them.
-limits.HEARTBEAT_INTERVAL = 0.3
-limits.STALLED_AFTER = 1.5
-
-from sqlalchemy import text  # noqa: E402 - as above
-from sqlalchemy.exc import DBAPIError  # noqa: E402 - as above
-
-from fastopp.database.errors import DatabaseUnavailable  # noqa: E402 - as above
-from fastopp.runtime import Runtime  # noqa: E402 - as above
-from fastopp.tasks.work import worker  # noqa: E402 - as above
-from tests.services.tasks import open_project  # noqa: E402 - as above
-
-worker.LOOK_FOR_STALLED = 0.5
+from fastopp.database.errors import DatabaseUnavailable
+from fastopp.runtime import Runtime
+from fastopp.tasks.work import worker
+from tests.services.tasks import SHORT, open_project
 
 IN_ONE_TRANSACTION = 20
 KINDS = (
@@ -76,7 +68,7 @@ async def main(url: str, what: str, name: str) -> None:
     """Do it until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with open_project(url, make=False, DB_TIMEOUT="3") as runtime:
+    async with open_project(url, make=False, limits=SHORT, DB_TIMEOUT="3") as runtime:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         match what:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fastopp.application import FastOpp
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from tests.services.ops_project import Project, settings_of
 from tests.services.site import ROOT
 
@@ -17,14 +18,19 @@ APP = "tests.integration.trigger_app"
 
 @asynccontextmanager
 async def running_tasks(
-    url: str, folder: Path, environ: Mapping[str, str] | None = None, *, request_timeout: float | None = None
+    url: str,
+    folder: Path,
+    environ: Mapping[str, str] | None = None,
+    *,
+    request_timeout: float | None = None,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> AsyncIterator[Project]:
     """Start the application; `request_timeout` is what the platform gives to a request, in seconds."""
     settings = settings_of(url, folder, {"TASK_WORKER": "false"} | dict(environ or {}))
     if request_timeout is not None:
         platform = replace(settings.platform, request_timeout=request_timeout)
         settings = settings.model_copy(update={"platform": platform})
-    asgi = FastOpp([APP], settings=settings)
+    asgi = FastOpp([APP], settings=settings, clock=clock)
     async with asgi.running() as app:
         yield Project(asgi, app)
 

@@ -6,22 +6,14 @@ import asyncio
 import signal
 import sys
 
-from fastopp.tasks import limits
-
-# A test does not wait half a minute. Set before the SQL is made of them.
-limits.HEARTBEAT_INTERVAL = 0.3
-limits.STALLED_AFTER = 1.5
-
-from fastopp.tasks.work import worker  # noqa: E402 - as above
-from tests.services.tasks import open_project  # noqa: E402 - as above
-
-worker.LOOK_FOR_STALLED = 0.5
+from fastopp.tasks.work import worker
+from tests.services.tasks import SHORT, open_project
 
 
 async def main(url: str, concurrency: int) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with open_project(url, make=False) as runtime:
+    async with open_project(url, make=False, limits=SHORT) as runtime:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await worker.run_worker(runtime, concurrency=concurrency, stop=stop)

@@ -11,6 +11,7 @@ import pytest
 from fastopp.settings import SettingsError, load_settings
 from fastopp.tasks import wake, wake_tokens
 from fastopp.tasks.wake_tokens import CLOCK_SKEW, LIFETIME, WakeRefused, issue_token, read_token
+from tests.services.clock import ManualClock
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 KEY = "6c0f6e1b9a4d4c7e8f2a1b3c5d7e9f00"
@@ -22,17 +23,17 @@ def settings(**variables: str):
 
 
 def test_a_token_is_good_for_an_hour():
-    token = issue_token(settings(), now=NOW)
-    assert read_token(token, settings(), now=NOW).expires_at == NOW + LIFETIME
-    assert read_token(token, settings(), now=NOW + LIFETIME - timedelta(seconds=1))
+    token = issue_token(settings(), clock=ManualClock(NOW))
+    assert read_token(token, settings(), clock=ManualClock(NOW)).expires_at == NOW + LIFETIME
+    assert read_token(token, settings(), clock=ManualClock(NOW + LIFETIME - timedelta(seconds=1)))
     for moment in (NOW + LIFETIME, NOW + timedelta(days=1), NOW - CLOCK_SKEW - timedelta(seconds=1)):
         with pytest.raises(WakeRefused):
-            read_token(token, settings(), now=moment)
+            read_token(token, settings(), clock=ManualClock(moment))
 
 
 def test_clocks_of_instances_may_differ():
-    token = issue_token(settings(), now=NOW)
-    assert read_token(token, settings(), now=NOW - timedelta(seconds=30))
+    token = issue_token(settings(), clock=ManualClock(NOW))
+    assert read_token(token, settings(), clock=ManualClock(NOW - timedelta(seconds=30)))
 
 
 def test_no_two_tokens_are_alike():
@@ -42,22 +43,22 @@ def test_no_two_tokens_are_alike():
 
 @pytest.mark.parametrize("change", ["", "x", "x.y", "%00", "é", "a" * 10_000, None])
 def test_what_is_not_genuine_is_refused(change):
-    token = issue_token(settings(), now=NOW)
+    token = issue_token(settings(), clock=ManualClock(NOW))
     if change is None:  # the signature's first letter: some bits of the last one say nothing
         start, _, signature = token.rpartition(".")
         change = f"{start}.{'A' if signature[0] != 'A' else 'B'}{signature[1:]}"
     with pytest.raises(WakeRefused):
-        read_token(change, settings(), now=NOW)
+        read_token(change, settings(), clock=ManualClock(NOW))
 
 
 def test_another_key_or_another_purpose_is_refused():
-    token = issue_token(settings(SECRET_KEY=KEY[::-1]), now=NOW)
+    token = issue_token(settings(SECRET_KEY=KEY[::-1]), clock=ManualClock(NOW))
     with pytest.raises(WakeRefused):
-        read_token(token, settings(), now=NOW)
+        read_token(token, settings(), clock=ManualClock(NOW))
     other = wake_tokens._serializer(settings())
     other.salt = b"fastopp.something.else"
     with pytest.raises(WakeRefused):
-        read_token(other.dumps(["nonce", int(NOW.timestamp())]), settings(), now=NOW)
+        read_token(other.dumps(["nonce", int(NOW.timestamp())]), settings(), clock=ManualClock(NOW))
 
 
 @pytest.mark.parametrize(

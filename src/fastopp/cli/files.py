@@ -142,7 +142,7 @@ async def clean() -> None:
 
     project = load_project()
     async with open_runtime(project.settings, project.apps) as runtime, runtime.database.read() as session:
-        removed = await remove_leftovers(session, runtime.storage)
+        removed = await remove_leftovers(session, runtime.storage, clock=runtime.clock)
     say(f"{counted(removed)} removed.")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from fastopp.database.errors import DatabaseUnavailable
 from fastopp.tasks.clock import from_now
 from fastopp.tasks.errors import JobLost
 from fastopp.tasks.failure import storable
-from fastopp.tasks.limits import MAX_MESSAGE, PROGRESS_INTERVAL, STALLED_AFTER
+from fastopp.tasks.limits import MAX_MESSAGE, PROGRESS_INTERVAL
 from fastopp.tasks.models import jobs, runs
 from fastopp.tasks.outcome import Run
 
@@ -44,7 +43,7 @@ class TaskContext:
     report: writes progress, and tells whether the job is still ours.
     save: does so with the place.
     asked_to_stop: whether the process is to end, or somebody has cancelled the job, or it is not ours any more.
-    deadline: when to stop, by the monotonic clock.
+    deadline: when to stop, by the runtime's monotonic clock.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class TaskContext:
         self._done, self._total = _whole(done), None if total is None else _whole(total)
         self._message = storable(message[:MAX_MESSAGE])
         self._told = True
-        wait = self._written_at + PROGRESS_INTERVAL - time.monotonic()
+        wait = self._written_at + PROGRESS_INTERVAL - self.runtime.clock.monotonic()
         if wait <= 0 and not self._transactions:
             await self._write()
         elif self._later is None:
@@ -117,11 +116,11 @@ class TaskContext:
         So it is when time is nearly up, when the process is to end, when somebody has cancelled the job, and when it
         is no longer ours.
         """
-        return self._asked_to_stop() or (self._deadline is not None and time.monotonic() >= self._deadline)
+        return self._asked_to_stop() or self.budget_left() == 0
 
     def budget_left(self) -> float | None:
         """Seconds until `should_stop` will say so because of the time; None where there is no limit."""
-        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        return None if self._deadline is None else max(0.0, self._deadline - self.runtime.clock.monotonic())
 
     @asynccontextmanager
     async def transaction(self, *, finish: bool = False) -> AsyncIterator[AsyncSession]:
@@ -181,7 +180,7 @@ class TaskContext:
         """
         if self.runtime.database.url.backend != "postgresql":
             return []
-        limit = f"{STALLED_AFTER * 1000:.0f}"
+        limit = f"{self.runtime.task_process.limits.stalled_after * 1000:.0f}"
         return [func.set_config("idle_in_transaction_session_timeout", limit, literal(value=True))]
 
     @property
@@ -215,7 +214,7 @@ class TaskContext:
             self._later.cancel()
 
     async def _write(self) -> None:
-        self._written_at = time.monotonic()
+        self._written_at = self.runtime.clock.monotonic()
         if self._later is not None and self._later is not asyncio.current_task():
             self._later.cancel()
         self._later = None
@@ -224,7 +223,7 @@ class TaskContext:
             raise JobLost
 
     async def _write_later(self, wait: float) -> None:
-        await asyncio.sleep(wait)
+        await self.runtime.clock.sleep(wait)
         await self._between.wait()
         try:
             await self._write()

@@ -1,10 +1,11 @@
-"""What a process keeps about tasks: which there are, and whom to tell that something was queued."""
+"""What a process keeps about tasks: which there are, its limits, and whom to tell that something was queued."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
 
+from fastopp.tasks.limits import TaskLimits
 from fastopp.tasks.registry import TaskRegistry
 
 log = logging.getLogger(__name__)
@@ -15,8 +16,9 @@ Wake = Callable[[], Awaitable[object]]
 class TaskProcess:
     """One per runtime. Making it imports and opens nothing."""
 
-    def __init__(self, registry: TaskRegistry, wake: Wake | None = None) -> None:
+    def __init__(self, registry: TaskRegistry, wake: Wake | None = None, limits: TaskLimits | None = None) -> None:
         self.registry = registry
+        self.limits = limits or TaskLimits()
         self._wakes: list[Wake] = [] if wake is None else [wake]
 
     def add_wake(self, wake: Wake) -> None:

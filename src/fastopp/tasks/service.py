@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -42,7 +42,7 @@ class TaskService:
 
     def later(self, when: datetime | timedelta) -> TaskService:
         """The same, for what is not to start before a moment (aware) or for a while."""
-        moment = datetime.now(UTC) + when if isinstance(when, timedelta) else when
+        moment = self._runtime.clock.now() + when if isinstance(when, timedelta) else when
         return TaskService(self._runtime, session=self._session, at=moment)
 
     async def queue(self, name: str | Task, /, **args: Any) -> TaskStatus:  # noqa: ANN401 - the task's own arguments
@@ -52,10 +52,10 @@ class TaskService:
         task, wake = self._find(name), self._runtime.task_process.wake
         if self._session is None:
             async with self._runtime.database.autocommit() as connection:
-                status = await defer(connection, task, args, at=self._at)
+                status = await defer(connection, task, args, self._runtime.clock, at=self._at)
             await wake()
         else:
-            status = await defer(await self._session.connection(), task, args, at=self._at)
+            status = await defer(await self._session.connection(), task, args, self._runtime.clock, at=self._at)
             after_commit(self._session, wake)
         return status
 
@@ -76,7 +76,7 @@ class TaskService:
         from fastopp.tasks.jobs import reading  # noqa: PLC0415 - SQLAlchemy's tables, where something is read
 
         async with self._reading() as session:
-            return await reading.get(session, id)
+            return await reading.get(session, id, stalled_after=self._stalled_after)
 
     async def list(
         self,
@@ -91,21 +91,29 @@ class TaskService:
         from fastopp.tasks.jobs import reading  # noqa: PLC0415 - as above
 
         async with self._reading() as session:
-            return await reading.find(session, status=status, name=name, queue=queue, limit=limit, before=before)
+            return await reading.find(
+                session,
+                status=status,
+                name=name,
+                queue=queue,
+                limit=limit,
+                before=before,
+                stalled_after=self._stalled_after,
+            )
 
     async def counts(self) -> TaskCounts:
         """How many there are of each."""
         from fastopp.tasks.jobs import reading  # noqa: PLC0415 - as above
 
         async with self._reading() as session:
-            return await reading.count(session)
+            return await reading.count(session, self._runtime.clock, stalled_after=self._stalled_after)
 
     async def cancel(self, id: int, *, abort: bool = True) -> TaskStatus:  # noqa: A002 - as above
         """Cancel a waiting job; ask a running one to stop, if `abort`. Raises TaskMissing, TaskConflict."""
         from fastopp.tasks.jobs import steering  # noqa: PLC0415 - as above
 
         async with self._writing() as session:
-            return await steering.cancel(session, id, abort=abort)
+            return await steering.cancel(session, id, abort=abort, stalled_after=self._stalled_after)
 
     async def retry(self, id: int) -> TaskStatus:  # noqa: A002 - as above
         """Queue a failed or cancelled job again, or let one that is scheduled start now.
@@ -115,7 +123,7 @@ class TaskService:
         from fastopp.tasks.jobs import steering  # noqa: PLC0415 - as above
 
         async with self._writing() as session:
-            status = await steering.retry(session, id)
+            status = await steering.retry(session, id, stalled_after=self._stalled_after)
             after_commit(session, self._runtime.task_process.wake)
         return status
 
@@ -137,6 +145,10 @@ class TaskService:
         from fastopp.tasks.work.single import run_single  # noqa: PLC0415 - imports procrastinate
 
         return await run_single(self._runtime, self._find(name), args, budget)
+
+    @property
+    def _stalled_after(self) -> float:
+        return self._runtime.task_process.limits.stalled_after
 
     def _find(self, name: str | Task) -> Task:
         return self._runtime.task_process.registry.find(name.name if isinstance(name, Task) else name)

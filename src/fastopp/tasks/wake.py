@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def without_waking() -> Iterator[None]:
         _draining.reset(token)
 
 
-def waker_of(settings: Settings) -> Waker | None:
+def waker_of(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Waker | None:
     """What wakes the application once something is queued; None where nothing has to or nothing can.
 
     It returns whether the platform took the request, and raises nothing: a task that is queued stays queued.
@@ -52,19 +53,19 @@ def waker_of(settings: Settings) -> Waker | None:
         return None
 
     async def wake() -> bool:
-        return False if _draining.get() else await post_wake(settings)
+        return False if _draining.get() else await post_wake(settings, clock=clock)
 
     return wake
 
 
-async def post_wake(settings: Settings) -> bool:
+async def post_wake(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> bool:
     """Ask the platform to call /async/drain: whether it said that it will. Raises nothing but a cancellation."""
     import httpx  # noqa: PLC0415 - 120 ms that only a process pays that queues a task
 
     from fastopp.tasks.wake_tokens import SCHEME, issue_token  # noqa: PLC0415 - as above
 
     address = settings.leapcell_async_url.rstrip("/") + DRAIN_PATH
-    headers = {"Authorization": f"{SCHEME} {issue_token(settings)}"}
+    headers = {"Authorization": f"{SCHEME} {issue_token(settings, clock=clock)}"}
     try:
         # All of it, name look-up included; httpx limits each step alone. Redirects would carry the token elsewhere.
         async with (

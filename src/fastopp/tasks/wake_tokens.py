@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy import Column, Delete, MetaData, String, Table, Update, and_, delete, select, update
 from sqlmodel.sql.sqltypes import UTCDateTime
 
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.session import Database
 from fastopp.database.upsert import insert
 from fastopp.errors import Conflict, Unauthorized
@@ -69,14 +70,13 @@ class Wake:
     expires_at: datetime
 
 
-def issue_token(settings: Settings, *, now: datetime | None = None) -> str:
+def issue_token(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> str:
     """A fresh token, signed with a key that is made from SECRET_KEY for this alone."""
-    moment = now or datetime.now(UTC)
-    token: str = _serializer(settings).dumps([secrets.token_urlsafe(16), int(moment.timestamp())])
+    token: str = _serializer(settings).dumps([secrets.token_urlsafe(16), int(clock.time())])
     return token
 
 
-def read_token(token: str, settings: Settings, *, now: datetime | None = None) -> Wake:
+def read_token(token: str, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Wake:
     """What a token holds. Raises WakeRefused."""
     from itsdangerous import BadData  # noqa: PLC0415 - only who wakes or is woken needs it
 
@@ -84,8 +84,8 @@ def read_token(token: str, settings: Settings, *, now: datetime | None = None) -
         nonce, issued = _serializer(settings).loads(token)
     except BadData:
         raise WakeRefused from None
-    moment, issued_at = now or datetime.now(UTC), datetime.fromtimestamp(issued, UTC)
-    if not issued_at - CLOCK_SKEW <= moment < issued_at + LIFETIME:
+    issued_at = datetime.fromtimestamp(issued, UTC)
+    if not issued_at - CLOCK_SKEW <= clock.now() < issued_at + LIFETIME:
         raise WakeRefused
     return Wake(nonce, issued_at + LIFETIME)
 
@@ -93,12 +93,13 @@ def read_token(token: str, settings: Settings, *, now: datetime | None = None) -
 class WakeClaims:
     """Who serves which request, in the database, for all instances."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock = SYSTEM_CLOCK) -> None:
         self._database = database
+        self._clock = clock
 
-    async def take(self, wake: Wake, *, now: datetime | None = None) -> str | None:
+    async def take(self, wake: Wake) -> str | None:
         """Claim it; the claim, or None when it has been served. Raises WakeRunning, DatabaseUnavailable."""
-        moment, claim = now or datetime.now(UTC), secrets.token_urlsafe(16)
+        moment, claim = self._clock.now(), secrets.token_urlsafe(16)
         async with self._database.transaction() as session:
             taken = and_(wakes.c.finished_at.is_(None), wakes.c.claimed_at < moment - LEASE)
             statement = (
@@ -120,15 +121,15 @@ class WakeClaims:
 
     async def finish(self, claim: str) -> None:
         """It has been served; every repetition is ignored from now on."""
-        await self._write(update(wakes).where(wakes.c.claim == claim).values(finished_at=datetime.now(UTC)))
+        await self._write(update(wakes).where(wakes.c.claim == claim).values(finished_at=self._clock.now()))
 
     async def release(self, claim: str) -> None:
         """It could not be served; the next delivery tries again."""
         await self._write(delete(wakes).where(wakes.c.claim == claim))
 
-    async def forget_expired(self, *, now: datetime | None = None) -> int:
+    async def forget_expired(self) -> int:
         """Remove what no genuine token names any more; how many rows."""
-        moment = (now or datetime.now(UTC)) - CLOCK_SKEW
+        moment = self._clock.now() - CLOCK_SKEW
         return await self._write(delete(wakes).where(wakes.c.expires_at < moment))
 
     async def _write(self, statement: Update | Delete) -> int:

@@ -29,7 +29,7 @@ async def count(context: TaskContext, path: str, steps: int, pause: float = 0.02
     for number in range(context.place.get("next", 0), steps):
         if context.should_stop():
             raise Unfinished
-        await asyncio.sleep(pause)
+        await context.runtime.clock.sleep(pause)
         async with context.transaction():
             note(path, str(number))
             context.place["next"] = number + 1

@@ -109,7 +109,7 @@ async def stubborn(context: TaskContext) -> None:
     await note(context, "began")
     for _ in range(2):  # the second time comes with the end of the test
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.sleep(3600)
+            await context.runtime.clock.sleep(3600)
 
 
 @task
@@ -194,9 +194,9 @@ async def lingers(context: TaskContext) -> int:
         context.place["steps"] = steps + 1
         if context.attempt == 1:
             try:
-                await asyncio.Event().wait()
+                await context.runtime.clock.sleep(3600)
             finally:
-                await asyncio.sleep(1)
+                await context.runtime.clock.sleep(7200)
     return steps + 1
 
 

@@ -40,7 +40,7 @@ async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[
         await context.progress(removed, None, f"{removed:,} old tasks removed")
         if context.should_stop():
             raise Unfinished
-    await WakeClaims(runtime.database).forget_expired()
+    await WakeClaims(runtime.database, runtime.clock).forget_expired()
     files = await run_until_stopped(context, _remove_files(runtime), _nothing_to_tell)
     message = f"{removed:,} old tasks and {files:,} files that nothing referred to were removed."
     return {"message": message, "jobs": removed, "files": files}
@@ -61,7 +61,7 @@ async def remove_old_jobs(session: AsyncSession, keep_days: float) -> int:
 
 async def _remove_files(runtime: Runtime) -> int:
     async with runtime.database.read() as session:
-        return await remove_leftovers(session, runtime.storage)
+        return await remove_leftovers(session, runtime.storage, clock=runtime.clock)
 
 
 async def _nothing_to_tell() -> None:

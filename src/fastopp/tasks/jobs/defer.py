@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from fastopp.clock import Clock
 from fastopp.tasks.arguments import fill, pack
 from fastopp.tasks.errors import AlreadyQueued
 from fastopp.tasks.jobs.status import Status, TaskStatus
@@ -31,7 +32,7 @@ _INSERT_SINGLE = {
 
 
 async def defer(
-    connection: AsyncConnection, task: Task, args: Mapping[str, Any], *, at: datetime | None = None
+    connection: AsyncConnection, task: Task, args: Mapping[str, Any], clock: Clock, *, at: datetime | None = None
 ) -> TaskStatus:
     """Write the row that procrastinate would write. It counts once the connection's transaction is committed.
 
@@ -55,7 +56,7 @@ async def defer(
     for _ in range(_TRIES):
         id = (await connection.execute(statement, row)).scalar()  # noqa: A001 - what it is
         if id is not None:
-            now = datetime.now(UTC)
+            now = clock.now()
             state: Status = "scheduled" if at is not None and at > now else "waiting"
             return TaskStatus(
                 id=id, name=task.name, args=packed, status=state, queue=task.queue, attempts=0, queued_at=now,

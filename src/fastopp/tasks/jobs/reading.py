@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastopp.clock import Clock
 from fastopp.tasks.clock import from_now
 from fastopp.tasks.errors import TaskMissing
 from fastopp.tasks.jobs.report import TaskCounts
 from fastopp.tasks.jobs.status import Status, TaskStatus, in_state, is_stalled, select_statuses, state
-from fastopp.tasks.limits import STALLED_AFTER
 from fastopp.tasks.models import events, jobs, workers
 
 _BIGGEST_ID = 2**63 - 1
 
 
-async def get(session: AsyncSession, id: int) -> TaskStatus:  # noqa: A002 - what it is
+async def get(session: AsyncSession, id: int, *, stalled_after: float) -> TaskStatus:  # noqa: A002 - what it is
     """One job. Raises TaskMissing."""
     if not 0 < id <= _BIGGEST_ID:
         raise TaskMissing
     connection = await session.connection()
-    row = (await connection.execute(select_statuses().where(jobs.c.id == id))).mappings().first()
+    row = (await connection.execute(select_statuses(stalled_after).where(jobs.c.id == id))).mappings().first()
     if row is None:
         raise TaskMissing
     return TaskStatus.from_row(row)
@@ -36,9 +36,10 @@ async def find(
     queue: str | None,
     limit: int,
     before: int | None,
+    stalled_after: float,
 ) -> list[TaskStatus]:
     """Jobs, the newest first."""
-    query = select_statuses().order_by(jobs.c.id.desc()).limit(limit)
+    query = select_statuses(stalled_after).order_by(jobs.c.id.desc()).limit(limit)
     if status is not None:
         query = query.where(in_state(status))
     if name is not None:
@@ -51,7 +52,7 @@ async def find(
     return [TaskStatus.from_row(row) for row in (await connection.execute(query)).mappings()]
 
 
-async def count(session: AsyncSession) -> TaskCounts:
+async def count(session: AsyncSession, clock: Clock, *, stalled_after: float) -> TaskCounts:
     """How many jobs there are of each kind."""
     connection = await session.connection()
     each = state().label("state")
@@ -68,12 +69,12 @@ async def count(session: AsyncSession) -> TaskCounts:
         events.c.job_id == select(func.min(jobs.c.id)).where(in_state("waiting")).scalar_subquery(),
     )
     oldest: datetime | None = (await connection.execute(since)).scalar()
-    stalled = (await connection.execute(select(func.count()).select_from(jobs).where(is_stalled()))).scalar_one()
-    alive = select(func.count()).select_from(workers).where(workers.c.last_heartbeat >= from_now(-STALLED_AFTER))
+    stalled = select(func.count()).select_from(jobs).where(is_stalled(stalled_after))
+    alive = select(func.count()).select_from(workers).where(workers.c.last_heartbeat >= from_now(-stalled_after))
     return TaskCounts(
         statuses=statuses,
         groups=groups,
-        stalled=stalled,
-        oldest_waiting=None if oldest is None else max(0.0, (datetime.now(UTC) - oldest).total_seconds()),
+        stalled=(await connection.execute(stalled)).scalar_one(),
+        oldest_waiting=None if oldest is None else max(0.0, (clock.now() - oldest).total_seconds()),
         workers=(await connection.execute(alive)).scalar_one(),
     )

@@ -11,7 +11,6 @@ from sqlalchemy import Select, and_, case, exists, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from fastopp.tasks.clock import from_now
-from fastopp.tasks.limits import STALLED_AFTER
 from fastopp.tasks.models import events, jobs, runs, workers
 
 Status = Literal["waiting", "scheduled", "running", "succeeded", "failed", "cancelled"]
@@ -113,9 +112,9 @@ def in_state(status: Status) -> ColumnElement[bool]:
     }[status]
 
 
-def is_stalled() -> ColumnElement[bool]:
-    """Whether a job is being done by a worker that gives no sign of life."""
-    alive = exists().where(workers.c.id == jobs.c.worker_id, workers.c.last_heartbeat >= from_now(-STALLED_AFTER))
+def is_stalled(stalled_after: float) -> ColumnElement[bool]:
+    """Whether a job is being done by a worker that has given no sign of life for so many seconds."""
+    alive = exists().where(workers.c.id == jobs.c.worker_id, workers.c.last_heartbeat >= from_now(-stalled_after))
     return and_(jobs.c.status == "doing", ~alive)
 
 
@@ -125,7 +124,7 @@ def _when(*types: str, first: bool = False) -> ColumnElement[datetime]:
     return asked.where(events.c.job_id == jobs.c.id, events.c.type.in_(types)).scalar_subquery()
 
 
-def select_statuses() -> Select[Any]:
+def select_statuses(stalled_after: float) -> Select[Any]:
     """Jobs with what is known of them; add the conditions and the order."""
     final = jobs.c.status.not_in(("todo", "doing"))
     columns: list[ColumnElement[Any]] = [
@@ -135,6 +134,6 @@ def select_statuses() -> Select[Any]:
         _when("deferred", first=True).label("queued_at"),
         _when("started").label("started_at"),
         case((final, _when(*_FINAL_EVENTS))).label("finished_at"),
-        is_stalled().label("stalled"),
+        is_stalled(stalled_after).label("stalled"),
     ]
     return select(*columns).select_from(jobs.outerjoin(runs, runs.c.job_id == jobs.c.id))

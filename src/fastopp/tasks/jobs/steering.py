@@ -11,7 +11,6 @@ from fastopp.tasks.clock import from_now
 from fastopp.tasks.errors import TaskConflict
 from fastopp.tasks.jobs.reading import get
 from fastopp.tasks.jobs.status import TaskStatus, is_stalled
-from fastopp.tasks.limits import STALLED_AFTER
 from fastopp.tasks.models import jobs, workers
 
 _waiting = jobs.alias("waiting")
@@ -19,36 +18,45 @@ _waiting = jobs.alias("waiting")
 _cancelled, _aborted = (literal(status, jobs.c.status.type) for status in ("cancelled", "aborted"))
 
 
-async def cancel(session: AsyncSession, id: int, *, abort: bool) -> TaskStatus:  # noqa: A002 - what it is
+async def cancel(
+    session: AsyncSession,
+    id: int,  # noqa: A002 - what it is
+    *,
+    abort: bool,
+    stalled_after: float,
+) -> TaskStatus:
     """Cancel a waiting job, or a stalled one; ask a running one to stop. Raises TaskMissing, TaskConflict."""
-    status = await get(session, id)
+    status = await get(session, id, stalled_after=stalled_after)
     connection = await session.connection()
-    await _forget_worker(connection, status)
+    await _forget_worker(connection, status, stalled_after)
+    is_dead = is_stalled(stalled_after)
     states = ("todo", "doing") if abort else ("todo",)
     change = (
         update(jobs)
         .where(jobs.c.id == id, jobs.c.status.in_(states))
         .values(
-            status=case((jobs.c.status == "todo", _cancelled), (is_stalled(), _aborted), else_=jobs.c.status),
-            abort_requested=case((jobs.c.status == "todo", False), (is_stalled(), False), else_=True),
+            status=case((jobs.c.status == "todo", _cancelled), (is_dead, _aborted), else_=jobs.c.status),
+            abort_requested=case((jobs.c.status == "todo", False), (is_dead, False), else_=True),
         )
     )
     if (await connection.execute(change)).rowcount == 0:
         raise TaskConflict(f"The task {_so_it_is(status)}, so it cannot be cancelled.", task_id=id)
-    return await get(session, id)
+    return await get(session, id, stalled_after=stalled_after)
 
 
-async def retry(session: AsyncSession, id: int) -> TaskStatus:  # noqa: A002 - as above
+async def retry(session: AsyncSession, id: int, *, stalled_after: float) -> TaskStatus:  # noqa: A002 - as above
     """Put a failed, cancelled or stalled job back, or let a scheduled one start now. Raises TaskMissing,
     TaskConflict."""
-    status = await get(session, id)
+    status = await get(session, id, stalled_after=stalled_after)
     connection = await session.connection()
-    await _forget_worker(connection, status)
+    await _forget_worker(connection, status, stalled_after)
     change = (
         update(jobs)
         .where(
             jobs.c.id == id,
-            jobs.c.status.in_(("failed", "cancelled", "aborted")) | is_stalled() | (jobs.c.status == "todo"),
+            jobs.c.status.in_(("failed", "cancelled", "aborted"))
+            | is_stalled(stalled_after)
+            | (jobs.c.status == "todo"),
         )
         .values(
             status="todo",
@@ -62,14 +70,14 @@ async def retry(session: AsyncSession, id: int) -> TaskStatus:  # noqa: A002 - a
     )
     if (await connection.execute(change)).rowcount == 0:
         raise TaskConflict(f"The task {_so_it_is(status)}, so it cannot be tried again.", task_id=id)
-    return await get(session, id)
+    return await get(session, id, stalled_after=stalled_after)
 
 
-async def _forget_worker(connection: AsyncConnection, status: TaskStatus) -> None:
+async def _forget_worker(connection: AsyncConnection, status: TaskStatus, stalled_after: float) -> None:
     """Of a stalled job: a worker that is known could take it again when it wakes up, beside what it still does."""
     if status.stalled:
         theirs = select(jobs.c.worker_id).where(jobs.c.id == status.id)
-        stalled = workers.c.last_heartbeat < from_now(-STALLED_AFTER)
+        stalled = workers.c.last_heartbeat < from_now(-stalled_after)
         await connection.execute(delete(workers).where(workers.c.id.in_(theirs), stalled))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from procrastinate.exceptions import ConnectorException
 from sqlalchemy import func, select
 
+from fastopp.clock import Clock
 from fastopp.database.errors import TablesMissing, is_table_missing, unavailable
 from fastopp.errors import FastOppError
 from fastopp.tasks.jobs.report import DrainReport
@@ -64,18 +64,27 @@ async def drain(
 
 
 async def _drain(runtime: Runtime, budget: timedelta | None, *, limit: int | None, only: int | None) -> DrainReport:
-    started = time.monotonic()
+    clock = runtime.clock
+    started = clock.monotonic()
     seconds = float("inf") if budget is None else max(budget.total_seconds(), 0.0)
     grace = min(GRACE, seconds * GRACE_SHARE)
     deadline = started + seconds - grace
     concurrency = 1 if only is not None else runtime.settings.task_concurrency
     async with open_queue(runtime) as queue:
-        manager = FencedJobManager(queue.store, concurrency=concurrency, only=only, limit=limit, stop_when_idle=True)
+        manager = FencedJobManager(
+            queue.store,
+            concurrency=concurrency,
+            only=only,
+            limit=limit,
+            stop_when_idle=True,
+            clock=clock,
+            limits=runtime.task_process.limits,
+        )
         runner = Runner(runtime, manager, concurrency=concurrency, deadline=None if budget is None else deadline)
         if only is None:
-            await take_over_stalled(queue.store, runtime.task_process.registry)
+            await take_over_stalled(queue.store, runtime.task_process)
             await queue.defer_periodic(queue.app(manager, runner))
-        closing = asyncio.create_task(_stop_at(deadline, manager), name="end of the budget")
+        closing = asyncio.create_task(_stop_at(deadline, manager, clock), name="end of the budget")
         try:
             # What jobs queue, this very drain takes; a single job's are nobody's yet.
             with without_waking() if only is None else nullcontext():
@@ -91,12 +100,12 @@ async def _drain(runtime: Runtime, budget: timedelta | None, *, limit: int | Non
         failed=runner.failed,
         requeued=runner.requeued,
         left=left,
-        time_up=time.monotonic() >= deadline,
-        seconds=round(time.monotonic() - started, 3),
+        time_up=clock.monotonic() >= deadline,
+        seconds=round(clock.monotonic() - started, 3),
     )
 
 
-async def _stop_at(deadline: float, manager: FencedJobManager) -> None:
+async def _stop_at(deadline: float, manager: FencedJobManager, clock: Clock) -> None:
     if deadline < float("inf"):
-        await asyncio.sleep(max(0.0, deadline - time.monotonic()))
+        await clock.sleep(max(0.0, deadline - clock.monotonic()))
         manager.stop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -13,7 +12,8 @@ from typing import Any
 from procrastinate import exceptions, jobs
 from procrastinate.manager import JobManager, NotificationCallback
 
-from fastopp.tasks.limits import HEARTBEAT_INTERVAL, UNSURE
+from fastopp.clock import SYSTEM_CLOCK, Clock
+from fastopp.tasks.limits import UNSURE, TaskLimits
 from fastopp.tasks.outcome import Outcome
 from fastopp.tasks.work.finisher import Finisher
 from fastopp.tasks.work.listen import Listen
@@ -54,8 +54,12 @@ class FencedJobManager(JobManager):
         limit: int | None = None,
         stop_when_idle: bool = False,
         listen: Listen | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        limits: TaskLimits | None = None,
     ) -> None:
         super().__init__(store.connector)
+        self._clock = clock
+        self._limits = limits or TaskLimits()
         self.store = store
         self.worker_id: int | None = None
         self._in_hand: Counter[int] = Counter()  # one that was put back may be here again before its first end is over
@@ -71,7 +75,7 @@ class FencedJobManager(JobManager):
         self._stop_when_idle = stop_when_idle
         self.notifications = Notifications(listen)
         self._free = asyncio.Semaphore(concurrency)
-        self._pace = Pace(concurrency)
+        self._pace = Pace(concurrency, clock)
         self._ready: deque[jobs.Job] = deque()
         self._finisher = Finisher(store)
         self._unsure_until = float("-inf")
@@ -139,7 +143,7 @@ class FencedJobManager(JobManager):
         if free < 1 or (self._only is not None and self.taken):
             return
         try:
-            if time.monotonic() < self._unsure_until:
+            if self._clock.monotonic() < self._unsure_until:
                 await self._put_back_unknown(worker_id)
             if self._only is not None:
                 row = await self.store.claim(self._only, worker_id)
@@ -147,7 +151,7 @@ class FencedJobManager(JobManager):
             else:
                 rows = await self.store.fetch(queues, worker_id, free)
         except exceptions.ConnectorException as error:
-            self._unsure_until = time.monotonic() + UNSURE
+            self._unsure_until = self._clock.monotonic() + UNSURE
             if await self._is_lost(worker_id):
                 self._lose()
             else:
@@ -198,7 +202,7 @@ class FencedJobManager(JobManager):
             mine = outcome.written or await self._finisher.finish(outcome, self.worker_id)
         except Exception:  # the edge: the worker goes on
             log.exception("The end of job %d could not be written; it will be done again", job.id)
-            self._unsure_until = time.monotonic() + UNSURE  # by nobody else, while this worker is alive
+            self._unsure_until = self._clock.monotonic() + UNSURE  # by nobody else, while this worker is alive
             return
         finally:
             self._in_hand -= Counter((job.id,))
@@ -237,7 +241,7 @@ class FencedJobManager(JobManager):
     async def keep_alive(self) -> None:
         """Give signs of life until cancelled. The Worker's own end while it still waits for its last jobs."""
         while True:
-            await asyncio.sleep(HEARTBEAT_INTERVAL)
+            await asyncio.sleep(self._limits.heartbeat_interval)
             if self.worker_id is not None:
                 await self.update_heartbeat(self.worker_id)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from fastopp.clock import Clock
 
 AHEAD_SECONDS = 0.1
 """How much work a worker takes at a time when its tasks are short, so that a round trip is not paid for each."""
@@ -19,20 +19,21 @@ class Pace:
     concurrency: functions that run at a time.
     """
 
-    def __init__(self, concurrency: int) -> None:
+    def __init__(self, concurrency: int, clock: Clock) -> None:
+        self._clock = clock
         self._concurrency = concurrency
         self._running: dict[int, float] = {}  # when each began
         self._usual = float("inf")  # seconds
 
     def began(self, job_id: int) -> None:
         """A function begins."""
-        self._running[job_id] = time.monotonic()
+        self._running[job_id] = self._clock.monotonic()
 
     def ended(self, job_id: int) -> bool:
         """A function has ended; False when that was known."""
         if job_id not in self._running:
             return False
-        took = time.monotonic() - self._running.pop(job_id)
+        took = self._clock.monotonic() - self._running.pop(job_id)
         # The last ten or so count, and one that takes long at once.
         self._usual = took if took > self._usual or self._usual == float("inf") else 0.9 * self._usual + 0.1 * took
         return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from procrastinate.worker import Worker
 
 from fastopp.tasks.arguments import fill
-from fastopp.tasks.limits import MAX_PERIODIC_DELAY, STALLED_AFTER
+from fastopp.tasks.limits import MAX_PERIODIC_DELAY
 from fastopp.tasks.task import Task
 from fastopp.tasks.work.fenced import FencedJobManager
 from fastopp.tasks.work.listen import listen_postgres
@@ -42,7 +41,6 @@ WORKERS_OWN_HEARTBEAT = (
 )  # seconds: never. It ends before the worker's last job does, so ours takes its place
 
 POLL_ABORTS = 2.0  # seconds between two questions whether a running job is to be aborted, where nothing is heard
-POLL_JOBS = 5.0  # seconds between two looks for jobs, besides being told of them
 WORKER_NAME = "fastopp"
 
 
@@ -52,6 +50,18 @@ class JobAgain(BaseRetryStrategy):
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         """Put the job back when the runner has said so. The pause is in the outcome, for the database's clock."""
         return RetryDecision() if isinstance(exception, Again) else None
+
+
+class _Worker(Worker):
+    """procrastinate's, which also stops by itself when a side task fails: `stopping` is set then, too."""
+
+    def __init__(self, app: procrastinate.App, stopping: asyncio.Event, **options: Any) -> None:  # noqa: ANN401 - its own
+        super().__init__(app, **options)
+        self._stopping = stopping
+
+    def stop(self) -> None:
+        super().stop()  # type: ignore[no-untyped-call] # procrastinate's
+        self._stopping.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +88,32 @@ class Queue:
         *,
         concurrency: int,
         stop_timeout: float,
-        poll: float = POLL_JOBS,
+        poll: float | None = None,
         queues: list[str] | None = None,
     ) -> None:
         """Run procrastinate's Worker until `manager.stop()`, and keep up the signs of life to its very end.
 
         Raises ConnectorException when it cannot sign on.
         """
-        worker = Worker(
+        limits = self.runtime.task_process.limits
+        worker = _Worker(
             self.app(manager, runner),
+            manager.stopping,
             queues=queues,
             name=WORKER_NAME,
             concurrency=concurrency * FUNCTIONS_AND_ENDINGS,
-            fetch_job_polling_interval=poll,
+            fetch_job_polling_interval=limits.poll if poll is None else poll,
             abort_job_polling_interval=POLL_ABORTS,
-            shutdown_graceful_timeout=stop_timeout,
             listen_notify=True,  # to our manager, which listens where it can
             install_signal_handlers=False,
             update_heartbeat_interval=WORKERS_OWN_HEARTBEAT,
-            stalled_worker_timeout=STALLED_AFTER,
+            stalled_worker_timeout=limits.stalled_after,
         )
         manager.stop_worker = worker.stop
-        alive = asyncio.create_task(manager.keep_alive(), name="signs of life")
+        helpers = [
+            asyncio.create_task(manager.keep_alive(), name="signs of life"),
+            asyncio.create_task(self._end_in_time(manager, runner, stop_timeout), name="end of the time to stop"),
+        ]
         working = asyncio.create_task(worker.run(), name="worker")  # type: ignore[no-untyped-call] # procrastinate's
         try:
             await asyncio.shield(working)
@@ -108,14 +122,21 @@ class Queue:
             await working
             raise
         finally:
-            alive.cancel()
-            await asyncio.gather(alive, return_exceptions=True)
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    async def _end_in_time(self, manager: FencedJobManager, runner: Runner, stop_timeout: float) -> None:
+        """Cancel what still runs `stop_timeout` seconds after the stop; the Worker's own limit knows no clock."""
+        await manager.stopping.wait()
+        await self.runtime.clock.sleep(stop_timeout)
+        runner.cancel_all()
 
     async def defer_periodic(self, app: procrastinate.App) -> None:
         """Queue what the time tables say and nobody has queued yet. Raises ConnectorException."""
         if app.periodic_registry.periodic_tasks:
             deferrer = PeriodicDeferrer(app.periodic_registry, max_delay=MAX_PERIODIC_DELAY)
-            await deferrer.defer_jobs(deferrer.get_previous_tasks(at=time.time()))
+            await deferrer.defer_jobs(deferrer.get_previous_tasks(at=self.runtime.clock.time()))
 
     async def listen(self, queued: Callable[[], Awaitable[None]], abort: Callable[[int], Awaitable[None]]) -> None:
         """Tell of what other processes queue and abort, until cancelled; only return where that is impossible."""
@@ -148,9 +169,10 @@ async def open_queue(runtime: Runtime) -> AsyncIterator[Queue]:
 
         connector = SQLiteConnector(url.database or "", busy_timeout=runtime.settings.db_timeout)
         statements = SQLITE
+    stalled_after = runtime.task_process.limits.stalled_after
     await connector.open_async()
     try:
-        yield Queue(runtime, connector, JobStore(connector, statements))
+        yield Queue(runtime, connector, JobStore(connector, statements, stalled_after=stalled_after))
     finally:
         await connector.close_async()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,22 +18,15 @@ from fastopp.tasks.arguments import unpack
 from fastopp.tasks.context import TaskContext
 from fastopp.tasks.errors import JobLost, TaskResultError, TaskTimeUp, Unfinished
 from fastopp.tasks.failure import describe
-from fastopp.tasks.limits import INTERRUPTIONS, MAX_ARGUMENTS
+from fastopp.tasks.limits import MAX_ARGUMENTS
 from fastopp.tasks.outcome import Outcome, Run
-from fastopp.tasks.task import Retry, Task
+from fastopp.tasks.task import Task
 from fastopp.tasks.work.fenced import FencedJobManager
 
 if TYPE_CHECKING:
     from fastopp.runtime import Runtime
 
 log = logging.getLogger(__name__)
-
-CANCEL_GRACE = 2.0
-"""Seconds that a function may take to clean up after it was cancelled; then it is left to itself."""
-
-
-DATABASE_AWAY = Retry(attempts=INTERRUPTIONS, first=1.0, factor=2.0, longest=60.0)
-"""That the application's database could not be reached is no fault of the task, whatever its own `Retry`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +64,7 @@ class Runner:
 
     Parameters
     ----------
-    deadline: when functions are to stop, by the monotonic clock; None where they have all the time.
+    deadline: when functions are to stop, by the runtime's monotonic clock; None where they have all the time.
     """
 
     def __init__(
@@ -81,16 +73,37 @@ class Runner:
         self.runtime = runtime
         self.manager = manager
         self.deadline = deadline
+        self._limits = runtime.task_process.limits
+        self._running: set[asyncio.Task[Any]] = set()
+        self._all_cancelled = False
         # Threads of their own: FastAPI's are for requests. One that was left to itself keeps its place until it ends.
         self._threads = anyio.CapacityLimiter(3 * concurrency)
         self.done = self.failed = self.requeued = 0
 
     async def run(self, task: Task, job_context: JobContext, args: Mapping[str, Any]) -> None:
         """One try. Returns when it succeeded; raises Again, Failed or JobAborted for procrastinate otherwise."""
+        running = asyncio.current_task()
+        assert running is not None  # noqa: S101 - it is a coroutine
+        self._running.add(running)
+        try:
+            await self._run(task, job_context, args)
+        finally:
+            self._running.discard(running)
+
+    def cancel_all(self) -> None:
+        """Cancel the tries under way, and those that are yet to begin."""
+        self._all_cancelled = True
+        for running in self._running:
+            running.cancel()
+
+    async def _run(self, task: Task, job_context: JobContext, args: Mapping[str, Any]) -> None:
         job = job_context.job
         assert job.id is not None  # noqa: S101 - it comes from the database
         assert self.manager.worker_id is not None  # noqa: S101 - it has fetched the job
         job_id, worker_id = job.id, self.manager.worker_id
+        if self._all_cancelled:
+            self._note(Outcome(job_id=job_id, status="todo", counted=False))
+            raise Again
         try:
             # Of a task that can ask for it, what earlier tries have saved.
             place = await self.manager.store.place(job_id) if task.takes_context else None
@@ -165,7 +178,7 @@ class Runner:
         except asyncio.CancelledError:
             calling.cancel()
             try:
-                await asyncio.wait((calling,), timeout=CANCEL_GRACE)
+                await asyncio.wait((calling,), timeout=self._limits.cancel_grace)
             except asyncio.CancelledError:
                 log.debug("Cancelled once more")
             if not calling.done():
@@ -220,9 +233,9 @@ class Runner:
         result = getattr(error, "result", None)
         run = context.run(error=text, result=result if _can_keep(result) else None)
         away = isinstance(error, (DatabaseUnavailable, exceptions.ConnectorException))
-        if away and attempt < max(task.retry.attempts, INTERRUPTIONS):
+        if away and attempt < max(task.retry.attempts, self._limits.interruptions):
             log.warning("Task %s (job %d) goes back to the queue: %s", task.name, job_id, text)
-            return Outcome(job_id=job_id, status="todo", pause=DATABASE_AWAY.pause(attempt), run=run)
+            return Outcome(job_id=job_id, status="todo", pause=self._limits.database_away.pause(attempt), run=run)
         again = attempt < task.retry.attempts and isinstance(error, task.retry.on)
         if again and not isinstance(error, TaskResultError):
             log.warning("Task %s (job %d) failed and will be tried again: %s", task.name, job_id, text)
@@ -232,10 +245,10 @@ class Runner:
 
     def _interrupted(self, task: Task, job: jobs.Job, context: TaskContext) -> Outcome:
         """It was cancelled: because its time was up, which counts, or because the process is to end, which does not."""
-        if self.deadline is None or time.monotonic() < self.deadline:
+        if self.deadline is None or self.runtime.clock.monotonic() < self.deadline:
             return Outcome(job_id=context.job_id, status="todo", counted=False, run=context.run())
         text = str(TaskTimeUp())
-        if job.attempts + 1 < max(task.retry.attempts, INTERRUPTIONS):
+        if job.attempts + 1 < max(task.retry.attempts, self._limits.interruptions):
             log.warning("Task %s (job %d) goes back to the queue: %s", task.name, context.job_id, text)
             run = context.run()
             return Outcome(job_id=context.job_id, status="todo", run=run or Run())

@@ -37,11 +37,11 @@ async def run_single(runtime: Runtime, task: Task, args: Mapping[str, Any], budg
     """
     packed = pack(task, args)
     async with runtime.database.transaction() as session:
-        job_id, is_new = await _find_or_defer(session, task, packed)
+        job_id, is_new = await _find_or_defer(runtime, session, task, packed)
         await _hold(session, job_id)
     await drain(runtime, budget, only=job_id)
     async with runtime.database.read() as session:
-        status = await get(session, job_id)
+        status = await get(session, job_id, stalled_after=runtime.task_process.limits.stalled_after)
         if status.status == "running":
             raise AlreadyRunning(f"The task {task.name} is being worked on already.", task_id=job_id)
         if status.status in ("waiting", "scheduled") and status.started_at is None:
@@ -53,11 +53,13 @@ async def run_single(runtime: Runtime, task: Task, args: Mapping[str, Any], budg
     return status
 
 
-async def _find_or_defer(session: AsyncSession, task: Task, packed: dict[str, Any]) -> tuple[int, bool]:
+async def _find_or_defer(
+    runtime: Runtime, session: AsyncSession, task: Task, packed: dict[str, Any]
+) -> tuple[int, bool]:
     """The id of the job to work, and whether it is new. Raises AlreadyRunning."""
-    connection = await session.connection()
+    connection, stalled_after = await session.connection(), runtime.task_process.limits.stalled_after
     query = (
-        select(jobs.c.id, jobs.c.args, jobs.c.status, is_stalled().label("stalled"))
+        select(jobs.c.id, jobs.c.args, jobs.c.status, is_stalled(stalled_after).label("stalled"))
         .where(jobs.c.task_name == task.name)
         .order_by(jobs.c.id.desc())
         .limit(_LOOKED_AT)
@@ -70,12 +72,14 @@ async def _find_or_defer(session: AsyncSession, task: Task, packed: dict[str, An
         # A failed one is continued only while nothing came after it: what succeeded since has made it good.
         if row.status == "todo" or row.stalled or (row.status == "failed" and position == 0):
             if row.status != "todo":
-                await retry(session, row.id)
+                await retry(session, row.id, stalled_after=stalled_after)
             return row.id, False
     try:
-        return (await defer(connection, task, packed)).id, True
+        return (await defer(connection, task, packed, runtime.clock)).id, True
     except AlreadyQueued as error:
-        if error.task_id is not None and (await get(session, error.task_id)).args == packed:
+        if error.task_id is None:
+            raise
+        if (await get(session, error.task_id, stalled_after=stalled_after)).args == packed:
             return error.task_id, False
         raise
 

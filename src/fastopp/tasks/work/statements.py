@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastopp.tasks.limits import STALLED_AFTER
-
 
 @dataclass(frozen=True, slots=True)
 class Statements:
@@ -34,7 +32,7 @@ class Statements:
     heartbeat: str
     """A sign of life; a row when the worker is known."""
     stalled: str
-    """Jobs whose workers give no sign of life."""
+    """Jobs whose workers have given no sign of life for `stalled_after` seconds."""
     take_over: str
     """Take such a job from its worker; a row when nobody else did."""
     note: str
@@ -45,9 +43,10 @@ _JOB = "id, status, task_name, priority, lock, queueing_lock, args, scheduled_at
 _RUN = "done, total, message, result, error"
 _KEEP = ", ".join(f"{name} = excluded.{name}" for name in (*_RUN.split(", "), "updated_at"))
 
-_POSTGRESQL_ALIVE = f"""EXISTS (
+_POSTGRESQL_ALIVE = """EXISTS (
     SELECT FROM procrastinate_workers AS worker
-    WHERE worker.id = job.worker_id AND worker.last_heartbeat >= statement_timestamp() - interval '{STALLED_AFTER} s'
+    WHERE worker.id = job.worker_id
+    AND worker.last_heartbeat >= statement_timestamp() - %(stalled_after)s::float8 * interval '1 s'
 )"""
 
 POSTGRESQL = Statements(
@@ -161,9 +160,9 @@ _GIVEN = "(SELECT " + ", ".join(
      ("id", "status", "counted", "pause", "keep", "done", "total", "message", "error")]
     + ["nullif(value -> '$.result', 'null') AS result"]
 ) + " FROM json_each(:outcomes)) AS given"  # fmt: skip
-_SQLITE_ALIVE = f"""EXISTS (
+_SQLITE_ALIVE = """EXISTS (
     SELECT 1 FROM procrastinate_workers AS worker WHERE worker.id = job.worker_id
-    AND worker.last_heartbeat >= strftime('%Y-%m-%d %H:%M:%f000', 'now', '-{STALLED_AFTER} seconds')
+    AND worker.last_heartbeat >= strftime('%Y-%m-%d %H:%M:%f000', 'now', format('%+f seconds', -:stalled_after))
 )"""
 
 SQLITE = Statements(

@@ -9,7 +9,7 @@ from typing import Any
 from procrastinate import exceptions, sql
 from procrastinate.connector import BaseAsyncConnector
 
-from fastopp.tasks.limits import MAX_ARGUMENTS, STALLED_AFTER
+from fastopp.tasks.limits import MAX_ARGUMENTS
 from fastopp.tasks.outcome import Outcome, Run
 from fastopp.tasks.work.statements import Statements
 
@@ -17,11 +17,17 @@ Row = dict[str, Any]
 
 
 class JobStore:
-    """Runs a worker's statements through a procrastinate connector. All methods raise ConnectorException."""
+    """Runs a worker's statements through a procrastinate connector. All methods raise ConnectorException.
 
-    def __init__(self, connector: BaseAsyncConnector, statements: Statements) -> None:
+    Parameters
+    ----------
+    stalled_after: seconds without a sign of life after which a worker counts as dead.
+    """
+
+    def __init__(self, connector: BaseAsyncConnector, statements: Statements, *, stalled_after: float) -> None:
         self.connector = connector
         self._statements = statements
+        self._stalled_after = stalled_after
 
     async def fetch(self, queues: Iterable[str] | None, worker_id: int, limit: int) -> list[Row]:
         """Take the next jobs, the first to be done first."""
@@ -82,16 +88,17 @@ class JobStore:
         """From now on they are not known, so they take nothing more when they wake up: neither what is taken over from
         them now nor anything else, until they have signed on anew."""
         await self.connector.execute_query_all_async(
-            sql.queries["prune_stalled_workers"], seconds_since_heartbeat=float(STALLED_AFTER)
+            sql.queries["prune_stalled_workers"], seconds_since_heartbeat=self._stalled_after
         )
 
     async def stalled(self) -> list[Row]:
         """Jobs whose workers give no sign of life: id, task_name, attempts, abort_requested."""
-        return await self._all(self._statements.stalled)
+        return await self._all(self._statements.stalled, stalled_after=self._stalled_after)
 
     async def take_over(self, job_id: int, status: str, error: str) -> bool:
         """Take a stalled job from its worker, for everyone; False when somebody else did, or it is not stalled."""
-        if not await self._all(self._statements.take_over, job_id=job_id, status=status):
+        limit = {"stalled_after": self._stalled_after}
+        if not await self._all(self._statements.take_over, job_id=job_id, status=status, **limit):
             return False
         await self._all(self._statements.note, job_id=job_id, error=error)
         return True

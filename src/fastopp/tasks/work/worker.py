@@ -20,15 +20,6 @@ START_DELAY = 2.0
 """Seconds after the start of an application until its worker starts, unless something is queued before: importing
 procrastinate takes a fifth of a second of processor time, which the first visitors need."""
 
-POOLED_POLL = 1.0
-"""Seconds between two looks for jobs where a pooler keeps us from hearing of them."""
-
-PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
-"""Seconds until a worker that could not start, or fell over, is started again; the last one repeats."""
-
-LOOK_FOR_STALLED = 15.0
-"""Seconds between two looks for stalled jobs: half the time after which one counts as stalled."""
-
 
 async def run_worker(
     runtime: Runtime, *, concurrency: int | None = None, stop: asyncio.Event, queues: list[str] | None = None
@@ -46,7 +37,7 @@ async def run_worker(
 
     from fastopp.database.errors import DatabaseUnavailable  # noqa: PLC0415 - as above
 
-    failures = 0
+    failures, pauses = 0, runtime.task_process.limits.restart_pauses
     while not stop.is_set():
         started = asyncio.get_running_loop().time()
         try:
@@ -57,9 +48,9 @@ async def run_worker(
             log.log(logging.DEBUG if failures else logging.WARNING, "The worker waits for the database: %s", reason)
         except Exception:  # the edge: a worker that stays away would leave tasks undone
             log.exception("The worker failed and is started again")
-        if asyncio.get_running_loop().time() - started > PAUSES[-1]:
-            failures = 0
-        await _wait(stop, PAUSES[min(failures, len(PAUSES) - 1)])
+        if asyncio.get_running_loop().time() - started > pauses[-1]:
+            failures, pauses = 0, runtime.task_process.limits.restart_pauses
+        await _wait(stop, pauses[min(failures, len(pauses) - 1)])
         failures += 1
 
 
@@ -67,15 +58,21 @@ async def _run_once(runtime: Runtime, concurrency: int, stop: asyncio.Event, que
     """One worker, from signing on to signing off. Raises ConnectorException."""
     from fastopp.tasks.work.fenced import FencedJobManager  # noqa: PLC0415 - imported where tasks are worked
     from fastopp.tasks.work.listen import is_pooled  # noqa: PLC0415 - as above
-    from fastopp.tasks.work.queue import POLL_JOBS, open_queue  # noqa: PLC0415 - as above
+    from fastopp.tasks.work.queue import open_queue  # noqa: PLC0415 - as above
     from fastopp.tasks.work.runner import Runner  # noqa: PLC0415 - as above
     from fastopp.tasks.work.takeover import take_over_stalled  # noqa: PLC0415 - as above
 
-    settings, url = runtime.settings, runtime.database.url
+    settings, limits, url = runtime.settings, runtime.task_process.limits, runtime.database.url
     async with open_queue(runtime) as queue:
-        await take_over_stalled(queue.store, runtime.task_process.registry)
+        await take_over_stalled(queue.store, runtime.task_process)
         pooled = url.backend == "postgresql" and await is_pooled(url, timeout=settings.db_timeout)
-        manager = FencedJobManager(queue.store, concurrency=concurrency, listen=_listen_with(queue, pooled=pooled))
+        manager = FencedJobManager(
+            queue.store,
+            concurrency=concurrency,
+            listen=_listen_with(queue, pooled=pooled),
+            clock=runtime.clock,
+            limits=limits,
+        )
         runner = Runner(runtime, manager, concurrency=concurrency, deadline=None)
         helpers = [
             asyncio.create_task(_stop_when(stop, manager), name="worker: stop"),
@@ -87,7 +84,7 @@ async def _run_once(runtime: Runtime, concurrency: int, stop: asyncio.Event, que
                 runner,
                 concurrency=concurrency,
                 stop_timeout=settings.task_stop_timeout,
-                poll=POOLED_POLL if pooled else POLL_JOBS,
+                poll=limits.pooled_poll if pooled else limits.poll,
                 queues=queues,
             )
         finally:
@@ -122,10 +119,11 @@ async def _look_for_stalled(queue: Queue, manager: FencedJobManager) -> None:
 
     from fastopp.tasks.work.takeover import take_over_stalled  # noqa: PLC0415 - as above
 
+    process = queue.runtime.task_process
     while True:
-        await asyncio.sleep(LOOK_FOR_STALLED)
+        await asyncio.sleep(process.limits.look_for_stalled)
         try:
-            if await take_over_stalled(queue.store, queue.runtime.task_process.registry):
+            if await take_over_stalled(queue.store, process):
                 manager.notifications.tell()
         except ConnectorException as error:
             log.debug("Stalled jobs could not be looked for: %s", error)
