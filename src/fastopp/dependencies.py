@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastopp.clock import Clock
 from fastopp.database.session import Database
 from fastopp.runtime import Runtime
 from fastopp.settings import Settings
@@ -49,6 +50,11 @@ async def get_database(runtime: RuntimeDep) -> Database:
     return runtime.database
 
 
+async def get_clock(runtime: RuntimeDep) -> Clock:
+    """The clock of this process."""
+    return runtime.clock
+
+
 async def get_session(request: Request, runtime: RuntimeDep) -> AsyncSession:
     """A session for this request: a GET reads in autocommit, anything else is one transaction.
 
@@ -65,6 +71,7 @@ async def get_session(request: Request, runtime: RuntimeDep) -> AsyncSession:
 
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 StorageDep = Annotated[Storage, Depends(get_storage)]
+ClockDep = Annotated[Clock, Depends(get_clock)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
 SessionDep = Annotated[AsyncSession, Depends(get_session)]
 

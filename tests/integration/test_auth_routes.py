@@ -35,6 +35,7 @@ from fastopp.storage.select import open_storage
 from fastopp.web import problems
 from fastopp.web.csrf import verify_csrf_token
 from fastopp.web.templating import Templates
+from tests.services.clock import ManualClock
 
 KEY = "an-ordinary-key-of-forty-characters-more"
 OPS_TOKEN = "an-operations-token-of-many-characters"
@@ -389,7 +390,7 @@ async def test_expired_token(client: httpx.AsyncClient, settings: Settings, data
         from fastopp.auth.accounts import get_user
 
         user = await get_user(session, "staff@example.com")
-    old = issue_token(user, settings, now=utc_now() - timedelta(minutes=31))
+    old = issue_token(user, settings, clock=ManualClock(utc_now() - timedelta(minutes=31)))
     response = await client.get("/staff", headers={"Authorization": f"Bearer {old}"})
     assert response.status_code == 401
 

@@ -32,13 +32,14 @@ from fastopp.auth.lockout import (
     read_standing,
     record_failure,
 )
-from fastopp.auth.models import AuditLog, FailedAttempt, User, utc_now
+from fastopp.auth.models import AuditLog, FailedAttempt, User
 from fastopp.auth.passwords import PasswordRejected, hash_password
 from fastopp.auth.sign_in import SignInFailed, SignInInactive, SignInNotStaff, sign_in
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.database.session import Database
 from fastopp.platform import LOCAL
 from fastopp.settings import Settings
+from tests.services.clock import ManualClock
 from tests.services.front import Front
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
 
@@ -278,33 +279,33 @@ async def test_guesses_sent_all_at_once_do_not_slip_past_the_lock(database: Data
 
 
 async def test_locks_end_and_grow_and_are_forgotten(database: Database) -> None:
-    subject, start = account_subject("ann@example.com"), utc_now()
-    now = start
+    subject, clock = account_subject("ann@example.com"), ManualClock()
 
     async def fail(times: int) -> timedelta | None:
         async with database.transaction() as session:
             for _ in range(times):
-                await record_failure(session, subject, now=now)
-            return (await read_standing(session, subject, now=now)).locked_for
+                await record_failure(session, subject, clock=clock)
+            return (await read_standing(session, subject, clock=clock)).locked_for
 
     assert await fail(4) is None
     assert await fail(1) == timedelta(seconds=30)
-    now = start + timedelta(seconds=30)
+    clock.advance(30)
     async with database.read() as session:
-        assert (await read_standing(session, subject, now=now)).locked_for is None
+        assert (await read_standing(session, subject, clock=clock)).locked_for is None
     assert await fail(1) == timedelta(seconds=60)
     assert await fail(20) == timedelta(minutes=15)
-    now += FORGOTTEN_AFTER + timedelta(seconds=1)
+    clock.advance(FORGOTTEN_AFTER.total_seconds() + 1)
     assert await fail(1) is None
     assert await failures(database) == {subject.name: 1}
 
 
 async def test_forgotten_failures_are_removed(database: Database) -> None:
-    now = utc_now()
+    clock = ManualClock()
     async with database.transaction() as session:
         for number in range(5):
-            await record_failure(session, address_subject(f"192.0.2.{number}"), now=now - 2 * FORGOTTEN_AFTER)
-        await record_failure(session, address_subject("192.0.2.99"), now=now)
+            await record_failure(session, address_subject(f"192.0.2.{number}"), clock=clock)
+        clock.advance(2 * FORGOTTEN_AFTER.total_seconds())
+        await record_failure(session, address_subject("192.0.2.99"), clock=clock)
     assert await failures(database) == {"address:192.0.2.99": 1}
 
 

@@ -8,6 +8,7 @@ from fastopp.auth import emergency
 from fastopp.auth.emergency import emergency_token
 from fastopp.auth.models import AuditLog, User
 from fastopp.ops.emergency import drop_tables
+from tests.services.clock import ManualClock
 from tests.services.databases import url_on
 from tests.services.ops_project import BEARER, BROWSER, HTMX, PRODUCTION, running, use_form_token
 
@@ -114,13 +115,16 @@ async def test_the_signing_key_is_no_token_and_guesses_are_few(tmp_path):
         assert (await client.post(f"{HOME}/verify", data={"token": "x" * 1000})).status_code == 422
 
 
-async def test_it_ends_by_itself_and_on_request(tmp_path, monkeypatch):
-    async with running(f"sqlite:///{tmp_path}/test.db", tmp_path, ENABLED) as project, project.client() as client:
+async def test_it_ends_by_itself_and_on_request(tmp_path):
+    url, clock = f"sqlite:///{tmp_path}/test.db", ManualClock()
+    async with running(url, tmp_path, ENABLED, clock=clock) as project, project.client() as client:
         await enter(project, client)
         assert (await client.post(f"{HOME}/migrate")).status_code == 200
-        monkeypatch.setattr(emergency, "LIFETIME", 0)
+        clock.advance(emergency.LIFETIME - 1)
+        assert (await client.post(f"{HOME}/migrate")).status_code == 200
+        clock.advance(1)
         assert (await client.post(f"{HOME}/migrate")).status_code == 403
-        monkeypatch.undo()
+        await enter(project, client)
         assert (await client.post(f"{HOME}/migrate")).status_code == 200
         closed = await client.post(f"{HOME}/logout", headers=HTMX)
         assert closed.headers["hx-redirect"] == "/login"

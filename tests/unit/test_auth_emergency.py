@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,9 +10,14 @@ from fastopp.auth import emergency
 from fastopp.auth.emergency import emergency_token, grant, is_granted, revoke
 from fastopp.platform import LOCAL
 from fastopp.settings import Settings
+from tests.services.clock import ManualClock
 
 KEY = "an-ordinary-key-of-forty-characters-more"
 SETTINGS = Settings(platform=LOCAL, secret_key=SecretStr(KEY))
+
+
+def at(moment: float) -> ManualClock:
+    return ManualClock(datetime.fromtimestamp(moment, UTC))
 
 
 def test_the_token_is_derived_from_the_key_and_does_not_tell_it() -> None:
@@ -23,12 +29,16 @@ def test_the_token_is_derived_from_the_key_and_does_not_tell_it() -> None:
 
 def test_a_grant_lasts_a_quarter_of_an_hour() -> None:
     session: dict[str, Any] = {"other": 1}
-    grant(session, now=1000.5)
+    clock = at(1000.5)
+    grant(session, clock=clock)
     assert session == {"other": 1, "emergency_access": True, "emergency_granted_at": "1000"}
-    assert is_granted(session, now=1000.6)
-    assert is_granted(session, now=1000 + 15 * 60 - 1)
-    assert not is_granted(session, now=1000 + 15 * 60)
-    assert not is_granted(session, now=900)
+    clock.advance(0.1)
+    assert is_granted(session, clock=clock)
+    clock.advance(15 * 60 - 1)
+    assert is_granted(session, clock=clock)
+    clock.advance(1)
+    assert not is_granted(session, clock=clock)
+    assert not is_granted(session, clock=at(900))
     revoke(session)
     assert session == {"other": 1}
     revoke(session)
@@ -37,9 +47,9 @@ def test_a_grant_lasts_a_quarter_of_an_hour() -> None:
 
 @pytest.mark.parametrize("moment", ["", "soon", None, [], "nan", "inf", "-inf"])
 def test_a_strange_moment_grants_nothing(moment: object) -> None:
-    assert not is_granted({emergency.GRANTED: True, emergency.GRANTED_AT: moment}, now=1000)
+    assert not is_granted({emergency.GRANTED: True, emergency.GRANTED_AT: moment}, clock=at(1000))
 
 
 @pytest.mark.parametrize("flag", [False, "true", 1, None])
 def test_a_strange_flag_grants_nothing(flag: object) -> None:
-    assert not is_granted({emergency.GRANTED: flag, emergency.GRANTED_AT: "1000"}, now=1000)
+    assert not is_granted({emergency.GRANTED: flag, emergency.GRANTED_AT: "1000"}, clock=at(1000))

@@ -11,6 +11,7 @@ from fastopp.auth.models import User, utc_now
 from fastopp.auth.tokens import issue_token, password_fingerprint, read_token
 from fastopp.platform import LOCAL
 from fastopp.settings import Settings
+from tests.services.clock import ManualClock
 
 KEY = "an-ordinary-key-of-forty-characters-more"
 SETTINGS = Settings(platform=LOCAL, secret_key=SecretStr(KEY), access_token_expire_minutes=45)
@@ -42,13 +43,27 @@ def test_a_token_fits_its_user_until_the_password_changes(user: User) -> None:
 
 
 def test_a_token_expires(user: User) -> None:
+    clock = ManualClock()
+    token = issue_token(user, SETTINGS, clock=clock)
+    clock.advance(44 * 60)
+    assert read_token(token, SETTINGS, clock=clock) is not None
+    clock.advance(2 * 60)
+    assert read_token(token, SETTINGS, clock=clock) is None
+
+
+def test_a_token_expires_by_the_systems_clock(user: User) -> None:
     now = utc_now()
-    assert read_token(issue_token(user, SETTINGS, now=now - timedelta(minutes=44)), SETTINGS) is not None
-    assert read_token(issue_token(user, SETTINGS, now=now - timedelta(minutes=46)), SETTINGS) is None
+    assert (
+        read_token(jwt.encode(_forged(user, exp=now - timedelta(seconds=1)), KEY, algorithm="HS256"), SETTINGS) is None
+    )
+    assert read_token(jwt.encode(_forged(user, exp=now + timedelta(hours=1)), KEY, algorithm="HS256"), SETTINGS)
 
 
 def test_a_clock_that_is_a_little_ahead_does_no_harm(user: User) -> None:
-    assert read_token(issue_token(user, SETTINGS, now=utc_now() + timedelta(seconds=20)), SETTINGS) is not None
+    assert (
+        read_token(issue_token(user, SETTINGS, clock=ManualClock(utc_now() + timedelta(seconds=20))), SETTINGS)
+        is not None
+    )
 
 
 def _forged(user: User, **changes: object) -> dict[str, object]:
@@ -71,7 +86,14 @@ def test_what_is_not_genuine_is_nothing(user: User) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"exp": None}, {"sub": None}, {"fingerprint": None}, {"sub": "not-a-uuid"}, {"sub": ""}]
+    "changes",
+    [
+        *({"exp": moment} for moment in (None, 0, "soon", [], float("inf"), float("nan"))),
+        {"sub": None},
+        {"fingerprint": None},
+        {"sub": "not-a-uuid"},
+        {"sub": ""},
+    ],
 )
 def test_incomplete_claims_are_nothing(user: User, changes: dict[str, object]) -> None:
     assert read_token(jwt.encode(_forged(user), KEY, algorithm="HS256"), SETTINGS) is not None

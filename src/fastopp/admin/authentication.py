@@ -64,7 +64,7 @@ class SiteAuthentication(AuthenticationBackend):
             raise UnsuitableText
         runtime = get_runtime(request)
         async with runtime.database.read() as session:
-            user = await load_user(request, session, runtime.settings)
+            user = await load_user(request, session, runtime.settings, clock=runtime.clock)
         request.state.user = user
         if user is None:
             raise NotSignedIn

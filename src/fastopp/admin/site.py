@@ -103,7 +103,7 @@ class AdminSite(Admin):
         runtime = get_runtime(request)
         if request.method in ("GET", "HEAD"):
             async with runtime.database.read() as session:
-                user = await load_user(request, session, runtime.settings)
+                user = await load_user(request, session, runtime.settings, clock=runtime.clock)
             if user is not None and may_sign_in(user):
                 return RedirectResponse(self._after_login(request), status.HTTP_302_FOUND, headers=NO_STORE)
             return await self._login_form(request)
@@ -112,7 +112,13 @@ class AdminSite(Admin):
         if not email.strip() or not password:
             return await self._login_form(request, status.HTTP_400_BAD_REQUEST, NOTHING_TYPED, email)
         try:
-            user = await sign_in(runtime.database, email=email, password=password, address=client_address(request))
+            user = await sign_in(
+                runtime.database,
+                email=email,
+                password=password,
+                address=client_address(request),
+                clock=runtime.clock,
+            )
         except Unavailable:
             raise
         except FastOppError as error:
@@ -122,7 +128,8 @@ class AdminSite(Admin):
             response.headers.update(error.headers)
             return response
         response = RedirectResponse(self._after_login(request), status.HTTP_302_FOUND, headers=NO_STORE)
-        begin_session(request, response, user, issue_token(user, runtime.settings), runtime.settings)
+        token = issue_token(user, runtime.settings, clock=runtime.clock)
+        begin_session(request, response, user, token, runtime.settings)
         return response
 
     async def logout(self, request: Request) -> Response:

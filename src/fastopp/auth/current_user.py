@@ -19,9 +19,10 @@ from fastopp.auth.lockout import TooManyAttempts, address_subject, client_addres
 from fastopp.auth.models import User
 from fastopp.auth.sessions import TOKEN_COOKIE
 from fastopp.auth.tokens import read_token
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.database.session import Database
-from fastopp.dependencies import DatabaseDep, SessionDep, SettingsDep
+from fastopp.dependencies import ClockDep, DatabaseDep, SessionDep, SettingsDep
 from fastopp.errors import Forbidden, Unauthorized
 from fastopp.settings import Settings
 
@@ -53,7 +54,9 @@ class NotAnOperator(Unauthorized):
     hint = "Sign in as a superuser, or send `Authorization: Bearer <OPS_TOKEN>`."
 
 
-async def load_user(request: Request, session: AsyncSession, settings: Settings) -> User | None:
+async def load_user(
+    request: Request, session: AsyncSession, settings: Settings, *, clock: Clock = SYSTEM_CLOCK
+) -> User | None:
     """The active user whose token the request carries. One query if there is a genuine token, else none.
 
     The first genuine token counts: that of the cookie, the session, the Authorization header. Whom another
@@ -63,7 +66,7 @@ async def load_user(request: Request, session: AsyncSession, settings: Settings)
     if known is not None:
         return known
     for token in _tokens(request):
-        claims = read_token(token, settings)
+        claims = read_token(token, settings, clock=clock)
         if claims is None:
             continue
         try:
@@ -78,18 +81,18 @@ async def load_user(request: Request, session: AsyncSession, settings: Settings)
     return None
 
 
-async def current_user(request: Request, session: SessionDep, settings: SettingsDep) -> User:
+async def current_user(request: Request, session: SessionDep, settings: SettingsDep, clock: ClockDep) -> User:
     """Dependency: whoever is signed in, with or without a role. Raises NotSignedIn, DatabaseUnavailable."""
-    user = request.state.user = await load_user(request, session, settings)
+    user = request.state.user = await load_user(request, session, settings, clock=clock)
     if user is None:
         raise NotSignedIn
     return user
 
 
-async def optional_user(request: Request, session: SessionDep, settings: SettingsDep) -> User | None:
+async def optional_user(request: Request, session: SessionDep, settings: SettingsDep, clock: ClockDep) -> User | None:
     """Dependency: whoever is signed in, for showing it. None also while the database is down."""
     try:
-        user = await load_user(request, session, settings)
+        user = await load_user(request, session, settings, clock=clock)
     except DatabaseUnavailable:
         user = None
     request.state.user = user
@@ -110,7 +113,9 @@ async def superuser(user: CurrentUser) -> User:
     return user
 
 
-async def operator(request: Request, session: SessionDep, database: DatabaseDep, settings: SettingsDep) -> User | None:
+async def operator(
+    request: Request, session: SessionDep, database: DatabaseDep, settings: SettingsDep, clock: ClockDep
+) -> User | None:
     """Dependency: a superuser, the holder of OPS_TOKEN, or anybody at this machine in local development.
 
     Returns the superuser, or None for the other two, who need no database: it may be the thing to look at.
@@ -121,11 +126,11 @@ async def operator(request: Request, session: SessionDep, database: DatabaseDep,
     if holds_ops_token(request, settings) or is_local_development(request, settings):
         return None
     bearer = _bearer(request)
-    if bearer is not None and read_token(bearer, settings) is None:
+    if bearer is not None and read_token(bearer, settings, clock=clock) is None:
         # Before the request's own session asks anything: on SQLite its transaction would be in the way.
-        await _count_wrong_token(database, client_address(request))
+        await _count_wrong_token(database, client_address(request), clock)
         raise NotAnOperator
-    user = request.state.user = await load_user(request, session, settings)
+    user = request.state.user = await load_user(request, session, settings, clock=clock)
     if user is None:
         raise NotAnOperator
     if not user.is_superuser:
@@ -161,13 +166,13 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-async def _count_wrong_token(database: Database, address: str) -> None:
+async def _count_wrong_token(database: Database, address: str, clock: Clock) -> None:
     subject = address_subject(address, purpose="operations")
     with suppress(DatabaseUnavailable):  # the answer is "no" in any case
         async with database.transaction() as session:
-            standing = await read_standing(session, subject)
+            standing = await read_standing(session, subject, clock=clock)
             if standing.locked_for is None:
-                await record_failure(session, subject)
+                await record_failure(session, subject, clock=clock)
         if standing.locked_for:
             raise TooManyAttempts(standing.locked_for)
 

@@ -11,7 +11,6 @@ import base64
 import hashlib
 import hmac
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -22,9 +21,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastopp.auth.accounts import change_password, create_user
 from fastopp.auth.lockout import Subject, address_subject, record_failure, refuse_locked
 from fastopp.auth.models import User
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.database.session import Database
-from fastopp.dependencies import SettingsDep
+from fastopp.dependencies import RuntimeDep, SettingsDep
 from fastopp.errors import Forbidden, NotFound
 from fastopp.settings import Settings
 
@@ -56,7 +56,9 @@ def emergency_token(settings: Settings) -> str:
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
-async def verify_emergency_token(database: Database, settings: Settings, token: str, address: str) -> None:
+async def verify_emergency_token(
+    database: Database, settings: Settings, token: str, address: str, *, clock: Clock = SYSTEM_CLOCK
+) -> None:
     """Accept the right token and count wrong ones.
 
     There is no lock over all addresses: 256 bits are not guessed from many of them either, and with such a
@@ -66,22 +68,22 @@ async def verify_emergency_token(database: Database, settings: Settings, token: 
     subject = _subject(address)
     with _uncounted_without_tables():
         async with database.read() as session:
-            await refuse_locked(session, subject)
+            await refuse_locked(session, subject, clock=clock)
     given = token.strip().encode(errors="surrogatepass")
     if hmac.compare_digest(given, emergency_token(settings).encode()):
         logger.warning("Emergency access granted", extra={"action": "emergency_granted", "address": address})
         return
     with _uncounted_without_tables():
         async with database.transaction() as session:
-            await record_failure(session, subject)
+            await record_failure(session, subject, clock=clock)
     logger.warning("Wrong emergency token", extra={"action": "emergency_refused", "address": address})
     raise WrongEmergencyToken
 
 
-def grant(session: dict[str, Any], *, now: float | None = None) -> None:
-    """Note in the browser's signed session that emergency access is granted from `now` (seconds since 1970)."""
+def grant(session: dict[str, Any], *, clock: Clock = SYSTEM_CLOCK) -> None:
+    """Note in the browser's signed session that emergency access is granted from now on."""
     session[GRANTED] = True
-    session[GRANTED_AT] = str(int(time.time() if now is None else now))
+    session[GRANTED_AT] = str(int(clock.time()))
 
 
 def revoke(session: dict[str, Any]) -> None:
@@ -90,10 +92,10 @@ def revoke(session: dict[str, Any]) -> None:
     session.pop(GRANTED_AT, None)
 
 
-def is_granted(session: dict[str, Any], *, now: float | None = None) -> bool:
+def is_granted(session: dict[str, Any], *, clock: Clock = SYSTEM_CLOCK) -> bool:
     """Whether the session holds a grant that is not yet fifteen minutes old."""
     try:
-        age = (time.time() if now is None else now) - float(session[GRANTED_AT])
+        age = clock.time() - float(session[GRANTED_AT])
     except (KeyError, TypeError, ValueError):
         return False
     return session.get(GRANTED) is True and 0 <= age < LIFETIME
@@ -119,9 +121,9 @@ async def require_enabled(settings: SettingsDep) -> None:
         raise NotFound
 
 
-async def require_granted(request: Request, enabled: EmergencyEnabled) -> None:
+async def require_granted(request: Request, runtime: RuntimeDep, enabled: EmergencyEnabled) -> None:
     """Dependency: raises NotFound when disabled, EmergencyNotGranted without a fresh grant in the session."""
-    if not is_granted(request.session):
+    if not is_granted(request.session, clock=runtime.clock):
         raise EmergencyNotGranted
 
 

@@ -20,7 +20,8 @@ from sqlalchemy import Insert, case
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastopp.auth.models import FailedAttempt, utc_now
+from fastopp.auth.models import FailedAttempt
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.upsert import insert
 from fastopp.errors import FastOppError
 
@@ -74,29 +75,29 @@ def client_address(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
-async def read_standing(session: AsyncSession, *subjects: Subject, now: datetime | None = None) -> Standing:
+async def read_standing(session: AsyncSession, *subjects: Subject, clock: Clock = SYSTEM_CLOCK) -> Standing:
     """How the subjects stand at present. One query."""
     limits = {subject.name: subject.limit for subject in subjects}
-    moment = now or utc_now()
+    moment = clock.now()
     rows = (await session.exec(select(FailedAttempt).where(col(FailedAttempt.subject).in_(limits)))).all()
     waits = (row.last_failure + lock_duration(row.failures, limits[row.subject]) - moment for row in rows)
     locked_for = max((wait for wait in waits if wait > timedelta()), default=None)
     return Standing(locked_for, frozenset(row.subject for row in rows))
 
 
-async def refuse_locked(session: AsyncSession, *subjects: Subject) -> None:
+async def refuse_locked(session: AsyncSession, *subjects: Subject, clock: Clock = SYSTEM_CLOCK) -> None:
     """Raise TooManyAttempts when any of the subjects is locked."""
-    standing = await read_standing(session, *subjects)
+    standing = await read_standing(session, *subjects, clock=clock)
     if standing.locked_for:
         raise TooManyAttempts(standing.locked_for)
 
 
-async def record_failure(session: AsyncSession, *subjects: Subject, now: datetime | None = None) -> None:
+async def record_failure(session: AsyncSession, *subjects: Subject, clock: Clock = SYSTEM_CLOCK) -> None:
     """Count one failure for each subject, in one statement that loses none among concurrent ones.
 
     Give it a transaction of its own: the count must stay although the request fails.
     """
-    moment = now or utc_now()
+    moment = clock.now()
     forgotten = moment - FORGOTTEN_AFTER
     await session.exec(_count(session, subjects, moment, forgotten))
     # SKIP LOCKED (nothing on SQLite, which has one writer): waiting for each other's rows could end in a deadlock.

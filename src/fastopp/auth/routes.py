@@ -16,7 +16,7 @@ from fastopp.auth.lockout import client_address
 from fastopp.auth.sessions import begin_session, end_session
 from fastopp.auth.sign_in import may_sign_in, sign_in
 from fastopp.auth.tokens import issue_token, token_lifetime
-from fastopp.dependencies import DatabaseDep, SettingsDep
+from fastopp.dependencies import ClockDep, DatabaseDep, SettingsDep
 from fastopp.errors import FastOppError, Unavailable
 from fastopp.web.api_docs import problems
 from fastopp.web.templating import render
@@ -50,6 +50,7 @@ async def login(
     request: Request,
     database: DatabaseDep,
     settings: SettingsDep,
+    clock: ClockDep,
     username: Annotated[str, Form()] = "",
     password: Annotated[str, Form()] = "",
     next_page: Annotated[str, Form(alias="next")] = "",
@@ -58,13 +59,13 @@ async def login(
     if not username.strip() or not password:
         return _form(request, status.HTTP_422_UNPROCESSABLE_CONTENT, NOTHING_TYPED, username, next_page)
     try:
-        user = await sign_in(database, email=username, password=password, address=client_address(request))
+        user = await sign_in(database, email=username, password=password, address=client_address(request), clock=clock)
     except Unavailable:
         raise  # says nothing about the password, so it is answered by the page that says what is the matter
     except FastOppError as error:
         return _form(request, error.status, str(error), username, next_page, error.headers)
     response = _redirect(safe_next(next_page, request) or landing_page(user, request))
-    begin_session(request, response, user, issue_token(user, settings), settings)
+    begin_session(request, response, user, issue_token(user, settings, clock=clock), settings)
     return response
 
 
@@ -89,13 +90,16 @@ async def create_token(
     response: Response,
     database: DatabaseDep,
     settings: SettingsDep,
+    clock: ClockDep,
     username: Annotated[str, Form(description="Email address")],
     password: Annotated[str, Form()],
 ) -> Token:
     """A token for programs, to be sent as `Authorization: Bearer <access_token>`; it sets no cookie."""
-    user = await sign_in(database, email=username, password=password, address=client_address(request))
+    user = await sign_in(database, email=username, password=password, address=client_address(request), clock=clock)
     response.headers.update(NO_STORE)
-    return Token(access_token=issue_token(user, settings), expires_in=int(token_lifetime(settings).total_seconds()))
+    return Token(
+        access_token=issue_token(user, settings, clock=clock), expires_in=int(token_lifetime(settings).total_seconds())
+    )
 
 
 def _form(

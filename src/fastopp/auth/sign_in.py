@@ -22,6 +22,7 @@ from fastopp.auth.lockout import (
 )
 from fastopp.auth.models import User
 from fastopp.auth.passwords import CONCURRENT_HASHES, Verification, verify_nobody, verify_password
+from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.session import Database
 from fastopp.errors import Forbidden, Unauthorized, Unavailable
 
@@ -60,7 +61,7 @@ def may_sign_in(user: User) -> bool:
     return user.is_active and (user.is_staff or user.is_superuser)
 
 
-async def sign_in(database: Database, *, email: str, password: str, address: str) -> User:
+async def sign_in(database: Database, *, email: str, password: str, address: str, clock: Clock = SYSTEM_CLOCK) -> User:
     """The user of this email address and password.
 
     An outdated hash is replaced. Failures are counted for the account and for the address; a success clears the
@@ -80,7 +81,7 @@ async def sign_in(database: Database, *, email: str, password: str, address: str
     if waiting.cancelled_caught:
         raise SignInsQueued
     try:
-        user = await _attempt(database, email, password, address)
+        user = await _attempt(database, email, password, address, clock)
     finally:
         limiter.release()
     if not user.is_active:
@@ -90,10 +91,10 @@ async def sign_in(database: Database, *, email: str, password: str, address: str
     return user
 
 
-async def _attempt(database: Database, email: str, password: str, address: str) -> User:
+async def _attempt(database: Database, email: str, password: str, address: str, clock: Clock) -> User:
     account, source = account_subject(email.strip()), address_subject(address)
     async with database.read() as session:
-        standing = await read_standing(session, account, source)
+        standing = await read_standing(session, account, source, clock=clock)
         if standing.locked_for:
             raise TooManyAttempts(standing.locked_for)
         user = await find_user(session, email)
@@ -104,7 +105,7 @@ async def _attempt(database: Database, email: str, password: str, address: str) 
         verification = await verify_password(password, user.hashed_password)
     if user is None or not verification.matches:
         async with database.transaction() as session:
-            await record_failure(session, account, source)
+            await record_failure(session, account, source, clock=clock)
         raise SignInFailed
     if verification.replacement or account.name in standing.failed:
         async with database.transaction() as session:
@@ -112,7 +113,7 @@ async def _attempt(database: Database, email: str, password: str, address: str) 
             current = await _store_hash(session, user, verification.replacement)
         if not current:
             # Another sign-in replaced the hash in the same moment, or the password was changed: look again.
-            return await _attempt(database, email, password, address)
+            return await _attempt(database, email, password, address, clock)
     return user
 
 

@@ -18,17 +18,17 @@ from fastopp.dependencies import RuntimeDep
 
 async def _detached_superuser(request: Request, runtime: RuntimeDep) -> User:
     async with runtime.database.read() as session:
-        return await superuser(await current_user(request, session, runtime.settings))
+        return await superuser(await current_user(request, session, runtime.settings, runtime.clock))
 
 
 async def _detached_operator(request: Request, runtime: RuntimeDep) -> User | None:
     async with runtime.database.read() as session:
-        return await operator(request, session, runtime.database, runtime.settings)
+        return await operator(request, session, runtime.database, runtime.settings, runtime.clock)
 
 
 async def _detached_staff_user(request: Request, runtime: RuntimeDep) -> User:
     async with runtime.database.read() as session:
-        return await staff_user(await current_user(request, session, runtime.settings))
+        return await staff_user(await current_user(request, session, runtime.settings, runtime.clock))
 
 
 DetachedStaffUser = Annotated[User, Depends(_detached_staff_user)]

@@ -7,7 +7,6 @@ routes exist only while EMERGENCY_ACCESS_ENABLED is true; otherwise their addres
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -56,8 +55,8 @@ def create_router(monitor: HealthMonitor) -> APIRouter:
     router = APIRouter(prefix="/oppman/emergency", tags=["emergency"], route_class=OperationRoute)
 
     @router.get("", include_in_schema=False)
-    async def form(request: Request) -> Response:
-        if emergency.is_granted(request.session):
+    async def form(request: Request, runtime: RuntimeDep) -> Response:
+        if emergency.is_granted(request.session, clock=runtime.clock):
             return _redirect(DASHBOARD)
         return render(request, "ops/emergency.html", headers=NO_STORE)
 
@@ -65,14 +64,15 @@ def create_router(monitor: HealthMonitor) -> APIRouter:
     async def verify(
         request: Request, runtime: RuntimeDep, token: Annotated[CleanText, Form(max_length=200)]
     ) -> Response:
-        await emergency.verify_emergency_token(runtime.database, runtime.settings, token, client_address(request))
-        emergency.grant(request.session)
+        address = client_address(request)
+        await emergency.verify_emergency_token(runtime.database, runtime.settings, token, address, clock=runtime.clock)
+        emergency.grant(request.session, clock=runtime.clock)
         message = "Emergency access is open for fifteen minutes."
         return outcome(request, message, redirect_to=DASHBOARD, keys={"redirect_url": "/oppman/"})
 
     @router.get("/dashboard", include_in_schema=False)
     async def dashboard(request: Request, runtime: RuntimeDep) -> Response:
-        if not emergency.is_granted(request.session):
+        if not emergency.is_granted(request.session, clock=runtime.clock):
             return _redirect("/oppman/emergency")
         return render(
             request, "ops/emergency_dashboard.html", await _state(request, runtime, monitor), headers=NO_STORE
@@ -165,7 +165,7 @@ async def _state(request: Request, runtime: Runtime, monitor: HealthMonitor) -> 
         "report": report,
         "users": users,
         "has_superuser": any(user.is_superuser and user.is_active for user in users),
-        "minutes_left": max(0, int((granted_at + emergency.LIFETIME - time.time()) / 60)),
+        "minutes_left": max(0, int((granted_at + emergency.LIFETIME - runtime.clock.time()) / 60)),
         "confirmation": CONFIRMATION,
     }
 

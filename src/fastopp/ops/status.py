@@ -26,7 +26,7 @@ def create_router(monitor: HealthMonitor) -> APIRouter:
         # Who asks is looked up only where that can be answered: a page about an outage must not wait for it.
         if report.checks["migrations"].details.get("current"):
             async with runtime.database.read() as session:
-                user = await optional_user(request, session, runtime.settings)
+                user = await optional_user(request, session, runtime.settings, runtime.clock)
         details = user is not None and user.is_superuser
         context: dict[str, Any] = {
             "report": report,
