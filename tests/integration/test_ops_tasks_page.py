@@ -12,6 +12,7 @@ import pytest
 from fastopp.auth.models import AuditLog
 from fastopp.ops import storage_tasks, task_watch
 from fastopp.seeding import run_full_init
+from tests.services.clock import ManualClock
 from tests.services.databases import url_on
 from tests.services.ops_project import ADMIN, BEARER, BROWSER, HTMX, Project, initialised, running, settings_of
 from tests.services.task_app import write_app
@@ -30,8 +31,13 @@ def app(tmp_path, monkeypatch) -> str:
 
 
 @pytest.fixture
-async def project(url, app, tmp_path):
-    async with running(url, tmp_path, apps=[app]) as project:
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def project(url, app, tmp_path, clock):
+    async with running(url, tmp_path, apps=[app], clock=clock) as project:
         yield project
 
 
@@ -251,7 +257,7 @@ def test_tasks_that_need_an_object_storage(tmp_path):
     )
 
 
-async def test_what_a_watcher_sees(project):
+async def test_what_a_watcher_sees(project, clock):
     tasks, database = project.runtime.tasks, project.runtime.database
     async with database.read() as session:
         before = await task_watch.look(session)
@@ -259,11 +265,15 @@ async def test_what_a_watcher_sees(project):
     await tasks.queue("slow", steps=3, pause=0.4)
     working = asyncio.create_task(tasks.drain(timedelta(seconds=30)))
     seen = []
-    async with asyncio.timeout(30):
-        async for each in task_watch.watch(database):
+
+    async def watch():
+        async for each in task_watch.watch(database, clock):
             seen.append(each)
             if working.done() and not each["progress"]:
                 break
+
+    async with asyncio.timeout(30):
+        await clock.passing(watch(), task_watch.INTERVAL)
     await working
     assert all(each["state"] != before["state"] for each in seen)
     shown = [each["progress"][0] for each in seen if each["progress"]]
@@ -272,7 +282,7 @@ async def test_what_a_watcher_sees(project):
     assert database.engine.pool.checkedout() == 0
 
 
-async def test_a_stream_ends_when_the_database_is_gone(project, monkeypatch):
+async def test_a_stream_ends_when_the_database_is_gone(project, clock, monkeypatch):
     async def fails(session):
         from fastopp.database.errors import DatabaseUnavailable
 
@@ -280,15 +290,13 @@ async def test_a_stream_ends_when_the_database_is_gone(project, monkeypatch):
 
     monkeypatch.setattr(task_watch, "look", fails)
     async with asyncio.timeout(10):
-        assert [each async for each in task_watch.watch(project.runtime.database)] == []
+        assert [each async for each in task_watch.watch(project.runtime.database, clock)] == []
 
 
-async def test_the_stream(project, monkeypatch):
-    monkeypatch.setattr(task_watch, "MAX_STREAM", 0.5)
-    monkeypatch.setattr(task_watch, "INTERVAL", 0.1)
+async def test_the_stream(project, clock):
     await project.runtime.tasks.queue("add")
     async with project.signed_in() as admin:
-        answer = await admin.get("/oppman/tasks/events")
+        answer = await clock.passing(admin.get("/oppman/tasks/events"), task_watch.MAX_STREAM / 5)
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = re.findall(r"event: tasks\ndata: (.*)\n", answer.text)
     assert len(events) == 1  # nothing changed meanwhile

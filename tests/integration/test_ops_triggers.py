@@ -13,6 +13,7 @@ from fastopp.auth.models import User
 from fastopp.platform import LEAPCELL_MAX_ASYNC_BODY
 from fastopp.tasks.work.worker import run_worker
 from tests.gate import only_full
+from tests.services.clock import ManualClock
 from tests.services.databases import url_on
 from tests.services.migrations import migrated
 from tests.services.ops_project import BEARER, LOOPBACK, PRODUCTION
@@ -207,11 +208,15 @@ async def test_what_is_tried_again_asks_for_another_call(client, tmp_path):
 async def test_the_time_is_up_and_the_next_call_continues(url, tmp_path):
     path = tmp_path / "notes"
     call = {"path": str(path), "steps": 30, "pause": 0.1}
-    async with running_tasks(url, tmp_path, request_timeout=4) as project, project.client(headers=BEARER) as client:
+    clock = ManualClock()
+    async with (
+        running_tasks(url, tmp_path, request_timeout=4, clock=clock) as project,
+        project.client(headers=BEARER) as client,
+    ):
         await begin(client)
         answers = []
         for _ in range(10):
-            answers.append(await client.post("/async/count", json=call))
+            answers.append(await clock.passing(client.post("/async/count", json=call), 0.1))
             if answers[-1].status_code == 200:
                 break
             assert answers[-1].status_code == 503, answers[-1].text
@@ -224,17 +229,20 @@ async def test_the_time_is_up_and_the_next_call_continues(url, tmp_path):
 
 
 async def test_a_drain_whose_time_is_up_asks_for_another(url, tmp_path):
-    path = tmp_path / "notes"
-    async with running_tasks(url, tmp_path, request_timeout=4) as project, project.client(headers=BEARER) as client:
+    path, clock = tmp_path / "notes", ManualClock()
+    async with (
+        running_tasks(url, tmp_path, request_timeout=4, clock=clock) as project,
+        project.client(headers=BEARER) as client,
+    ):
         await begin(client)
         await client.post("/async/count?enqueue=1", json={"path": str(path), "steps": 30, "pause": 0.1})
-        first = await client.post("/async/drain")
+        first = await clock.passing(client.post("/async/drain"), 0.1)
         assert first.status_code == 503, first.text
         assert first.json()["status"] == "partial"
         assert first.json()["details"]["left"] == 1
         assert "retry-after" in first.headers
         for _ in range(10):
-            if (await client.post("/async/drain")).status_code == 200:
+            if (await clock.passing(client.post("/async/drain"), 0.1)).status_code == 200:
                 break
     assert lines(path) == [str(number) for number in range(30)]
 

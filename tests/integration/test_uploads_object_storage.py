@@ -8,7 +8,6 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from fastopp.storage.file_types import is_of_type
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.references import remove_leftovers
 from fastopp.storage.tiered import TieredStorage
+from tests.services.clock import ManualClock
 from tests.services.ops_project import Project, running
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import Fault, FaultProxy
@@ -48,6 +48,7 @@ class Site:
     project: Project
     proxy: FaultProxy
     bucket: str
+    clock: ManualClock
 
     @property
     def storage(self) -> TieredStorage:
@@ -76,8 +77,9 @@ def proxy(rclone: RcloneServer) -> Iterator[FaultProxy]:
 async def site_with(proxy: FaultProxy, folder: Path, **environ: str) -> AsyncIterator[Site]:
     bucket = proxy.server.create_bucket()
     own = LEAPCELL | {"S3_BUCKET": bucket, "S3_ENDPOINT_URL": proxy.endpoint} | environ
-    async with running(f"sqlite:///{folder}/t.db", folder, own) as project:
-        yield Site(project, proxy, bucket)
+    clock = ManualClock()
+    async with running(f"sqlite:///{folder}/t.db", folder, own, clock=clock) as project:
+        yield Site(project, proxy, bucket, clock)
 
 
 @pytest.fixture
@@ -196,7 +198,7 @@ async def test_what_operators_are_told(site: Site) -> None:
         debug = await client.get("/debug/leapcell", headers={"Authorization": "Bearer operations-token-of-the-tests"})
         assert debug.json()["object_storage_enabled"] is True
         site.proxy.faults.append(Fault(times=10_000, refuse=(403, "InvalidAccessKeyId")))
-        await asyncio.sleep(1.1)  # an answer of the health check is shared for a second
+        site.clock.advance(1.1)  # an answer of the health check is shared for a second
         assert (await client.get("/health")).status_code == 503
 
 
@@ -267,29 +269,39 @@ async def test_what_is_not_what_it_says_is_deleted(site: Site, staff: httpx.Asyn
     assert not (site.objects / short["key"]).exists()
 
 
-async def test_what_is_never_completed_is_removed(
-    site: Site, staff: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_never_completed_is_removed(site: Site, staff: httpx.AsyncClient) -> None:
     complete, sent, never_sent = [await announced(staff, PHOTO) for _ in range(3)]
     assert [await put(upload, PHOTO) for upload in (complete, sent)] == [200, 200]
     assert (await staff.post(complete["complete"], json={"ticket": complete["ticket"]})).status_code == 200
     storage = site.project.runtime.storage
-    assert await remove_abandoned(storage) == 0, "it may still be on its way"
+    site.clock.advance(notes.ABANDONED_AFTER.total_seconds() - 60)
+    assert await remove_abandoned(storage, clock=site.clock) == 0, "it may still be on its way"
     assert (site.objects / sent["key"]).exists()
 
-    monkeypatch.setattr(notes, "ABANDONED_AFTER", timedelta(seconds=-5))
+    site.clock.advance(120)
     async with site.project.runtime.database.read() as session:
-        assert await remove_leftovers(session, storage) == 2
+        assert await remove_leftovers(session, storage, clock=site.clock) == 2
     assert (site.objects / complete["key"]).exists()
     assert not (site.objects / sent["key"]).exists()
-    assert await remove_abandoned(storage) == 0
-    late = await staff.post(sent["complete"], json={"ticket": sent["ticket"]})
-    assert late.status_code == 422
+    assert await remove_abandoned(storage, clock=site.clock) == 0
     assert never_sent["key"] not in {file.key async for file in storage.list()}
+    async with site.project.signed_in(password=PASSWORD) as late:
+        for upload in (sent, complete):
+            refused = await late.post(upload["complete"], json={"ticket": upload["ticket"]})
+            assert (refused.status_code, "a day ago" in refused.text) == (422, True)
 
-    monkeypatch.setattr(notes, "COMPLETE_WITHIN", timedelta(seconds=-5))
-    late = await staff.post(complete["complete"], json={"ticket": complete["ticket"]})
-    assert (late.status_code, "a day ago" in late.text) == (422, True)
+
+async def test_an_upload_may_be_completed_for_a_day(site: Site, staff: httpx.AsyncClient) -> None:
+    upload = await announced(staff, PHOTO)
+    assert await put(upload, PHOTO) == 200
+    site.clock.advance(notes.COMPLETE_WITHIN.total_seconds() - 60)
+    async with site.project.signed_in(password=PASSWORD) as later:
+        done = await later.post(upload["complete"], json={"ticket": upload["ticket"]})
+        assert done.status_code == 200, done.text
+    site.clock.advance(120)
+    async with site.project.signed_in(password=PASSWORD) as later:
+        late = await later.post(upload["complete"], json={"ticket": upload["ticket"]})
+        assert (late.status_code, "a day ago" in late.text) == (422, True)
 
 
 async def test_what_could_not_be_noted_is_not_complete(site: Site, staff: httpx.AsyncClient, proxy: FaultProxy) -> None:

@@ -1,12 +1,16 @@
-"""What everyone may know of a database's address."""
+"""What everyone may know of a database's address, and how long an answer of the checks is shared."""
 
 from __future__ import annotations
 
 import pytest
 
 from fastopp.database.url import DatabaseURL
+from fastopp.ops.checks import SHARED_FOR, HealthMonitor
 from fastopp.ops.debug import can_write
 from fastopp.ops.health import database_type, public_url
+from fastopp.runtime import open_runtime
+from tests.services.clock import ManualClock
+from tests.services.ops_project import settings_of
 
 
 @pytest.mark.parametrize(
@@ -29,3 +33,15 @@ def test_a_folder_yet_to_be_made_is_writable_where_it_would_be_made(tmp_path):
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
     assert can_write(tmp_path / "file" / "below")  # the nearest folder that exists
+
+
+async def test_an_answer_is_shared_for_a_second(tmp_path):
+    clock, monitor = ManualClock(), HealthMonitor()
+    async with open_runtime(settings_of(f"sqlite:///{tmp_path}/t.db", tmp_path), clock=clock) as runtime:
+        first = await monitor.report(runtime)
+        clock.advance(SHARED_FOR)
+        assert await monitor.report(runtime) is first
+        clock.advance(0.1)
+        second = await monitor.report(runtime)
+        assert second is not first
+        assert await monitor.fresh(runtime) is not second

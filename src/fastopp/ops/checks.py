@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Awaitable
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
@@ -79,7 +79,7 @@ class HealthMonitor:
 
     async def report(self, runtime: Runtime) -> HealthReport:
         """The checks' outcome, at most `SHARED_FOR` seconds old. Raises nothing, and lasts two time limits at most."""
-        stale = time.monotonic() - self._finished > SHARED_FOR
+        stale = runtime.clock.monotonic() - self._finished > SHARED_FOR
         if self._running is None or (self._running.done() and stale):
             self._running = asyncio.create_task(self._run(runtime))
         # Shielded, since the client that came first may go away while others wait.
@@ -95,7 +95,7 @@ class HealthMonitor:
             with contextlib.suppress(MigrationError, OSError):
                 self._head = await asyncio.to_thread(head_revision)
         report = await run_checks(runtime, self._head)
-        self._finished = time.monotonic()
+        self._finished = runtime.clock.monotonic()
         return report
 
 
@@ -130,7 +130,7 @@ async def _timed(name: str, check: Awaitable[dict[str, Any]]) -> Check:
     """Run one check within its time limit; whatever it raises becomes its outcome."""
     problem: str | None = None
     details: dict[str, Any] = {}
-    began = time.perf_counter()
+    began = perf_counter()
     try:
         async with asyncio.timeout(TIME_LIMIT):
             details = await check
@@ -143,7 +143,7 @@ async def _timed(name: str, check: Awaitable[dict[str, Any]]) -> Check:
         trace = None if isinstance(error, FastOppError) else error
         log.warning("Health check failed: %s", error, extra={"action": "health_failed", "check": name}, exc_info=trace)
         problem = "It does not answer."
-    return Check(problem, round((time.perf_counter() - began) * 1000, 1), details)
+    return Check(problem, round((perf_counter() - began) * 1000, 1), details)
 
 
 async def _check_database(runtime: Runtime) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from fastopp.dependencies import SettingsDep, StorageDep
+from fastopp.dependencies import ClockDep, SettingsDep, StorageDep
 from fastopp.ops.access import DetachedStaffUser
 from fastopp.ops.health import NO_STORE
 from fastopp.storage.direct_uploads import DEFAULT_PREFIX, MAX_SIZE, announce, complete
@@ -37,7 +37,7 @@ class Completion(BaseModel):
 
 @router.post("", status_code=201, summary="Announce a large upload", responses=problems(415, 507))
 async def announce_upload(
-    wanted: Announcement, storage: StorageDep, settings: SettingsDep, user: DetachedStaffUser
+    wanted: Announcement, storage: StorageDep, settings: SettingsDep, clock: ClockDep, user: DetachedStaffUser
 ) -> JSONResponse:
     """An address to PUT the file to, which takes this key, size and type and nothing else, until it expires.
 
@@ -50,6 +50,7 @@ async def announce_upload(
         size=wanted.size,
         content_type=wanted.content_type,
         prefix=wanted.prefix,
+        clock=clock,
     )
     answer: dict[str, Any] = {
         "key": upload.key,
@@ -65,9 +66,9 @@ async def announce_upload(
 
 @router.post("/{key:path}/complete", summary="Say that a large upload has been sent")
 async def complete_upload(
-    key: str, done: Completion, storage: StorageDep, settings: SettingsDep, user: DetachedStaffUser
+    key: str, done: Completion, storage: StorageDep, settings: SettingsDep, clock: ClockDep, user: DetachedStaffUser
 ) -> JSONResponse:
     """Look at what has arrived. If it has not the size and the type that were announced, it is deleted: 422."""
-    file = await complete(storage, settings, key=key, ticket=done.ticket)
+    file = await complete(storage, settings, key=key, ticket=done.ticket, clock=clock)
     answer = {"key": key, "url": storage.url(key), "size": file.size, "content_type": file.content_type}
     return JSONResponse(answer, 200, NO_STORE)

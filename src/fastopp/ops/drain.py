@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -42,9 +41,9 @@ async def _woken_or_operator(request: Request, runtime: RuntimeDep) -> Wake | No
     """What the application's own wake-up carries, or None for an operator. Raises WakeRefused, NotAnOperator."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == SCHEME.lower():
-        return read_token(token.strip(), runtime.settings)
+        return read_token(token.strip(), runtime.settings, clock=runtime.clock)
     async with runtime.database.read() as session:
-        await operator(request, session, runtime.database, runtime.settings)
+        await operator(request, session, runtime.database, runtime.settings, runtime.clock)
     return None
 
 
@@ -75,7 +74,7 @@ async def drain(
     budget = min(seconds or limit, limit)
     if wake is None:
         return await _drain(runtime, budget)
-    claims = WakeClaims(runtime.database)
+    claims = WakeClaims(runtime.database, runtime.clock)
     claim = await claims.take(wake)
     if claim is None:
         return _answer(200, "ignored", "This request has been served before.", {})
@@ -89,29 +88,30 @@ async def drain(
 
 
 async def _drain(runtime: Runtime, budget: float, patience: float = 0.0) -> JSONResponse:
-    until = time.monotonic() + budget
+    clock = runtime.clock
+    until = clock.monotonic() + budget
     with without_waking():
         report = await _work(runtime, until)
         while report.left == 0 and (pause := await _until_next(runtime)) is not None:
             # A moment more, since the task is to be due by the database's clock.
             pause += 0.05
-            if pause > min(patience, until - time.monotonic()):
+            if pause > min(patience, until - clock.monotonic()):
                 break
-            await asyncio.sleep(pause)
+            await clock.sleep(pause)
             patience -= pause
             report = _sum(report, await _work(runtime, until))
     details = report._asdict()
     message = f"{report.done:,} task(s) done, {report.failed:,} failed, {report.left:,} left."
     if report.left == 0 or not report.time_up:  # what is left is another's, or waits for another's lock
         return _answer(200, "success", message, details)
-    waker = waker_of(runtime.settings)
+    waker = waker_of(runtime.settings, clock=clock)
     if waker and await waker():
         return _answer(200, "partial", f"{message} Another request works on them.", details)
     return _answer(503, "partial", f"{message} The time was up; call again.", details, AGAIN)
 
 
 async def _work(runtime: Runtime, until: float) -> DrainReport:
-    return await runtime.tasks.drain(timedelta(seconds=max(until - time.monotonic(), 0)))
+    return await runtime.tasks.drain(timedelta(seconds=max(until - runtime.clock.monotonic(), 0)))
 
 
 async def _until_next(runtime: Runtime) -> float | None:
@@ -119,7 +119,7 @@ async def _until_next(runtime: Runtime) -> float | None:
     due = select(func.min(jobs.c.scheduled_at, type_=jobs.c.scheduled_at.type)).where(jobs.c.status == "todo")
     async with runtime.database.read() as session:
         moment: datetime | None = (await (await session.connection()).execute(due)).scalar()
-    return None if moment is None else max((moment - datetime.now(UTC)).total_seconds(), 0)
+    return None if moment is None else max((moment - runtime.clock.now()).total_seconds(), 0)
 
 
 def _sum(first: DrainReport, second: DrainReport) -> DrainReport:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,6 +10,7 @@ import anyio
 from sqlalchemy import func, select, true
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastopp.clock import Clock
 from fastopp.database.session import Database
 from fastopp.errors import FastOppError
 from fastopp.tasks.models import events, jobs, runs
@@ -45,14 +45,13 @@ async def look(session: AsyncSession) -> dict[str, Any]:
     return {"state": rows[0].event or 0, "progress": progress}
 
 
-async def watch(database: Database) -> AsyncIterator[dict[str, Any]]:
+async def watch(database: Database, clock: Clock) -> AsyncIterator[dict[str, Any]]:
     """What `look` sees, whenever it differs; ends when the server stops or the database does, or after five minutes.
 
     Between two looks no session is open and no connection is held.
     """
-    loop, told = asyncio.get_running_loop(), None
-    end = loop.time() + MAX_STREAM
-    while loop.time() < end and not server_stops():
+    told, end = None, clock.monotonic() + MAX_STREAM
+    while clock.monotonic() < end and not server_stops():
         try:
             # The client may go away at any moment. Cancelled in a query, a connection would be thrown away.
             with anyio.CancelScope(shield=True):
@@ -63,7 +62,7 @@ async def watch(database: Database) -> AsyncIterator[dict[str, Any]]:
         if seen != told:
             yield seen
             told = seen
-        await asyncio.sleep(INTERVAL)
+        await clock.sleep(INTERVAL)
 
 
 def server_stops() -> bool:

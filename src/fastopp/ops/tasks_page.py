@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from math import ceil
 from typing import Annotated, Any, Literal
 
@@ -15,7 +15,8 @@ from pydantic import BaseModel, Field, Json
 
 from fastopp.auth import audit
 from fastopp.auth.current_user import SuperUser
-from fastopp.dependencies import DatabaseDep, RuntimeDep, SessionDep, TasksDep
+from fastopp.clock import Clock
+from fastopp.dependencies import ClockDep, DatabaseDep, RuntimeDep, SessionDep, TasksDep
 from fastopp.errors import NotFound
 from fastopp.ops import task_watch
 from fastopp.ops.access import DetachedSuperUser
@@ -112,9 +113,11 @@ async def tasks_page(
 
 
 @router.get("/events", include_in_schema=False, response_class=EventSourceResponse, dependencies=[Depends(_may_stream)])
-async def follow(database: DatabaseDep, superuser: DetachedSuperUser) -> AsyncIterator[ServerSentEvent]:
+async def follow(
+    database: DatabaseDep, clock: ClockDep, superuser: DetachedSuperUser
+) -> AsyncIterator[ServerSentEvent]:
     """`tasks` events for the page: {progress: [{id, done, total, message}], state}."""
-    async for seen in task_watch.watch(database):
+    async for seen in task_watch.watch(database, clock):
         yield ServerSentEvent(event="tasks", data=seen)
 
 
@@ -184,14 +187,14 @@ async def retry(
 async def _until_next(runtime: Runtime) -> int | None:
     """Seconds until a task is due that is to be tried again, or starts later; None when none is due soon."""
     later = await runtime.tasks.list(status="scheduled", limit=PER_PAGE)
-    return min((due for task in later if (due := _due_in(task)) is not None), default=None)
+    return min((due for task in later if (due := _due_in(task, runtime.clock)) is not None), default=None)
 
 
-def _due_in(task: TaskStatus) -> int | None:
+def _due_in(task: TaskStatus, clock: Clock) -> int | None:
     """Seconds until a scheduled task is due; None when that is not soon."""
     if task.status != "scheduled" or task.scheduled_at is None:
         return None
-    pause = (task.scheduled_at - datetime.now(UTC)).total_seconds()
+    pause = (task.scheduled_at - clock.now()).total_seconds()
     return max(1, ceil(pause)) if pause < WAITS_FOR else None
 
 
@@ -227,7 +230,7 @@ def _shown(
             "args": _pretty(task.args),
             "result": "" if task.result is None else _pretty(task.result),
             "pages_work": pages_work(runtime),
-            **_working(0 if task.status == "waiting" else _due_in(task)),
+            **_working(0 if task.status == "waiting" else _due_in(task, runtime.clock)),
         }
         return render(request, "ops/task.html", context, headers=headers)
     return JSONResponse(

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
+from fastopp.clock import Clock
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.dependencies import RuntimeDep
 from fastopp.errors import FastOppError
@@ -137,7 +138,7 @@ async def _run(runtime: Runtime, name: str, arguments: dict[str, Any]) -> JSONRe
         return await _run_without_queue(runtime, name, arguments, told)
     finally:
         told_once.reset(listening)
-    return _tell(task, told)
+    return _tell(task, told, runtime.clock)
 
 
 async def _run_without_queue(
@@ -157,7 +158,7 @@ async def _run_without_queue(
     return _answer(200, "success", message, details | told, None)
 
 
-def _tell(task: TaskStatus, told: dict[str, str]) -> JSONResponse:
+def _tell(task: TaskStatus, told: dict[str, str], clock: Clock) -> JSONResponse:
     """The answer for a task that this request has worked on."""
     result = task.result
     details: dict[str, Any] = dict(result) if isinstance(result, dict) else {} if result is None else {"result": result}
@@ -175,14 +176,14 @@ def _tell(task: TaskStatus, told: dict[str, str]) -> JSONResponse:
         if task.status == "failed":
             return _answer(500, "error", message or f"The task has failed: {why}", details, task.id)
         message = f"{message} It is tried again." if message else f"The task has failed and is tried again: {why}"
-        return _answer(503, "error", message, details, task.id, _when(task))
-    return _answer(503, "partial", "The time was up; call again for the rest.", details, task.id, _when(task))
+        return _answer(503, "error", message, details, task.id, _when(task, clock))
+    return _answer(503, "partial", "The time was up; call again for the rest.", details, task.id, _when(task, clock))
 
 
-def _when(task: TaskStatus) -> dict[str, str]:
+def _when(task: TaskStatus, clock: Clock) -> dict[str, str]:
     if task.scheduled_at is None:
         return {"Retry-After": "1"}
-    seconds = (task.scheduled_at - datetime.now(UTC)).total_seconds()
+    seconds = (task.scheduled_at - clock.now()).total_seconds()
     return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
