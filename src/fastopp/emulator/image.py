@@ -42,6 +42,8 @@ class Image:
     """The project."""
     environment: dict[str, str]
     """What its commands find their programs by."""
+    programs: tuple[Path, ...] = ()
+    """The virtual environment that the build made."""
 
 
 def copy_project(source: Path, target: Path) -> list[str]:
@@ -113,7 +115,7 @@ async def build(
         message = rule.message.format(limit=rule.format(time_limit))
         raise BuildFailed(message, hint=f"{rule.evidence}: {rule.source}; {rule.option} changes it.") from None
     shutil.rmtree(temp, ignore_errors=True)
-    return Image(folder=project, environment=environment)
+    return Image(folder=project, environment=environment, programs=(environment_folder,))
 
 
 async def _run(

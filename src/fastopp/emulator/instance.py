@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import shutil
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from fastopp.emulator import temp
 from fastopp.emulator.confined import TERM_PATIENCE, ConfinedProcess
 from fastopp.emulator.events import Journal, now
 from fastopp.emulator.health import HealthCheck
@@ -23,13 +23,12 @@ from fastopp.emulator.logs import complaint
 from fastopp.emulator.loopback import is_loopback
 from fastopp.emulator.manifest import Manifest
 from fastopp.emulator.rules import Rules
-from fastopp.emulator.sandbox import Room, Sandbox
+from fastopp.emulator.sandbox import TEMP, Room, Sandbox
 from fastopp.platform import MIB
 
 IDLE_CONNECTION: Final = 1.5  # seconds; below the shortest keep-alive of the usual servers (gunicorn's 2 s)
 LARGEST_HEAD: Final = 16 * MIB  # bytes that aiohttp may read of a head; our own limits are lower and say more
 _SHOWN_LINES: Final = 50
-_COUNTED: Final = 2000  # entries of /tmp that are counted for the page: 10 ms
 
 
 class State(StrEnum):
@@ -88,9 +87,10 @@ class Instance:
         self._on_end = on_end
         self._folder = host.folder / name
         self._temp = self._folder / "tmp"
-        room = Room(folder=deployment.image.folder, temp=self._temp, hidden=(host.folder,))
+        image = deployment.image
+        self._room = Room(folder=image.folder, temp=self._temp, hidden=(host.folder,), readable=image.programs)
         self._process = ConfinedProcess(
-            room,
+            self._room,
             self._rules,
             host.sandbox,
             port=deployment.manifest.port,
@@ -232,7 +232,8 @@ class Instance:
 
     async def wipe(self) -> None:
         """Empty its /tmp, as a move to another machine would."""
-        await asyncio.to_thread(_empty, self._temp)
+        kept = [self._temp / path.relative_to(TEMP) for path in self._room.covered_by_temp()]
+        await asyncio.to_thread(temp.empty, self._temp, kept)
 
     def check_memory(self) -> None:
         """Where the kernel does not cap memory, kill it if it has more than its share. Called now and then."""
@@ -258,7 +259,7 @@ class Instance:
 
     def status(self) -> dict[str, Any]:
         """What the page shows of it."""
-        files, size = _usage(self._temp)
+        files, size = temp.usage(self._temp)
         return {
             "name": self.name,
             "deployment": self.deployment.number,
@@ -277,23 +278,3 @@ class Instance:
             "temp_bytes": size,
             "log": self._process.lines[-_SHOWN_LINES:],
         }
-
-
-def _usage(folder: Path) -> tuple[int, int]:
-    """Files and bytes below a folder, which may be changing; of very many, the first."""
-    files = size = 0
-    with contextlib.suppress(OSError):
-        for path in itertools.islice(folder.rglob("*"), _COUNTED):
-            with contextlib.suppress(OSError):
-                if path.is_file() and not path.is_symlink():
-                    files += 1
-                    size += path.stat().st_size
-    return files, size
-
-
-def _empty(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ refuses. There is no running without: a test that passes because nothing was enf
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -48,6 +49,18 @@ class Room:
     """What it does not see: the other instances' folders."""
     writable: tuple[Path, ...] = ()
     """What it may change besides /tmp, in a build."""
+    readable: tuple[Path, ...] = ()
+    """What it reads even where that lies below /tmp: the environment of a built deployment."""
+
+    def covered_by_temp(self) -> list[Path]:
+        """Return the folders below /tmp that are visible in the private one, read-only: what the command runs by.
+
+        Besides `readable` these are our Python, the programs on PATH, and the folders that Python imports from: an
+        editable install leads out of the environment into a clone.
+        """
+        paths = {sys.prefix, sys.base_prefix, str(LAUNCHER.parent), *sys.path, *os.get_exec_path()}
+        below = {path for path in (*map(Path, paths), *self.readable) if Path(TEMP) in path.parents and path.exists()}
+        return sorted(path for path in below if below.isdisjoint(path.parents))
 
 
 class Sandbox(Protocol):
@@ -95,8 +108,8 @@ class BubblewrapSandbox:
             arguments += ["--tmpfs", SHARED_MEMORY]
         else:
             arguments += ["--perms", "0555", "--tmpfs", SHARED_MEMORY, "--remount-ro", SHARED_MEMORY]
-        for path in _covered_by_temp():
-            arguments += ["--ro-bind", path, path]
+        for path in room.covered_by_temp():
+            arguments += ["--ro-bind", str(path), str(path)]
         for hidden in room.hidden:
             arguments += ["--tmpfs", str(hidden), "--remount-ro", str(hidden)]
         arguments += [project, str(room.folder), str(room.folder)]
@@ -111,12 +124,6 @@ class BubblewrapSandbox:
     def environment(self, room: Room) -> dict[str, str]:
         """Nothing."""
         return {}
-
-
-def _covered_by_temp() -> list[str]:
-    """Folders below /tmp that the instance needs all the same: our Python, when it is installed there."""
-    needed = {sys.prefix, sys.base_prefix, str(LAUNCHER.parent)}
-    return sorted(path for path in needed if Path(path).is_relative_to(TEMP))
 
 
 def _runs(command: list[str]) -> bool:
