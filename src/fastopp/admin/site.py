@@ -10,7 +10,8 @@ from typing import Any
 from sqladmin import Admin
 from sqladmin.forms import ModelConverter
 from sqladmin.models import BaseView, ModelView
-from sqladmin.templating import Jinja2Templates, _TemplateResponse
+from sqladmin.templating import Jinja2Templates
+from sqlalchemy import inspect
 from starlette import status
 from starlette.applications import Starlette
 from starlette.datastructures import FormData, UploadFile
@@ -51,7 +52,7 @@ class Templates(Jinja2Templates):
 
     async def TemplateResponse(  # noqa: N802 - SQLAdmin's name
         self, request: Request, name: str, context: dict[str, Any] | None = None, status_code: int = 200
-    ) -> _TemplateResponse:
+    ) -> Any:
         """Render a page."""
         context = context or {}
         invalid = getattr(request.state, "invalid_field", None)
@@ -96,7 +97,13 @@ class AdminSite(Admin):
         if view.form_converter is ModelConverter:
             view.form_converter = FormConverter
         super().add_model_view(view)
-        self.authorization.know(self._find_model_view(view.identity))
+        self.authorization.know(self._view(view.identity))
+
+    def _view(self, identity: str) -> ModelView:
+        for view in self.views:
+            if isinstance(view, ModelView) and view.identity == identity:
+                return view
+        raise HTTPException(status.HTTP_404_NOT_FOUND)
 
     async def login(self, request: Request) -> Response:
         """The sign-in form, with the same lock, cookies and rules as /login."""
@@ -162,7 +169,7 @@ class AdminSite(Admin):
         fields = (await request.form()).multi_items()
         if any("\0" in value for _, value in fields if isinstance(value, str)):
             raise UnsuitableText
-        view = self._find_model_view(request.path_params["identity"])
+        view = self._view(request.path_params["identity"])
         if any(isinstance(value, UploadFile) and not _takes_file(view, name) for name, value in fields):
             await request.close()
             raise BadRequest("A file was sent for a field that takes none.")
@@ -178,7 +185,7 @@ def build_site(runtime: Runtime, application: ASGIApp) -> AdminSite:
 
 
 def _takes_file(view: ModelView, name: str) -> bool:
-    column = view._mapper.columns.get(name)  # noqa: SLF001 - SQLAdmin has no public way to it
+    column = inspect(view.model).columns.get(name)
     return name in view.form_overrides or hasattr(getattr(column, "type", None), "storage")
 
 

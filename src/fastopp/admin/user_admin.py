@@ -74,10 +74,12 @@ class UserAdmin(AdminView, model=User):
 
     async def scaffold_form(self, rules: Sequence[str] | None = None) -> type[Form]:
         """The form of the model with a field for a password: wanted of a new account, optional later."""
-        form = await super().scaffold_form()
-        form.password = _password_field("Password", validators=[InputRequired()])
-        form.new_password = _password_field("New password", description="Leave it empty to keep the present one.")
-        self._validate_form_class(list(rules or self.form_edit_rules), form)
+        rules = list(rules or self.form_edit_rules)
+        form = await super().scaffold_form(rules)
+        if "password" in rules:
+            form.password = _password_field("Password", validators=[InputRequired()])
+        if "new_password" in rules:
+            form.new_password = _password_field("New password", description="Leave it empty to keep the present one.")
         return form
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:

@@ -106,7 +106,8 @@ class AdminView(ModelView):
         }
         names: list[str] = list(inspect(self.model).attrs.keys())
         words = {name: name.replace("_", " ").capitalize() for name in names}
-        self.column_labels = words | self._build_column_pairs(self.column_labels)  # type: ignore[assignment,misc]  # as above
+        given = {label if isinstance(label, str) else label.key: text for label, text in self.column_labels.items()}
+        self.column_labels = words | given  # type: ignore[assignment,misc]  # as above
         super().__init__()
 
     def _stmt_by_identifier(self, identifier: str) -> Select[Any]:
@@ -156,10 +157,12 @@ class AdminView(ModelView):
         if export_type != "csv" or self.use_pretty_export:
             return await super().export_data(data, export_type, request)
 
+        names = self.get_export_columns()
+
         async def lines(writer: Writer) -> AsyncGenerator[Any, None]:
-            yield writer.writerow(self._export_prop_names)
+            yield writer.writerow(names)
             for row in data:
-                yield writer.writerow([_cell(await self.get_prop_value(row, name)) for name in self._export_prop_names])
+                yield writer.writerow([_cell(await self.get_prop_value(row, name)) for name in names])
 
         name = secure_filename(self.get_export_name("csv"))
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}

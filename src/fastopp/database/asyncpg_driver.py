@@ -40,7 +40,8 @@ class Dialect(PreparedDialect, PGDialect_asyncpg):
 
     def do_terminate(self, dbapi_connection: DBAPIConnection) -> None:
         """Close at once: a polite goodbye to a server that does not answer takes two seconds."""
-        dbapi_connection._connection.terminate()  # noqa: SLF001 - as SQLAlchemy's own method does
+        connection: Any = dbapi_connection
+        connection.driver_connection.terminate()
 
 
 def _driver_connection(connection: Connection) -> asyncpg.Connection:

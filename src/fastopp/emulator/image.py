@@ -103,8 +103,7 @@ async def build(
         async with asyncio.timeout(time_limit or None):
             if manifest.runtime == "python":
                 tell("Making a virtual environment")
-                python = getattr(sys, "_base_executable", sys.executable)
-                command = shlex.join([python, "-m", "venv", str(environment_folder)])
+                command = shlex.join([sys.executable, "-m", "venv", str(environment_folder)])
                 await _run(command, room, sandbox, {**environment, **quiet}, tell)
                 environment["PATH"] = f"{environment_folder / 'bin'}:{environment['PATH']}"
                 environment["VIRTUAL_ENV"] = str(environment_folder)

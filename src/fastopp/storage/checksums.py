@@ -25,7 +25,7 @@ class ContentDigest:
         self.size = 0
         """Bytes so far."""
         self._whole = hashlib.md5(usedforsecurity=False)
-        self._part: hashlib._Hash | None = None  # of the second part and those after it: the first is the whole so far
+        self._part = self._whole  # of the last part; the first is the whole so far
         self._parts: list[bytes] = []
         if data:
             self.update(data)
@@ -39,13 +39,13 @@ class ContentDigest:
                 self._part = hashlib.md5(usedforsecurity=False)
             taken = rest[: PART_SIZE - self.size % PART_SIZE]
             self._whole.update(taken)
-            if self._part is not None:
+            if self._part is not self._whole:
                 self._part.update(taken)
             self.size += len(taken)
             rest = rest[len(taken) :]
 
     def _part_digest(self) -> bytes:
-        return (self._part or self._whole).digest()
+        return self._part.digest()
 
     @property
     def md5(self) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
-from starlette._utils import get_route_path
 from starlette.datastructures import URLPath
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
@@ -50,7 +49,7 @@ class LaterRoutes(BaseRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether one of the routers may answer."""
-        asked = scope["type"] in ("http", "websocket") and self._is_below(get_route_path(scope))
+        asked = scope["type"] in ("http", "websocket") and self._is_below(_path_below_root(scope))
         return (Match.FULL if asked else Match.NONE), {}
 
     def _is_below(self, path: str) -> bool:
@@ -79,6 +78,12 @@ class LaterRoutes(BaseRoute):
         self._application.include_router(together)
         routes = self._application.router.routes
         routes[routes.index(self)] = routes.pop()
+
+
+def _path_below_root(scope: Scope) -> str:
+    """Return a request's path without the prefix that a proxy stripped, which ASGI has in `path` and `root_path`."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "").rstrip("/"))
 
 
 class Application(FastAPI):
