@@ -8,6 +8,7 @@ import pytest
 
 from fastopp.runtime import Runtime
 from fastopp.tasks.limits import TaskLimits
+from tests.gate import only_full
 from tests.services.clock import ManualClock
 from tests.services.postgres import ENCODED_PASSWORD, USER
 from tests.services.tasks import (
@@ -23,9 +24,18 @@ def sqlite_template(tmp_path_factory):
     return make_sqlite_template(tmp_path_factory.mktemp("tasks"))
 
 
-@pytest.fixture(params=["sqlite", "psycopg", "asyncpg", "pooler"])
+EACH = ("sqlite", "psycopg", "asyncpg", "pooler")
+
+
+@pytest.fixture(params=["sqlite", *only_full("psycopg", "asyncpg"), "pooler"])
 def tasks_url(request, tmp_path) -> str:
-    """The URL of a database with the tables: every kind, and behind a transaction pooler."""
+    """The URL of a database with the tables: on a machine, and as on LeapCell, behind a transaction pooler."""
+    return url_of(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=EACH)
+def each_url(request, tmp_path) -> str:
+    """The same for what depends on the driver or the pooler."""
     return url_of(request.param, request, tmp_path)
 
 
@@ -48,6 +58,12 @@ def url_of(kind: str, request, tmp_path) -> str:
 @pytest.fixture
 async def project(tasks_url) -> AsyncIterator[Runtime]:
     async with open_project(tasks_url, make=False) as runtime:
+        yield runtime
+
+
+@pytest.fixture
+async def each_project(each_url) -> AsyncIterator[Runtime]:
+    async with open_project(each_url, make=False) as runtime:
         yield runtime
 
 

@@ -40,15 +40,15 @@ async def end_of(budget, clock):
     clock.advance(budget * GRACE_SHARE + 0.001)
 
 
-async def test_a_drain_works_all_there_is(project):
-    tasks = project.tasks
+async def test_a_drain_works_all_there_is(each_project):
+    tasks = each_project.tasks
     for number in range(30):
         await tasks.queue("errands.effect", name=f"effect {number:02}")
     await tasks.queue("errands.chain", length=3)
     later = await tasks.later(timedelta(hours=1)).queue("errands.trivial")
     report = await tasks.drain(LONG)
     assert (report.failed, report.requeued, report.left, report.time_up) == (0, 0, 0, False)
-    done = [name for name in await effects(project) if not name.startswith("minute")]
+    done = [name for name in await effects(each_project) if not name.startswith("minute")]
     assert sorted(done) == sorted([f"effect {number:02}" for number in range(30)] + ["link 3", "link 2", "link 1"])
     assert (await tasks.get(later.id)).status == "scheduled"
     finished = (await tasks.list(status="succeeded"))[0]
@@ -67,16 +67,16 @@ async def test_a_database_without_tables_is_told_from_one_that_does_not_answer(k
             await project.tasks.drain(LONG)
 
 
-async def test_results_progress_and_typed_arguments(project):
-    assert (await drained(project, "errands.add", a=1)).result == 2
-    assert (await drained(project, "errands.on_day", day="2026-02-28")).result == "2026-02-28"
-    threaded = await drained(project, "errands.in_thread", text="in a thread")
+async def test_results_progress_and_typed_arguments(each_project):
+    assert (await drained(each_project, "errands.add", a=1)).result == 2
+    assert (await drained(each_project, "errands.on_day", day="2026-02-28")).result == "2026-02-28"
+    threaded = await drained(each_project, "errands.in_thread", text="in a thread")
     assert threaded.result == {"text": "in a thread", "job": threaded.id}
     assert (threaded.done, threaded.total, threaded.message) == (1, 2, "half")
-    assert (await drained(project, "errands.returns", what="list")).result == [1, 2]
-    trivial = await drained(project, "errands.trivial")
+    assert (await drained(each_project, "errands.returns", what="list")).result == [1, 2]
+    trivial = await drained(each_project, "errands.trivial")
     assert (trivial.status, trivial.attempts, trivial.result) == ("succeeded", 1, None)
-    assert await run_sql(project, "SELECT 1 FROM task_runs WHERE job_id = :id", id=trivial.id) == []
+    assert await run_sql(each_project, "SELECT 1 FROM task_runs WHERE job_id = :id", id=trivial.id) == []
 
 
 async def test_what_json_cannot_hold_is_no_result(plain_project):
@@ -124,11 +124,11 @@ async def test_secrets_are_not_kept(plain_url, caplog):
     assert secret not in caplog.text
 
 
-async def test_a_place_is_kept_until_the_end(project):
-    status = await drained(project, "errands.steps", total=5, each=2)
+async def test_a_place_is_kept_until_the_end(each_project):
+    status = await drained(each_project, "errands.steps", total=5, each=2)
     assert (status.status, status.attempts, status.result) == ("succeeded", 1, 5)
     assert (status.done, status.total, status.message) == (5, 5, "step 4")
-    assert [name for name in await effects(project) if "step" in name] == [f"step {number}" for number in range(5)]
+    assert [name for name in await effects(each_project) if "step" in name] == [f"step {number}" for number in range(5)]
 
 
 async def test_what_goes_back_to_the_queue_is_taken_by_the_same_drain(project):
@@ -136,10 +136,10 @@ async def test_what_goes_back_to_the_queue_is_taken_by_the_same_drain(project):
     assert (status.status, status.done) == ("succeeded", 60)
 
 
-async def test_success_in_the_same_transaction(project):
-    status = await drained(project, "errands.once", name="once")
+async def test_success_in_the_same_transaction(each_project):
+    status = await drained(each_project, "errands.once", name="once")
     assert (status.status, status.attempts, status.result) == ("succeeded", 1, "done")
-    assert "once" in await effects(project)
+    assert "once" in await effects(each_project)
 
 
 async def test_a_budget_ends(timed_project, clock):
@@ -234,8 +234,8 @@ async def test_an_abort_reaches_the_function(plain_project):
     assert "ended" not in await effects(plain_project)
 
 
-async def test_one_task_to_its_end(project):
-    tasks = project.tasks
+async def test_one_task_to_its_end(each_project):
+    tasks = each_project.tasks
     other = await tasks.queue("errands.trivial")
     status = await tasks.run("errands.add", LONG, a=2, b=3)
     assert (status.status, status.result) == ("succeeded", 5)
