@@ -18,7 +18,7 @@ from tests.services.pooler import Pooler, find_pgbouncer
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
 from tests.services.s3 import RcloneServer, find_rclone
 
-pytest_plugins = ["tests.schedule"]
+pytest_plugins = ["tests.gate", "tests.schedule"]
 
 
 def pytest_configure() -> None:

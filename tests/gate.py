@@ -1,12 +1,26 @@
-"""What the gate leaves to `script/test --all`: see "The gate and everything" in docs/development.md."""
+"""The tests that the gate leaves to `script/test --all`, each listed in docs/development.md with the reason."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+DOCS = Path(__file__).parents[1] / "docs/development.md"
+
 full = pytest.mark.full
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test that has left the gate without a word about it."""
+    listed = DOCS.read_text(encoding="utf-8")
+    for item in items:
+        if item.get_closest_marker("full") and f"`{item.path.name}`" not in listed:
+            raise pytest.UsageError(
+                f"{item.nodeid} is marked `full`. Say in docs/development.md why the gate needs not run it."
+            )
 
 
 def only_full(*values: Any) -> list[Any]:
