@@ -185,7 +185,7 @@ def build_site(runtime: Runtime, application: ASGIApp) -> AdminSite:
 
 
 def _takes_file(view: ModelView, name: str) -> bool:
-    column = inspect(view.model).columns.get(name)
+    column: Any = inspect(view.model).columns.get(name)
     return name in view.form_overrides or hasattr(getattr(column, "type", None), "storage")
 
 
