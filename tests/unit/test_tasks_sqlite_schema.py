@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,11 +22,11 @@ def objects(connection: sqlite3.Connection) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def connection() -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    for statement in schema_statements():
-        connection.execute(statement)
-    return connection
+def connection() -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for statement in schema_statements():
+            connection.execute(statement)
+        yield connection
 
 
 def insert(connection: sqlite3.Connection, **values: object) -> int:
@@ -36,9 +38,9 @@ def insert(connection: sqlite3.Connection, **values: object) -> int:
 
 
 def test_statements_make_what_the_script_makes(connection: sqlite3.Connection) -> None:
-    script = sqlite3.connect(":memory:")
-    script.executescript(schema_sql())
-    assert objects(connection) == objects(script)
+    with contextlib.closing(sqlite3.connect(":memory:")) as script:
+        script.executescript(schema_sql())
+        assert objects(connection) == objects(script)
 
 
 def test_sqlalchemy_sees_no_parameters_in_them() -> None:
