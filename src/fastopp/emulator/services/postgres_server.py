@@ -50,8 +50,8 @@ class PostgresServer:
         self.socket = self.folder / f".s.PGSQL.{self.port}"
         self._process: ServiceProcess | None = None
 
-    async def start(self) -> None:
-        """Make its files, start it, and wait until it answers. Raises `ServiceFailed`."""
+    async def start(self, *, within: float = 30.0) -> None:
+        """Make its files, start it, and wait so many seconds until it answers. Raises `ServiceFailed`."""
         (self.folder / "pg_hba.conf").write_text(_ACCESS)
         settings = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
         script = _START.format(
@@ -65,7 +65,7 @@ class PostgresServer:
             patience=10.0,  # after 5 it kills its children itself
             give_up_root=True,
         )
-        await self._process.ready(self._answers)
+        await self._process.ready(self._answers, within=within)
 
     @property
     def running(self) -> bool:
