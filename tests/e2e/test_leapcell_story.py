@@ -247,17 +247,18 @@ async def deploy_in_the_middle(story: Story) -> None:
                 answers.append(stream.status_code)
 
     visitors = [asyncio.create_task(visit()) for _ in range(2)]
-    await story.operator.post("/async/slow?enqueue=1", json={"steps": 20, "pause": 0.25})
+    await story.operator.post("/async/patient?enqueue=1")
     await until(lambda: story.queue["running"])
     await story.emulator.act("deploy")
     assert story.queue["running"], "The task was over before the deployment: this shows nothing."
+    await story.operator.post("/async/add?enqueue=1")
     await until(lambda: story.emulator.journal.fired.get("deployment_overlap"))
     done.set()
     await asyncio.gather(*visitors)
     assert set(answers) == {200}
     assert {each["deployment"] for each in story.instances} == {2}
     await until(lambda: not story.queue["waiting"] and not story.queue["running"])
-    task = await latest(story, "slow")
+    task = await latest(story, "patient")
     assert (task["status"], task["attempts"]) == ("succeeded", 1)
 
 

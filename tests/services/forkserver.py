@@ -43,8 +43,9 @@ class Server:
 
     def __init__(self, path: str) -> None:
         self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(path)
+        self.listener.bind(f"{path}.new")
         self.listener.listen(64)
+        Path(f"{path}.new").rename(path)  # from now on clients find it
         self.woken, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)

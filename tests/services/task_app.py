@@ -7,6 +7,7 @@ from pathlib import Path
 
 TASKS = '''
     import asyncio
+    from sqlalchemy import text
     from fastopp.tasks.context import TaskContext
     from fastopp.tasks.task import task
 
@@ -30,6 +31,16 @@ TASKS = '''
     async def needs(what: str) -> str:
         """Cannot be started without knowing what."""
         return what
+
+    @task(name="patient")
+    async def patient(context: TaskContext) -> None:
+        """Works until a task called add is queued."""
+        added = text("SELECT 1 FROM procrastinate_jobs WHERE task_name = 'add'")
+        while True:
+            async with context.transaction() as session:
+                if (await (await session.connection()).execute(added)).first():
+                    return
+            await asyncio.sleep(0.25)
 
     @task(name="single", queueing_lock="single")
     async def single() -> None:

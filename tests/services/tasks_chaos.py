@@ -20,6 +20,9 @@ from fastopp.tasks.work import worker
 from tests.services.tasks import SHORT, open_project
 
 IN_ONE_TRANSACTION = 20
+TRANSACTIONS = 60
+"""A process queues no more than this many: a busy machine, which kills later, is not to get more work for it."""
+
 KINDS = (
     "errands.once",
     "errands.once",
@@ -50,6 +53,9 @@ async def defers(runtime: Runtime, stop: asyncio.Event, name: str) -> None:
     """Transactions of some tasks each, and of the record that they were wished for."""
     number = 0
     while not stop.is_set():
+        if number >= TRANSACTIONS * IN_ONE_TRANSACTION:
+            await stop.wait()
+            return
         try:
             async with runtime.database.transaction() as session:
                 tasks, connection = runtime.tasks.within(session), await session.connection()
