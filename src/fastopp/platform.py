@@ -82,7 +82,9 @@ class Platform:
     default_pool_overflow: int = 5
     default_s3_endpoint_url: str | None = None
     client_address_header: str | None = None
-    """The request header in which the platform's own proxy writes the caller's address, as its last entry."""
+    """The request header to which the platform's own proxies append the address that they were called from."""
+    proxies: int = 1
+    """The number of those proxies. Entries further to the left come from the client."""
     requires_tls: bool = False
     """The database is reached over a network that others share: TLS unless the URL says otherwise."""
     requires_database_url: bool = False

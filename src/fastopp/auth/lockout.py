@@ -24,6 +24,7 @@ from fastopp.auth.models import FailedAttempt
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.upsert import insert
 from fastopp.errors import FastOppError
+from fastopp.web.forwarded import network_of
 
 ACCOUNT_FAILURES = 5  # before an account is locked
 ADDRESS_FAILURES = 20  # before an address is; an office or a proxy may share one
@@ -66,12 +67,12 @@ def account_subject(email: str) -> Subject:
 
 
 def address_subject(address: str, *, purpose: str = "address", limit: int = ADDRESS_FAILURES) -> Subject:
-    """An address that requests come from, counted for each purpose apart."""
-    return Subject(_subject_name(purpose, address), limit)
+    """Return the network that requests come from, counted for each purpose apart."""
+    return Subject(_subject_name(purpose, network_of(address)), limit)
 
 
 def client_address(request: Request) -> str:
-    """Where the request comes from, as the server was told to believe (uvicorn's `--forwarded-allow-ips`)."""
+    """Return the address that the request comes from, as `ForwardedMiddleware` or uvicorn determined it."""
     return request.client.host if request.client else "unknown"
 
 

@@ -1,4 +1,4 @@
-"""What stands on every answer and is settled about every request: scheme, request id, security headers.
+"""The headers of every response: request id and security headers; and HEAD answered wherever GET is.
 
 All are plain ASGI middleware: they stream, and they cover mounted applications and static files too.
 """
@@ -18,38 +18,10 @@ from fastopp.settings import Settings
 REQUEST_ID = "X-Request-ID"
 HSTS = "max-age=31536000"  # a year; no includeSubDomains, since a platform's domain is shared
 
-MAX_ADDRESS = 45  # characters of an IPv6 address that ends in an IPv4 one (RFC 4291, 2.2)
-
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{8,128}")
 
 # SQLAdmin's pages have inline scripts and styles; the policy is loosened for them only.
 LOOSE_PATH = "/admin"
-
-
-class ForwardedMiddleware:
-    """Takes the scheme from the platform's proxy, which ends TLS.
-
-    `X-Forwarded-Proto` is believed from anyone: on a hosting platform the proxy is the only way in and sets it,
-    and lying about it gains a caller nothing but links with another scheme. `FORCE_HTTPS` is for a proxy that
-    does not send it. The caller's address is taken only from the header that the platform's own proxy writes, and
-    of that the last entry: earlier ones come from the caller.
-    """
-
-    def __init__(self, app: ASGIApp, *, force_https: bool = False, address_header: str | None = None) -> None:
-        self.app = app
-        self.force_https = force_https
-        self.address_header = address_header
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        if scope["type"] in ("http", "websocket"):
-            headers = Headers(scope=scope)
-            said = headers.get("x-forwarded-proto", "").split(",")[0].strip().lower()
-            if self.force_https or said in ("https", "wss"):
-                scope["scheme"] = "https" if scope["type"] == "http" else "wss"
-            if self.address_header and (address := headers.get(self.address_header, "").rpartition(",")[2].strip()):
-                scope["client"] = (address[:MAX_ADDRESS], 0)
-        await self.app(scope, receive, send)
 
 
 class RequestIdMiddleware:

@@ -13,13 +13,8 @@ from fastopp.settings import Settings
 from fastopp.web import api_docs, problems, statics
 from fastopp.web.body_limit import BodyLimitMiddleware
 from fastopp.web.csrf import SameSiteMiddleware, verify_csrf_token
-from fastopp.web.headers import (
-    ForwardedMiddleware,
-    HeadMiddleware,
-    RequestIdMiddleware,
-    SecurityHeadersMiddleware,
-    asset_origin,
-)
+from fastopp.web.forwarded import ForwardedMiddleware
+from fastopp.web.headers import HeadMiddleware, RequestIdMiddleware, SecurityHeadersMiddleware, asset_origin
 from fastopp.web.templating import FRAMEWORK_STATIC, MenuItem, Templates
 
 # The framework's own part of the menu, after what the apps bring.
@@ -74,6 +69,7 @@ def install(
         ForwardedMiddleware,
         force_https=settings.force_https,
         address_header=settings.platform.client_address_header,
+        proxies=settings.platform.proxies,
     )
 
 
