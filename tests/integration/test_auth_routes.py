@@ -182,7 +182,7 @@ async def test_sign_in_sets_both_cookies(client: httpx.AsyncClient) -> None:
     response = await log_in(client, "staff")
     assert (response.status_code, response.headers["location"]) == (302, "/webinar-registrants")
     cookies = cookies_of(response)
-    assert set(cookies) == {"access_token", "session"}
+    assert set(cookies) == {"access_token", "session", "device"}
     for cookie in cookies.values():
         assert cookie["httponly"]
         assert cookie["samesite"].lower() == "lax"
@@ -223,6 +223,60 @@ async def test_cookies_are_secure_over_https(settings: Settings, database: Datab
         assert all(cookie["secure"] for cookie in signed_out.values())
 
 
+async def test_over_https_only_this_host_can_set_the_cookies(settings: Settings, database: Database) -> None:
+    async with client_of(make_app(settings, database), base="https://shop.example") as client:
+        signed_in = cookies_of(await log_in(client, "staff"))
+        assert set(signed_in) == {"__Host-access_token", "__Host-session", "__Host-device"}
+        assert all(cookie["path"] == "/" and not cookie["domain"] for cookie in signed_in.values())
+        assert (await client.get("/who")).json() == {"email": "staff@example.com"}
+        planted = {"access_token": "planted", "session": "planted"}
+        client.cookies.update(planted)
+        assert (await client.get("/who")).json() == {"email": "staff@example.com"}
+
+
+@pytest.mark.parametrize("kept", [("access_token",), ("session",), ("access_token", "session")])
+async def test_cookies_of_earlier_releases_are_honoured_and_replaced(
+    settings: Settings, database: Database, kept: tuple[str, ...]
+) -> None:
+    app = make_app(settings, database)
+    async with client_of(app) as earlier:  # over HTTP, where names are plain
+        await log_in(earlier, "staff")
+        old = "; ".join(f"{name}={earlier.cookies[name]}" for name in kept)
+    async with client_of(app, base="https://shop.example") as client:
+        assert (await client.get("/who", headers={"Cookie": old})).json() == {"email": "staff@example.com"}
+        page = await client.get("/protected", headers=BROWSER | {"Cookie": old})
+        assert page.status_code == 200
+        changed = cookies_of(page)  # the session got its form token
+        assert changed["__Host-session"].value
+        assert ("session" in changed) is ("session" in kept)
+        ended = cookies_of(await client.get("/logout", headers={"Cookie": old}))
+        deleted = {name for name, cookie in ended.items() if cookie["max-age"] == "0" or cookie["expires"]}
+        assert {*kept} <= deleted
+
+
+@pytest.mark.parametrize("https", [False, True])
+async def test_the_owners_browser_is_not_kept_out(settings: Settings, database: Database, https: bool) -> None:
+    app, base = make_app(settings, database), "https://shop.example" if https else "http://shop.example"
+    name = "__Host-device" if https else "device"
+    async with client_of(app, base=base) as owner, client_of(app, base=base, address="192.0.2.66") as attacker:
+        await log_in(owner, "staff")
+        await owner.get("/logout")
+        genuine = owner.cookies[name]
+
+        async def attack(account: str, password: str, cookie: str = "") -> int:
+            attacker.cookies.clear()  # with the form token of the page that said no
+            data = {"username": f"{account}@example.com", "password": password}
+            headers = BROWSER | ({"Cookie": f"{name}={cookie}"} if cookie else {})
+            return (await attacker.post("/login", data=data, headers=headers)).status_code
+
+        assert [await attack("staff", "wrong1") for _ in range(6)] == [401] * 5 + [429]
+        # One that was tampered with is none, and a genuine one is bound to its account.
+        for forged in (genuine[:-1], genuine + "A", "x", "x" * 5000, genuine.partition(".")[0]):
+            assert await attack("staff", "secret1", forged) == 429
+        assert [await attack("boss", "wrong1", genuine) for _ in range(6)] == [401] * 5 + [429]
+        assert (await log_in(owner, "staff")).status_code == 302
+
+
 async def test_the_token_cookie_lives_as_long_as_the_token(tmp_path: Path, database: Database) -> None:
     settings = make_settings(tmp_path, access_token_expire_minutes=7)
     async with client_of(make_app(settings, database)) as client:
@@ -256,7 +310,7 @@ async def test_sign_out_forgets_everything(tmp_path: Path, database: Database, m
         await client.post("/grant", headers=headers)
         response = await client.request(method, "/logout", headers=headers)
         assert (response.status_code, response.headers["location"]) == (302, "/")
-        assert dict(client.cookies) == {}
+        assert set(client.cookies) == {"device"}  # which grants nothing
         assert (await client.get("/who")).json() == {"email": None}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
@@ -23,6 +24,7 @@ from fastopp.auth.accounts import (
     create_user,
     find_user,
 )
+from fastopp.auth.devices import Device
 from fastopp.auth.lockout import (
     FORGOTTEN_AFTER,
     TooManyAttempts,
@@ -230,6 +232,66 @@ async def test_an_account_is_locked_on_every_instance(database: Database, other_
 async def test_unknown_accounts_are_locked_like_others(database: Database) -> None:
     outcomes = [await try_sign_in(database, "nobody@example.com") for _ in range(6)]
     assert outcomes == ["SignInFailed"] * 5 + ["TooManyAttempts"]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "adm\u0130n@example.com",  # I with a dot above: PostgreSQL folds it to i, Python to two characters
+        "ADM\u0130N@example.com",
+        "admin@example.\u212aom".replace("\u212a", "\u0441"),  # a Cyrillic letter that looks like c
+        "admi\u0131n@example.com",  # a dotless i
+        "\u00a0admin@example.com",  # a space that strip() removes
+        "ADMIN@EXAMPLE.COM",
+        "mar\u212a@example.com",  # the Kelvin sign, which folds to k
+        "mark@example.com",
+    ],
+)
+async def test_no_spelling_escapes_the_lock_of_the_account_that_it_finds(database: Database, typed: str) -> None:
+    for email in ("admin@example.com", "mark@example.com"):
+        await add(database, email)
+        for _ in range(5):
+            assert await try_sign_in(database, email) == "SignInFailed"
+    right = await try_sign_in(database, typed, "test123", "192.0.2.9")
+    async with database.read() as session:
+        found = await find_user(session, typed)
+    assert right == ("TooManyAttempts" if found else "SignInFailed")
+
+
+async def test_every_database_finds_the_same_account(database: Database) -> None:
+    await add(database, "admin@example.com")
+    await add(database, "mark@example.com")
+    async with database.read() as session:
+        assert await find_user(session, "adm\u0130n@example.com") is None
+        found = await find_user(session, " MAR\u212a@EXAMPLE.com")
+    assert found is not None
+    assert found.email == "mark@example.com"
+
+
+async def test_a_known_browser_is_counted_apart(database: Database) -> None:
+    ann, bob = await add(database, "ann@example.com"), await add(database, "bob@example.com")
+
+    async def outcome(device: Device, password: str, email: str = "ann@example.com") -> str:
+        try:
+            await sign_in(database, email=email, password=password, address=ADDRESS, device=device)
+        except (SignInFailed, TooManyAttempts) as error:
+            return type(error).__name__
+        return "signed in"
+
+    for number in range(25):  # by others: the account and the address are locked
+        await try_sign_in(database, "ann@example.com", address=f"192.0.2.{number % 5}")
+    async with database.transaction() as session:
+        for _ in range(20):
+            await record_failure(session, address_subject(ADDRESS))
+    assert await try_sign_in(database, "ann@example.com", "test123") == "TooManyAttempts"
+    known, before = Device(ann.id, "one"), await failures(database)
+    assert await outcome(known, "test123") == "signed in"
+    assert await failures(database) == before  # and the others' count is not wiped by it
+    # It is no way to guess without end, for nobody else's account, and no way into another count.
+    assert [await outcome(known, "wrong1") for _ in range(6)] == ["SignInFailed"] * 5 + ["TooManyAttempts"]
+    assert await outcome(Device(ann.id, "two"), "test123") == "signed in"
+    assert await outcome(Device(bob.id, "one"), "test123") == "TooManyAttempts"
+    assert await outcome(Device(uuid.uuid4(), "one"), "test123") == "TooManyAttempts"
 
 
 async def test_an_address_is_locked_after_failures_at_many_accounts(database: Database) -> None:

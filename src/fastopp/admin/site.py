@@ -27,6 +27,7 @@ from fastopp.admin.sessions import admin_sessions
 from fastopp.admin.user_admin import UserAdmin
 from fastopp.admin.views import FormConverter
 from fastopp.auth.current_user import load_user
+from fastopp.auth.devices import read_device
 from fastopp.auth.landing import safe_next
 from fastopp.auth.lockout import client_address
 from fastopp.auth.models import AuditLog, User
@@ -125,6 +126,7 @@ class AdminSite(Admin):
                 password=password,
                 address=client_address(request),
                 clock=runtime.clock,
+                device=read_device(request, runtime.settings),
             )
         except Unavailable:
             raise

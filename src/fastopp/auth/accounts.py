@@ -9,7 +9,7 @@ from sqlmodel import case, col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.auth.lockout import account_subject, forget
-from fastopp.auth.models import User
+from fastopp.auth.models import User, fold_email
 from fastopp.auth.passwords import hash_password
 from fastopp.database.upsert import insert
 from fastopp.errors import Conflict, FastOppError, NotFound
@@ -50,18 +50,19 @@ def check_email(email: str) -> str:
 
 async def find_user(session: AsyncSession, email: str) -> User | None:
     """The account of an email address in any letter case; the exact spelling first, should there be two. One query."""
-    typed = email.strip()
+    typed, folded = email.strip(), fold_email(email)
     if len(typed) > MAX_EMAIL or not typed.isprintable():
         return None
     exact = col(User.email) == typed
     # The scan behind lower() is the same for known and unknown addresses, so its time tells nothing.
     statement = (
         select(User)
-        .where(or_(exact, func.lower(User.email) == func.lower(typed)))
+        .where(or_(exact, func.lower(User.email).in_((func.lower(typed), folded))))
         .order_by(case((exact, 0), else_=1), col(User.email))
-        .limit(1)
     )
-    return (await session.exec(statement)).first()
+    # The database only proposes: its lower() may equate addresses that are two accounts here.
+    proposed = (await session.exec(statement)).all()
+    return next((user for user in proposed if fold_email(user.email) == folded), None)
 
 
 async def get_user(session: AsyncSession, email: str) -> User:

@@ -25,6 +25,7 @@ from fastopp.database.session import Database
 from fastopp.dependencies import ClockDep, DatabaseDep, SessionDep, SettingsDep
 from fastopp.errors import Forbidden, Unauthorized
 from fastopp.settings import Settings
+from fastopp.web.cookies import read_cookie
 
 # What proxies add: a request that carries one only seems to come from this machine.
 FORWARDED_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
@@ -179,7 +180,7 @@ async def _count_wrong_token(database: Database, address: str, clock: Clock) -> 
 
 def _tokens(request: Request) -> Iterator[str]:
     session_token = request.session.get("token") if "session" in request.scope else None
-    for token in (request.cookies.get(TOKEN_COOKIE), session_token, _bearer(request)):
+    for token in (read_cookie(request, TOKEN_COOKIE), session_token, _bearer(request)):
         if isinstance(token, str) and token:
             yield token
 

@@ -1,10 +1,11 @@
 """The lock after repeated failures: counted in the database, so that every instance knows.
 
-A *subject* is what is counted: an account, or an address that requests come from. Beyond its limit it is locked for
-30 seconds, twice as long after each further failure, 15 minutes at most. Attempts made while it is locked are refused
-unseen and not counted, so every lock ends by itself, and an hour without a failure wipes the slate. That leaves an
-attacker some hundred guesses a day at one account; it also means that they can keep its owner waiting for as
-long as they go on, which `forget` (a new password by the command line or emergency access) ends at once.
+A *subject* is what is counted: an account, a network that requests come from, or a browser that has signed in to the
+account before. Beyond its limit it is locked for 30 seconds, twice as long after each further failure, 15 minutes at
+most. Attempts made while it is locked are refused unseen and not counted, so every lock ends by itself, and an hour
+without a failure wipes the slate. That leaves an attacker some hundred guesses a day at one account. A known browser
+(see `devices`) is counted apart, so that they do not keep the owner out; `forget` (a new password by the command line
+or emergency access) ends the lock for every other one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sqlalchemy import Insert, case
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastopp.auth.models import FailedAttempt
+from fastopp.auth.models import FailedAttempt, fold_email
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.upsert import insert
 from fastopp.errors import FastOppError
@@ -62,8 +63,13 @@ class Standing(NamedTuple):
 
 
 def account_subject(email: str) -> Subject:
-    """The account of this email address, whether or not there is one."""
-    return Subject(_subject_name("account", email.lower()), ACCOUNT_FAILURES)
+    """Return the account of this email address, whether or not there is one."""
+    return Subject(_subject_name("account", fold_email(email)), ACCOUNT_FAILURES)
+
+
+def device_subject(name: str) -> Subject:
+    """Return a browser that has signed in to the account before."""
+    return Subject(_subject_name("device", name), ACCOUNT_FAILURES)
 
 
 def address_subject(address: str, *, purpose: str = "address", limit: int = ADDRESS_FAILURES) -> Subject:

@@ -13,6 +13,14 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def fold_email(email: str) -> str:
+    """Return the form in which email addresses are compared.
+
+    Folded here and not in the database: beyond ASCII, `lower()` differs between Python, PostgreSQL and SQLite.
+    """
+    return email.strip().lower()
+
+
 class User(SQLModel, table=True):
     """Somebody with an account. Rights are read from this row on every request, never from a token."""
 

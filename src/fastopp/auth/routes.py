@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette import status
 
 from fastopp.auth.current_user import OptionalUser, StaffUser
+from fastopp.auth.devices import read_device
 from fastopp.auth.landing import landing_page, safe_next
 from fastopp.auth.lockout import client_address
 from fastopp.auth.sessions import begin_session, end_session
@@ -59,7 +60,14 @@ async def login(
     if not username.strip() or not password:
         return _form(request, status.HTTP_422_UNPROCESSABLE_CONTENT, NOTHING_TYPED, username, next_page)
     try:
-        user = await sign_in(database, email=username, password=password, address=client_address(request), clock=clock)
+        user = await sign_in(
+            database,
+            email=username,
+            password=password,
+            address=client_address(request),
+            device=read_device(request, settings),
+            clock=clock,
+        )
     except Unavailable:
         raise  # says nothing about the password, so it is answered by the page that says what is the matter
     except FastOppError as error:

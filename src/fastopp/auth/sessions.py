@@ -1,43 +1,75 @@
-"""The two cookies of a sign-in: `session` (signed by Starlette) and `access_token` (the token itself)."""
+"""The cookies of a sign-in: `session` (signed by Starlette) and `access_token` (the token itself).
+
+Over HTTPS their names begin with `__Host-`; see `fastopp.web.cookies`.
+"""
 
 from __future__ import annotations
 
 from fastapi import Request, Response
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fastopp.auth.devices import remember_device
 from fastopp.auth.models import User
 from fastopp.auth.tokens import token_lifetime
 from fastopp.settings import Settings
+from fastopp.web.cookies import HOST_PREFIX, delete_cookie, set_cookie
 
 SESSION_COOKIE = "session"
+SECURE_SESSION_COOKIE = f"{HOST_PREFIX}{SESSION_COOKIE}"
 SESSION_LIFETIME = 14 * 24 * 60 * 60  # seconds
 TOKEN_COOKIE = "access_token"  # noqa: S105 - a name, not a secret
+
+_DELETED = f"{SESSION_COOKIE}=null; path=/; Max-Age=0; httponly; samesite=lax; secure".encode()
 
 WEBINAR_GROUPS = frozenset({"marketing", "sales"})  # who manages webinars; the session says so, as in FastOpp 0.4.8
 
 
 class SchemeAwareSessions:
-    """Starlette's sessions, whose cookie is `Secure` exactly when the request came over HTTPS."""
+    """Starlette's sessions, whose cookie is `Secure` and named `__Host-session` when the request came over HTTPS."""
 
     def __init__(self, app: ASGIApp, *, secret_key: str) -> None:
         self._plain, self._secure = (
             SessionMiddleware(
                 app,
                 secret_key=secret_key,
-                session_cookie=SESSION_COOKIE,
+                session_cookie=name,
                 max_age=SESSION_LIFETIME,
                 same_site="lax",
                 https_only=https_only,
             )
-            for https_only in (False, True)
+            for name, https_only in ((SESSION_COOKIE, False), (SECURE_SESSION_COOKIE, True))
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the connection on with `scope["session"]` filled."""
-        sessions = self._secure if scope.get("scheme") in ("https", "wss") else self._plain
-        await sessions(scope, receive, send)
+        if scope.get("scheme") not in ("https", "wss"):
+            await self._plain(scope, receive, send)
+            return
+        cookies = HTTPConnection(scope).cookies
+        if SESSION_COOKIE not in cookies:
+            await self._secure(scope, receive, send)
+            return
+        if SECURE_SESSION_COOKIE not in cookies:
+            renamed = f"{SECURE_SESSION_COOKIE}={cookies[SESSION_COOKIE]}".encode("latin-1", "replace")
+            scope["headers"] = [*scope["headers"], (b"cookie", renamed)]
+        await self._secure(scope, receive, _without_plain_cookie(send))
+
+
+def _without_plain_cookie(send: Send) -> Send:
+    """Delete the cookie under its plain name as soon as the session is written or cleared under the other."""
+    written = f"{SECURE_SESSION_COOKIE}=".encode()
+
+    async def send_with_deletion(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = message.get("headers", ())
+            if any(name.lower() == b"set-cookie" and value.startswith(written) for name, value in headers):
+                message["headers"] = [*headers, (b"set-cookie", _DELETED)]
+        await send(message)
+
+    return send_with_deletion
 
 
 def session_middleware(settings: Settings) -> Middleware:
@@ -63,18 +95,11 @@ def begin_session(request: Request, response: Response, user: User, token: str, 
             "can_manage_webinars": user.is_superuser or user.group in WEBINAR_GROUPS,
         }
     )
-    response.set_cookie(
-        TOKEN_COOKIE,
-        token,
-        max_age=int(token_lifetime(settings).total_seconds()),
-        path="/",
-        secure=request.url.scheme == "https",
-        httponly=True,
-        samesite="lax",
-    )
+    set_cookie(request, response, TOKEN_COOKIE, token, max_age=int(token_lifetime(settings).total_seconds()))
+    remember_device(request, response, user, settings)
 
 
 def end_session(request: Request, response: Response) -> None:
     """Sign the browser out: everything in the session goes, emergency access included."""
     request.session.clear()
-    response.delete_cookie(TOKEN_COOKIE, path="/", secure=request.url.scheme == "https", httponly=True, samesite="lax")
+    delete_cookie(request, response, TOKEN_COOKIE)

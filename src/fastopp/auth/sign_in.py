@@ -12,10 +12,13 @@ from sqlmodel import col, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.auth.accounts import find_user
+from fastopp.auth.devices import Device
 from fastopp.auth.lockout import (
+    Subject,
     TooManyAttempts,
     account_subject,
     address_subject,
+    device_subject,
     forget,
     read_standing,
     record_failure,
@@ -61,17 +64,26 @@ def may_sign_in(user: User) -> bool:
     return user.is_active and (user.is_staff or user.is_superuser)
 
 
-async def sign_in(database: Database, *, email: str, password: str, address: str, clock: Clock = SYSTEM_CLOCK) -> User:
-    """The user of this email address and password.
+async def sign_in(
+    database: Database,
+    *,
+    email: str,
+    password: str,
+    address: str,
+    device: Device | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> User:
+    """Return the user of this email address and password.
 
-    An outdated hash is replaced. Failures are counted for the account and for the address; a success clears the
-    account's, but not the address's, which would let the owner of one account guess at others without end.
+    An outdated hash is replaced. Failures are counted for the account and for the address, or for `device` alone if
+    it has signed in to this account before. A success clears the account's or the device's, but not the address's,
+    which would let the owner of one account guess at others without end.
 
     Raises
     ------
     SignInFailed: unknown account or wrong password, in the same words and about the same time.
     SignInInactive, SignInNotStaff: only after the right password.
-    TooManyAttempts: account or address is locked; the password was not looked at.
+    TooManyAttempts: account, address or device is locked; the password was not looked at.
     PasswordRejected: too long to be anybody's.
     DatabaseUnavailable, SignInsQueued: nothing was found out.
     """
@@ -81,7 +93,7 @@ async def sign_in(database: Database, *, email: str, password: str, address: str
     if waiting.cancelled_caught:
         raise SignInsQueued
     try:
-        user = await _attempt(database, email, password, address, clock)
+        user = await _attempt(database, email, password, address, device, clock)
     finally:
         limiter.release()
     if not user.is_active:
@@ -91,13 +103,15 @@ async def sign_in(database: Database, *, email: str, password: str, address: str
     return user
 
 
-async def _attempt(database: Database, email: str, password: str, address: str, clock: Clock) -> User:
-    account, source = account_subject(email.strip()), address_subject(address)
+async def _attempt(
+    database: Database, email: str, password: str, address: str, device: Device | None, clock: Clock
+) -> User:
     async with database.read() as session:
-        standing = await read_standing(session, account, source, clock=clock)
-        if standing.locked_for:
-            raise TooManyAttempts(standing.locked_for)
         user = await find_user(session, email)
+        own, *others = _counted(user, email, address, device)
+        standing = await read_standing(session, own, *others, clock=clock)
+    if standing.locked_for:
+        raise TooManyAttempts(standing.locked_for)
     if user is None:
         await verify_nobody(password)
         verification = Verification(matches=False)
@@ -105,16 +119,23 @@ async def _attempt(database: Database, email: str, password: str, address: str, 
         verification = await verify_password(password, user.hashed_password)
     if user is None or not verification.matches:
         async with database.transaction() as session:
-            await record_failure(session, account, source, clock=clock)
+            await record_failure(session, own, *others, clock=clock)
         raise SignInFailed
-    if verification.replacement or account.name in standing.failed:
+    if verification.replacement or own.name in standing.failed:
         async with database.transaction() as session:
-            await forget(session, account)
+            await forget(session, own)
             current = await _store_hash(session, user, verification.replacement)
         if not current:
             # Another sign-in replaced the hash in the same moment, or the password was changed: look again.
-            return await _attempt(database, email, password, address, clock)
+            return await _attempt(database, email, password, address, device, clock)
     return user
+
+
+def _counted(user: User | None, email: str, address: str, device: Device | None) -> tuple[Subject, ...]:
+    """Return what a failure is counted for: the account that was found, however its address was typed."""
+    if user is not None and device is not None and device.user_id == user.id:
+        return (device_subject(device.name),)
+    return account_subject(email if user is None else user.email), address_subject(address)
 
 
 async def _store_hash(session: AsyncSession, user: User, replacement: str | None) -> bool:

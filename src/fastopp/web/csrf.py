@@ -25,11 +25,12 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastopp.errors import Forbidden
+from fastopp.web.cookies import read_cookie
 
 FIELD = "csrf_token"  # of a form
 HEADER = "X-CSRF-Token"  # of a request that a script sends
 SESSION_KEY = "csrf"
-COOKIES = ("access_token", "session")  # what a browser would send along by itself
+TOKEN_COOKIE = "access_token"  # noqa: S105 - the name of the cookie that a browser sends along by itself
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, 9.2.1
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -65,7 +66,12 @@ def rotate(request: Request) -> str:
 
 def is_wanted(request: Request) -> bool:
     """Whether an unsafe request from this browser would need a token."""
-    return "access_token" in request.cookies or bool(_session(request))
+    return has_token_cookie(request) or bool(_session(request))
+
+
+def has_token_cookie(request: Request) -> bool:
+    """Whether the browser sends a sign-in token, be it genuine or not."""
+    return read_cookie(request, TOKEN_COOKIE) is not None
 
 
 async def verify_csrf_token(request: Request) -> None:

@@ -194,7 +194,7 @@ def page_context(request: Request) -> dict[str, Any]:
     return {
         "request": request,
         "user": user,
-        "maybe_signed_in": not hasattr(request.state, "user") and "access_token" in request.cookies,
+        "maybe_signed_in": not hasattr(request.state, "user") and csrf.has_token_cookie(request),
         "path": path,
         "navigation": visible_navigation(getattr(request.app.state, "navigation", ()), user),
         "csrf_token": csrf_token,
