@@ -6,9 +6,7 @@ in docs/settings.md.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +15,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, GetPydanticSche
 from pydantic_core.core_schema import is_instance_schema
 
 from fastopp.database.url import DatabaseURL
+from fastopp.machine_key import machine_key
 from fastopp.platform import PLATFORMS, PRODUCTION_ENVIRONMENTS, Platform, detect_platform
 from fastopp.settings_check import SettingProblem, SettingsError, environment_too_big, explain, find_problems
 
@@ -48,6 +47,11 @@ class Settings(BaseModel):
     port: int = Field(8000, ge=1, le=65535, description="Port that `oppman.py runserver` listens on.")
     force_https: bool = Field(
         False, description="Treat every request as HTTPS, for a proxy that does not send `X-Forwarded-Proto`."
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="Host names that the site answers to, with commas between them; `*.example.com` is all below it. "
+        "In development `localhost` and loopback addresses are added; elsewhere nothing set means every name.",
     )
     production: bool = Field(False, description="`true` is the same as `ENVIRONMENT=production`.")
     railway_environment: str = Field("", description="Set by Railway; any value means production.")
@@ -214,7 +218,7 @@ class Settings(BaseModel):
         if _says_production(given):
             values["environment"] = "production"
         if values["environment"] == "development":
-            values.setdefault("secret_key", _machine_key())
+            values.setdefault("secret_key", machine_key())
         problems: list[SettingProblem] = []
         try:
             settings = cls.model_validate(values)
@@ -288,12 +292,3 @@ def read_variables(
 def get_upload_dir(settings: Settings | None = None) -> Path:
     """The folder of uploaded files: `UPLOAD_DIR`, or the platform's default."""
     return (settings or load_settings()).upload_dir
-
-
-def _machine_key() -> str:
-    """A development key that is stable across restarts, yet published nowhere."""
-    try:
-        machine = Path("/etc/machine-id").read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        machine = str(uuid.getnode())
-    return hashlib.sha256(f"fastopp development key|{machine.strip()}|{Path.cwd()}".encode()).hexdigest()

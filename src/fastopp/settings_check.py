@@ -39,6 +39,8 @@ _ASYNC_ADDRESS = re.compile(
     r"(https://[^/?#\s@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?)/?$", re.IGNORECASE
 )
 
+_HOST_NAME = re.compile(r"(\*?\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]*", re.IGNORECASE)
+
 OBJECT_STORAGE_VARIABLES = ("s3_access_key", "s3_secret_key", "s3_bucket")
 
 
@@ -77,6 +79,7 @@ def find_problems(settings: Settings, given: Iterable[str]) -> list[SettingProbl
         *_database_url(settings, given),
         *_object_storage(settings, given),
         *_async_url(settings),
+        *_allowed_hosts(settings),
     ]
 
 
@@ -174,3 +177,11 @@ def _async_url(settings: Settings) -> list[SettingProblem]:
         return []
     mend = "It is the service's own, like https://my-service.leapcell-async.dev, without a path."
     return [SettingProblem("LEAPCELL_ASYNC_URL", "It is no https:// address.", mend)]
+
+
+def _allowed_hosts(settings: Settings) -> list[SettingProblem]:
+    names = (name.strip() for name in settings.allowed_hosts.split(","))
+    if all(_HOST_NAME.fullmatch(name) for name in names if name):
+        return []
+    fix = "Use names without scheme, port and path: `shop.example.com, *.shop.example.com`."
+    return [SettingProblem("ALLOWED_HOSTS", "It is not a list of host names.", fix)]

@@ -73,6 +73,7 @@ def settings(database_url: str, folder: Path) -> Settings:
         "SECRET_KEY": "a-secret-key-for-tests-of-40-characters!",
         "UPLOAD_DIR": str(folder / "uploads"),
         "ENVIRONMENT": "development",
+        "ALLOWED_HOSTS": "site.test",
     }
     return Settings.from_variables(variables, PLATFORMS["local"])
 

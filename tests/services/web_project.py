@@ -40,7 +40,7 @@ class SignIn(BaseModel):
 
 
 def settings(**environ: str) -> Settings:
-    return load_settings(environ, env_file=Path("/nonexistent"))
+    return load_settings({"ALLOWED_HOSTS": "testserver", **environ}, env_file=Path("/nonexistent"))
 
 
 def sign_in_by_header(request: Request) -> None:

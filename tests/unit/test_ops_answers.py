@@ -46,7 +46,7 @@ async def form(number: Annotated[int, Form()]):
 @pytest.fixture
 async def client():
     app = FastAPI()
-    settings = Settings(platform=LOCAL, secret_key="k" * 40)
+    settings = Settings(platform=LOCAL, secret_key="k" * 40, allowed_hosts="site.test")
     setup.install(app, settings, sessions=session_middleware(settings))
     app.include_router(router)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://site.test") as client:

@@ -47,7 +47,7 @@ def router_of(path: str, answer: str) -> APIRouter:
 
 def client(application: Application) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(application, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://test")
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
 async def test_nothing_is_loaded_for_other_paths(application: Application, loads: list[int]) -> None:

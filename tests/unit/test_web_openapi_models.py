@@ -16,7 +16,8 @@ config = dict(BaseModel.model_config)
 app = FastOpp(["demo.products"], settings=load_settings())
 
 async def main():
-    async with app.running(), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as caller:
+    transport = httpx.ASGITransport(app)
+    async with app.running(), httpx.AsyncClient(transport=transport, base_url="http://localhost") as caller:
 """
 
 

@@ -164,5 +164,6 @@ async def test_a_body_that_is_too_large(tmp_path: Path, headers: dict[str, str],
 
 @pytest.mark.parametrize("host", ["[", "a b", "testserver:99999", "<script>"])
 async def test_a_strange_host_is_no_bug(tmp_path: Path, host: str) -> None:
-    async with client(make_app(tmp_path), **BROWSER) as browser:
+    anywhere = {"ENVIRONMENT": "production", "SECRET_KEY": "k" * 16 + "0123456789abcdefXYZ", "ALLOWED_HOSTS": ""}
+    async with client(make_app(tmp_path, anywhere), **BROWSER) as browser:
         assert (await browser.get("/nowhere", headers={"host": host})).status_code == 404

@@ -15,6 +15,7 @@ from fastopp.web.body_limit import BodyLimitMiddleware
 from fastopp.web.csrf import SameSiteMiddleware, verify_csrf_token
 from fastopp.web.forwarded import ForwardedMiddleware
 from fastopp.web.headers import HeadMiddleware, RequestIdMiddleware, SecurityHeadersMiddleware, asset_origin
+from fastopp.web.hosts import HostMiddleware
 from fastopp.web.templating import FRAMEWORK_STATIC, MenuItem, Templates
 
 # The framework's own part of the menu, after what the apps bring.
@@ -59,6 +60,7 @@ def install(
     app.add_middleware(problems.UnhandledErrorMiddleware)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(SameSiteMiddleware)
+    app.add_middleware(HostMiddleware, settings=settings)
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(sessions.cls, *sessions.args, **sessions.kwargs)
     app.add_middleware(
