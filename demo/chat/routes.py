@@ -17,7 +17,8 @@ from demo.chat.errors import BadChatRequest, ChatError
 from demo.chat.model_name import display_name
 from demo.chat.schemas import MAX_HISTORY, MAX_MESSAGE, ChatAnswer, ChatFailure, ChatRequest
 from fastopp.auth.current_user import NotSignedIn, OptionalUser, load_user, staff_user
-from fastopp.dependencies import DatabaseDep, SettingsDep
+from fastopp.dependencies import DatabaseDep, SettingsDep, get_runtime
+from fastopp.web.doors import guarded_by
 from fastopp.web.problems import PROBLEM_JSON
 from fastopp.web.templating import render
 
@@ -68,6 +69,12 @@ router = APIRouter()
 api = APIRouter(prefix="/api/chat", tags=["chat"], route_class=ChatRoute)
 
 
+async def _chat_door(request: Request) -> None:
+    runtime = get_runtime(request)
+    await may_chat(request, runtime.database, runtime.settings)
+
+
+@guarded_by(_chat_door)
 async def may_chat(request: Request, database: DatabaseDep, settings: SettingsDep) -> None:
     """Dependency: canned answers are for everybody; a model's cost the owner money, so they are for staff.
 

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastopp.dependencies import get_runtime
+from fastopp.web.body_limit import MAX_FORM
 
 if TYPE_CHECKING:
     from fastopp.admin.site import AdminSite
@@ -22,7 +23,7 @@ NAME = "admin"  # SQLAdmin builds its links from `admin:list` and the like
 
 def admin_mount() -> Mount:
     """The route of the admin, for the end of the application's list: routes below /admin that come first win."""
-    return Mount(PATH, app=LazyAdmin(), name=NAME)
+    return Mount(PATH, app=LazyAdmin(), name=NAME, max_body_size=MAX_FORM)
 
 
 class LazyAdmin:

@@ -43,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parent
 MAX_DELETED_AT_ONCE = 100  # the longest page of a list
+MAX_LOGIN_FIELDS = 10  # of the sign-in form, which everybody may send
+MAX_LOGIN_FIELD = 4096  # bytes
 
 NOTHING_TYPED = "Enter your email address and your password."
 NO_STORE = {"Cache-Control": "no-store"}
@@ -115,7 +117,7 @@ class AdminSite(Admin):
             if user is not None and may_sign_in(user):
                 return RedirectResponse(self._after_login(request), status.HTTP_302_FOUND, headers=NO_STORE)
             return await self._login_form(request)
-        async with request.form(max_files=0) as form:
+        async with request.form(max_files=0, max_fields=MAX_LOGIN_FIELDS, max_part_size=MAX_LOGIN_FIELD) as form:
             email, password = str(form.get("username", "")), str(form.get("password", ""))
         if not email.strip() or not password:
             return await self._login_form(request, status.HTTP_400_BAD_REQUEST, NOTHING_TYPED, email)

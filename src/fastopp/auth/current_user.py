@@ -22,10 +22,11 @@ from fastopp.auth.tokens import read_token
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.database.session import Database
-from fastopp.dependencies import ClockDep, DatabaseDep, SessionDep, SettingsDep
+from fastopp.dependencies import ClockDep, DatabaseDep, SessionDep, SettingsDep, get_runtime
 from fastopp.errors import Forbidden, Unauthorized
 from fastopp.settings import Settings
 from fastopp.web.cookies import read_cookie
+from fastopp.web.doors import guarded_by
 
 # What proxies add: a request that carries one only seems to come from this machine.
 FORWARDED_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
@@ -82,6 +83,31 @@ async def load_user(
     return None
 
 
+async def user_door(request: Request) -> User:
+    """Door of `current_user`, with a short session of its own."""
+    runtime = get_runtime(request)
+    async with runtime.database.read() as session:
+        return await current_user(request, session, runtime.settings, runtime.clock)
+
+
+async def staff_door(request: Request) -> User:
+    """Door of `staff_user`."""
+    return await staff_user(await user_door(request))
+
+
+async def superuser_door(request: Request) -> User:
+    """Door of `superuser`."""
+    return await superuser(await user_door(request))
+
+
+async def operator_door(request: Request) -> User | None:
+    """Door of `operator`."""
+    runtime = get_runtime(request)
+    async with runtime.database.read() as session:
+        return await operator(request, session, runtime.database, runtime.settings, runtime.clock)
+
+
+@guarded_by(user_door)
 async def current_user(request: Request, session: SessionDep, settings: SettingsDep, clock: ClockDep) -> User:
     """Dependency: whoever is signed in, with or without a role. Raises NotSignedIn, DatabaseUnavailable."""
     user = request.state.user = await load_user(request, session, settings, clock=clock)
@@ -100,6 +126,7 @@ async def optional_user(request: Request, session: SessionDep, settings: Setting
     return user
 
 
+@guarded_by(staff_door)
 async def staff_user(user: CurrentUser) -> User:
     """Dependency: staff or superuser. Raises NotSignedIn, StaffOnly, DatabaseUnavailable."""
     if not (user.is_staff or user.is_superuser):
@@ -107,6 +134,7 @@ async def staff_user(user: CurrentUser) -> User:
     return user
 
 
+@guarded_by(superuser_door)
 async def superuser(user: CurrentUser) -> User:
     """Dependency: superuser. Raises NotSignedIn, SuperusersOnly, DatabaseUnavailable."""
     if not user.is_superuser:
@@ -114,6 +142,7 @@ async def superuser(user: CurrentUser) -> User:
     return user
 
 
+@guarded_by(operator_door)
 async def operator(
     request: Request, session: SessionDep, database: DatabaseDep, settings: SettingsDep, clock: ClockDep
 ) -> User | None:

@@ -24,9 +24,10 @@ from fastopp.auth.models import User
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.database.session import Database
-from fastopp.dependencies import RuntimeDep, SettingsDep
+from fastopp.dependencies import RuntimeDep, SettingsDep, get_runtime
 from fastopp.errors import Forbidden, NotFound
 from fastopp.settings import Settings
+from fastopp.web.doors import guarded_by
 
 logger = logging.getLogger(__name__)
 
@@ -115,12 +116,19 @@ async def reset_password(session: AsyncSession, *, email: str, password: str) ->
     return user
 
 
+async def _granted_door(request: Request) -> None:
+    runtime = get_runtime(request)
+    await require_enabled(runtime.settings)
+    await require_granted(request, runtime, None)
+
+
 async def require_enabled(settings: SettingsDep) -> None:
     """Dependency: every emergency address is a plain 404 unless EMERGENCY_ACCESS_ENABLED is true."""
     if not settings.emergency_access_enabled:
         raise NotFound
 
 
+@guarded_by(_granted_door)
 async def require_granted(request: Request, runtime: RuntimeDep, enabled: EmergencyEnabled) -> None:
     """Dependency: raises NotFound when disabled, EmergencyNotGranted without a fresh grant in the session."""
     if not is_granted(request.session, clock=runtime.clock):

@@ -11,21 +11,33 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from fastopp.auth.current_user import current_user, operator, staff_user, superuser
+from fastopp.auth.current_user import (
+    current_user,
+    operator,
+    operator_door,
+    staff_door,
+    staff_user,
+    superuser,
+    superuser_door,
+)
 from fastopp.auth.models import User
 from fastopp.dependencies import RuntimeDep
+from fastopp.web.doors import guarded_by
 
 
+@guarded_by(superuser_door)
 async def _detached_superuser(request: Request, runtime: RuntimeDep) -> User:
     async with runtime.database.read() as session:
         return await superuser(await current_user(request, session, runtime.settings, runtime.clock))
 
 
+@guarded_by(operator_door)
 async def _detached_operator(request: Request, runtime: RuntimeDep) -> User | None:
     async with runtime.database.read() as session:
         return await operator(request, session, runtime.database, runtime.settings, runtime.clock)
 
 
+@guarded_by(staff_door)
 async def _detached_staff_user(request: Request, runtime: RuntimeDep) -> User:
     async with runtime.database.read() as session:
         return await staff_user(await current_user(request, session, runtime.settings, runtime.clock))

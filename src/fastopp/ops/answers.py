@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from fastopp.errors import FastOppError, Unauthorized
+from fastopp.web.doors import BodyRefused
 from fastopp.web.templating import render
 
 _ID = re.compile(r"[A-Za-z][\w-]*")
@@ -92,14 +93,15 @@ class OperationRoute(APIRoute):
         async def handle(request: Request) -> Response:
             try:
                 return await handler(request)
-            except Unauthorized:
-                raise
-            except FastOppError as error:
+            except (FastOppError, BodyRefused) as caught:
+                error = caught.error if isinstance(caught, BodyRefused) else caught
+                if isinstance(error, Unauthorized):
+                    raise
                 return outcome(request, str(error), success=False, status_code=error.status, headers=error.headers)
-            except RequestValidationError as error:
+            except RequestValidationError as mistakes:
                 if not is_htmx(request):
                     raise
-                return outcome(request, _explain(error), success=False, status_code=422)
+                return outcome(request, _explain(mistakes), success=False, status_code=422)
 
         return handle
 

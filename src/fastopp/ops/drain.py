@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import func, select
 
 from fastopp.auth.current_user import operator
-from fastopp.dependencies import RuntimeDep
+from fastopp.dependencies import RuntimeDep, get_runtime
 from fastopp.ops.health import NO_STORE
 from fastopp.platform import LEAPCELL_MAX_ASYNC_BODY, LEAPCELL_REQUEST_TIMEOUT, REQUEST_MARGIN
 from fastopp.runtime import Runtime
@@ -21,6 +21,7 @@ from fastopp.tasks.models import jobs
 from fastopp.tasks.wake import waker_of, without_waking
 from fastopp.tasks.wake_tokens import SCHEME, Wake, WakeClaims, read_token
 from fastopp.web.api_docs import problems
+from fastopp.web.doors import guarded_by
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,11 @@ _REPORT: dict[str, Any] = {"type": "object", "additionalProperties": True}
 router = APIRouter(prefix="/async", tags=["async"], responses=problems(401, 403, 409, 413, 422))
 
 
+async def _drain_door(request: Request) -> Wake | None:
+    return await _woken_or_operator(request, get_runtime(request))
+
+
+@guarded_by(_drain_door)
 async def _woken_or_operator(request: Request, runtime: RuntimeDep) -> Wake | None:
     """What the application's own wake-up carries, or None for an operator. Raises WakeRefused, NotAnOperator."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")

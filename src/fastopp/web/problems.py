@@ -24,6 +24,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastopp.errors import FastOppError
+from fastopp.web.doors import BodyRefused
 from fastopp.web.templating import render
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ _DETAILS = {
     403: "Your account may not do this.",
     404: "There is nothing at this address.",
     405: "This address does not take that kind of request.",
+    408: "What you sent came too slowly.",
     413: "What you sent is too large.",
     422: "Something that you sent is not right.",
     429: "That was too often.",
@@ -97,6 +99,8 @@ def install(app: FastAPI) -> None:
 
 async def answer(request: Request, error: Exception) -> Response:
     """The response for an error; see the top of this module."""
+    if isinstance(error, BodyRefused):
+        error = error.error
     problem = Problem.of(error)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and isinstance(error, FastOppError):
         logger.warning("answered %d: %s", problem.status, error, extra=_log_extra(request, "problem"))

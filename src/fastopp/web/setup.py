@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from fastopp.apps import App, NavItem
 from fastopp.settings import Settings
 from fastopp.web import api_docs, problems, statics
-from fastopp.web.body_limit import BodyLimitMiddleware
+from fastopp.web.body_limit import BodyMiddleware
 from fastopp.web.csrf import SameSiteMiddleware, verify_csrf_token
 from fastopp.web.forwarded import ForwardedMiddleware
 from fastopp.web.headers import HeadMiddleware, RequestIdMiddleware, SecurityHeadersMiddleware, asset_origin
@@ -61,7 +61,7 @@ def install(
     app.add_middleware(HeadMiddleware)
     app.add_middleware(SameSiteMiddleware)
     app.add_middleware(HostMiddleware, settings=settings)
-    app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(BodyMiddleware)
     app.add_middleware(sessions.cls, *sessions.args, **sessions.kwargs)
     app.add_middleware(
         SecurityHeadersMiddleware, production=not settings.development, asset_origin=asset_origin(settings)
