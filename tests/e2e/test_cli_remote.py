@@ -85,6 +85,16 @@ def test_a_project_is_set_up_and_kept(remote_site: Site, tmp_path: Path) -> None
     restored = succeed(project, *words(remote_site, "restore", "--database", key, "--force", "--yes"), environ=token)
     assert "database: " in restored
     assert len(list(remote_site.upload_dir.rglob("photos/*.jpg"))) == 5
+    # A backup on this machine is encrypted with the site's key before it is sent.
+    here = {"DATABASE_URL": remote_site.environ["DATABASE_URL"]}
+    local = succeed(project, "oppman.py", "backup", "here.fastopp.gz", environ=here)
+    assert "row(s)" in local
+    command = words(remote_site, "restore", "--database", "here.fastopp.gz", "--force", "--yes")
+    keyless = run_command(project, *command, environ=token)
+    assert (keyless.returncode, "BACKUP_KEY" in keyless.stderr) == (2, True)
+    other = run_command(project, *command, environ=token | {"BACKUP_KEY": "another-key-of-another-site"})
+    assert (other.returncode, "another key" in other.stderr) == (1, True)
+    assert "database: " in succeed(project, *command, environ=token | {"BACKUP_KEY": remote_site.environ["SECRET_KEY"]})
     assert "backup-database\tsucceeded" in succeed(project, *words(remote_site, "tasks"), environ=token)
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+import json
 import os
 import tempfile
 from pathlib import Path
 
+import httpx
 import pytest
-from sqlmodel import col, select
+from sqlmodel import SQLModel, col, select
 
-from fastopp.auth.models import User
-from fastopp.database.dump.encryption import MAGIC, decrypt
+from fastopp.auth.models import AuditLog, User
+from fastopp.database.dump.backup_file import write_file
+from fastopp.database.dump.dump import DatabaseDump
+from fastopp.database.dump.encryption import MAGIC, decrypt, encrypt
 from fastopp.ops import database_backup
 from tests.gate import only_full
 from tests.services import forks
@@ -61,10 +66,11 @@ def leftovers():
 
 
 async def plain(data, *secrets):
-    async def once():
-        yield data
+    return b"".join([piece async for piece in decrypt(once(data), secrets)])
 
-    return b"".join([piece async for piece in decrypt(once(), secrets)])
+
+async def once(data):
+    yield data
 
 
 async def test_a_backup_is_downloaded_and_restored(url, tmp_path, monkeypatch):
@@ -124,6 +130,80 @@ async def test_another_key_is_refused_in_words(sqlite_url, tmp_path):
         answer = await client.post(f"{RESTORE}&force=true", headers=BEARER, content=backup)
         assert answer.status_code == 400
         assert "BACKUP_KEY" in answer.text
+
+
+async def dump_of(project, target):
+    """A dump of the project's database that is not encrypted, as anybody could write one."""
+    await write_file(target, DatabaseDump(project.runtime.database.url, SQLModel.metadata).chunks())
+    return target.read_bytes()
+
+
+async def test_over_http_a_dump_must_be_encrypted_with_a_key_of_the_project(sqlite_url, tmp_path, s3):
+    async with running(sqlite_url, tmp_path, s3 | {"BACKUP_KEY": BACKUP_KEY}) as project, project.client() as client:
+        await client.post("/async/init-demo", headers=BEARER)
+        before = await emails(project)
+        dump = await dump_of(project, tmp_path / "plain.gz")
+        await change(project)
+        changed = await emails(project)
+        foreign = b"".join([piece async for piece in encrypt(once(dump), "a key of somebody else's")])
+        for body in (dump, foreign, MAGIC, MAGIC + dump, dump[:10], b"", b"SQLite format 3\0"):
+            answer = await client.post(f"{RESTORE}&force=true", headers=BEARER, content=body)
+            assert answer.status_code == 400, answer.text
+        for name, body in (("plain.fastopp.gz.enc", dump), ("foreign.fastopp.gz.enc", foreign)):
+            await database_backup.object_storage(project.runtime).put(
+                f"backups/{name}", body, content_type="application/octet-stream"
+            )
+            answer = await client.post(f"{RESTORE}&force=true&key=backups/{name}", headers=BEARER)
+            assert answer.status_code == 400, answer.text
+        assert await emails(project) == changed
+        for key in (BACKUP_KEY, project.runtime.settings.secret_key.get_secret_value()):
+            sealed = b"".join([piece async for piece in encrypt(once(dump), key)])
+            answer = await client.post(f"{RESTORE}&force=true", headers=BEARER, content=sealed)
+            assert answer.status_code == 200, answer.text
+            assert await emails(project) == before
+
+
+async def test_a_restore_is_in_the_audit_log_that_it_brings(url, tmp_path, caplog):
+    async with running(url, tmp_path) as project, project.client() as client:
+        await client.post("/async/init-demo", headers=BEARER)
+        backup = (await client.post(BACKUP, headers=BEARER)).content
+        await client.post(f"{RESTORE}&force=true", headers=BEARER, content=backup)
+        (entry,) = [entry for entry in await project.all(AuditLog) if entry.action == "restore"]
+        told = json.loads(entry.changes)
+        assert told["by"] == "OPS_TOKEN"
+        assert told["source"] == "request body"
+        assert told["sha256"] == hashlib.sha256(backup).hexdigest()
+        assert told["rows"] > 0
+        assert entry.ip_address == "203.0.113.9"
+        async with project.signed_in() as browser:
+            done = await browser.post(f"{RESTORE}&force=true", content=backup)
+            assert done.status_code == 200, done.text
+        (entry,) = [entry for entry in await project.all(AuditLog) if entry.action == "restore"]
+        assert json.loads(entry.changes)["by"] == ADMIN[0]
+        assert [record.by for record in caplog.records if getattr(record, "action", "") == "database_restored"] == [
+            "OPS_TOKEN",
+            ADMIN[0],
+        ]
+
+
+async def test_backups_are_for_operators_only(sqlite_url, tmp_path, s3):
+    environ = s3 | {"STORAGE_TYPE": "s3"}
+    async with running(sqlite_url, tmp_path, environ) as project, project.client() as client:
+        await client.post("/async/init-demo", headers=BEARER)
+        key = (await client.post(BACKUP, headers=BEARER)).json()["key"]
+        await project.runtime.storage.put("photos/a.txt", b"a file", content_type="text/plain")
+        assert (await client.get("/static/uploads/photos/a.txt")).status_code == 200
+        for path in (key, key.upper(), f"x/../{key}", key.replace("/", "%2f"), key.replace("b", "%62", 1)):
+            for method in ("GET", "HEAD"):
+                answer = await client.request(method, f"/static/uploads/{path}")
+                assert answer.status_code in (400, 404), (method, path)
+        assert (await client.get(BACKUP, params={"key": key})).status_code == 401
+        given = await client.get(BACKUP, params={"key": key}, headers=BEARER)
+        assert (given.status_code, given.headers["cache-control"]) == (307, "no-store")
+        async with httpx.AsyncClient() as anyone:
+            assert (await anyone.get(given.headers["location"])).content.startswith(MAGIC)
+        for other in ("photos/a.txt", "backups/none.fastopp.gz.enc"):
+            assert (await client.get(BACKUP, params={"key": other}, headers=BEARER)).status_code == 404
 
 
 async def test_a_dump_may_be_larger_than_other_bodies(sqlite_url, tmp_path):

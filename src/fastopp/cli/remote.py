@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 from rich.status import Status
 
 from fastopp.cli.console import EXIT_FAILED, EXIT_MISUSED, confirm, emit_json, error_console, fail, print_table, say
+from fastopp.cli.encrypted_file import encrypted
 from fastopp.cli.options import JsonOption, YesOption
 from fastopp.cli.remote_site import Answer, RemoteSite, WrongToken, describe_error
 from fastopp.errors import FastOppError
@@ -132,13 +134,22 @@ def backup(
 def restore(
     context: typer.Context,
     *,
-    database: Annotated[str | None, typer.Option(metavar="KEY", help="Also this backup of the database.")] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="KEY|FILE", help="Also this backup of the database: a key there, or a file here."),
+    ] = None,
+    key_env: Annotated[
+        str, typer.Option(help="Name of the variable with the site's BACKUP_KEY or SECRET_KEY: encrypts a file.")
+    ] = "BACKUP_KEY",
     force: Annotated[bool, typer.Option("--force", help="Replace the rows that the database has.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace newer files, too.")] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring uploaded files back from the Object Storage and, with --database KEY, a backup of the database."""
+    """Bring uploaded files back from the Object Storage and, with --database, a backup of the database.
+
+    A FILE that is not encrypted is encrypted before it is sent.
+    """
     target = _target(context)
     if database:
         doing = "Replace every row in" if force else "Fill"
@@ -146,8 +157,12 @@ def restore(
 
     def run(site: RemoteSite) -> Answer:
         answer: Answer = {}
-        if database:
-            answer["database"] = site.run("/admin/restore-database", confirm="RESTORE", key=database, force=force)
+        path, parameters = "/admin/restore-database", {"confirm": "RESTORE", "force": force}
+        if database and Path(database).is_file():
+            with encrypted(Path(database), lambda: _backup_key(key_env)) as file:
+                answer["database"] = site.run(path, file=file, **parameters)
+        elif database:
+            answer["database"] = site.run(path, key=database, **parameters)
         answer["files"] = site.run("/admin/restore-files", data={"overwrite": str(overwrite).lower()})
         return answer
 
@@ -171,6 +186,16 @@ def tasks(
             for task in answer.get("tasks", [])
         ]
         print_table(["task", "name", "status", "message"], rows)
+
+
+def _backup_key(variable: str) -> str:
+    """Return the key under which the site opens backups, from the environment or asked for: it is no option."""
+    key = os.environ.get(variable, "").strip()
+    if not key and sys.stdin.isatty():
+        key = str(typer.prompt("BACKUP_KEY or SECRET_KEY of the site", hide_input=True, err=True)).strip()
+    if not key:
+        fail(f"Set {variable} to the BACKUP_KEY, or else the SECRET_KEY, of the site.", status=EXIT_MISUSED)
+    return key
 
 
 def _operate(context: typer.Context, operation: Callable[[RemoteSite], Answer], *, as_json: bool) -> Answer:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -106,17 +107,24 @@ class RemoteSite:
         """Read something."""
         return self._accept(self._send("GET", path, params=parameters), path)
 
-    def run(self, path: str, *, data: Mapping[str, Any] | None = None, **parameters: Any) -> Answer:  # noqa: ANN401
-        """Start an operation and call it again until it is done; its last answer.
+    def run(
+        self,
+        path: str,
+        *,
+        data: Mapping[str, Any] | None = None,
+        file: Path | None = None,
+        **parameters: Any,  # noqa: ANN401 - of any type that a query can hold
+    ) -> Answer:
+        """Start an operation, with form fields or a file as its body, and call it again until it is done.
 
-        Every operation may be repeated: it goes on where it stopped. Raises `OperationFailed`, `NoAnswer` and the
-        others above.
+        Every operation may be repeated: it goes on where it stopped. Return the last answer. Raises
+        `OperationFailed`, `NoAnswer` and the others above.
         """
         tries = 0
         while True:
             pause = 5.0
             try:
-                response = self._send("POST", path, params=parameters, data=data)
+                response = self._post(path, parameters, data, file)
                 partial = (_json(response) or {}).get("status") == "partial"
                 if not partial and not _worth_repeating(response):
                     return self._accept(response, path)
@@ -134,6 +142,14 @@ class RemoteSite:
                 raise OperationFailed(f"It is not done in the time that --timeout gives. {problem}", {})
             self._tell(f"{problem} Again in {pause:g} s.")
             self._sleep(pause)
+
+    def _post(
+        self, path: str, parameters: Mapping[str, Any], data: Mapping[str, Any] | None, file: Path | None
+    ) -> httpx.Response:
+        if file is None:
+            return self._send("POST", path, params=parameters, data=data)
+        with file.open("rb") as content:
+            return self._send("POST", path, params=parameters, content=content)
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
 from sqlmodel import SQLModel
 
 from fastopp.database.dump.backup_file import ENCRYPTED_SUFFIX, read_file, time_stamp, write_file
@@ -25,7 +25,8 @@ from fastopp.dependencies import RuntimeDep
 from fastopp.errors import FastOppError
 from fastopp.ops.access import DetachedOperator
 from fastopp.ops.health import NO_STORE
-from fastopp.ops.stored_backups import new_key, prune_backups, stored_backups
+from fastopp.ops.restore_record import record_restore, sha256_of
+from fastopp.ops.stored_backups import backup_address, new_key, prune_backups, stored_backups
 from fastopp.runtime import Runtime
 from fastopp.storage.base import Storage, StoredFile
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
@@ -99,9 +100,20 @@ async def backup_database(
     )
 
 
-@router.get("/backup-database", summary="The backups of the database")
-async def list_database_backups(runtime: RuntimeDep, operator: DetachedOperator) -> JSONResponse:
-    """Those in Object Storage, newest first."""
+@router.get(
+    "/backup-database",
+    summary="The backups of the database",
+    response_model=None,
+    responses={307: {"description": "Where the backup `key` can be fetched, for five minutes."}},
+)
+async def list_database_backups(
+    runtime: RuntimeDep,
+    operator: DetachedOperator,
+    key: Annotated[str, Query(description="Fetch this backup instead of listing them.")] = "",
+) -> Response:
+    """Those in Object Storage, newest first; or one of them."""
+    if key:
+        return RedirectResponse(await backup_address(object_storage(runtime), key), 307, NO_STORE)
     files = await stored_backups(object_storage(runtime))
     backups = [{"key": file.key, "bytes": file.size, "modified": file.modified.isoformat()} for file in files]
     return JSONResponse({"backups": backups}, headers=NO_STORE)
@@ -116,22 +128,28 @@ async def restore_database(
     key: Annotated[str, Query(description="A backup in Object Storage. Without it: the file is the body.")] = "",
     force: Annotated[bool, Query(description="Replace the rows that are there.")] = False,  # noqa: FBT002 - a query parameter
 ) -> JSONResponse:
-    """All of it or nothing. 409 for a database that has rows, unless `force` is given: then they are all replaced."""
+    """All of it or nothing. 409 for a database that has rows, unless `force` is given: then they are all replaced.
+
+    The backup must be encrypted with this project's BACKUP_KEY or SECRET_KEY. The restored audit log says who did it.
+    """
     from fastopp.database.dump.restore import restore  # noqa: PLC0415 - it imports Alembic
 
     source: AsyncIterable[bytes] = object_storage(runtime).stream(key) if key else request.stream()
     async with _in_time(), _temporary_file() as path:
         # Here before the database is locked, however slowly it comes.
         await write_file(path, source)
+        digest = await asyncio.to_thread(sha256_of, path)
         async with aclosing(read_file(path)) as chunks:
             done = await restore(
                 runtime.database.url,
                 chunks,
                 secrets=runtime.settings.backup_keys,
+                plain=False,
                 force=force,
                 metadata=SQLModel.metadata,
                 timeout=TIME_BUDGET,
             )
+    await record_restore(runtime, request, operator, done, source=key or "request body", digest=digest)
     answer: dict[str, Any] = {
         "status": "success",
         "message": f"The database is restored, at migration {done.revision}.",

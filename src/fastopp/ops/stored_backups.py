@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 import secrets
+from datetime import timedelta
 
 from fastopp.database.dump.backup_file import ENCRYPTED_SUFFIX, time_stamp
-from fastopp.storage.base import FileMissing, Storage, StoredFile
+from fastopp.storage.base import FileMissing, PresigningStorage, Storage, StoredFile
 from fastopp.storage.sync.folder import RESERVED
 
 FOLDER = f"{RESERVED}/"
+FETCHED_WITHIN = timedelta(minutes=5)
 
 # As `new_key` makes them. Somebody's own copies, under other names, are listed and never removed.
 _OURS = re.compile(rf"{FOLDER}\d{{8}}_\d{{6}}_\d{{6}}-[0-9a-f]{{32}}{re.escape(ENCRYPTED_SUFFIX)}")
@@ -32,6 +34,17 @@ def new_key() -> str:
 def is_backup(key: str) -> bool:
     """Whether a key is that of a backup, ours or somebody's copy."""
     return key.startswith(FOLDER) and key.endswith(ENCRYPTED_SUFFIX)
+
+
+async def backup_address(storage: Storage, key: str) -> str:
+    """Return an address at which one backup can be fetched for a few minutes. Raises NoSuchBackup."""
+    if not is_backup(key) or not isinstance(storage, PresigningStorage):
+        raise NoSuchBackup
+    try:
+        await storage.head(key)
+    except FileMissing:
+        raise NoSuchBackup from None
+    return await storage.presigned_get(key, expires=FETCHED_WITHIN)
 
 
 async def stored_backups(storage: Storage) -> list[StoredFile]:

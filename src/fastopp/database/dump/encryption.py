@@ -35,6 +35,8 @@ _SCRYPT_MEMORY = 64 * 1024 * 1024
 class NotEncrypted(BadRequest):
     """This is not an encrypted file of ours."""
 
+    hint = "Send an encrypted backup. `oppman.py remote restore --database FILE` encrypts a local one first."
+
 
 class WrongKey(BadRequest):
     """The file is encrypted with another key."""

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fastopp.database.dump.dump import POSTGRESQL_TEXT
 from fastopp.database.dump.encryption import MAGIC as ENCRYPTED_MAGIC
-from fastopp.database.dump.encryption import decrypt
+from fastopp.database.dump.encryption import NotEncrypted, decrypt
 from fastopp.database.dump.errors import BadDump, DatabaseNotEmpty, RestoreFailed
 from fastopp.database.dump.format import GZIP_MAGIC, DumpedTable, DumpHeader, DumpReader
 from fastopp.database.dump.restore_rows import Insert, advance_sequences, check_now, checked_at_the_end, defer
@@ -51,6 +51,7 @@ async def restore(
     chunks: AsyncIterable[bytes],
     *,
     secrets: Sequence[str] = (),
+    plain: bool = True,
     force: bool = False,
     metadata: MetaData | None = None,
     timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - it bounds the server's work as well
@@ -63,6 +64,7 @@ async def restore(
     url: the database. The restore opens a connection of its own.
     chunks: the file.
     secrets: the keys to try when it is encrypted.
+    plain: whether to take a dump that is not encrypted. Anyone can write one of those, with accounts of their own.
     metadata: the models' tables: with the dump's, they are those that must be empty, or are emptied. Others are
         left alone.
     timeout: seconds for everything.
@@ -70,12 +72,12 @@ async def restore(
 
     Raises
     ------
-    BadDump, WrongKey, Damaged, DatabaseNotEmpty, UnknownRevision, ValueDoesNotFit, RestoreFailed, MigrationError,
-    MigrationTimeout, DatabaseUnavailable: nothing was changed.
+    BadDump, NotEncrypted, WrongKey, Damaged, DatabaseNotEmpty, UnknownRevision, ValueDoesNotFit, RestoreFailed,
+    MigrationError, MigrationTimeout, DatabaseUnavailable: nothing was changed.
     """
     project = await asyncio.to_thread(lambda: Project.open(find_migrations(folder)))
     reader = DumpReader()
-    pieces = _read(reader, chunks, secrets)
+    pieces = _read(reader, chunks, secrets, plain=plain)
     try:
         header, first = await _begin(reader, pieces)
         revision = header.revision
@@ -100,7 +102,7 @@ _Piece = tuple[DumpedTable, list[list[Any]]]
 
 
 async def _read(
-    reader: DumpReader, chunks: AsyncIterable[bytes], secrets: Sequence[str]
+    reader: DumpReader, chunks: AsyncIterable[bytes], secrets: Sequence[str], *, plain: bool
 ) -> AsyncGenerator[list[_Piece]]:
     """What each piece of the file completes."""
     iterator = aiter(chunks)
@@ -116,12 +118,14 @@ async def _read(
             yield chunk
 
     if start.startswith(ENCRYPTED_MAGIC):
-        plain = decrypt(whole(), secrets)
+        opened = decrypt(whole(), secrets)
+    elif not plain:
+        raise NotEncrypted
     elif start.startswith(GZIP_MAGIC):
-        plain = whole()
+        opened = whole()
     else:
         raise BadDump
-    async for data in plain:
+    async for data in opened:
         found = reader.read(data)
         # One by one: rows that are alike pack well, and a small piece of the file may hold very many.
         while (rows := await asyncio.to_thread(next, found, None)) is not None:
