@@ -17,9 +17,10 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 
 from fastopp.dependencies import get_runtime
 from fastopp.errors import FastOppError
-from fastopp.storage.base import PresigningStorage, Storage, StoredFile
+from fastopp.storage.base import FileMissing, PresigningStorage, Storage, StoredFile
 from fastopp.storage.keys import UPLOADS_URL, content_type_of, is_random_key
 from fastopp.storage.opened import OpenedFile, open_stored
+from fastopp.storage.sync.folder import RESERVED
 
 CACHE_FOR_GOOD = "public, max-age=31536000, immutable"  # a random key never stands for another content
 CACHE_BUT_ASK = "public, no-cache"
@@ -49,8 +50,10 @@ def create_router(max_body: int | None = None) -> APIRouter:
 
     async def uploaded_file(request: Request) -> Response:
         """One uploaded file, or a part of it."""
-        storage = get_runtime(request).storage
-        opened = await open_stored(storage, request.path_params["key"])
+        storage, key = get_runtime(request).storage, request.path_params["key"]
+        if key.partition("/")[0].lower() == RESERVED:
+            raise FileMissing(f"There is no file “{key}”.")  # backups are for operators
+        opened = await open_stored(storage, key)
         try:
             answer = await _answer(opened, request, storage, max_body)
         except BaseException:
