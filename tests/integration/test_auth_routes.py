@@ -656,3 +656,14 @@ async def test_sign_in_during_an_outage_is_no_wrong_password(broken: httpx.Async
     assert int(response.headers["retry-after"]) > 0
     wrong = {"Authorization": "Bearer guess"}
     assert (await broken.get("/operate", headers=wrong)).status_code == 401
+
+
+async def test_with_a_bearer_token_cookies_sign_nobody_in(client: httpx.AsyncClient) -> None:
+    """Else the token would switch off the check of form tokens for what the cookies may do."""
+    await log_in(client, "staff")
+    await client.get("/protected", headers=BROWSER)  # gives the session its form token
+    assert (await client.post("/staff")).status_code == 403
+    for value in ("Bearer x", "Bearer a.b.c", f"Bearer {OPS_TOKEN}"):
+        assert (await client.post("/staff", headers={"Authorization": value})).status_code == 401
+    for value in ("Basic YTpi", "Bearer", "Negotiate x"):
+        assert (await client.post("/staff", headers={"Authorization": value})).status_code == 403

@@ -124,3 +124,11 @@ async def test_a_visitor_who_only_reads_gets_no_cookie(tmp_path: Path) -> None:
         answer = await visitor.get("/nowhere")
         assert "set-cookie" not in answer.headers
         assert "csrf-token" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "value", ["Basic dXNlcjpwYXNz", "Negotiate x", "Digest username=a", "Bearer", "Bearer ", "x", ""]
+)
+async def test_what_a_browser_may_send_by_itself_is_no_excuse(browser: httpx.AsyncClient, value: str) -> None:
+    refused = await browser.post("/form", data={"word": "a"}, headers={"authorization": value})
+    assert refused.status_code == 403

@@ -25,6 +25,7 @@ from fastopp.database.session import Database
 from fastopp.dependencies import ClockDep, DatabaseDep, SessionDep, SettingsDep, get_runtime
 from fastopp.errors import Forbidden, Unauthorized
 from fastopp.settings import Settings
+from fastopp.web.bearer import bearer_token
 from fastopp.web.cookies import read_cookie
 from fastopp.web.doors import guarded_by
 
@@ -61,7 +62,7 @@ async def load_user(
 ) -> User | None:
     """The active user whose token the request carries. One query if there is a genuine token, else none.
 
-    The first genuine token counts: that of the cookie, the session, the Authorization header. Whom another
+    A bearer token counts alone; without one, the first genuine token of the cookie and the session. Whom another
     dependency of this request has loaded is not loaded again. Raises DatabaseUnavailable.
     """
     known: User | None = getattr(request.state, "user", None)
@@ -155,7 +156,7 @@ async def operator(
     request.state.user = None
     if holds_ops_token(request, settings) or is_local_development(request, settings):
         return None
-    bearer = _bearer(request)
+    bearer = bearer_token(request)
     if bearer is not None and read_token(bearer, settings, clock=clock) is None:
         # Before the request's own session asks anything: on SQLite its transaction would be in the way.
         await _count_wrong_token(database, client_address(request), clock)
@@ -170,7 +171,7 @@ async def operator(
 
 def holds_ops_token(request: Request, settings: Settings) -> bool:
     """Whether the request carries OPS_TOKEN, compared in constant time; never when none is set."""
-    expected, given = settings.ops_token.get_secret_value(), _bearer(request)
+    expected, given = settings.ops_token.get_secret_value(), bearer_token(request)
     if not expected or given is None:
         return False
     return hmac.compare_digest(given.encode(errors="surrogatepass"), expected.encode())
@@ -208,15 +209,14 @@ async def _count_wrong_token(database: Database, address: str, clock: Clock) -> 
 
 
 def _tokens(request: Request) -> Iterator[str]:
+    # A bearer token excludes the cookies: the check of form tokens leaves such a request alone.
+    if bearer := bearer_token(request):
+        yield bearer
+        return
     session_token = request.session.get("token") if "session" in request.scope else None
-    for token in (read_cookie(request, TOKEN_COOKIE), session_token, _bearer(request)):
+    for token in (read_cookie(request, TOKEN_COOKIE), session_token):
         if isinstance(token, str) and token:
             yield token
-
-
-def _bearer(request: Request) -> str | None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
 CurrentUser = Annotated[User, Depends(current_user)]
