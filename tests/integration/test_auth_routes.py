@@ -667,3 +667,21 @@ async def test_with_a_bearer_token_cookies_sign_nobody_in(client: httpx.AsyncCli
         assert (await client.post("/staff", headers={"Authorization": value})).status_code == 401
     for value in ("Basic YTpi", "Bearer", "Negotiate x"):
         assert (await client.post("/staff", headers={"Authorization": value})).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Referer": "https://evil.example/page"},
+        {"Origin": "null"},
+    ],
+)
+async def test_another_site_cannot_sign_out(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    await log_in(client, "staff")
+    refused = await client.get("/logout", headers=headers | BROWSER)
+    assert refused.status_code == 403
+    assert (await client.get("/who")).json() == {"email": "staff@example.com"}
+    assert (await client.get("/logout", headers={"Sec-Fetch-Site": "none"})).status_code == 302
+    assert (await client.get("/who")).json() == {"email": None}

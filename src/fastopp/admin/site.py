@@ -37,6 +37,7 @@ from fastopp.auth.tokens import issue_token
 from fastopp.dependencies import get_runtime
 from fastopp.errors import BadRequest, FastOppError, Unavailable
 from fastopp.runtime import Runtime
+from fastopp.web.csrf import CrossSiteRequest, is_cross_site
 from fastopp.web.problems import answer
 
 logger = logging.getLogger(__name__)
@@ -144,7 +145,9 @@ class AdminSite(Admin):
         return response
 
     async def logout(self, request: Request) -> Response:
-        """Sign out of the whole site."""
+        """Sign out of the whole site; not from another one."""
+        if is_cross_site(request.scope):
+            raise CrossSiteRequest
         response = RedirectResponse(request.url_for("admin:login"), status.HTTP_302_FOUND, headers=NO_STORE)
         end_session(request, response)
         return response

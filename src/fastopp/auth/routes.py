@@ -20,6 +20,7 @@ from fastopp.auth.tokens import issue_token, token_lifetime
 from fastopp.dependencies import ClockDep, DatabaseDep, SettingsDep
 from fastopp.errors import FastOppError, Unavailable
 from fastopp.web.api_docs import problems
+from fastopp.web.csrf import CrossSiteRequest, is_cross_site
 from fastopp.web.templating import render
 
 router = APIRouter(tags=["accounts"])
@@ -80,7 +81,9 @@ async def login(
 @router.get("/logout", include_in_schema=False)
 @router.post("/logout", include_in_schema=False)
 async def logout(request: Request) -> Response:
-    """Sign out and go home. A GET too, as links and bookmarks of FastOpp 0.4.8 expect."""
+    """Sign out and go home. A GET too, as links and bookmarks of FastOpp 0.4.8 expect; not from another site."""
+    if is_cross_site(request.scope):
+        raise CrossSiteRequest
     response = _redirect("/")
     end_session(request, response)
     return response
