@@ -80,3 +80,25 @@ async def test_head_is_answered_wherever_get_is(tmp_path: Path) -> None:
         assert head.headers["content-length"] == got.headers["content-length"]
         assert (await caller.head("/nowhere")).status_code == 404
         assert (await caller.head("/static/app.css")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"cookie": "access_token=x"},
+        {"cookie": "a=b; session=x"},
+        {"cookie": "__Host-session=x"},
+        {"cookie": "__Host-access_token=x"},
+        {"authorization": "Bearer x"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/where", "/nowhere", "/sign-in-form"])
+async def test_what_may_be_personal_is_stored_nowhere(tmp_path: Path, path: str, headers: dict[str, str]) -> None:
+    async with client(make_app(tmp_path)) as caller:
+        answer = await caller.get(path, headers=headers)
+        assert answer.headers["cache-control"] == "no-store"
+        public = await caller.get("/where", headers={"cookie": "theme=dark; device=x; mysession=x"})
+        assert "cache-control" not in public.headers
+        shared = await caller.get("/static/app.css", headers=headers)
+        assert shared.status_code == 200
+        assert "no-store" not in shared.headers.get("cache-control", "")

@@ -10,10 +10,12 @@ import secrets
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastopp.logs import request_id as request_id_of_logs
 from fastopp.settings import Settings
+from fastopp.web.cookies import HOST_PREFIX
 
 REQUEST_ID = "X-Request-ID"
 HSTS = "max-age=31536000"  # a year; no includeSubDomains, since a platform's domain is shared
@@ -96,6 +98,8 @@ class SecurityHeadersMiddleware:
             await self.app(scope, receive, send)
             return
         headers = self.loose if _is_loose(scope["path"]) else self.strict
+        if is_personal(scope):
+            headers = [*headers, _NO_STORE]
         https = scope["scheme"] == "https"
 
         async def send_with_headers(message: Message) -> None:
@@ -111,6 +115,9 @@ class SecurityHeadersMiddleware:
         await self.app(scope, receive, send_with_headers)
 
 
+_NO_STORE = (b"cache-control", b"no-store")
+_SIGN_IN_COOKIES = frozenset({"access_token", "session"})
+
 _COMMON = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -118,6 +125,16 @@ _COMMON = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+
+
+def is_personal(scope: Scope) -> bool:
+    """Whether a response may hold personal data: the request says who sends it, and is for no static file."""
+    if scope["path"].startswith("/static/"):
+        return False
+    connection = HTTPConnection(scope)
+    return "authorization" in connection.headers or any(
+        name.removeprefix(HOST_PREFIX) in _SIGN_IN_COOKIES for name in connection.cookies
+    )
 
 
 def content_security_policy(asset_origin: str = "", *, loose: bool = False) -> str:
