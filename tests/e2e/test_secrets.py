@@ -194,11 +194,10 @@ def test_a_made_up_host(guarded: Site, superuser: httpx.Client) -> None:
     for headers in ({"host": "evil.test"}, {"x-forwarded-host": "evil.test"}, {"x-forwarded-server": "evil.test"}):
         for path in ("/login", "/oppman", "/admin", "/protected", "/", "/admin/", "/admin/product/list", "/static"):
             answer = superuser.get(path, headers=headers | HTML)
+            assert "evil.test" not in answer.headers.get("location", ""), (path, headers)
             if path.startswith("/admin") and "host" in headers:
                 continue  # SQLAdmin's links are absolute; no browser can be made to send another Host
             assert "evil.test" not in answer.text, (path, headers)
-            if "host" not in headers:
-                assert "evil.test" not in answer.headers.get("location", ""), (path, headers)
 
 
 @pytest.mark.parametrize("folder", ["/static/", "/static/uploads/", "/static/products/"])

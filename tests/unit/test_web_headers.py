@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fastapi import Request, Response
 
 from fastopp.web.headers import content_security_policy, origin_of
 from tests.services.web_project import BROWSER, client, make_app
@@ -102,3 +103,40 @@ async def test_what_may_be_personal_is_stored_nowhere(tmp_path: Path, path: str,
         shared = await caller.get("/static/app.css", headers=headers)
         assert shared.status_code == 200
         assert "no-store" not in shared.headers.get("cache-control", "")
+
+
+async def test_a_redirect_names_no_host(tmp_path: Path) -> None:
+    app = make_app(tmp_path, PRODUCTION | {"ALLOWED_HOSTS": ""})
+    targets = {
+        "absolute": "{base}/shop?a=b#c",
+        "bare": "{base}",
+        "slashes": "{base}//evil.example/x",
+        "backslashes": "{base}/\\\\evil.example/x",
+        "elsewhere": "https://elsewhere.example/x",
+        "relative": "/shop",
+        "broken": "http://[",
+    }
+
+    @app.get("/to/{name}")
+    async def to(request: Request, name: str) -> Response:
+        base = f"{request.url.scheme}://{request.headers['host']}"
+        return Response(status_code=302, headers={"Location": targets[name].format(base=base)})
+
+    @app.get("/slash/")
+    async def slash() -> None: ...
+
+    for headers in ({"host": "made-up.example"}, {"host": "made-up.example:8000", "x-forwarded-proto": "https"}):
+        async with client(app) as caller:
+            found = {name: (await caller.get(f"/to/{name}", headers=headers)).headers["location"] for name in targets}
+            assert found == {
+                "absolute": "/shop?a=b#c",
+                "bare": "/",
+                "slashes": "/evil.example/x",
+                "backslashes": "/evil.example/x",
+                "elsewhere": "https://elsewhere.example/x",
+                "relative": "/shop",
+                "broken": "http://[",
+            }
+            assert (await caller.get("/slash", headers=headers)).headers["location"] == "/slash/"
+            odd = await caller.get("//evil.example/slash", headers=headers)
+            assert "evil" not in odd.headers.get("location", "").partition("?")[0][:2]

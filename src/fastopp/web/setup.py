@@ -16,6 +16,7 @@ from fastopp.web.csrf import SameSiteMiddleware, verify_csrf_token
 from fastopp.web.forwarded import ForwardedMiddleware
 from fastopp.web.headers import HeadMiddleware, RequestIdMiddleware, SecurityHeadersMiddleware, asset_origin
 from fastopp.web.hosts import HostMiddleware
+from fastopp.web.redirects import RelativeRedirectMiddleware
 from fastopp.web.templating import FRAMEWORK_STATIC, MenuItem, Templates
 
 # The framework's own part of the menu, after what the apps bring.
@@ -63,6 +64,7 @@ def install(
     app.add_middleware(HostMiddleware, settings=settings)
     app.add_middleware(BodyMiddleware)
     app.add_middleware(sessions.cls, *sessions.args, **sessions.kwargs)
+    app.add_middleware(RelativeRedirectMiddleware)
     app.add_middleware(
         SecurityHeadersMiddleware, production=not settings.development, asset_origin=asset_origin(settings)
     )
