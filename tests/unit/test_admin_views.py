@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from fastopp.admin.authentication import SiteAuthorization
+from fastopp.admin.csv_cells import csv_cell
 from fastopp.admin.user_admin import UserAdmin
-from fastopp.admin.views import AdminView, _cell, format_time
+from fastopp.admin.views import AdminView, format_time
 from fastopp.auth.models import FailedAttempt, User
 
 
@@ -23,6 +24,18 @@ from fastopp.auth.models import FailedAttempt, User
         ("-1", "'-1"),
         ("@SUM(A1)", "'@SUM(A1)"),
         ("\tx", "'\tx"),
+        ("\uff1d1+1", "'\uff1d1+1"),  # full-width, and others that normalise to the same
+        ("\uff20SUM(A1)", "'\uff20SUM(A1)"),
+        ("\ufe661", "'\ufe661"),
+        ("\u200b=1", "'\u200b=1"),  # behind what is not seen
+        ("\ufeff\u2060 =1", "'\ufeff\u2060 =1"),
+        ("\u00a0+1", "'\u00a0+1"),
+        ("\x00=1", "'\x00=1"),
+        (";=1", ";'=1"),  # where ; separates
+        ("a;\u200b=1", "a;'\u200b=1"),
+        ("a\r\n=1", "a\r\n'=1"),
+        ("a;b=c - d@e.f", "a;b=c - d@e.f"),
+        ("\u2212", "\u2212"),
         (-1, "-1"),
         (-1.5, "-1.5"),
         (True, "True"),
@@ -30,7 +43,7 @@ from fastopp.auth.models import FailedAttempt, User
     ],
 )
 def test_cells(value: object, cell: str) -> None:
-    assert _cell(value) == cell
+    assert csv_cell(value) == cell
 
 
 def test_times_are_shown_in_utc() -> None:

@@ -31,12 +31,10 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from wtforms import FloatField, Form, ValidationError  # type: ignore[import-untyped]  # WTForms has no types
 
+from fastopp.admin.csv_cells import csv_cell
 from fastopp.auth.permissions import Action as Right
 from fastopp.auth.permissions import Grant
 from fastopp.errors import FastOppError, NotFound
-
-# A spreadsheet takes a cell that begins so for a formula (https://owasp.org/www-community/attacks/CSV_Injection).
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class InvalidField(FastOppError):
@@ -162,17 +160,8 @@ class AdminView(ModelView):
         async def lines(writer: Writer) -> AsyncGenerator[Any, None]:
             yield writer.writerow(names)
             for row in data:
-                yield writer.writerow([_cell(await self.get_prop_value(row, name)) for name in names])
+                yield writer.writerow([csv_cell(await self.get_prop_value(row, name)) for name in names])
 
         name = secure_filename(self.get_export_name("csv"))
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(stream_to_csv(lines), media_type="text/csv; charset=utf-8", headers=headers)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    text = str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) and not isinstance(value, int | float) else text
