@@ -73,6 +73,11 @@ async def test_passwords_are_reset(url, tmp_path):
         short = await client.post(f"{HOME}/reset-password", data=form | {"new_password": "x"}, headers=HTMX)
         assert short.status_code == 422
         assert "too short" in short.text
+        for weak in ("123456", "12345678", "password1", "admin2026!", "aaaaaaaaaa"):
+            guessed = await client.post(f"{HOME}/reset-password", data=form | {"new_password": weak})
+            assert (guessed.status_code, guessed.json()["success"]) == (422, False), weak
+            created = {"email": "second@example.com", "password": weak}
+            assert (await client.post(f"{HOME}/create-superuser", data=created)).status_code == 422, weak
         async with project.signed_in("admin@example.com", "another password"):
             pass
 

@@ -16,7 +16,7 @@ KEY = "mK3vX9qLw2TnZ8rBf5YhJ7dPc4sGa6Ue0RtVxNyWk1M"
 GOOD = {
     "FASTOPP_PLATFORM": "leapcell",
     "SECRET_KEY": KEY,
-    "OPS_TOKEN": "token-0123456789-abcdefghij",
+    "OPS_TOKEN": "Vq2xT9mL4kWz7RbN5cHd8JfY",
     "DATABASE_URL": "postgresql://u:p@9x.leapcellpool.com:6438/d?sslmode=require",
     "S3_ACCESS_KEY": "access",
     "S3_SECRET_KEY": "secret",

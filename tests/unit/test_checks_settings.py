@@ -201,3 +201,12 @@ def test_every_check_says_what_it_is() -> None:
         assert each.mend.endswith((".", "?"))
         assert each.title
         assert not each.title.endswith(".")
+
+
+def test_weak_secrets(project: Path) -> None:
+    weak = {"OPS_TOKEN": "password" * 4 + "1", "BACKUP_KEY": "0123456789abcdefghij"}
+    found = run("W010", context(project, **weak))
+    assert [finding.message.partition(":")[0] for finding in found] == ["OPS_TOKEN", "BACKUP_KEY"]
+    assert all(value not in finding.message for finding in found for value in weak.values())
+    assert run("W010", local(project, **weak)) == []
+    assert run("W010", context(project)) == []

@@ -8,6 +8,7 @@ from fastopp.checks.check import Problem, Scope, Subject, check
 from fastopp.checks.context import CheckContext
 from fastopp.platform import LOCAL
 from fastopp.seeding import DEVELOPMENT_PASSWORD, TEST_PASSWORD
+from fastopp.weak_secrets import weakness_of_key
 
 PUBLISHED_PASSWORDS = (DEVELOPMENT_PASSWORD, TEST_PASSWORD)
 
@@ -121,3 +122,20 @@ def superuser_password(context: CheckContext) -> Iterator[Problem]:
     settings = context.settings
     if not settings.development and settings.superuser_password.get_secret_value() in PUBLISHED_PASSWORDS:
         yield Problem("SUPERUSER_PASSWORD is one that the docs publish.")
+
+
+@check(
+    "fastopp.W010",
+    "A secret is weak",
+    mend=_PRINT_SECRETS,
+    subject=Subject.SETTINGS,
+)
+def weak_secrets(context: CheckContext) -> Iterator[Problem]:
+    """It is long enough, and still easy to guess: words, rows of the keyboard, or a repetition."""
+    settings = context.settings
+    if settings.development:
+        return
+    for name in ("secret_key", "ops_token", "backup_key"):
+        value = getattr(settings, name).get_secret_value()
+        if value and (why := weakness_of_key(value)):
+            yield Problem(f"{name.upper()}: {why}")
