@@ -40,6 +40,8 @@ def runserver(
     """Serve the project on this machine and restart it when a file changes."""
     import uvicorn  # noqa: PLC0415 - 140 ms that the other commands do not need
 
+    from fastopp.cli.http_protocol import HeaderTimeoutProtocol  # noqa: PLC0415 - as above
+
     settings = load_project().settings
     host, port = host or settings.host, port or settings.port
     _check_port(host, port)
@@ -50,7 +52,14 @@ def runserver(
             "Demo accounts: admin@example.com with admin123, and seven more with test123 (python oppman.py list_users)."
         )
     with _pid_file():
-        uvicorn.run("main:app", host=host, port=port, reload=reload, reload_dirs=["."] if reload else None)
+        uvicorn.run(
+            "main:app",
+            host=host,
+            port=port,
+            http=HeaderTimeoutProtocol,
+            reload=reload,
+            reload_dirs=["."] if reload else None,
+        )
 
 
 @plain_command
@@ -62,11 +71,13 @@ def production(
     """Serve the project as a platform would: no reload, on every address, proxy headers honoured."""
     import uvicorn  # noqa: PLC0415 - as above
 
+    from fastopp.cli.http_protocol import HeaderTimeoutProtocol  # noqa: PLC0415 - as above
+
     settings = load_project().settings
     host, port = host or PRODUCTION_HOST, port or settings.port
     _check_port(host, port)
     with _pid_file():
-        uvicorn.run("main:app", host=host, port=port, workers=workers)
+        uvicorn.run("main:app", host=host, port=port, http=HeaderTimeoutProtocol, workers=workers)
 
 
 def _check_port(host: str, port: int) -> None:
