@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from urllib.parse import quote
 
 import pytest
@@ -223,3 +224,22 @@ def test_masked_shows_everything_but_secrets() -> None:
     assert str(url) == "postgresql+asyncpg://me:***@h:6438/d?sslpassword=***&sslmode=require"
     assert "secret" not in repr(url)
     assert "hush" not in repr(url)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://u:hush-hush@h/d",
+        "postgresql+asyncpg://u:hush-hush@h/d",
+        "postgresql://u@h/d?password=hush-hush",
+        "postgresql://u:p@h/d?sslpassword=hush-hush",
+    ],
+)
+def test_nothing_that_lists_attributes_shows_a_secret(text: str) -> None:
+    url = DatabaseURL.parse(text)
+    shown = [repr(url), str(url), repr(vars(url))]
+    shown += [repr(getattr(url, item.name)) for item in dataclasses.fields(url)]
+    assert not [each for each in shown if "hush-hush" in each]
+    assert "hush-hush" in (url.password, url.query.get("sslpassword"))
+    assert url == DatabaseURL.parse(text)
+    assert url != DatabaseURL.parse(text.replace("hush-hush", "other"))

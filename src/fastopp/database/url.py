@@ -8,7 +8,7 @@ here, whichever driver is used.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -45,9 +45,27 @@ class Host(NamedTuple):
         return self.name is None or self.name.startswith("/")
 
 
+class Secret:
+    """A text that no `repr`, `vars` or debugger's listing of attributes shows."""
+
+    __slots__ = ("reveal",)
+
+    def __init__(self, value: str) -> None:
+        self.reveal: Callable[[], str] = lambda: value
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self.reveal() == other.reveal()
+
+    def __hash__(self) -> int:
+        return hash(self.reveal())
+
+
 @dataclass(frozen=True, repr=False)
 class DatabaseURL:
-    """A database URL, understood. Its `repr` and `str` are masked; only `plain` and `password` are secret.
+    """A database URL, understood. Its `repr`, `str` and fields are masked; `plain`, `password` and `query` are secret.
 
     `query` holds libpq parameters by libpq's names, and only those that the user wrote, besides the `sslmode`
     that the platform demands. For SQLite, `database` is the path of the file.
@@ -58,8 +76,8 @@ class DatabaseURL:
     database: str | None = None
     hosts: tuple[Host, ...] = ()
     user: str | None = None
-    password: str | None = None
-    query: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str | Secret] = field(default_factory=dict)
+    secret: Secret | None = None
 
     @classmethod
     def parse(cls, text: str, *, require_tls: bool = False) -> DatabaseURL:
@@ -98,6 +116,16 @@ class DatabaseURL:
     def port(self) -> int | None:
         """The port of the first host, or None for SQLite."""
         return self.hosts[0].port if self.hosts else None
+
+    @property
+    def password(self) -> str | None:
+        """The password. For a driver only, never for a log."""
+        return None if self.secret is None else self.secret.reveal()
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The parameters with their secrets. For a driver only, never for a log."""
+        return {name: value.reveal() if isinstance(value, Secret) else value for name, value in self.parameters.items()}
 
     @property
     def masked(self) -> str:
@@ -180,12 +208,18 @@ def _parse_postgresql(driver: str | None, rest: str, *, require_tls: bool) -> Da
         database=query.pop("dbname", None) or unquote(path) or None,
         hosts=hosts,
         user=query.pop("user", None) or unquote(user) or None,
-        password=query.pop("password", None) or (unquote(password) if colon else None),
-        query=MappingProxyType(query),
+        secret=_secret(query.pop("password", None) or (unquote(password) if colon else None)),
+        parameters=MappingProxyType(
+            {name: Secret(value) if name in SECRET_PARAMETERS else value for name, value in query.items()}
+        ),
     )
     if chosen == "asyncpg":
         check_asyncpg(url.query)
     return url
+
+
+def _secret(value: str | None) -> Secret | None:
+    return None if value is None else Secret(value)
 
 
 def _split(rest: str, *, plus_is_blank: bool) -> tuple[str, str, str, dict[str, str]]:
