@@ -157,7 +157,8 @@ def restore(
 
     def run(site: RemoteSite) -> Answer:
         answer: Answer = {}
-        path, parameters = "/admin/restore-database", {"confirm": "RESTORE", "force": force}
+        path = "/admin/restore-database"
+        parameters: Answer = {"confirm": "RESTORE", "force": force}
         if database and Path(database).is_file():
             with encrypted(Path(database), lambda: _backup_key(key_env)) as file:
                 answer["database"] = site.run(path, file=file, **parameters)

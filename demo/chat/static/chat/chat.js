@@ -1,6 +1,7 @@
 // The chat: sends questions, reads the stream of the answer, and keeps the conversation for as long as the page lives.
 "use strict";
 
+const HISTORY_BUDGET = 12_000; // characters
 const NEAR_THE_END = 80; // pixels: whoever reads further up is not pulled down by what arrives
 
 class AnswerProblem extends Error {
@@ -25,6 +26,13 @@ async function* readEvents(response) {
       if (fields.data) yield { name: fields.event ?? "message", data: JSON.parse(fields.data) };
     }
   }
+}
+
+// The last turns that fit: the server reads no more of them, and takes no request over 64 KiB.
+function recent(turns) {
+  let room = HISTORY_BUDGET;
+  const first = turns.findLastIndex((turn) => (room -= turn.content.length) < 0);
+  return turns.slice(first + 1);
 }
 
 async function openStream(message, history, signal) {
@@ -165,7 +173,7 @@ document.addEventListener("alpine:init", () => {
         if (!answer.text.trim()) continue;
         turns.push({ role: "user", content: question.text }, { role: "assistant", content: answer.text });
       }
-      return turns.slice(-Number(this.page.root.dataset.maxHistory));
+      return recent(turns.slice(-Number(this.page.root.dataset.maxHistory)));
     },
 
     add(message) {
