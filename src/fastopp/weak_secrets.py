@@ -1,4 +1,4 @@
-"""What makes a secret, a key or a password, easy to guess although it is long enough."""
+"""Recognise secrets, keys and passwords, that are easy to guess although they are long enough."""
 
 from __future__ import annotations
 

@@ -658,7 +658,7 @@ async def test_sign_in_during_an_outage_is_no_wrong_password(broken: httpx.Async
     assert (await broken.get("/operate", headers=wrong)).status_code == 401
 
 
-async def test_with_a_bearer_token_cookies_sign_nobody_in(client: httpx.AsyncClient) -> None:
+async def test_with_a_bearer_token_cookies_are_ignored(client: httpx.AsyncClient) -> None:
     """Else the token would switch off the check of form tokens for what the cookies may do."""
     await log_in(client, "staff")
     await client.get("/protected", headers=BROWSER)  # gives the session its form token

@@ -163,7 +163,7 @@ def peak(site: Site, method: str, path: str, content: bytes, kind: str) -> int:
 
 
 def growth(site: Site, method: str, path: str, kind: str, content: bytes) -> int:
-    """What a body costs, against the same request without one, in bytes."""
+    """Return the memory that a body costs, against the same request without one, in bytes."""
     peak(site, method, path, b"", kind)  # what the route imports
     empty = peak(site, method, path, b"", kind)
     return peak(site, method, path, content, kind) - empty

@@ -10,7 +10,7 @@ Two layers, because each alone has a gap:
    parsed and keeps, so that no body is read twice.
 
 A request without our cookies (curl, a script) has nothing to forge and passes. So does one with a bearer token, which
-no other site can have a browser add; cookies then sign nobody in. Other `Authorization` headers change nothing: a
+no other site can have a browser add; cookies are then ignored. Other `Authorization` headers change nothing: a
 browser repeats those of Basic authentication by itself.
 """
 
