@@ -469,12 +469,12 @@ async def test_emergency_access_opens_a_database_without_tables(database: Databa
 
 async def test_emergency_makes_a_superuser_and_resets_a_password(database: Database) -> None:
     async with database.transaction() as session:
-        user = await emergency.create_superuser(session, email="boss@example.com", password="secret1")
+        user = await emergency.create_superuser(session, email="boss@example.com", password="a fine password")
     assert (user.is_active, user.is_superuser, user.is_staff, user.group) == (True, True, True, "admin")
     async with database.transaction() as session:
         assert await accounts.superuser_exists(session)
-        await emergency.reset_password(session, email="boss@example.com", password="secret2")
-    assert await try_sign_in(database, "boss@example.com", "secret2") == "signed in"
+        await emergency.reset_password(session, email="boss@example.com", password="another fine one")
+    assert await try_sign_in(database, "boss@example.com", "another fine one") == "signed in"
 
 
 # The audit log
