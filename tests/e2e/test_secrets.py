@@ -163,7 +163,9 @@ def test_cookies(guarded: Site) -> None:
         plain = client.post("/login", data=data).headers.get_list("set-cookie")
     with guarded.client() as client:
         behind_https = client.post("/login", data=data, headers=HTTPS).headers.get_list("set-cookie")
-    assert {cookie.partition("=")[0] for cookie in plain} == {"access_token", "session"}
+    names = {"access_token", "session", "device"}
+    assert {cookie.partition("=")[0] for cookie in plain} == names
+    assert {cookie.partition("=")[0] for cookie in behind_https} == {f"__Host-{name}" for name in names}
     for cookie in plain + behind_https:
         assert "httponly" in cookie.lower()
         assert "samesite=lax" in cookie.lower()
