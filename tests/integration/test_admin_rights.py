@@ -218,9 +218,9 @@ async def test_sign_in_page(site: AdminApp) -> None:
         data = {"username": email("sales"), "password": "correct horse"}
         for target, expected in [
             ("/admin/product/list?page=2", "/admin/product/list?page=2"),
-            ("//evil.test", "http://site.test/admin/"),
-            ("https://evil.test/", "http://site.test/admin/"),
-            ("/admin/logout", "http://site.test/admin/"),
+            ("//evil.test", "/admin/"),
+            ("https://evil.test/", "/admin/"),
+            ("/admin/logout", "/admin/"),
         ]:
             client.cookies.clear()
             answer = await client.post("/admin/login", params={"next": target}, data=data)

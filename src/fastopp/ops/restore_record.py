@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 from sqlmodel import col, select
@@ -15,9 +15,11 @@ from fastopp.auth import audit
 from fastopp.auth.current_user import holds_ops_token
 from fastopp.auth.lockout import client_address
 from fastopp.auth.models import User
-from fastopp.database.dump.restore import Restored
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.runtime import Runtime
+
+if TYPE_CHECKING:
+    from fastopp.database.dump.restore import Restored  # it imports Alembic
 
 logger = logging.getLogger(__name__)
 
