@@ -72,7 +72,7 @@ async def use_form_token(client: httpx.AsyncClient, page: str) -> None:
 def settings_of(url: str, folder: Path, environ: Mapping[str, str] | None = None) -> Any:
     """The settings of a project with this database and nothing else of this machine's environment."""
     own = {"DATABASE_URL": url, "UPLOAD_DIR": str(folder / "uploads"), "OPS_TOKEN": OPS_TOKEN}
-    own["ALLOWED_HOSTS"] = "site.test, localhost"
+    own["ALLOWED_HOSTS"] = "site.test, localhost, 127.0.0.1"
     return load_settings(own | dict(environ or {}), env_file=folder / "no.env")
 
 

@@ -67,9 +67,11 @@ async def test_outside_development_the_setting_alone_decides(tmp_path: Path) -> 
         "any.example": 200,
         "10.0.0.9": 200,
     }
-    only = PRODUCTION | {"ALLOWED_HOSTS": "shop.example"}
-    assert await statuses(tmp_path, only, ["shop.example", "any.example", "localhost"]) == {
+    only = PRODUCTION | {"ALLOWED_HOSTS": "shop.example", "LEAPCELL_ASYNC_URL": "https://shop.leapcell-async.dev"}
+    hosts = ["shop.example", "shop.leapcell-async.dev", "any.example", "localhost"]
+    assert await statuses(tmp_path, only, hosts) == {
         "shop.example": 200,
+        "shop.leapcell-async.dev": 200,
         "any.example": 400,
         "localhost": 400,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from urllib.parse import urlsplit
 
 from fastapi import Request
 from starlette.datastructures import Headers
@@ -44,6 +45,8 @@ class HostMiddleware:
         self.allowed = parse_hosts(settings.allowed_hosts)
         self.development = settings.development
         self.checked = self.development or bool(self.allowed)
+        if own := urlsplit(settings.leapcell_async_url).hostname:  # where the application wakes itself
+            self.allowed += (own,)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
