@@ -129,6 +129,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.keys.append(self.headers.get("Idempotency-Key"))  # type: ignore[attr-defined] # set below
         answers = self.server.answers  # type: ignore[attr-defined] # set below
         status, headers, body = answers.pop(0) if len(answers) > 1 else answers[0]
         if status == 0:
@@ -153,6 +154,8 @@ Reply = tuple[int, dict[str, str], bytes]
 def server(*answers: Reply) -> Iterator[str]:
     listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     listening.answers = list(answers)  # type: ignore[attr-defined] # for the handler
+    listening.keys = KEYS  # type: ignore[attr-defined] # as above
+    KEYS.clear()
     thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
     thread.start()
     try:
@@ -170,6 +173,10 @@ DONE: Reply = (200, {}, b'{"status": "success", "message": "Done."}')
 GATEWAY: Reply = (502, {"Content-Type": "text/html"}, b"<h1>Bad gateway</h1>")
 
 
+KEYS: list[str | None] = []
+"""The Idempotency-Keys that the last server was sent."""
+
+
 def follow(url: str, *, timeout: float = 600) -> tuple[dict[str, object], list[float]]:
     pauses: list[float] = []
     with RemoteSite(url, TOKEN, timeout=timeout, sleep=pauses.append) as site:
@@ -181,6 +188,10 @@ def test_an_operation_is_followed_until_it_is_done() -> None:
         answer, pauses = follow(url)
     assert answer["status"] == "success"
     assert pauses == [1, 7, 5, 5, 5]
+    # The rest of what was done in part is another request; the other repetitions are the same one.
+    first, *repeated = KEYS
+    assert len({first, *repeated}) == 2
+    assert repeated == [repeated[0]] * 5
 
 
 def test_progress_is_followed_for_as_long_as_it_takes() -> None:

@@ -219,6 +219,8 @@ async def test_timers_call_again_and_again(application: Application) -> None:
     assert {method for method, _, _, _ in application.got} == {"POST"}
     assert application.got[0][1] == "/tick?a=1"
     assert application.got[0][2]["Authorization"] == "Bearer x"
+    keys = [headers["Idempotency-Key"] for _, _, headers, _ in application.got]
+    assert len(set(keys)) == len(keys)
 
 
 async def test_a_timer_does_not_wait_for_its_last_call_nor_for_an_application_that_is_down(

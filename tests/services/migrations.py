@@ -21,7 +21,7 @@ TIMES = {
     "webinar_registrants": ("webinar_date", "registration_date", "created_at", "updated_at"),
     "audit_logs": ("timestamp",),
 }
-HEAD = "0005"
+HEAD = "0008"
 NEXT = f"{int(HEAD) + 1:04}"
 """The number that the next migration of a project gets."""
 AFTER_NEXT = f"{int(HEAD) + 2:04}"

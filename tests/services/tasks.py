@@ -54,7 +54,8 @@ def empty_postgres_database(postgres: Postgres) -> str:
         postgres.execute(f"create database {DATABASE} owner {USER}")
         asyncio.run(_make(postgres.url(DATABASE)))
     emptied = (
-        "procrastinate_jobs, procrastinate_events, procrastinate_periodic_defers, procrastinate_workers, task_runs"
+        "procrastinate_jobs, procrastinate_events, procrastinate_periodic_defers, procrastinate_workers, task_runs, "
+        "task_requests"
     )
     postgres.execute(f"truncate {emptied}, effects restart identity cascade", database=DATABASE)
     return DATABASE

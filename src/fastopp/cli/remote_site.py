@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ PATIENCE: Final = 5  # answers in a row that were no progress
 LONGEST_PAUSE: Final = 60.0  # seconds, whatever Retry-After says
 _HOST: Final = re.compile(r"[\w.:-]+")  # of what httpx has made of it
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 Answer = dict[str, Any]
 
@@ -117,17 +120,20 @@ class RemoteSite:
     ) -> Answer:
         """Start an operation, with form fields or a file as its body, and call it again until it is done.
 
-        Every operation may be repeated: it goes on where it stopped. Return the last answer. Raises
-        `OperationFailed`, `NoAnswer` and the others above.
+        Every operation may be repeated: it goes on where it stopped. While no success was seen, the repetitions carry
+        the same key, so that what succeeded unseen is not done again. Return the last answer. Raises `OperationFailed`,
+        `NoAnswer` and the others above.
         """
-        tries = 0
+        tries, key = 0, str(uuid.uuid4())
         while True:
             pause = 5.0
             try:
-                response = self._post(path, parameters, data, file)
+                response = self._post(path, parameters, data, file, key)
                 partial = (_json(response) or {}).get("status") == "partial"
                 if not partial and not _worth_repeating(response):
                     return self._accept(response, path)
+                if response.is_success:
+                    key = str(uuid.uuid4())  # the rest is another request
                 problem = _message(response)
                 pause = _retry_after(response)
                 tries = 0 if partial else tries + 1
@@ -144,12 +150,13 @@ class RemoteSite:
             self._sleep(pause)
 
     def _post(
-        self, path: str, parameters: Mapping[str, Any], data: Mapping[str, Any] | None, file: Path | None
+        self, path: str, parameters: Mapping[str, Any], data: Mapping[str, Any] | None, file: Path | None, key: str
     ) -> httpx.Response:
+        options = {"params": parameters, "headers": {IDEMPOTENCY_KEY: key}}
         if file is None:
-            return self._send("POST", path, params=parameters, data=data)
+            return self._send("POST", path, data=data, **options)
         with file.open("rb") as content:
-            return self._send("POST", path, params=parameters, content=content)
+            return self._send("POST", path, content=content, **options)
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
         try:

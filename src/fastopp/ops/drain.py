@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -14,8 +16,11 @@ from sqlalchemy import func, select
 from fastopp.auth.current_user import operator
 from fastopp.dependencies import RuntimeDep, get_runtime
 from fastopp.ops.health import NO_STORE
+from fastopp.ops.triggers import IdempotencyKey
 from fastopp.platform import LEAPCELL_MAX_ASYNC_BODY, LEAPCELL_REQUEST_TIMEOUT, REQUEST_MARGIN
 from fastopp.runtime import Runtime
+from fastopp.tasks import idempotency
+from fastopp.tasks.idempotency import RequestKey
 from fastopp.tasks.jobs.report import DrainReport
 from fastopp.tasks.models import jobs
 from fastopp.tasks.wake import waker_of, without_waking
@@ -30,6 +35,8 @@ MAX_SECONDS = LEAPCELL_REQUEST_TIMEOUT - REQUEST_MARGIN  # where the platform se
 # Seconds that a drain which the application has asked for itself waits for a task that is to be tried again: long
 # enough for the first two pauses of `Retry`, since nobody else may come by before the next task is started.
 PATIENCE = 60.0
+
+NAME = "drain"  # of these requests among those of tasks; `POST /async/drain` is this route, so no task has it
 
 AGAIN = {"Retry-After": "1"}
 
@@ -71,6 +78,7 @@ async def drain(
     seconds: Annotated[
         float | None, Query(gt=0, le=MAX_SECONDS, description="Stop after so long; by default as late as possible.")
     ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> JSONResponse:
     """Tasks are worked until none is left or the time is up. One that fails is in `failed` and does not fail the drain.
 
@@ -78,6 +86,9 @@ async def drain(
     """
     limit = runtime.settings.platform.request_budget or MAX_SECONDS
     budget = min(seconds or limit, limit)
+    key = RequestKey.of(idempotency_key)
+    if wake is None and key is not None:
+        return await _drain_once(runtime, budget, key)
     if wake is None:
         return await _drain(runtime, budget)
     claims = WakeClaims(runtime.database, runtime.clock)
@@ -90,6 +101,21 @@ async def drain(
         await asyncio.shield(claims.release(claim))
         raise
     await (claims.finish(claim) if answer.status_code < 500 else claims.release(claim))
+    return answer
+
+
+async def _drain_once(runtime: Runtime, budget: float, key: RequestKey) -> JSONResponse:
+    """Serve a request of an operator that may be delivered again."""
+    claimed = await idempotency.claim(runtime.database, key, NAME)
+    if claimed is None:
+        return JSONResponse(await idempotency.kept_answer(runtime.database, key, NAME), headers=NO_STORE)
+    kept: dict[str, Any] | None = None
+    try:
+        answer = await _drain(runtime, budget)
+        if answer.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            kept = json.loads(bytes(answer.body))
+    finally:
+        await asyncio.shield(idempotency.finish(runtime.database, key, claimed, kept))
     return answer
 
 

@@ -1,7 +1,8 @@
 """Tasks that a scheduler, an async platform or a program starts: worked to their end inside the request.
 
 Whoever calls takes any answer but 2xx for "try again", so only what succeeded is answered with it, and the next call
-goes on where this one stopped. `?enqueue=1` leaves the work to the queue instead.
+goes on where this one stopped. `?enqueue=1` leaves the work to the queue instead. A request with an `Idempotency-Key`
+may be delivered again for a day: it is served once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse
 
 from fastopp.clock import Clock
@@ -24,7 +25,9 @@ from fastopp.ops.storage_tasks import check_storage
 from fastopp.ops.trigger_direct import DIRECT, run_directly
 from fastopp.platform import LEAPCELL_MAX_ASYNC_BODY
 from fastopp.runtime import Runtime
+from fastopp.tasks import idempotency
 from fastopp.tasks.errors import AlreadyQueued, AlreadyRunning, TaskArguments
+from fastopp.tasks.idempotency import RequestKey
 from fastopp.tasks.jobs.status import TaskStatus
 from fastopp.web.api_docs import problems
 
@@ -71,45 +74,66 @@ Enqueue = Annotated[
     bool, Query(description="Only queue it, and answer 202. `Prefer: respond-async` does the same (RFC 7240).")
 ]
 
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias=idempotency.HEADER,
+        description="Names this request for a day: repeated with the same key, it is served once and answered alike.",
+    ),
+]
+
 router = APIRouter(prefix="/async", tags=["async"], responses=problems(400, 401, 403, 404, 413, 422) | _RESPONSES)
 
 
 @router.post("/init-demo", summary="Initialise the project", max_body_size=LEAPCELL_MAX_ASYNC_BODY, openapi_extra=_BODY)
 async def init_demo(
-    request: Request, runtime: RuntimeDep, operator: DetachedOperator, *, enqueue: Enqueue = False
+    request: Request,
+    runtime: RuntimeDep,
+    operator: DetachedOperator,
+    *,
+    enqueue: Enqueue = False,
+    idempotency_key: IdempotencyKey = None,
 ) -> JSONResponse:
     """Tables, the first superuser, and the sample data of every app. Repeating it changes nothing that is there.
 
     `details.superuser_password` is there only when this very call generated one; it is kept nowhere else.
     """
-    return await _start(request, runtime, "init-demo", enqueue=enqueue)
+    return await _start(request, runtime, "init-demo", RequestKey.of(idempotency_key), enqueue=enqueue)
 
 
 @router.post("/{name}", summary="Run a task", max_body_size=LEAPCELL_MAX_ASYNC_BODY, openapi_extra=_BODY)
 async def run_task(
-    request: Request, runtime: RuntimeDep, operator: DetachedOperator, name: str, *, enqueue: Enqueue = False
+    request: Request,
+    runtime: RuntimeDep,
+    operator: DetachedOperator,
+    name: str,
+    *,
+    enqueue: Enqueue = False,
+    idempotency_key: IdempotencyKey = None,
 ) -> JSONResponse:
     """Any task of the project by its name, and FastOpp's own: `backup-files`, `restore-files` (`overwrite`),
     `backup-database`, `migrate`, `clean-up` (`keep_days`).
 
     A call that finds the same task waiting, failed or left behind by a process that died goes on with it.
     """
-    return await _start(request, runtime, name, enqueue=enqueue)
+    return await _start(request, runtime, name, RequestKey.of(idempotency_key), enqueue=enqueue)
 
 
-async def _start(request: Request, runtime: Runtime, name: str, *, enqueue: bool) -> JSONResponse:
+async def _start(
+    request: Request, runtime: Runtime, name: str, key: RequestKey | None, *, enqueue: bool
+) -> JSONResponse:
     arguments = await _arguments(request)
     check_storage(name, runtime.settings)
     if enqueue or "respond-async" in _preferences(request):
-        return await _queue(runtime, name, arguments)
-    return await _run(runtime, name, arguments)
+        return await _queue(runtime, name, arguments, key)
+    return await _run(runtime, name, arguments, key)
 
 
-async def _queue(runtime: Runtime, name: str, arguments: dict[str, Any]) -> JSONResponse:
+async def _queue(runtime: Runtime, name: str, arguments: dict[str, Any], key: RequestKey | None) -> JSONResponse:
     message = "It is queued."
     try:
         async with runtime.database.transaction() as session:
-            task = await runtime.tasks.within(session).queue(name, **arguments)
+            task = await runtime.tasks.within(session).once(key).queue(name, **arguments)
     except AlreadyQueued as waiting:
         # Delivered twice, it is queued all the same; with other arguments it is not what was asked for.
         if waiting.task_id is None or (task := await runtime.tasks.get(waiting.task_id)).args != arguments:
@@ -120,7 +144,7 @@ async def _queue(runtime: Runtime, name: str, arguments: dict[str, Any]) -> JSON
     return _answer(202, "queued", message, {}, task.id, headers)
 
 
-async def _run(runtime: Runtime, name: str, arguments: dict[str, Any]) -> JSONResponse:
+async def _run(runtime: Runtime, name: str, arguments: dict[str, Any], key: RequestKey | None) -> JSONResponse:
     from fastopp.ops.tasks.demo import told_once  # noqa: PLC0415 - brings in what the initialisation needs
 
     seconds = runtime.settings.platform.request_budget
@@ -128,21 +152,23 @@ async def _run(runtime: Runtime, name: str, arguments: dict[str, Any]) -> JSONRe
     told: dict[str, str] = {}
     listening = told_once.set(told)
     try:
-        task = await runtime.tasks.run(name, budget, **arguments)
+        if key is not None and (kept := await idempotency.kept_answer(runtime.database, key, name)) is not None:
+            return JSONResponse(kept, headers=NO_STORE)
+        task = await runtime.tasks.once(key).run(name, budget, **arguments)
     except AlreadyRunning as running:
         return _answer(409, "running", str(running), {}, running.task_id, _AGAIN_SOON)
     except (TablesMissing, DatabaseUnavailable):
         if name not in DIRECT:
             raise
         # Without tables there is no row to tell of it: what makes the tables is run all the same.
-        return await _run_without_queue(runtime, name, arguments, told)
+        return await _run_without_queue(runtime, name, arguments, told, key)
     finally:
         told_once.reset(listening)
     return _tell(task, told, runtime.clock)
 
 
 async def _run_without_queue(
-    runtime: Runtime, name: str, arguments: dict[str, Any], told: dict[str, str]
+    runtime: Runtime, name: str, arguments: dict[str, Any], told: dict[str, str], key: RequestKey | None
 ) -> JSONResponse:
     if arguments:
         raise TaskArguments(f"Task {name} has no argument {', '.join(map(repr, arguments))}.")
@@ -155,6 +181,9 @@ async def _run_without_queue(
         return _answer(status, "error", message, details | told, None, error.headers)
     message = details.pop("message")
     details["without_queue"] = "There were no tables to queue it in, so it was run directly."
+    if key is not None:
+        # Without a generated password, which is kept nowhere.
+        await idempotency.keep_answer(runtime.database, key, name, _content("success", message, details, None))
     return _answer(200, "success", message, details | told, None)
 
 
@@ -195,8 +224,11 @@ def _answer(
     task_id: int | None,
     headers: Any = None,  # noqa: ANN401 - any mapping
 ) -> JSONResponse:
-    content = {"status": status, "message": message, "details": details, "task_id": task_id}
-    return JSONResponse(content, status_code, NO_STORE | dict(headers or {}))
+    return JSONResponse(_content(status, message, details, task_id), status_code, NO_STORE | dict(headers or {}))
+
+
+def _content(status: str, message: str, details: dict[str, Any], task_id: int | None) -> dict[str, Any]:
+    return {"status": status, "message": message, "details": details, "task_id": task_id}
 
 
 async def _arguments(request: Request) -> dict[str, Any]:

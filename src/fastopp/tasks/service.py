@@ -16,6 +16,7 @@ from fastopp.tasks.task import Task
 
 if TYPE_CHECKING:
     from fastopp.runtime import Runtime
+    from fastopp.tasks.idempotency import RequestKey
     from fastopp.tasks.jobs.status import Status, TaskStatus
 
 INIT_TASK = "init-demo"
@@ -26,10 +27,18 @@ RESTORE_TASK = "restore-files"
 class TaskService:
     """What can be done with tasks. Making one costs nothing and connects to nothing."""
 
-    def __init__(self, runtime: Runtime, *, session: AsyncSession | None = None, at: datetime | None = None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        session: AsyncSession | None = None,
+        at: datetime | None = None,
+        key: RequestKey | None = None,
+    ) -> None:
         self._runtime = runtime
         self._session = session
         self._at = at
+        self._key = key
 
     @property
     def known(self) -> tuple[Task, ...]:
@@ -38,19 +47,29 @@ class TaskService:
 
     def within(self, session: AsyncSession) -> TaskService:
         """The same, in a transaction of the caller: what is queued is there if and when that is committed."""
-        return TaskService(self._runtime, session=session, at=self._at)
+        return TaskService(self._runtime, session=session, at=self._at, key=self._key)
 
     def later(self, when: datetime | timedelta) -> TaskService:
         """The same, for what is not to start before a moment (aware) or for a while."""
         moment = self._runtime.clock.now() + when if isinstance(when, timedelta) else when
-        return TaskService(self._runtime, session=self._session, at=moment)
+        return TaskService(self._runtime, session=self._session, at=moment, key=self._key)
+
+    def once(self, key: RequestKey | None) -> TaskService:
+        """The same, for a request that may be delivered again: `queue` and `run` return the job of the first time."""
+        return TaskService(self._runtime, session=self._session, at=self._at, key=key)
 
     async def queue(self, name: str | Task, /, **args: Any) -> TaskStatus:  # noqa: ANN401 - the task's own arguments
-        """Queue a task. Raises TaskUnknown, TaskArguments, TaskTooBig, AlreadyQueued."""
+        """Queue a task. Raises TaskUnknown, TaskArguments, TaskTooBig, AlreadyQueued, KeyReused."""
         from fastopp.tasks.jobs.defer import defer  # noqa: PLC0415 - SQLAlchemy's tables, where something is queued
 
         task, wake = self._find(name), self._runtime.task_process.wake
-        if self._session is None:
+        if self._key is not None:
+            from fastopp.tasks.jobs.keyed import defer_once  # noqa: PLC0415 - as above
+
+            async with self._writing() as session:
+                status = await defer_once(self._runtime, session, self._key, task, args, at=self._at)
+                after_commit(session, wake)
+        elif self._session is None:
             async with self._runtime.database.autocommit() as connection:
                 status = await defer(connection, task, args, self._runtime.clock, at=self._at)
             await wake()
@@ -136,7 +155,7 @@ class TaskService:
 
         return await drain(self._runtime, budget, limit=limit)
 
-    async def run(self, name: str | Task, /, budget: timedelta | None, **args: Any) -> TaskStatus:  # noqa: ANN401 - as `queue`
+    async def run(self, name: str | Task, budget: timedelta | None, /, **args: Any) -> TaskStatus:  # noqa: ANN401 - as `queue`
         """Queue a task, or take the one with the same arguments that waits, has failed or is stalled, and work that
         one here and now. Raises AlreadyRunning besides what `queue` and `drain` raise.
 
@@ -144,7 +163,7 @@ class TaskService:
         """
         from fastopp.tasks.work.single import run_single  # noqa: PLC0415 - imports procrastinate
 
-        return await run_single(self._runtime, self._find(name), args, budget)
+        return await run_single(self._runtime, self._find(name), args, budget, self._key)
 
     @property
     def _stalled_after(self) -> float:

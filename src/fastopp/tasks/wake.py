@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -62,10 +63,12 @@ async def post_wake(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> bool:
     """Ask the platform to call /async/drain: whether it said that it will. Raises nothing but a cancellation."""
     import httpx  # noqa: PLC0415 - 120 ms that only a process pays that queues a task
 
+    from fastopp.tasks.idempotency import HEADER  # noqa: PLC0415 - as above
     from fastopp.tasks.wake_tokens import SCHEME, issue_token  # noqa: PLC0415 - as above
 
     address = settings.leapcell_async_url.rstrip("/") + DRAIN_PATH
-    headers = {"Authorization": f"{SCHEME} {issue_token(settings, clock=clock)}"}
+    # The token is for one drain already; a queue that knows the header need not deliver the request twice.
+    headers = {"Authorization": f"{SCHEME} {issue_token(settings, clock=clock)}", HEADER: str(uuid.uuid4())}
     try:
         # All of it, name look-up included; httpx limits each step alone. Redirects would carry the token elsewhere.
         async with (

@@ -31,7 +31,7 @@ from fastopp.database.url import DatabaseURL
 
 # The queue of tasks: procrastinate's tables, and ours beside them.
 QUEUE_PREFIX = "procrastinate_"
-QUEUE_TABLES = frozenset({"task_runs", "task_wakes"})
+QUEUE_TABLES = frozenset({"task_requests", "task_runs", "task_wakes"})
 
 ROWS = 500  # fetched at a time: one round trip each
 

@@ -62,7 +62,7 @@ class Table:
 
 # What waits or runs is of this moment and this place: brought back, or elsewhere, it would be done a second time.
 _QUEUE = "procrastinate_"
-_OF_TASKS = frozenset({"task_runs", "task_wakes"})
+_OF_TASKS = frozenset({"task_requests", "task_runs", "task_wakes"})
 
 
 def read_schema(connection: Connection, metadata: MetaData | None = None) -> dict[str, Table]:

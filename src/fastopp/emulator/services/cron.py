@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,9 +29,12 @@ from typing import Any, Self
 import aiohttp
 import yaml  # type: ignore[import-untyped] # it has none
 from croniter import CroniterError, croniter  # type: ignore[import-untyped] # it has none
+from multidict import CIMultiDict
 
 from fastopp import platform
 from fastopp.errors import BadRequest
+
+IDEMPOTENCY_KEY = "Idempotency-Key"  # of each call a new one, so that what repeats it on the way starts nothing twice
 
 _KEYS = frozenset({"path", "schedule", "every", "method", "headers"})
 
@@ -182,9 +186,11 @@ class Cron:
         """Call the application for a timer, now."""
         timer.calls += 1
         timer.last = datetime.now(UTC)
+        headers = CIMultiDict(timer.headers)
+        headers.setdefault(IDEMPOTENCY_KEY, str(uuid.uuid4()))
         try:
             async with self._session.request(
-                timer.method, self.target() + timer.path, headers=timer.headers, allow_redirects=False
+                timer.method, self.target() + timer.path, headers=headers, allow_redirects=False
             ) as answer:
                 async for _ in answer.content.iter_any():
                     pass  # nobody waits for it

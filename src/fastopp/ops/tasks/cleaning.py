@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastopp.ops.tasks.running import run_until_stopped
 from fastopp.runtime import Runtime
 from fastopp.storage.references import remove_leftovers
+from fastopp.tasks import idempotency
 from fastopp.tasks.clock import from_now
 from fastopp.tasks.context import TaskContext
 from fastopp.tasks.errors import Unfinished
@@ -41,6 +42,7 @@ async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[
         if context.should_stop():
             raise Unfinished
     await WakeClaims(runtime.database, runtime.clock).forget_expired()
+    await idempotency.forget_expired(runtime.database)
     files = await run_until_stopped(context, _remove_files(runtime), _nothing_to_tell)
     message = f"{removed:,} old tasks and {files:,} files that nothing referred to were removed."
     return {"message": message, "jobs": removed, "files": files}
@@ -49,7 +51,8 @@ async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[
 async def remove_old_jobs(session: AsyncSession, keep_days: float) -> int:
     """Remove some of the jobs that ended more than so many days ago: how many; 0 when there are none left."""
     recent = select(events.c.id).where(events.c.job_id == jobs.c.id, events.c.at >= from_now(-keep_days * _DAY))
-    old = select(jobs.c.id).where(jobs.c.status.in_(_OVER), ~recent.exists()).order_by(jobs.c.id).limit(BATCH)
+    over = jobs.c.status.in_(_OVER) & ~recent.exists() & ~idempotency.has_key(jobs.c.id)
+    old = select(jobs.c.id).where(over).order_by(jobs.c.id).limit(BATCH)
     connection = await session.connection()
     # Somebody may be retrying one by hand at this moment.
     ids = (await connection.execute(old.with_for_update(of=jobs, skip_locked=True))).scalars().all()

@@ -8,19 +8,26 @@ were idle. It always uses psycopg, which procrastinate's queries are written for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from procrastinate import exceptions
+from procrastinate import exceptions, sql
 from procrastinate.connector import BaseAsyncConnector
 from psycopg.types.json import Jsonb
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fastopp.database.engine import create_engine, in_autocommit
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.database.url import DatabaseURL
+
+_SLOT_TAKEN = """
+SELECT 1 AS taken FROM procrastinate_periodic_defers
+WHERE task_name = %(task_name)s AND periodic_id = %(periodic_id)s AND defer_timestamp >= %(defer_timestamp)s LIMIT 1
+"""
+_SLOT_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%(task_name)s || ' ' || %(periodic_id)s, 0))"
 
 
 class PostgresConnector(BaseAsyncConnector):
@@ -56,6 +63,8 @@ class PostgresConnector(BaseAsyncConnector):
 
     async def execute_query_one_async(self, query: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
         """The first row. Raises NoResult when there is none."""
+        if query == sql.queries["defer_periodic_job"]:
+            return await self._defer_periodic(query, arguments)
         rows = await self._execute(query, arguments)
         if not rows:
             raise exceptions.NoResult
@@ -65,20 +74,51 @@ class PostgresConnector(BaseAsyncConnector):
         """All rows."""
         return await self._execute(query, arguments)
 
+    async def _defer_periodic(self, query: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Queue a slot of a periodic task, unless it or a newer one was.
+
+        A newer slot has procrastinate forget the older ones. A process that was frozen in between would queue one of
+        those again.
+        """
+        if await self._execute(_SLOT_TAKEN, arguments):
+            return {"id": None}
+        with _translated():
+            async with self._opened.begin() as connection:
+                # A separate statement: the ones after it see what others have committed meanwhile.
+                await _rows(connection, _SLOT_LOCK, arguments)
+                if await _rows(connection, _SLOT_TAKEN, arguments):
+                    return {"id": None}
+                return (await _rows(connection, query, arguments))[0]
+
     async def _execute(self, query: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
+        with _translated():
+            async with in_autocommit(self._opened).connect() as connection:
+                return await _rows(connection, query, arguments)
+
+    @property
+    def _opened(self) -> AsyncEngine:
         if self._engine is None:
             raise exceptions.AppNotOpen
-        try:
-            async with in_autocommit(self._engine).connect() as connection:
-                result = await connection.exec_driver_sql(query, _adapt(arguments))
-                return [dict(row) for row in result.mappings()] if result.returns_rows else []
-        except IntegrityError as error:
-            name = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
-            if getattr(error.orig, "sqlstate", None) == "23505":
-                raise exceptions.UniqueViolation(constraint_name=name, queueing_lock=None) from error
-            raise exceptions.ConnectorException from error
-        except (DBAPIError, DatabaseUnavailable, TablesMissing) as error:
-            raise exceptions.ConnectorException(str(error)) from error
+        return self._engine
+
+
+async def _rows(connection: AsyncConnection, query: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
+    result = await connection.exec_driver_sql(query, _adapt(arguments))
+    return [dict(row) for row in result.mappings()] if result.returns_rows else []
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise the driver's errors as procrastinate's."""
+    try:
+        yield
+    except IntegrityError as error:
+        name = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+        if getattr(error.orig, "sqlstate", None) == "23505":
+            raise exceptions.UniqueViolation(constraint_name=name, queueing_lock=None) from error
+        raise exceptions.ConnectorException from error
+    except (DBAPIError, DatabaseUnavailable, TablesMissing) as error:
+        raise exceptions.ConnectorException(str(error)) from error
 
 
 def _adapt(value: Any) -> Any:  # noqa: ANN401 - of many types

@@ -21,9 +21,12 @@ SELECT 1 FROM procrastinate_jobs WHERE status = 'todo' AND queueing_lock = :queu
 SELECT queueing_lock FROM procrastinate_jobs WHERE id = :job_id
 
 -- insert_periodic_defer --
--- Take a slot of a periodic task; no row when it is taken
+-- Take a slot of a periodic task; no row when it, or a newer one that made it be forgotten, is taken
 INSERT INTO procrastinate_periodic_defers (task_name, periodic_id, defer_timestamp)
-VALUES (:task_name, :periodic_id, :defer_timestamp) ON CONFLICT DO NOTHING RETURNING id
+SELECT :task_name, :periodic_id, :defer_timestamp WHERE NOT EXISTS (
+    SELECT 1 FROM procrastinate_periodic_defers
+    WHERE task_name = :task_name AND periodic_id = :periodic_id AND defer_timestamp >= :defer_timestamp
+) RETURNING id
 
 -- link_periodic_defer --
 -- Note the job of a slot

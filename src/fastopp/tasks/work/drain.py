@@ -77,6 +77,7 @@ async def _drain(runtime: Runtime, budget: timedelta | None, *, limit: int | Non
             only=only,
             limit=limit,
             stop_when_idle=True,
+            queued=runtime.task_process.wake if only is not None else None,
             clock=clock,
             limits=runtime.task_process.limits,
         )

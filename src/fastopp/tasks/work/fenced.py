@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +43,7 @@ class FencedJobManager(JobManager):
     limit: jobs to take at most.
     stop_when_idle: stop once nothing is left to take and nothing is in hand.
     listen: tells of what was queued elsewhere.
+    queued: called when this worker has queued a periodic job that it may not work itself.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class FencedJobManager(JobManager):
         limit: int | None = None,
         stop_when_idle: bool = False,
         listen: Listen | None = None,
+        queued: Callable[[], Awaitable[object]] | None = None,
         clock: Clock = SYSTEM_CLOCK,
         limits: TaskLimits | None = None,
     ) -> None:
@@ -73,6 +75,7 @@ class FencedJobManager(JobManager):
         self._only = only
         self._limit = limit
         self._stop_when_idle = stop_when_idle
+        self._queued = queued
         self.notifications = Notifications(listen)
         self._free = asyncio.Semaphore(concurrency)
         self._pace = Pace(concurrency, clock)
@@ -260,12 +263,15 @@ class FencedJobManager(JobManager):
     async def defer_periodic_job(self, job: jobs.Job, periodic_id: str, defer_timestamp: int) -> int | None:
         """As procrastinate does; when that fails the worker is to start anew, since the moment counts as served."""
         try:
-            return await super().defer_periodic_job(job, periodic_id, defer_timestamp)
+            job_id = await super().defer_periodic_job(job, periodic_id, defer_timestamp)
         except exceptions.AlreadyEnqueued:
             raise
         except exceptions.ConnectorException:
             self.stop()
             raise
+        if job_id is not None and self._queued is not None:
+            await self._queued()
+        return job_id
 
     async def listen_for_jobs(
         self,

@@ -1,4 +1,4 @@
-"""One task, worked to its end by whoever asks for it: what a trigger does, and what it does when it is repeated."""
+"""Work one task to its end for a caller: what a trigger does, and what it does when it is repeated."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastopp.tasks import idempotency
 from fastopp.tasks.arguments import fill, pack
 from fastopp.tasks.clock import from_now
 from fastopp.tasks.errors import AlreadyQueued, AlreadyRunning
+from fastopp.tasks.idempotency import RequestKey
 from fastopp.tasks.jobs.defer import defer
+from fastopp.tasks.jobs.keyed import keyed_job, one_at_a_time
 from fastopp.tasks.jobs.reading import get
 from fastopp.tasks.jobs.status import TaskStatus, is_stalled
 from fastopp.tasks.jobs.steering import retry
@@ -30,14 +33,32 @@ process die in between, a worker or a drain takes it then."""
 _LOOKED_AT = 50  # jobs of one task, the newest: those with other arguments are passed over
 
 
-async def run_single(runtime: Runtime, task: Task, args: Mapping[str, Any], budget: timedelta | None) -> TaskStatus:
+async def run_single(
+    runtime: Runtime,
+    task: Task,
+    args: Mapping[str, Any],
+    budget: timedelta | None,
+    key: RequestKey | None = None,
+) -> TaskStatus:
     """Work one job of this task with these arguments, an unfinished one rather than a new one.
 
-    Raises TaskArguments, TaskTooBig, AlreadyQueued (with other arguments and the same queueing lock), AlreadyRunning.
+    A repeated `key` continues the job of the first time, and returns its status once it has succeeded.
+
+    Raises TaskArguments, TaskTooBig, AlreadyQueued (with other arguments and the same queueing lock), AlreadyRunning,
+    KeyReused.
     """
     packed = pack(task, args)
     async with runtime.database.transaction() as session:
-        job_id, is_new = await _find_or_defer(runtime, session, task, packed)
+        await one_at_a_time(session, task)
+        known = await keyed_job(runtime, session, key, task, packed)
+        if known is not None and known.status == "succeeded":
+            return known
+        if known is not None:
+            job_id, is_new = await _continue(runtime, session, known), False
+        else:
+            job_id, is_new = await _find_or_defer(runtime, session, task, packed)
+        if key is not None:
+            await idempotency.link(session, key, task.name, job_id)
         await _hold(session, job_id)
     await drain(runtime, budget, only=job_id)
     async with runtime.database.read() as session:
@@ -51,6 +72,15 @@ async def run_single(runtime: Runtime, task: Task, args: Mapping[str, Any], budg
             if holder is not None:
                 raise AlreadyRunning(f"The task {task.name}, or one with its lock, is running.", task_id=holder)
     return status
+
+
+async def _continue(runtime: Runtime, session: AsyncSession, known: TaskStatus) -> int:
+    """Put a job back that did not succeed. Raise AlreadyRunning."""
+    if known.status == "running" and not known.stalled:
+        raise AlreadyRunning(f"The task {known.name} is being worked on already.", task_id=known.id)
+    if known.status not in ("waiting", "scheduled"):
+        await retry(session, known.id, stalled_after=runtime.task_process.limits.stalled_after)
+    return known.id
 
 
 async def _find_or_defer(
@@ -102,7 +132,8 @@ async def _holder(session: AsyncSession, lock: str | None) -> int | None:
 
 
 async def _forget(runtime: Runtime, job_id: int) -> None:
-    """What was queued for this call alone is not to run later."""
+    """Discard what was queued for this call alone, so that it does not run later."""
     async with runtime.database.transaction() as session:
         connection = await session.connection()
         await connection.execute(delete(jobs).where(jobs.c.id == job_id, jobs.c.status == "todo"))
+        await idempotency.unlink(session, job_id)
