@@ -22,6 +22,8 @@ TIMES = {
     "audit_logs": ("timestamp",),
 }
 HEAD = "0008"
+COUNT = len([*(ROOT / "alembic/versions").glob("0*.py")])
+"""How many there are."""
 NEXT = f"{int(HEAD) + 1:04}"
 """The number that the next migration of a project gets."""
 AFTER_NEXT = f"{int(HEAD) + 2:04}"
