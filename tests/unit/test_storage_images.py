@@ -3,14 +3,18 @@ from __future__ import annotations
 import asyncio
 import io
 import random
+import subprocess
+import sys
 import threading
 import zipfile
 import zlib
+from pathlib import Path
 
 import pytest
 from PIL import ExifTags, Image, ImageCms, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
+from fastopp.memory import instance_memory
 from fastopp.storage import images
 from fastopp.storage.images import (
     MAX_PHOTO_BYTES,
@@ -302,23 +306,103 @@ def test_corruption_never_crashes(kind: str) -> None:
         assert decoded(photo.data).size == (photo.width, photo.height)
 
 
-async def test_two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     running, most, lock = 0, 0, threading.Lock()
     real = images.prepare_photo
-    together = threading.Barrier(2)
 
     def counted(data: bytes) -> images.Photo:
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
-        together.wait(10)
         photo = real(data)
         with lock:
             running -= 1
         return photo
 
     monkeypatch.setattr(images, "prepare_photo", counted)
-    photos = await asyncio.gather(*(process_photo(encoded(halves())) for _ in range(8)))
+    photos = await asyncio.gather(*(process_photo(encoded(halves(2000, 1500))) for _ in range(8)))
     assert len(photos) == 8
-    assert most == 2
+    assert most == 1
+
+
+def deep_png(side: int) -> bytes:
+    """A PNG of 16-bit RGBA, all alike."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    packer = zlib.compressobj()
+    body = b"".join(packer.compress(bytes(1 + side * 8)) for _ in range(side)) + packer.flush()
+    header = side.to_bytes(4, "big") * 2 + bytes([16, 6, 0, 0, 0])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+MEMORY = 512 * 2**20
+
+GROWTH = """
+import resource, sys
+from pathlib import Path
+from fastopp.storage import images
+
+images.instance_memory = lambda: int(sys.argv[2])
+images.prepare_photo(Path(sys.argv[3]).read_bytes())  # what is imported for it is no picture's fault
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    images.prepare_photo(Path(sys.argv[1]).read_bytes())
+except images.PhotoTooLarge:
+    print("refused", end=" ")
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [
+        ("16-bit PNG", True), ("RGBA PNG", False), ("palette PNG", False), ("grey PNG", False), ("JPEG", False),
+        ("progressive JPEG", True), ("WEBP", True), ("small WEBP", False), ("GIF", False),
+    ],
+)  # fmt: skip
+def test_a_picture_takes_a_quarter_of_the_memory_at_most(name: str, refused: bool, tmp_path: Path) -> None:
+    sent, small = tmp_path / "sent", tmp_path / "small"
+    small.write_bytes(encoded(halves(), name.split()[-1], **({"progressive": True} if "JPEG" in name else {})))
+    if name == "16-bit PNG":
+        sent.write_bytes(deep_png(6300))
+    else:
+        modes = {"RGBA PNG": "RGBA", "palette PNG": "P", "grey PNG": "I;16", "GIF": "P"}
+        size = (2400, 1800) if name.startswith("small") else (7000, 4700)
+        with Image.new(modes.get(name, "RGB"), size) as image:
+            options = {"progressive": True, "subsampling": 0} if name.startswith("progressive") else {}
+            sent.write_bytes(encoded(image, name.split()[-1], **options))
+    assert sent.stat().st_size < MAX_PHOTO_BYTES
+    command = [sys.executable, "-c", GROWTH, str(sent), str(MEMORY), str(small)]
+    *said, growth = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert said == ["refused"] * refused
+    # What is made of it, at most 1,600 pixels wide and high, and its copies come on top.
+    assert int(growth) <= (2 * 2**20 if refused else MEMORY // 4 + 40 * 2**20)
+
+
+def test_the_memory_of_an_instance(tmp_path: Path) -> None:
+    limit, none = tmp_path / "memory.max", tmp_path / "unlimited"
+    limit.write_text("268435456\n")
+    none.write_text("max\n")
+    assert instance_memory((limit, none)) == 256 * 2**20
+    assert instance_memory((none, tmp_path / "missing")) == instance_memory(()) > 0
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "I;16", "1"])
+@pytest.mark.parametrize("size", [(3333, 5001), (4801, 1)])
+def test_strips_leave_no_seams(mode: str, size: tuple[int, int]) -> None:
+    source = halves(*size)
+    if mode == "I;16":
+        converted = source.convert("I").point(lambda v: v * 257).convert("I;16")
+    else:
+        converted = source.quantize() if mode == "P" else source.convert(mode)
+    photo = prepare_photo(encoded(converted, "PNG"))
+    image = decoded(photo.data).convert("L")
+    assert max(image.size) == 1600
+    left = image.crop((0, 0, image.width // 2 - 4, image.height)).getextrema()
+    right = image.crop((image.width // 2 + 4, 0, image.width, image.height)).getextrema()
+    if mode != "1":
+        assert left[1] - left[0] <= 3
+        assert right[1] - right[0] <= 3

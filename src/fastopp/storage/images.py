@@ -16,15 +16,18 @@ from anyio.lowlevel import RunVar
 from anyio.to_thread import run_sync
 
 from fastopp.errors import FastOppError
+from fastopp.memory import instance_memory
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PHOTO_BYTES = 5 * 1024 * 1024  # as FastOpp 0.4.8
-MAX_PHOTO_PIXELS = 40_000_000  # decoded, 160 MB at four bytes each; phones take 12 to 50 million
+MAX_PHOTO_PIXELS = 40_000_000  # phones take 12 to 50 million
+MAX_DECODED_BYTES = 4 * MAX_PHOTO_PIXELS  # of one picture, where there is memory enough
+MEMORY_SHARE = 4  # one picture may take a quarter of the instance's memory
 MAX_PHOTO_SIDE = 1600  # pixels: twice the width of the widest card, for dense screens
 JPEG_QUALITY = 85
-PHOTOS_AT_ONCE = 2  # as many as the small instances have cores; bounds the memory
+PHOTOS_AT_ONCE = 1  # bounds the memory
 
 # Pillow's name of a format: the content type, the extension, and what to save it as.
 _FORMATS = {
@@ -45,6 +48,8 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, O
 
 # EXIF's Orientation: the PIL.Image.Transpose that undoes it (Exif 2.32, 4.6.4 A).
 _TRANSPOSE = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+
+_STRIP = 1_000_000  # pixels that are converted at a time
 
 _limiter: RunVar[CapacityLimiter] = RunVar("fastopp photo limiter")
 
@@ -91,7 +96,7 @@ class Photo(NamedTuple):
 
 
 async def process_photo(data: bytes) -> Photo:
-    """`prepare_photo` in a worker thread, two at a time in a process so that memory stays bounded."""
+    """`prepare_photo` in a worker thread, one at a time in a process so that memory stays bounded."""
     limiter = _limiter.get(None)
     if limiter is None:
         limiter = CapacityLimiter(PHOTOS_AT_ONCE)
@@ -108,8 +113,8 @@ def prepare_photo(data: bytes) -> Photo:
 
     Raises
     ------
-    PhotoEmpty, PhotoTooLarge (over 5 MiB or 40 million pixels, known before decoding),
-    PhotoNotSupported (another kind of file, whatever its name says), PhotoDamaged
+    PhotoEmpty, PhotoTooLarge (over 5 MiB, 40 million pixels, or more memory than `max_decoded_bytes`; known before
+    decoding), PhotoNotSupported (another kind of file, whatever its name says), PhotoDamaged
     """
     if not data:
         raise PhotoEmpty
@@ -142,7 +147,34 @@ def _open(data: bytes) -> Image:
     if image.width * image.height > MAX_PHOTO_PIXELS:
         image.close()
         raise PhotoTooLarge(_TOO_MANY_PIXELS)
+    progressive = image.width * image.height if image.info.get("progressive") else 0
+    # A JPEG is decoded at a half, a quarter or an eighth of its size where that is enough.
+    image.draft(image.mode, (MAX_PHOTO_SIDE, MAX_PHOTO_SIDE))
+    if _decoded_bytes(image, progressive) > max_decoded_bytes():
+        image.close()
+        raise PhotoTooLarge("The picture takes too much memory to decode.")
     return image
+
+
+def max_decoded_bytes() -> int:
+    """Return the bytes that decoding one picture may take."""
+    return min(MAX_DECODED_BYTES, instance_memory() // MEMORY_SHARE)
+
+
+def _decoded_bytes(image: Image, progressive: int) -> int:
+    """Return the bytes that decoding takes: width x height x channels x depth, and what the decoder keeps beside it.
+
+    Parameters
+    ----------
+    progressive: pixels of a progressive JPEG, of which all coefficients are kept, in 16 bits each.
+    """
+    pixels, channels = image.width * image.height, len(image.getbands())
+    if image.format == "WEBP":  # the canvas, the one before it, and two copies on the way to Pillow
+        return pixels * 4 * 4
+    raw = str(image.tile[0].args) if image.tile else ""
+    depth = 2 if "16" in raw or image.mode.startswith("I") else 1
+    stored = 4 if channels > 1 else 1  # Pillow's own bytes a pixel
+    return pixels * max(channels * depth, stored) + progressive * channels * 2
 
 
 _TOO_MANY_PIXELS = f"The picture has more than {MAX_PHOTO_PIXELS // 10**6} million pixels."
@@ -150,12 +182,42 @@ _TOO_MANY_PIXELS = f"The picture has more than {MAX_PHOTO_PIXELS // 10**6} milli
 
 def _clean(image: Image) -> Image:
     """The picture itself: decoded, small, upright, in sRGB, and nothing else."""
-    if image.format not in ("JPEG", "MPO"):  # a JPEG is decoded at a fraction of its size where that is enough
-        image = _in_plain_colours(image)
-    image.thumbnail((MAX_PHOTO_SIDE, MAX_PHOTO_SIDE), reducing_gap=3.0)
+    if image.format not in ("JPEG", "MPO"):
+        image = _reduced(image)
+    image.thumbnail((MAX_PHOTO_SIDE, MAX_PHOTO_SIDE), reducing_gap=None)
     clean = _in_plain_colours(_in_srgb(_upright(image)))
     clean.info.clear()  # what an encoder would otherwise copy: comments, XMP, resolution
     return clean
+
+
+def _reduced(image: Image) -> Image:
+    """The picture in plain colours, at a whole fraction of its size that is still large enough.
+
+    It is converted in strips, since another copy of all of it may be more than there is memory for.
+    """
+    factor = max(1, max(image.size) // MAX_PHOTO_SIDE)
+    image.load()
+    if factor == 1:
+        return _in_plain_colours(image)
+    reduced: Image | None = None
+    rows = factor * max(1, _STRIP // (image.width * factor))
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        strip.info = image.info  # a palette's transparency
+        strip = _in_plain_colours(strip).reduce(factor)
+        if reduced is None:
+            reduced = strip.copy() if image.height <= rows else _canvas(strip, -(-image.height // factor))
+        reduced.paste(strip, (0, top // factor))
+    assert reduced is not None  # noqa: S101 - a picture has a row
+    reduced.info = image.info
+    reduced.format = image.format
+    return reduced
+
+
+def _canvas(strip: Image, height: int) -> Image:
+    from PIL import Image  # noqa: PLC0415 - see _open
+
+    return Image.new(strip.mode, (strip.width, height))
 
 
 def _upright(image: Image) -> Image:
