@@ -37,6 +37,7 @@ from fastopp.ops.access import DetachedSuperUser
 from fastopp.seeding import run_step
 from fastopp.storage.images import MAX_PHOTO_BYTES, PhotoTooLarge
 from fastopp.tasks.errors import AlreadyQueued
+from fastopp.web.disconnect import while_connected
 from fastopp.web.templating import render
 
 router = APIRouter(tags=["webinars"])
@@ -237,7 +238,7 @@ async def upload_photo(
     data: Annotated[bytes, Depends(photo_bytes)],
 ) -> Response:
     """For those who may edit the registrant. Takes the place of any photo that is there."""
-    registrant = await service.set_photo(session, storage, by, registrant_id, data)
+    registrant = await while_connected(request, service.set_photo(session, storage, by, registrant_id, data))
     return _changed(request, f"The photo of {registrant.name} was saved successfully.", registrant, by)
 
 

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -327,3 +328,52 @@ async def test_only_the_newest_stay_when_asked(sqlite_url, s3, rclone, tmp_path)
         assert len(left) == 2
         assert left[0]["key"] == answer["key"]
         assert (await client.post(f"{BACKUP}?keep=0", headers=BEARER)).status_code == 422
+
+
+@pytest.mark.parametrize("end", ["the client leaves", "SIGTERM"])
+async def test_a_restore_ends_with_who_waits_for_it(sqlite_url, tmp_path, monkeypatch, end):
+    async with running(sqlite_url, tmp_path, {"BACKUP_KEY": BACKUP_KEY}) as project, project.client() as client:
+        await client.post("/async/init-demo", headers=BEARER)
+        backup = (await client.post(BACKUP, headers=BEARER)).content
+        began, cancelled = asyncio.Event(), asyncio.Event()
+
+        async def endless(*_args, **_options):
+            began.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+
+        monkeypatch.setattr("fastopp.database.dump.restore.restore", endless)
+        left, answers = asyncio.Event(), []
+        body = [{"type": "http.request", "body": backup, "more_body": False}]
+
+        async def receive():
+            if body:
+                return body.pop()
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            answers.append(message)
+
+        scope = {
+            "type": "http", "method": "POST", "path": "/admin/restore-database", "raw_path": b"", "root_path": "",
+            "query_string": b"confirm=RESTORE&force=true", "http_version": "1.1", "scheme": "http",
+            "headers": [(b"authorization", BEARER["Authorization"].encode()), (b"host", b"site.test")],
+            "client": ("203.0.113.9", 1), "server": ("site.test", 80), "asgi": {"version": "3.0"},
+        }  # fmt: skip
+        usual = signal.signal(signal.SIGTERM, lambda *_: None)
+        try:
+            serving = asyncio.create_task(project.asgi(scope, receive, send))
+            await asyncio.wait_for(began.wait(), 30)
+            if end == "SIGTERM":
+                signal.raise_signal(signal.SIGTERM)
+            else:
+                left.set()
+            await asyncio.wait_for(serving, 5)
+        finally:
+            signal.signal(signal.SIGTERM, usual)
+        assert cancelled.is_set()
+        assert [message["status"] for message in answers if "status" in message] == ([503] if end == "SIGTERM" else [])
+    assert not leftovers()

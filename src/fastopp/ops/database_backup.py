@@ -33,6 +33,7 @@ from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
 from fastopp.storage.select import open_object_storage
 from fastopp.storage.tiered import TieredStorage
 from fastopp.web.api_docs import problems
+from fastopp.web.disconnect import while_connected
 
 TIME_BUDGET = 14 * 60.0  # seconds; a minute less than LeapCell gives a request
 
@@ -63,8 +64,13 @@ async def upload_backup(runtime: Runtime, key: str | None = None) -> tuple[Store
     """Put an encrypted dump into Object Storage as `key`, by default a new one. Raises NoObjectStorage."""
     key = key or new_key()
     storage = object_storage(runtime)
-    async with _encrypted_dump(runtime) as (dump, chunks):
-        return await storage.put(key, chunks, content_type=DEFAULT_CONTENT_TYPE), dump
+    async with _temporary_file() as path:
+        # Complete before it is sent: the dump's transaction does not wait for the storage.
+        async with _encrypted_dump(runtime) as (dump, chunks):
+            await write_file(path, chunks)
+        file = await asyncio.to_thread(path.open, "rb")
+        async with aclosing(_pieces(file)) as pieces:
+            return await storage.put(key, pieces, content_type=DEFAULT_CONTENT_TYPE), dump
 
 
 @router.post("/backup-database", summary="Back the database up", response_model=None, responses=_BACKED_UP)
@@ -140,7 +146,7 @@ async def restore_database(
         await write_file(path, source)
         digest = await asyncio.to_thread(sha256_of, path)
         async with aclosing(read_file(path)) as chunks:
-            done = await restore(
+            restoring = restore(
                 runtime.database.url,
                 chunks,
                 secrets=runtime.settings.backup_keys,
@@ -149,6 +155,7 @@ async def restore_database(
                 metadata=SQLModel.metadata,
                 timeout=TIME_BUDGET,
             )
+            done = await while_connected(request, restoring)
     await record_restore(runtime, request, operator, done, source=key or "request body", digest=digest)
     answer: dict[str, Any] = {
         "status": "success",

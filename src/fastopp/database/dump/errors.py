@@ -15,6 +15,12 @@ class DumpTimeout(Unavailable):
     hint = "From your own machine it may take as long as it needs: set DATABASE_URL there, and use oppman.py."
 
 
+class RowTooLarge(DumpFailed):
+    """A row is too large to be restored."""
+
+    hint = "Keep large values as uploaded files, and their keys in the database."
+
+
 class BadDump(BadRequest):
     """This is not a dump of a database, or it is damaged."""
 

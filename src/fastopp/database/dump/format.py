@@ -17,19 +17,28 @@ dump_values.py. A file without its last line, or with another sum, is refused.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastopp.database.dump.errors import BadDump
+from fastopp.database.dump.errors import BadDump, RowTooLarge
 
 FORMAT = "fastopp-database"
 VERSION = 1
 GZIP_MAGIC = b"\x1f\x8b"
 
-MAX_LINE = 1 << 30  # bytes; PostgreSQL's own limit of a value
+MAX_ROW = 8 << 20  # bytes of a line; a restore holds it seven times, and may take 64 MB
+MAX_MARK = 1 << 20  # bytes of a line that is no row
+
+_CHECKED_FROM = 1 << 16  # bytes; a shorter line takes little memory, whatever it holds
+
+# A value is a scalar, or one with the name of its kind. Possessive: a match takes no memory.
+_SCALAR = rb'(?:"(?:[^"\\]++|\\.)*+"|[^\[\]{}",\s]++)'
+_VALUE = rb"(?:" + _SCALAR + rb"|\{" + _SCALAR + rb":" + _SCALAR + rb"\})"
 
 _WITH_GZIP_HEADER = 31  # zlib's `wbits`: https://docs.python.org/3/library/zlib.html#zlib.decompress
 _PIECE = 1 << 18  # bytes unpacked at a time, so that a small file cannot fill the memory
@@ -82,7 +91,7 @@ class DumpWriter:
         return self._write([{"table": name}])
 
     def write_rows(self, rows: Sequence[Sequence[Any]]) -> bytes:
-        """Rows of the table, as values."""
+        """Rows of the table, as values. Raises RowTooLarge."""
         self.rows[self._table] += len(rows)
         return self._write(rows)
 
@@ -91,7 +100,10 @@ class DumpWriter:
         return self._write([{"rows": self.rows, "sha256": self._sum.hexdigest()}]) + self._gzip.flush()
 
     def _write(self, values: Iterable[Any]) -> bytes:
-        data = "".join(f"{_json(value)}\n" for value in values).encode()
+        lines = [f"{_json(value)}\n".encode() for value in values]
+        if any(len(line) > MAX_ROW for line in lines):
+            raise RowTooLarge(f"A row of {self._table or 'the header'} takes more than {MAX_ROW >> 20} MiB in a dump.")
+        data = b"".join(lines)
         self._sum.update(data)
         return self._gzip.compress(data)
 
@@ -106,6 +118,7 @@ class DumpReader:
         self.header: DumpHeader | None = None
         """The first line, once it has been read."""
         self._table: DumpedTable | None = None
+        self._row: re.Pattern[bytes] | None = None
         self._following: list[DumpedTable] = []
         self._rows: dict[str, int] = {}
         self._sum = hashlib.sha256()
@@ -117,18 +130,24 @@ class DumpReader:
         """The rows that `data` completes, in pieces that are of one table each."""
         while data and not self._gzip.eof:
             try:
-                self._partial += self._gzip.decompress(data, _PIECE)
+                piece = self._gzip.decompress(data, _PIECE)
             except zlib.error as error:
                 raise BadDump from error
             data = self._gzip.unconsumed_tail
-            if (end := self._partial.rfind(b"\n") + 1) > 0:
-                lines = bytes(self._partial[:end])
-                del self._partial[:end]
-                yield from self._read_lines(lines.splitlines(keepends=True))
-            elif len(self._partial) > MAX_LINE:
-                raise BadDump
+            self._partial += piece
+            if (end := piece.rfind(b"\n") + 1) > 0:
+                yield from self._read_lines(self._take(len(self._partial) - len(piece) + end))
+            elif len(self._partial) > (MAX_ROW if self._table else MAX_MARK):
+                raise BadDump("The dump is damaged: a row of it has no end.")
         if data or self._gzip.unused_data:
             raise BadDump
+
+    def _take(self, size: int) -> Iterator[bytes]:
+        """The lines among the first `size` bytes that are there, which are complete."""
+        with memoryview(self._partial) as view:
+            lines = io.BytesIO(view[:size])
+        del self._partial[:size]
+        return lines
 
     def finish(self) -> dict[str, int]:
         """The rows of each table. Raises BadDump when the dump is not complete."""
@@ -139,6 +158,8 @@ class DumpReader:
     def _read_lines(self, lines: Iterable[bytes]) -> Iterator[tuple[DumpedTable, list[list[Any]]]]:
         rows: list[list[Any]] = []
         for line in lines:
+            if len(line) > _CHECKED_FROM and not self._is_sound(line):
+                raise BadDump
             value = _parse(line)
             if isinstance(value, list) and self._table and not self._complete:
                 if len(value) != len(self._table.columns):
@@ -155,6 +176,15 @@ class DumpReader:
         if rows:
             yield self._counted(rows)
 
+    def _is_sound(self, line: bytes) -> bool:
+        """Whether a long line is as large in memory as it looks: no row of other tables, and not nested."""
+        if self._table is None or not line.startswith(b"["):
+            return len(line) <= MAX_MARK
+        if self._row is None:
+            others = b"(?:," + _VALUE + b"){%d}" % (len(self._table.columns) - 1) if self._table.columns else b""
+            self._row = re.compile(rb"\[" + _VALUE + others + rb"\]\s*", re.DOTALL)
+        return self._row.fullmatch(line) is not None
+
     def _counted(self, rows: list[list[Any]]) -> tuple[DumpedTable, list[list[Any]]]:
         assert self._table is not None  # noqa: S101 - rows are read only then
         self._rows[self._table.name] += len(rows)
@@ -168,6 +198,7 @@ class DumpReader:
             if not self._following or self._following[0].name != value["table"]:
                 raise BadDump
             self._table = self._following.pop(0)
+            self._row = None
             self._rows[self._table.name] = 0
         elif self._following or value.get("sha256") != self._sum.hexdigest() or value.get("rows") != self._rows:
             raise BadDump("The dump is damaged: its checksum or its number of rows is another one.")
