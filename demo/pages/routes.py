@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from demo.pages import state
-from fastopp.auth.current_user import OptionalUser
+from fastopp.auth.current_user import optional_user
 from fastopp.auth.models import User
-from fastopp.dependencies import SessionDep, SettingsDep
+from fastopp.database.errors import DatabaseUnavailable
+from fastopp.dependencies import DatabaseDep, SettingsDep
 from fastopp.web.templating import render
 
 router = APIRouter(include_in_schema=False)
 
+PATIENCE = 2.0  # seconds for the database: the page says that it does not answer then
+
 
 @router.get("/")
-async def home(request: Request, session: SessionDep, settings: SettingsDep, user: OptionalUser) -> Response:
+async def home(request: Request, database: DatabaseDep, settings: SettingsDep) -> Response:
     """Where to go, how far the project is, and what to do next. Works without a database too."""
-    found = await state.read_state(session)
+    user, found = None, state.ProjectState(reachable=False, tables=False)
+    with suppress(DatabaseUnavailable):
+        async with database.read(limit=PATIENCE) as session:
+            user = await optional_user(request, session, settings)
+            found = await state.read_state(session)
     context: dict[str, Any] = {
         "state": found,
         "checks": state.checks(found, settings),

@@ -11,6 +11,7 @@ from demo.webinars.permissions import RIGHTS, TABLE
 from fastopp.admin.views import AdminView, ValuesFilter
 from fastopp.dependencies import get_runtime
 from fastopp.errors import FastOppError
+from fastopp.storage import deadlines
 from fastopp.storage.addresses import key_at
 
 
@@ -36,7 +37,8 @@ class WebinarRegistrantAdmin(AdminView, model=WebinarRegistrant):
         if key is None:
             return
         with suppress(FastOppError):  # nothing can be undone any more; the file is an orphan, which a sweep finds
-            await storage.delete(key)
+            async with deadlines.within(deadlines.REMOVAL):
+                await storage.delete(key)
 
 
 # SQLAdmin would say `webinar-registrant`; FastOpp's links and bookmarks have the plural.

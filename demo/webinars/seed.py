@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from sqlmodel import col, delete, select
@@ -14,6 +14,7 @@ from demo.webinars.models import WebinarRegistrant
 from demo.webinars.sample_data import UPCOMING, WITH_PHOTO, WithPhoto
 from fastopp.apps import SeedStep, StepResult
 from fastopp.auth.models import utc_now
+from fastopp.seeding import lock
 from fastopp.settings import Settings
 from fastopp.storage.addresses import key_at
 from fastopp.storage.base import FileMissing, Storage
@@ -57,6 +58,7 @@ async def store_photos(session: AsyncSession, storage: Storage, settings: Settin
         )
     )
     present = dict(rows.all())
+    await session.rollback()  # no connection is held while the storage is waited for
     stored = 0
     for person in WITH_PHOTO:
         key, data = await _sample(person)
@@ -69,36 +71,48 @@ async def store_photos(session: AsyncSession, storage: Storage, settings: Settin
 
 async def add_registrants(session: AsyncSession, storage: Storage, settings: Settings) -> StepResult:
     """Add the registrants with photos who are missing, and photos that are missing to those who are not."""
-    emails = [person.email for person in WITH_PHOTO]
-    rows = (await session.exec(select(WebinarRegistrant).where(col(WebinarRegistrant.email).in_(emails)))).all()
-    present = {registrant.email: registrant for registrant in rows}
-    added = mended = 0
+    known = {registrant.email: registrant.photo_url for registrant in await _sample_registrants(session)}
+    await session.rollback()  # as above
+    urls: dict[str, str] = {}
     for person in WITH_PHOTO:
-        registrant = present.get(person.email)
-        if registrant is not None and await _has_photo(storage, registrant):
+        if person.email in known and await _has_photo(storage, known[person.email]):
             continue
         key, data = await _sample(person)
         await _store_missing(storage, key, data)
+        urls[person.email] = storage.url(key)
+    await lock(session)
+    present = {registrant.email: registrant for registrant in await _sample_registrants(session)}
+    added = repaired = 0
+    for person in WITH_PHOTO:
+        if (url := urls.get(person.email)) is None:
+            continue
+        registrant = present.get(person.email)
         if registrant is None:
-            registrant = _registrant(person)
+            session.add(_registrant(person, url))
             added += 1
-        else:
-            mended += 1
-        registrant.photo_url = storage.url(key)
-        session.add(registrant)
-    if not added and not mended:
+        elif registrant.photo_url == known.get(person.email):  # else it was given another one meanwhile
+            registrant.photo_url = url
+            session.add(registrant)
+            repaired += 1
+    if not added and not repaired:
         return StepResult("skipped", "All sample registrants are there already, with their photos.")
-    return StepResult("success", f"{added} sample registrant(s) were added, {mended} got their photo back.")
+    return StepResult("success", f"{added} sample registrant(s) were added, {repaired} got their photo back.")
 
 
 async def clear_registrants(session: AsyncSession, storage: Storage, settings: Settings) -> StepResult:
     """Delete all registrants with their photos, then add the sample ones again."""
-    samples = {storage.url((await _sample(person))[0]) for person in WITH_PHOTO}
+    await session.rollback()  # as above
+    samples: list[str] = []
+    for person in WITH_PHOTO:
+        key, data = await _sample(person)
+        await _store_missing(storage, key, data)
+        samples.append(storage.url(key))
+    await lock(session)
     urls = (await session.exec(select(WebinarRegistrant.photo_url))).all()
     await session.exec(delete(WebinarRegistrant))
-    for url in set(urls) - samples:
+    for url in set(urls) - {*samples}:
         remove_photo(session, storage, url)  # once this is committed
-    await add_registrants(session, storage, settings)
+    session.add_all(_registrant(person, url) for person, url in zip(WITH_PHOTO, samples, strict=True))
     return StepResult("success", f"{len(urls)} registrant(s) were deleted, {len(WITH_PHOTO)} fresh ones added.")
 
 
@@ -110,7 +124,12 @@ STEPS = [
 ]
 
 
-def _registrant(person: WithPhoto) -> WebinarRegistrant:
+async def _sample_registrants(session: AsyncSession) -> Sequence[WebinarRegistrant]:
+    emails = [person.email for person in WITH_PHOTO]
+    return (await session.exec(select(WebinarRegistrant).where(col(WebinarRegistrant.email).in_(emails)))).all()
+
+
+def _registrant(person: WithPhoto, photo_url: str) -> WebinarRegistrant:
     return WebinarRegistrant(
         email=person.email,
         name=person.name,
@@ -120,6 +139,7 @@ def _registrant(person: WithPhoto) -> WebinarRegistrant:
         registration_date=person.date - timedelta(days=14),
         status=person.status,
         notes=person.notes,
+        photo_url=photo_url,
     )
 
 
@@ -141,10 +161,10 @@ async def _store_missing(storage: Storage, key: str, data: bytes) -> bool:
     return True
 
 
-async def _has_photo(storage: Storage, registrant: WebinarRegistrant) -> bool:
-    key = key_at(storage, registrant.photo_url)
+async def _has_photo(storage: Storage, url: str | None) -> bool:
+    key = key_at(storage, url)
     if key is None:
-        return registrant.photo_url is not None  # of another address, which is not ours to check
+        return url is not None  # of another address, which is not ours to check
     return await _exists(storage, key)
 
 

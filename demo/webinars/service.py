@@ -19,7 +19,7 @@ from fastopp.auth.permissions import Action
 from fastopp.errors import Conflict, Forbidden, NotFound
 from fastopp.storage.base import Storage
 from fastopp.storage.images import process_photo
-from fastopp.storage.photos import remove_photo, replace_photo
+from fastopp.storage.photos import remove_photo, store_photo
 
 MODEL = WebinarRegistrant.__name__  # in the audit log, as the admin panel names it
 
@@ -112,14 +112,14 @@ async def set_photo(
 ) -> WebinarRegistrant:
     """Give a registrant a photo, in place of any they have.
 
-    Raises RegistrantMissing, RegistrantLocked, and what `process_photo` and `replace_photo` raise.
+    Raises RegistrantMissing, RegistrantLocked, and what `process_photo` and `store_photo` raise.
     """
     await get(session, actor.user, registrant_id, "edit")
-    # The picture takes a while. Meanwhile no connection is kept, and on SQLite no lock.
+    # The picture and the storage take a while. Meanwhile no connection is kept, and on SQLite no lock.
     await session.rollback()
-    photo = await process_photo(data)
+    url = await store_photo(session, storage, await process_photo(data))
     registrant = await get(session, actor.user, registrant_id, "edit", lock=True)
-    url = await replace_photo(session, storage, photo, old_url=registrant.photo_url)
+    remove_photo(session, storage, registrant.photo_url)
     return await _write(session, actor, registrant, "photo_url", url)
 
 

@@ -71,7 +71,10 @@ class BoundedPool(AsyncAdaptedQueuePool):
             async with asyncio.timeout(self._timeout):
                 return await greenlet_spawn(super().connect)
         except (sqlalchemy_errors.TimeoutError, TimeoutError) as error:
-            what = "No connection to the database was free, or could be made, in time."
+            if self.checkedout() >= self.size():
+                what = f"All {self.size()} connections of this process to the database are in use."
+            else:
+                what = "No connection to the database could be made in time."
             raise DatabaseUnavailable(what, target=self.target) from error
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:

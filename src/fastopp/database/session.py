@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.engine import create_engine, in_autocommit
-from fastopp.database.errors import DatabaseUnavailable
+from fastopp.database.errors import DatabaseUnavailable, unavailable
 from fastopp.database.url import DatabaseURL
 from fastopp.settings import Settings
 
@@ -68,13 +69,20 @@ class Database:
         return cls(settings.database, engine)
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncSession]:
+    async def read(self, *, limit: float | None = None) -> AsyncIterator[AsyncSession]:
         """A session for reading, in autocommit: one round trip a query, and each query sees the newest rows.
 
-        What is added to it is not written; a statement that writes does so at once.
+        What is added to it is not written; a statement that writes does so at once. With `limit`, the block raises
+        DatabaseUnavailable after so many seconds.
         """
-        async with AsyncSession(self._reading, expire_on_commit=False, autoflush=False) as session:
-            yield session
+        timeout = asyncio.timeout(limit)
+        try:
+            async with timeout, AsyncSession(self._reading, expire_on_commit=False, autoflush=False) as session:
+                yield session
+        except TimeoutError as error:
+            if not timeout.expired():
+                raise
+            raise unavailable(self.url.masked, error) from error
         await _committed(session)
 
     @asynccontextmanager

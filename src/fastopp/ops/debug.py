@@ -16,13 +16,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import select
 
-from fastopp.auth.current_user import Operator
 from fastopp.auth.models import User
 from fastopp.dependencies import RuntimeDep
 from fastopp.errors import FastOppError, Unavailable
+from fastopp.ops.access import DetachedOperator
 from fastopp.ops.checks import TIME_LIMIT, ping, pool_status
 from fastopp.ops.tables import count_rows, table_names
 from fastopp.runtime import Runtime
+from fastopp.storage import deadlines
 from fastopp.storage.base import Storage
 from fastopp.web.api_docs import problems
 
@@ -40,7 +41,7 @@ async def simple() -> dict[str, str]:
 
 
 @router.get("/leapcell", summary="Where this runs and what follows from it")
-async def leapcell(runtime: RuntimeDep, operator: Operator) -> dict[str, Any]:
+async def leapcell(runtime: RuntimeDep, operator: DetachedOperator) -> dict[str, Any]:
     """The platform, why it was taken for that, and its capabilities."""
     settings = runtime.settings
     s3 = {
@@ -65,7 +66,7 @@ async def leapcell(runtime: RuntimeDep, operator: Operator) -> dict[str, Any]:
 
 
 @router.get("/database", summary="The database's configuration")
-async def database(runtime: RuntimeDep, operator: Operator) -> dict[str, Any]:
+async def database(runtime: RuntimeDep, operator: DetachedOperator) -> dict[str, Any]:
     """Size, writability, and what to set where; `database_path` is null unless it is a file."""
     url, settings = runtime.database.url, runtime.settings
     facts = await (
@@ -88,7 +89,7 @@ async def database(runtime: RuntimeDep, operator: Operator) -> dict[str, Any]:
 
 
 @router.get("/database-data", summary="Which tables exist and what is in them")
-async def database_data(runtime: RuntimeDep, operator: Operator) -> dict[str, Any]:
+async def database_data(runtime: RuntimeDep, operator: DetachedOperator) -> dict[str, Any]:
     """Tables, their sizes in rows, and the first few accounts without anything secret."""
     async with asyncio.timeout(TIME_LIMIT), runtime.database.read() as session:
         tables = await table_names(session)
@@ -101,11 +102,12 @@ async def database_data(runtime: RuntimeDep, operator: Operator) -> dict[str, An
 
 
 @router.get("/settings", summary="Where uploaded files are")
-async def settings_in_use(runtime: RuntimeDep, operator: Operator) -> dict[str, Any]:
+async def settings_in_use(runtime: RuntimeDep, operator: DetachedOperator) -> dict[str, Any]:
     """Folders, files and the addresses they are served under."""
     settings, storage = runtime.settings, runtime.storage
     folder = settings.upload_dir
-    photos, samples = await _keys(storage, "photos/"), await _keys(storage, "sample_photos/")
+    async with deadlines.within(deadlines.FIRST_BYTE):
+        photos, samples = await _keys(storage, "photos/"), await _keys(storage, "sample_photos/")
     exists = await asyncio.to_thread(
         lambda: [p.is_dir() for p in (folder, folder / "photos", folder / "sample_photos")]
     )
@@ -131,7 +133,7 @@ async def settings_in_use(runtime: RuntimeDep, operator: Operator) -> dict[str, 
 @router.get(
     "/connection", summary="One query, and the state of the pool", responses={503: {"description": "It failed"}}
 )
-async def connection(runtime: RuntimeDep, operator: Operator) -> JSONResponse:
+async def connection(runtime: RuntimeDep, operator: DetachedOperator) -> JSONResponse:
     """Ask the database for nothing, and say how that went."""
     masked = runtime.database.url.masked
     try:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from fastopp.dependencies import ClockDep, SettingsDep, StorageDep
 from fastopp.ops.access import DetachedStaffUser
 from fastopp.ops.health import NO_STORE
+from fastopp.storage import deadlines
 from fastopp.storage.direct_uploads import DEFAULT_PREFIX, MAX_SIZE, announce, complete
 from fastopp.web.api_docs import problems
 
@@ -43,15 +44,16 @@ async def announce_upload(
 
     Send exactly the `headers`. Then POST `{"ticket": …}` to `complete`: before that the file does not count.
     """
-    upload = await announce(
-        storage,
-        settings,
-        name=wanted.name,
-        size=wanted.size,
-        content_type=wanted.content_type,
-        prefix=wanted.prefix,
-        clock=clock,
-    )
+    async with deadlines.within(deadlines.UPLOAD):
+        upload = await announce(
+            storage,
+            settings,
+            name=wanted.name,
+            size=wanted.size,
+            content_type=wanted.content_type,
+            prefix=wanted.prefix,
+            clock=clock,
+        )
     answer: dict[str, Any] = {
         "key": upload.key,
         "method": "PUT",
@@ -69,6 +71,7 @@ async def complete_upload(
     key: str, done: Completion, storage: StorageDep, settings: SettingsDep, clock: ClockDep, user: DetachedStaffUser
 ) -> JSONResponse:
     """Look at what has arrived. If it has not the size and the type that were announced, it is deleted: 422."""
-    file = await complete(storage, settings, key=key, ticket=done.ticket, clock=clock)
+    async with deadlines.within(deadlines.UPLOAD):
+        file = await complete(storage, settings, key=key, ticket=done.ticket, clock=clock)
     answer = {"key": key, "url": storage.url(key), "size": file.size, "content_type": file.content_type}
     return JSONResponse(answer, 200, NO_STORE)

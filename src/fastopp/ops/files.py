@@ -11,7 +11,6 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import JSONResponse
 
 from fastopp.auth import audit
-from fastopp.auth.current_user import SuperUser
 from fastopp.auth.models import User
 from fastopp.database.errors import TablesMissing
 from fastopp.dependencies import RuntimeDep
@@ -68,7 +67,7 @@ def create_router() -> APIRouter:
         return await _answer(request, runtime, jobs, "restore", operator, overwrite=overwrite)
 
     @router.get("/oppman/files", summary="Uploaded files, and what became of the last backup")
-    async def state(request: Request, runtime: RuntimeDep, superuser: SuperUser) -> Response:
+    async def state(request: Request, runtime: RuntimeDep, superuser: DetachedSuperUser) -> Response:
         """JSON, or the card's content for HTMX, which asks again each second while something runs."""
         context = await _state(runtime, jobs)
         if is_htmx(request):

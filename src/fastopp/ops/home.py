@@ -8,23 +8,27 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from fastopp.auth.accounts import superuser_exists
-from fastopp.auth.current_user import OptionalUser
+from fastopp.auth.current_user import OptionalUser, optional_user
 from fastopp.auth.models import User
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
-from fastopp.dependencies import SessionDep, SettingsDep
+from fastopp.dependencies import DatabaseDep, SettingsDep
 from fastopp.errors import NotFound
 from fastopp.settings import Settings
 from fastopp.web.templating import LICENCE, render
 
 router = APIRouter(include_in_schema=False)
 
+PATIENCE = 2.0  # seconds for the database: the page says that it does not answer then
+
 
 @router.get("/")
-async def home(request: Request, session: SessionDep, settings: SettingsDep, user: OptionalUser) -> Response:
+async def home(request: Request, database: DatabaseDep, settings: SettingsDep) -> Response:
     """What the project has, how it is, and what to do next. Works without a database too."""
-    reachable, tables, superuser = True, True, False
+    user, reachable, tables, superuser = None, True, True, False
     try:
-        superuser = await superuser_exists(session)
+        async with database.read(limit=PATIENCE) as session:
+            user = await optional_user(request, session, settings)
+            superuser = await superuser_exists(session)
     except DatabaseUnavailable:
         reachable = tables = False
     except TablesMissing:

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Form, Path, Request, Response
 from fastapi.responses import JSONResponse
 
 from fastopp.auth import audit
-from fastopp.auth.current_user import SuperUser
 from fastopp.auth.models import User
 from fastopp.database.migrations import migrate
 from fastopp.database.migrations.errors import UnknownRevision, VersionsNotWritable
@@ -47,7 +46,7 @@ class NotConfirmed(BadRequest):
 
 
 @router.get("/migrations", summary="Applied and pending migrations")
-async def list_migrations(request: Request, runtime: RuntimeDep, superuser: SuperUser) -> Response:
+async def list_migrations(request: Request, runtime: RuntimeDep, superuser: DetachedSuperUser) -> Response:
     """JSON, or the page's list for HTMX."""
     states = await migrate.show_migrations(runtime.database)
     if is_htmx(request):
@@ -58,7 +57,7 @@ async def list_migrations(request: Request, runtime: RuntimeDep, superuser: Supe
 
 @router.get("/migrations/{revision}/sql", summary="The SQL of a migration")
 async def preview(
-    request: Request, runtime: RuntimeDep, superuser: SuperUser, revision: Annotated[str, Path(max_length=40)]
+    request: Request, runtime: RuntimeDep, superuser: DetachedSuperUser, revision: Annotated[str, Path(max_length=40)]
 ) -> Response:
     """What it would do to this kind of database, without doing it."""
     try:

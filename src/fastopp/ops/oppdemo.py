@@ -20,6 +20,7 @@ from fastopp.ops.tasks_page import pages_work
 from fastopp.ops.user_management import summarise
 from fastopp.runtime import Runtime
 from fastopp.seeding import InitStep, StepOutcome, UnknownStep, init_steps, run_full_init, run_step
+from fastopp.storage import deadlines
 from fastopp.storage.base import Storage
 from fastopp.web.api_docs import problems
 from fastopp.web.templating import render
@@ -174,7 +175,8 @@ async def _try_storage(storage: Storage) -> dict[str, Any]:
     }  # fmt: skip
     for name, operation in operations.items():
         try:
-            tried[name] = await operation()
+            async with deadlines.within(deadlines.REMOVAL):
+                tried[name] = await operation()
         except FastOppError as error:
             tried[name] = {"success": False}
             tried["error"] = error.message
@@ -184,8 +186,9 @@ async def _try_storage(storage: Storage) -> dict[str, Any]:
 async def _sample_photos(storage: Storage) -> dict[str, Any]:
     found: dict[str, Any] = {}
     try:
-        async for file in storage.list("sample_photos/"):
-            found[file.key] = {"exists": True, "error": None, "size": file.size}
+        async with deadlines.within(deadlines.REMOVAL):
+            async for file in storage.list("sample_photos/"):
+                found[file.key] = {"exists": True, "error": None, "size": file.size}
     except FastOppError as error:
         found["sample_photos/"] = {"exists": False, "error": error.message}
     return found

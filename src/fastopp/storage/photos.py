@@ -18,6 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.errors import FastOppError
+from fastopp.storage import deadlines
 from fastopp.storage.addresses import key_at
 from fastopp.storage.base import Storage, StoredFile
 from fastopp.storage.images import Photo
@@ -29,11 +30,32 @@ PHOTOS = "photos"
 ORPHAN_AGE = timedelta(hours=1)  # four times the longest request of any platform: no transaction lasts as long
 
 
+async def store_photo(session: AsyncSession, storage: Storage, photo: Photo) -> str:
+    """Store a photo and return its URL, for the caller to write into a row within `session`'s next transaction.
+
+    Call it before the session asks the database for anything: then no connection is held, and no row is locked, while
+    the storage is waited for. If the transaction is rolled back, the photo is removed. Use `remove_photo` for the one
+    that it takes the place of, from the row read `with_for_update()`.
+
+    Raises
+    ------
+    StorageFull, StorageUnavailable: and nothing has changed. RuntimeError: a transaction has begun already; end it
+    with `await session.rollback()`.
+    """
+    if session.in_transaction():
+        raise RuntimeError("Store a photo before the transaction begins: `await session.rollback()` ends an open one.")
+    key = new_key(PHOTOS, photo.extension)
+    async with deadlines.within(deadlines.UPLOAD):
+        await FileChanges.of(session, storage).put(key, photo.data, content_type=photo.content_type)
+    return storage.url(key)
+
+
 async def replace_photo(session: AsyncSession, storage: Storage, photo: Photo, *, old_url: str | None = None) -> str:
     """Store a photo and return its URL, for the caller to write into the row within `session`'s transaction.
 
-    The photo at `old_url` is removed once the transaction is committed; if it is rolled back, the new
-    one is. Read the row `with_for_update()`, so that of two who replace a photo the second sees the first's.
+    The transaction stays open while the storage is waited for: prefer `store_photo`. The photo at `old_url`
+    is removed once the transaction is committed; if it is rolled back, the new one is. Read the row
+    `with_for_update()`, so that of two who replace a photo the second sees the first's.
 
     Raises
     ------
@@ -120,9 +142,10 @@ class FileChanges:
 
     async def _remove(self, key: str) -> None:
         try:
-            await self.storage.delete(key)
-        except FastOppError:  # the transaction has ended and nobody can undo it; the file is an orphan now
-            logger.warning("%s could not be removed; it is left to remove_orphans", key, exc_info=True)
+            async with deadlines.within(deadlines.REMOVAL):
+                await self.storage.delete(key)
+        except FastOppError as error:  # the transaction has ended and nothing can undo it; the file is an orphan now
+            logger.warning("%s could not be removed; it is left to remove_orphans: %s", key, error.message)
 
 
 async def find_orphans(

@@ -44,6 +44,7 @@ async def remove_leftovers(session: AsyncSession, storage: Storage, *, clock: Cl
         for column in columns:
             addresses = await session.exec(select(column).where(column.is_not(None)))
             keys.update(key for address in addresses if (key := key_at(storage, address)))
+        await session.commit()  # no connection is held while the storage is waited for
         removed += len(await remove_orphans(storage, keys, prefix=prefix, clock=clock))
     return removed
 

@@ -17,6 +17,7 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 
 from fastopp.dependencies import get_runtime
 from fastopp.errors import FastOppError
+from fastopp.storage import deadlines
 from fastopp.storage.base import FileMissing, PresigningStorage, Storage, StoredFile
 from fastopp.storage.keys import UPLOADS_URL, content_type_of, is_random_key
 from fastopp.storage.opened import OpenedFile, open_stored
@@ -53,12 +54,13 @@ def create_router(max_body: int | None = None) -> APIRouter:
         storage, key = get_runtime(request).storage, request.path_params["key"]
         if key.partition("/")[0].lower() == RESERVED:
             raise FileMissing(f"There is no file “{key}”.")  # backups are for operators
-        opened = await open_stored(storage, key)
-        try:
-            answer = await _answer(opened, request, storage, max_body)
-        except BaseException:
-            opened.close()
-            raise
+        async with deadlines.within(deadlines.FIRST_BYTE):
+            opened = await open_stored(storage, key)
+            try:
+                answer = await _answer(opened, request, storage, max_body)
+            except BaseException:
+                opened.close()
+                raise
         if not isinstance(answer, StreamingResponse):
             opened.close()
         return answer

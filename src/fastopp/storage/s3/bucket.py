@@ -111,8 +111,9 @@ class Bucket:
             with explained(self.name):
                 await call(store, writer.close)
         except BaseException as error:
-            with shielded(), suppress(BaseError, OSError):
-                await call(store, writer.__aexit__, type(error), error, None)
+            with shielded(), suppress(BaseError, OSError):  # TimeoutError is an OSError: a dead server aborts nothing
+                async with asyncio.timeout(_ABORT):
+                    await call(store, writer.__aexit__, type(error), error, None)
             raise
 
     async def read(self, name: str) -> tuple[str, bytes]:
@@ -259,6 +260,7 @@ class Bucket:
 
 _RANGE_NOT_SATISFIABLE = 416
 _PROMPT = 10  # seconds
+_ABORT = 5  # seconds to tell the server that an upload in parts is over
 
 
 def _quoted(etag: str | None) -> str:

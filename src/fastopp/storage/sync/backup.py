@@ -75,7 +75,7 @@ async def backup_files(
     ------
     StorageUnavailable, StorageMisconfigured: nothing can be done. What concerns one file is in the report.
     """
-    transfer = Transfer(budget=budget, concurrency=concurrency, progress=progress)
+    transfer = Transfer(storage, budget=budget, concurrency=concurrency, progress=progress)
     async with transfer.running(), KnownChecksums() as known:
         with await Listing.of(storage, lambda name: transfer.report.leave_out(name, UnsafeName().message)) as listing:
             async for batch in _batches(folder, listing, known):

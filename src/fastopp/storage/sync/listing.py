@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
+from fastopp.storage import deadlines
 from fastopp.storage.base import InvalidKey, Storage, StoredFile
 from fastopp.storage.keys import content_type_of
 from fastopp.storage.object import ObjectStorage
@@ -48,7 +49,12 @@ async def pages(
             told.add(name)
             refused(name)
 
-    async for page in storage.pages(refused=tell) if isinstance(storage, ObjectStorage) else _gathered(storage, size):
+    found = storage.pages(refused=tell) if isinstance(storage, ObjectStorage) else _gathered(storage, size)
+    while True:
+        async with deadlines.within(deadlines.DEAD):
+            page = await anext(found, None)
+        if page is None:
+            return
         files = [file for file in page if not file.key.startswith(f"{RESERVED}/")]
         for first in range(0, len(files), size):
             yield files[first : first + size]

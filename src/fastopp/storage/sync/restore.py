@@ -61,7 +61,7 @@ async def restore_files(
     FolderInUse, StorageUnavailable, StorageMisconfigured: nothing can be done. What concerns one file is in the report.
     """
     folder = folder.absolute()  # noqa: ASYNC240 - asks no disk
-    transfer = Transfer(budget=budget, concurrency=concurrency * WAITING, progress=progress)
+    transfer = Transfer(storage, budget=budget, concurrency=concurrency * WAITING, progress=progress)
     with locked(folder), ThreadPoolExecutor(concurrency, "restore") as threads:
         arrivals = Arrivals()
         async with transfer.running(), KnownChecksums() as known:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Self
 
 from fastopp.errors import FastOppError
-from fastopp.storage.base import StorageFull, StorageMisconfigured, StorageUnavailable
+from fastopp.storage import deadlines
+from fastopp.storage.base import FileMissing, Storage, StorageFull, StorageMisconfigured, StorageUnavailable
 from fastopp.storage.sync.folder import reason_of
 from fastopp.storage.sync.report import LeftOut, Progress, ProgressCallback, TransferReport, counted
 
@@ -20,6 +21,8 @@ COPIES = 3  # of a file's content, or of its parts, while it is sent: ours, the 
 SMALL = 256 * 1024  # bytes; up to here a file is read as a whole
 BATCH_FILES = 64  # files that a thread deals with before it hands over
 BATCH_BYTES = 4 * 1024 * 1024  # of their contents
+
+_SIGN_OF_LIFE = "health/probe.txt"  # a file that is not there, which a storage that works says
 
 GIVE_UP_AFTER = 40  # failures in a row: more than are on their way, so the service and not the file is at fault
 GRACE = 0.05  # part of the budget that what is on its way gets to arrive, when nothing new is begun
@@ -54,10 +57,14 @@ class Transfer:
 
     Parameters
     ----------
+    storage: the Object Storage, which is asked for a sign of life when nothing arrives.
     budget: seconds after which the run ends with what has arrived; None: as long as it takes.
     """
 
-    def __init__(self, *, budget: float | None, concurrency: int, progress: ProgressCallback | None) -> None:
+    def __init__(
+        self, storage: Storage, *, budget: float | None, concurrency: int, progress: ProgressCallback | None
+    ) -> None:
+        self._storage = storage
         self.report = TransferReport()
         self.found = 0
         self.ended_early = ""
@@ -73,11 +80,19 @@ class Transfer:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:
-        """The run. In the end all that was begun is finished or, when the time is up, broken off."""
+        """The run. In the end all that was begun is finished or, when the time is up, cancelled.
+
+        Raises StorageUnavailable when the storage is dead.
+        """
         limit = asyncio.timeout(self._budget)
         try:
-            async with limit, asyncio.TaskGroup() as self.tasks:
-                yield self
+            async with limit, asyncio.TaskGroup() as around:
+                watching = around.create_task(self._watch())
+                try:
+                    async with asyncio.TaskGroup() as self.tasks:
+                        yield self
+                finally:
+                    watching.cancel()
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -85,6 +100,23 @@ class Transfer:
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
         self.report.seconds = time.monotonic() - self._started
+
+    async def _watch(self) -> None:
+        """Raise StorageUnavailable once the storage is dead: no file arrives, and a small question gets no answer."""
+        arrived = -1
+        while True:
+            arrived, before = self.report.files_count, arrived
+            if arrived == before:
+                try:
+                    async with deadlines.within(deadlines.DEAD / 4):
+                        with suppress(FileMissing):
+                            await self._storage.head(_SIGN_OF_LIFE)
+                except StorageUnavailable as error:
+                    raise StorageUnavailable(
+                        f"The Object Storage has not answered for {deadlines.DEAD:g} seconds.",
+                        hint="Run it again: only the rest is done then.",
+                    ) from error
+            await asyncio.sleep(deadlines.DEAD * 3 / 8)
 
     @property
     def goes_on(self) -> bool:

@@ -53,7 +53,7 @@ async def warm_cache(
     ------
     StorageUnavailable, StorageMisconfigured: nothing can be done. What concerns one file is in the report.
     """
-    transfer = Transfer(budget=budget, concurrency=concurrency, progress=progress)
+    transfer = Transfer(storage.durable, budget=budget, concurrency=concurrency, progress=progress)
     room = storage.cache.max_bytes * EVICT_TO  # a fuller one makes room, by dropping what was just fetched
     async with transfer.running():
         async for files in pages(storage.durable, BATCH_FILES):
