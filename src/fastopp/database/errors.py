@@ -11,11 +11,13 @@ _OUTAGE_CODES = frozenset({
     "25006",  # read-only: this server has become a standby
     "57P01", "57P02", "57P03", "57P05",  # shut down, crashed, starting up, idle session ended
 })  # fmt: skip
+_REASONS = {"25006": "It is read-only.", "53100": "Its disk is full."}
 _MISSING_CODES = frozenset({"42P01", "42703"})  # undefined table, undefined column
 # Primary result codes of SQLite. Source: https://www.sqlite.org/rescode.html
 _SQLITE_OUTAGES = {
     5: "Another process keeps it locked.",
     6: "Another connection keeps it locked.",
+    8: "It is read-only.",
     10: "The disk fails to read or write.",
     11: "The file is damaged.",
     13: "The disk is full.",
@@ -92,6 +94,8 @@ def outage_reason(error: BaseException) -> str | None:
     if (code := getattr(error, "sqlite_errorcode", None)) is not None:
         return _SQLITE_OUTAGES.get(code & 0xFF)
     state = getattr(error, "sqlstate", None)
+    if state in _REASONS:
+        return _REASONS[state]
     if state and (state in _OUTAGE_CODES or state.startswith(_OUTAGE_CLASSES)):
         return "It refuses connections or has run out of something."
     return None

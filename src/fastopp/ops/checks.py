@@ -9,7 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sqlite3
+import tempfile
 from collections.abc import Awaitable
+from contextlib import closing
+from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -17,17 +21,22 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastopp.database.errors import outage_reason
 from fastopp.database.migrations.errors import MigrationError
 from fastopp.database.migrations.revisions import current_revision, head_revision
-from fastopp.errors import FastOppError
+from fastopp.errors import FastOppError, Unavailable
 from fastopp.runtime import Runtime
-from fastopp.storage.base import FileMissing
+from fastopp.storage.base import FileMissing, StorageFull
+from fastopp.storage.disk import FULL, explained
+from fastopp.storage.local import LocalStorage
 
 log = logging.getLogger(__name__)
 
 TIME_LIMIT = 3.0  # seconds for one check; a load balancer's own patience is 5 s or more
+SLOW = 1.0  # seconds; a check that takes longer is named as slow
 SHARED_FOR = 1.0  # seconds that an answer is good for everyone who asks
 
+PROBE_SIZE = 64 * 1024  # bytes that a disk must have room for
 PROBE_KEY = "health/probe.txt"  # a file that is not there, which a working storage says
 
 
@@ -65,6 +74,7 @@ class HealthReport(NamedTuple):
         return {
             "status": "healthy" if self.healthy else "unhealthy",
             "platform": self.platform,
+            "slow": [name for name, check in self.checks.items() if check.latency_ms >= SLOW * 1000],
             "checks": {name: check.as_json() for name, check in self.checks.items()},
         }
 
@@ -142,14 +152,43 @@ async def _timed(name: str, check: Awaitable[dict[str, Any]]) -> Check:
         # Our own errors say what is wrong in a sentence; only of others is it worth knowing where they come from.
         trace = None if isinstance(error, FastOppError) else error
         log.warning("Health check failed: %s", error, extra={"action": "health_failed", "check": name}, exc_info=trace)
-        problem = "It does not answer."
+        # Only outages are described to everyone: a mistake in the settings may name a bucket or an account.
+        problem = error.message if isinstance(error, Unavailable | StorageFull) else "It does not answer."
     return Check(problem, round((perf_counter() - began) * 1000, 1), details)
 
 
 async def _check_database(runtime: Runtime) -> dict[str, Any]:
+    url = runtime.database.url
     async with runtime.database.read() as session:
+        if url.backend == "postgresql":
+            writable = "NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'"
+            if not (await (await session.connection()).execute(text(f"SELECT {writable}"))).scalar():
+                raise CheckFailed("It is read-only.")
+            return {}
         await ping(session)
+    await asyncio.to_thread(check_sqlite_writable, Path(url.database or ""))
     return {}
+
+
+def check_sqlite_writable(path: Path) -> None:
+    """Check that SQLite can begin to write, and that its disk has room. Raise CheckFailed. Blocks."""
+    try:
+        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # another one writes at this moment
+            raise CheckFailed(outage_reason(error) or "It cannot be written.") from error
+    try:
+        write_probe(path.absolute().parent)
+    except OSError as error:
+        raise CheckFailed("Its disk is full." if error.errno in FULL else "Its folder cannot be written.") from error
+
+
+def write_probe(folder: Path) -> None:
+    """Write some bytes into a folder, under no name. Raise OSError."""
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        file.write(bytes(PROBE_SIZE))
 
 
 async def ping(session: AsyncSession) -> None:
@@ -170,7 +209,15 @@ async def _check_migrations(runtime: Runtime, head: str | None) -> dict[str, Any
 async def _check_storage(runtime: Runtime) -> dict[str, Any]:
     with contextlib.suppress(FileMissing):
         await runtime.storage.head(PROBE_KEY)
+    if isinstance(runtime.storage, LocalStorage):
+        await asyncio.to_thread(_check_folder, runtime.settings.upload_dir)
     return {}
+
+
+def _check_folder(folder: Path) -> None:
+    with explained(folder, writing=True):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_probe(folder)
 
 
 def pool_status(runtime: Runtime) -> dict[str, Any]:
