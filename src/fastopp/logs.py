@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextvars import ContextVar
 
+from fastopp.errors import Unavailable
 from fastopp.settings import Settings
 
 # Set for the length of a request; empty between requests.
@@ -12,6 +13,8 @@ request_id: ContextVar[str] = ContextVar("fastopp_request_id", default="")
 
 FIELDS = ("timestamp", "levelname", "name", "message", "request_id")
 READABLE = "%(levelname)-8s %(name)s: %(message)s"
+
+POOL = "fastopp.database.pool"  # of SQLAlchemy's lines: it names a pool's logger by its class, and this one is ours
 
 SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
 
@@ -21,6 +24,7 @@ def configure(settings: Settings) -> None:
     level = settings.log_level.upper()
     handler = logging.StreamHandler()
     handler.addFilter(_add_request_id)
+    handler.addFilter(_shorten_outage)
     logging.getLogger("uvicorn.access").addFilter(_WithoutHealthChecks(settings.platform.health_paths))
     if not settings.development:
         handler.setFormatter(_json_formatter())
@@ -32,13 +36,11 @@ def configure(settings: Settings) -> None:
     else:
         handler.setFormatter(logging.Formatter(READABLE))
     logging.basicConfig(level=level, handlers=[handler])
-    for name in ("alembic", "fastopp.database.pool"):  # of its plugins, and of each pool that is given up
+    for name in ("alembic", POOL):  # of its plugins, and of each pool that is given up
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
     # SQL without its values, which the engine hides; at DEBUG it would show the rows, and so would SQLite's driver.
     logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO if settings.debug else logging.WARNING)
     logging.getLogger("aiosqlite").setLevel(logging.INFO)
-    # SQLAlchemy names a pool's logger by its class, and this one is ours; INFO tells of each pool that is closed.
-    logging.getLogger("fastopp.database.pool").setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def _json_formatter() -> logging.Formatter:
@@ -56,6 +58,26 @@ def _json_formatter() -> logging.Formatter:
 def _add_request_id(record: logging.LogRecord) -> bool:
     record.request_id = request_id.get()
     return True
+
+
+def _shorten_outage(record: logging.LogRecord) -> bool:
+    """Say in one line that a service is away: a traceback of each request would bury what is wrong."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None and (record.name.startswith(POOL) or _is_outage(error)):
+        record.msg, record.args = f"{record.getMessage()}: {type(error).__name__}: {_first_line(error)}", ()
+        record.exc_info = record.exc_text = None
+    return True
+
+
+def _is_outage(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, Unavailable):
+        cause = cause.__cause__
+    return cause is not None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
 
 
 class _WithoutHealthChecks(logging.Filter):

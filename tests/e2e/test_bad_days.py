@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -133,6 +134,7 @@ def assert_down(site: Site, *, database: str | None = None) -> None:
         status = client.get("/database-status", headers=HTML)
         assert status.status_code in (200, 503)
         assert "unhandled error" not in site.log
+    assert "Traceback" not in site.log
 
 
 def health_once_it_is(status: int, client: httpx.Client) -> httpx.Response:
@@ -336,6 +338,23 @@ def test_many_sign_ins_at_once(seeded: Path) -> None:
             answers = list(pool.map(sign_in, range(12)))
         assert set(answers) <= {302, 401, 429}
         assert 302 in answers
+
+
+@pytest.mark.parametrize(
+    "path", ["/async/clean-up", "/admin/restore-database?confirm=RESTORE", "/upload-photo/{id}", "/login"]
+)
+def test_a_client_that_leaves_is_one_line(seeded: Path, path: str) -> None:
+    with Site(seeded) as site, site.client() as client:
+        assert client.get("/healthz").status_code == 200
+        port = int(site.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            kind = "multipart/form-data; boundary=x" if "photo" in path else "application/x-www-form-urlencoded"
+            head = f"POST {path.format(id='0' * 32)} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
+            connection.sendall(f"{head}Content-Type: {kind}\r\n\r\n".encode() + b"a=" * 500)
+            time.sleep(0.5)  # until the request is being read
+        time.sleep(0.5)
+        assert client.get("/").status_code == 200
+    assert "Traceback" not in site.log
 
 
 def test_the_disk_is_full(seeded: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from fastopp import logs
+from fastopp.database.errors import DatabaseUnavailable
 from fastopp.settings import Settings, load_settings
 
 PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "k" * 16 + "0123456789abcdefXYZ"}
@@ -52,6 +53,24 @@ def test_production_is_json(capsys):
     assert (line["request_id"], line["cups"]) == ("abc123", 3)
     assert "ZeroDivisionError" in line["exc_info"]
     assert line["timestamp"]
+
+
+def test_an_outage_is_one_line(capsys):
+    configure()
+    for error, name in (
+        (DatabaseUnavailable(target="postgresql://host/shop"), "shop"),
+        (ConnectionResetError("reset by peer\nand more"), "fastopp.database.pool.BoundedPool"),
+    ):
+        try:
+            try:
+                raise error
+            except (OSError, DatabaseUnavailable) as cause:
+                raise RuntimeError("The worker cannot go on.") from cause
+        except RuntimeError:
+            logging.getLogger(name).exception("It broke off")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all("It broke off: RuntimeError: The worker cannot go on." in line for line in lines)
 
 
 @pytest.mark.parametrize(("level", "kept"), [("error", 0), ("warning", 1), ("info", 2), ("DEBUG", 3)])

@@ -21,6 +21,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastopp.errors import FastOppError
@@ -163,9 +164,15 @@ class UnhandledErrorMiddleware:
 
         try:
             await self.app(scope, receive, watched)
+        except ClientDisconnect:
+            logger.info("the client has left", extra=_log_extra(Request(scope, receive), "client_left"))
         except Exception as error:
             request = Request(scope, receive)
-            if started:  # too late for another answer: the server cuts the connection, which tells the client
+            if started and isinstance(error, FastOppError):
+                # Too late for another answer. Returning early has the server cut the connection.
+                logger.warning("broke off: %s", error, extra=_log_extra(request, "broke_off"))
+                return
+            if started:  # as above; the server logs the traceback
                 raise
             if not isinstance(error, (FastOppError, HTTPException)):
                 logger.exception("unhandled error", extra=_log_extra(request, "unhandled_error"))
