@@ -16,6 +16,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import TYPE_CHECKING, Any
 
 from fastopp import logs
+from fastopp.allocator import return_freed_memory
 from fastopp.apps import App, AppError, find_apps
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.errors import FastOppError
@@ -114,6 +115,7 @@ class FastOpp:
         await receive()
         # Here, and not where the application is made: only a server calls this, and it is its process.
         logs.configure(self.settings)
+        return_freed_memory()
         if self.settings.platform.background_cpu:
             try:
                 await self.start()
