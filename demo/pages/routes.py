@@ -11,7 +11,7 @@ from demo.pages import state
 from fastopp.auth.current_user import optional_user
 from fastopp.auth.models import User
 from fastopp.database.errors import DatabaseUnavailable
-from fastopp.dependencies import DatabaseDep, SettingsDep
+from fastopp.dependencies import ClockDep, DatabaseDep, SettingsDep
 from fastopp.web.templating import render
 
 router = APIRouter(include_in_schema=False)
@@ -20,12 +20,12 @@ PATIENCE = 2.0  # seconds for the database: the page says that it does not answe
 
 
 @router.get("/")
-async def home(request: Request, database: DatabaseDep, settings: SettingsDep) -> Response:
+async def home(request: Request, database: DatabaseDep, settings: SettingsDep, clock: ClockDep) -> Response:
     """Where to go, how far the project is, and what to do next. Works without a database too."""
     user, found = None, state.ProjectState(reachable=False, tables=False)
     with suppress(DatabaseUnavailable):
         async with database.read(limit=PATIENCE) as session:
-            user = await optional_user(request, session, settings)
+            user = await optional_user(request, session, settings, clock)
             found = await state.read_state(session)
     context: dict[str, Any] = {
         "state": found,

@@ -44,12 +44,11 @@ def keyed(key):
 
 
 async def test_delivered_twice_in_parallel(client, tmp_path):
-    for number in range(8):
-        path = tmp_path / f"notes-{number}"
-        body = {"path": str(path), "steps": 2}
-        answers = await asyncio.gather(*(client.post("/async/count", json=body) for _ in range(2)))
-        assert {answer.status_code for answer in answers} <= {200, 409}
-        assert lines(path) == ["0", "1"]
+    paths = [tmp_path / f"notes-{number}" for number in range(8)]
+    bodies = [{"path": str(path), "steps": 4, "pause": 0.4} for path in paths for _ in range(2)]
+    answers = await asyncio.gather(*(client.post("/async/count", json=body, timeout=60) for body in bodies))
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert [lines(path) for path in paths] == [["0", "1", "2", "3"]] * 8
 
 
 async def test_delivered_again_after_the_end(client, tmp_path):

@@ -11,7 +11,7 @@ from fastopp.auth.accounts import superuser_exists
 from fastopp.auth.current_user import OptionalUser, optional_user
 from fastopp.auth.models import User
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
-from fastopp.dependencies import DatabaseDep, SettingsDep
+from fastopp.dependencies import ClockDep, DatabaseDep, SettingsDep
 from fastopp.errors import NotFound
 from fastopp.settings import Settings
 from fastopp.web.templating import LICENCE, render
@@ -22,12 +22,12 @@ PATIENCE = 2.0  # seconds for the database: the page says that it does not answe
 
 
 @router.get("/")
-async def home(request: Request, database: DatabaseDep, settings: SettingsDep) -> Response:
+async def home(request: Request, database: DatabaseDep, settings: SettingsDep, clock: ClockDep) -> Response:
     """What the project has, how it is, and what to do next. Works without a database too."""
     user, reachable, tables, superuser = None, True, True, False
     try:
         async with database.read(limit=PATIENCE) as session:
-            user = await optional_user(request, session, settings)
+            user = await optional_user(request, session, settings, clock)
             superuser = await superuser_exists(session)
     except DatabaseUnavailable:
         reachable = tables = False

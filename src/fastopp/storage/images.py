@@ -171,7 +171,8 @@ def _decoded_bytes(image: Image, progressive: int) -> int:
     pixels, channels = image.width * image.height, len(image.getbands())
     if image.format == "WEBP":  # the canvas, the one before it, and two copies on the way to Pillow
         return pixels * 4 * 4
-    raw = str(image.tile[0].args) if image.tile else ""
+    tiles = getattr(image, "tile", ())  # how the file's parts are encoded: only of an image of a file
+    raw = str(tiles[0].args) if tiles else ""
     depth = 2 if "16" in raw or image.mode.startswith("I") else 1
     stored = 4 if channels > 1 else 1  # Pillow's own bytes a pixel
     return pixels * max(channels * depth, stored) + progressive * channels * 2

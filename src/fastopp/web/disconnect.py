@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -33,9 +33,9 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
     try:
         with _on_sigterm(stopping.set):
             done, _ = await asyncio.wait((working, *ends), return_when=asyncio.FIRST_COMPLETED)
-        if working in done:
-            return working.result()
-        return done.pop().result()
+        if working not in done:
+            done.pop().result()  # raises
+        return working.result()
     finally:
         for task in (working, *ends):
             task.cancel()
@@ -45,13 +45,13 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
                 task.exception()  # no one else asks for it
 
 
-async def _left(request: Request) -> Any:  # noqa: ANN401 - it returns nothing, ever
+async def _left(request: Request) -> NoReturn:
     while (await request.receive())["type"] != "http.disconnect":
         pass
     raise ClientDisconnect
 
 
-async def _stopped(stopping: asyncio.Event) -> Any:  # noqa: ANN401 - as above
+async def _stopped(stopping: asyncio.Event) -> NoReturn:
     await stopping.wait()
     raise Stopping
 
