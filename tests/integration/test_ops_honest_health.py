@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
-import time
 from contextlib import suppress
 
 import pytest
@@ -12,6 +11,7 @@ from sqlalchemy import text
 
 from fastopp.database.session import DatabaseUnavailable
 from fastopp.ops.checks import CheckFailed, check_sqlite_writable
+from tests.services.clock import ManualClock
 from tests.services.demo import APPS
 from tests.services.ops_project import BEARER, running
 
@@ -50,22 +50,23 @@ async def checks(client):
 async def test_a_full_upload_disk(tmp_path, small_disk):
     environ = {"UPLOAD_DIR": str(small_disk / "uploads"), "TASK_WORKER": "false"}
     url = f"sqlite:///{tmp_path}/test.db"
-    async with running(url, tmp_path, environ, apps=APPS) as project, project.client() as client:
+    clock = ManualClock()
+    async with running(url, tmp_path, environ, apps=APPS, clock=clock) as project, project.client() as client:
         assert (await client.post("/async/migrate", headers=BEARER)).status_code == 200
         assert not any((await checks(client)).values())
         fill(small_disk)
-        time.sleep(1.1)  # noqa: ASYNC251 - an answer is good for a second
+        clock.advance(2)  # an answer is good for a second
         found = await checks(client)
         assert "room" in found["storage"]
         assert not found["database"]
 
 
 async def test_a_full_database_disk(tmp_path, small_disk):
-    url = f"sqlite:///{small_disk}/test.db"
-    async with running(url, tmp_path, {"TASK_WORKER": "false"}) as project, project.client() as client:
+    url, clock = f"sqlite:///{small_disk}/test.db", ManualClock()
+    async with running(url, tmp_path, {"TASK_WORKER": "false"}, clock=clock) as project, project.client() as client:
         assert (await client.post("/async/migrate", headers=BEARER)).status_code == 200
         fill(small_disk)
-        time.sleep(1.1)  # noqa: ASYNC251 - as above
+        clock.advance(2)
         assert "full" in (await checks(client))["database"]
 
 

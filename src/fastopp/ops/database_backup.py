@@ -155,7 +155,7 @@ async def restore_database(
                 metadata=SQLModel.metadata,
                 timeout=TIME_BUDGET,
             )
-            done = await while_connected(request, restoring)
+            done = await while_connected(request, restoring, until_sigterm=True)
     await record_restore(runtime, request, operator, done, source=key or "request body", digest=digest)
     answer: dict[str, Any] = {
         "status": "success",

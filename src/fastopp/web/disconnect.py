@@ -6,7 +6,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
@@ -21,17 +21,21 @@ class Stopping(Unavailable):
     """This process is being stopped."""
 
 
-async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Return the result of `work`, which is cancelled when the client leaves or the process is told to end (SIGTERM).
+async def while_connected(request: Request, work: Coroutine[Any, Any, T], *, until_sigterm: bool = False) -> T:
+    """Return the result of `work`, which is cancelled when the client leaves.
 
-    A server waits for its requests before it ends, however long they take. Call it once the request's body has been
-    read. Raise ClientDisconnect, Stopping.
+    Call it once the request's body has been read. Raise ClientDisconnect, Stopping.
+
+    Parameters
+    ----------
+    until_sigterm: cancel it on SIGTERM, too. A server waits for its requests before it ends, however long they take.
+        For long work of which one runs at a time.
     """
     stopping = asyncio.Event()
     working = asyncio.ensure_future(work)
     ends = [asyncio.create_task(_left(request)), asyncio.create_task(_stopped(stopping))]
     try:
-        with _on_sigterm(stopping.set):
+        with _on_sigterm(stopping.set) if until_sigterm else nullcontext():
             done, _ = await asyncio.wait((working, *ends), return_when=asyncio.FIRST_COMPLETED)
         if working not in done:
             done.pop().result()  # raises
