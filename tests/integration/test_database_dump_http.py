@@ -238,8 +238,9 @@ async def test_a_backup_that_is_too_big_for_the_platform_is_refused(sqlite_url, 
         await client.post("/async/init-demo", headers=BEARER)
         assert (await client.post(BACKUP, headers=BEARER)).status_code == 200
         async with project.runtime.database.transaction() as session:
-            noise = base64.b64encode(os.urandom(6 * 1024 * 1024)).decode()
-            session.add(User(email="big@example.com", hashed_password=noise))
+            for number in range(2):  # in several rows, each of which a dump takes
+                noise = base64.b64encode(os.urandom(3 * 1024 * 1024)).decode()
+                session.add(User(email=f"big-{number}@example.com", hashed_password=noise))
         answer = await client.post(BACKUP, headers=BEARER)
         assert answer.status_code == 507
         assert "S3_BUCKET" in answer.text

@@ -17,6 +17,7 @@ from fastopp.storage.sync.backup import backup_files
 from fastopp.storage.sync.restore import restore_files
 from tests.services.databases import url_on
 from tests.services.demo import APPS, picture, registrant, seed
+from tests.services.front import BlackHole
 from tests.services.ops_project import BEARER, running
 from tests.services.s3 import ACCESS_KEY, REGION, SECRET_KEY
 from tests.services.s3_faults import Fault, FaultProxy
@@ -175,17 +176,11 @@ async def test_a_user_waits_no_longer_than_this(project, proxy, name, total):
 
 
 async def test_the_home_page_does_not_wait_for_a_database_that_hangs(tmp_path):
-    async def silent(reader, writer):
-        await reader.read()
-        writer.close()
-
-    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        url = f"postgresql://user:password@127.0.0.1:{port}/nothing?sslmode=disable"
+    with BlackHole() as silent:
+        url = f"postgresql://user:password@127.0.0.1:{silent.port}/nothing?sslmode=disable"
         for apps in (APPS, ()):
             async with running(url, tmp_path, {"TASK_WORKER": "false"}, apps=apps) as project:
                 async with project.client() as client:
-                    client.cookies.set("access_token", "")
                     began = time.monotonic()
                     answer = await client.get("/", timeout=httpx.Timeout(30))
                     assert time.monotonic() - began < 2.5
@@ -215,4 +210,4 @@ async def test_a_dead_endpoint_is_given_up(bucket, proxy, tmp_path, monkeypatch,
     began = time.monotonic()
     with pytest.raises(StorageUnavailable, match="not answer"):
         await (backup_files(bucket, folder) if direction == "backup" else restore_files(bucket, target))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 15
