@@ -157,12 +157,14 @@ async def _timed(name: str, check: Awaitable[dict[str, Any]]) -> Check:
     return Check(problem, round((perf_counter() - began) * 1000, 1), details)
 
 
+_IS_WRITABLE = text("SELECT 1 WHERE NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'")
+
+
 async def _check_database(runtime: Runtime) -> dict[str, Any]:
     url = runtime.database.url
     async with runtime.database.read() as session:
         if url.backend == "postgresql":
-            writable = "NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'"
-            if not (await (await session.connection()).execute(text(f"SELECT {writable}"))).scalar():
+            if not (await (await session.connection()).execute(_IS_WRITABLE)).scalar():
                 raise CheckFailed("It is read-only.")
             return {}
         await ping(session)
