@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fastopp.storage.announced import durable
 from fastopp.storage.base import ChecksumMismatch, FileMissing, InvalidKey, Storage, StoredFile
+from fastopp.storage.tiered import durable
 
 KEY = "photos/0123456789abcdef0123456789abcdef.jpg"
 BAD_KEYS = (

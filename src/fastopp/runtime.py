@@ -11,7 +11,9 @@ from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.session import Database
 from fastopp.settings import Settings
 from fastopp.storage.base import Storage
+from fastopp.storage.file_changes import CLOCK
 from fastopp.storage.select import open_storage
+from fastopp.storage.tracking import STORAGE, TrackingSession
 from fastopp.tasks.limits import TaskLimits
 from fastopp.tasks.process import TaskProcess
 from fastopp.tasks.registry import TaskRegistry
@@ -56,6 +58,7 @@ async def open_runtime(
     for app in apps:
         app.load_models()
     database, storage = Database.from_settings(settings, clock=clock), open_storage(settings, clock=clock)
+    database.session_class, database.session_info = TrackingSession, {STORAGE: storage, CLOCK: clock}
     tasks = TaskProcess(TaskRegistry((*find_apps([BUILT_IN]), *apps)), waker_of(settings, clock=clock), task_limits)
     try:
         yield Runtime(settings, database, storage, apps, tasks, clock)

@@ -26,7 +26,7 @@ from fastopp.database.migrations import migrate
 from fastopp.errors import FastOppError, NotFound
 from fastopp.runtime import Runtime
 from fastopp.settings import Settings
-from fastopp.storage.references import remove_leftovers
+from fastopp.storage.sweep import remove_leftovers
 
 log = logging.getLogger(__name__)
 
@@ -172,13 +172,12 @@ async def migrate_database(runtime: Runtime) -> StepOutcome:
 
 
 async def remove_leftover_files(runtime: Runtime) -> StepOutcome:
-    """Remove files that an interrupted upload left behind, so that none is orphaned for good."""
+    """Remove what interrupted uploads, and rows that are gone, left behind."""
     title = "Leftover Files"
-    async with runtime.database.read() as session:
-        removed = await remove_leftovers(session, runtime.storage, clock=runtime.clock)
+    removed = await remove_leftovers(runtime.database.engine, runtime.storage, clock=runtime.clock)
     if not removed:
-        return StepOutcome(title, "skipped", "Every stored file belongs to something.")
-    return StepOutcome(title, "success", f"{removed} file(s) that nothing referred to were removed.")
+        return StepOutcome(title, "skipped", "There is nothing to remove.")
+    return StepOutcome(title, "success", f"{removed} file(s) of interrupted uploads and deleted rows were removed.")
 
 
 async def create_first_superuser(runtime: Runtime) -> StepOutcome:

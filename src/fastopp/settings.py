@@ -128,6 +128,12 @@ class Settings(BaseModel):
     s3_bucket: str = Field("", description="Bucket of the Object Storage.")
     s3_endpoint_url: str = Field("", description="Address of the Object Storage. Default: LeapCell's on LeapCell.")
     s3_region: str = Field("us-east-1", description="Region of the Object Storage.")
+    direct_uploads_max: int = Field(
+        20, ge=1, le=100_000, description="Direct uploads that one account may have announced and not completed."
+    )
+    direct_uploads_max_mb: int = Field(
+        20_000, ge=1, le=100_000_000, description="Megabytes that these may have together."
+    )
     s3_cdn_url: str = Field(
         "", description="Public address of the bucket, bucket name included: browsers get uploaded files from there."
     )

@@ -104,11 +104,52 @@ def test_pruning_asks_first(project: Path, environ: dict[str, str], rclone: Rclo
 
 
 def test_without_object_storage(project: Path) -> None:
-    for command in ("backup", "restore", "verify", "status"):
+    for command in ("backup", "restore", "verify"):
         done = run_command(project, "oppman.py", "files", command)
         assert done.returncode == 1
         assert "S3_ACCESS_KEY" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_status_without_object_storage(project: Path) -> None:
+    """No table is there yet, so nothing says which files are claimed."""
+    facts = json.loads(succeed(project, "oppman.py", "files", "status", "--json"))
+    assert facts["folder"]["files"] == 5
+    assert "object_storage" not in facts
+    assert "migrate" in facts["unclaimed"]["unknown"]
+    assert "cannot be listed" in succeed(project, "oppman.py", "files", "status")
+
+
+def test_files_that_no_row_names_are_deleted_on_request_only(project: Path) -> None:
+    succeed(project, "oppdemo.py", "init")
+    photos = project / "static" / "uploads" / "photos"
+
+    def names() -> set[str]:
+        return {path.name for path in photos.iterdir()}
+
+    def make_old() -> None:
+        for path in photos.iterdir():
+            os.utime(path, (1, 1))
+
+    own, everything = {f"{number}.jpg" for number in range(5)}, names()
+    assert len(everything) == 10
+    make_old()
+    assert "0 files removed" in succeed(project, "oppman.py", "files", "clean")
+    succeed(project, "oppdemo.py", "init")
+    succeed(project, "oppdemo.py", "destroy", "--yes")
+    assert "0 files removed" in succeed(project, "oppman.py", "files", "clean")
+    facts = json.loads(succeed(project, "oppman.py", "files", "status", "--json"))
+    assert {key.removeprefix("photos/") for key in facts["unclaimed"]["keys"]} == everything
+    succeed(project, "oppdemo.py", "restore")
+    assert names() == everything
+
+    said = succeed(project, "oppman.py", "files", "status")
+    assert {line.split("/")[-1] for line in said.splitlines() if line.startswith("unclaimed ")} == own
+    refused = run_command(project, "oppman.py", "files", "clean", "--unclaimed")
+    assert (refused.returncode, "--yes" in refused.stderr) == (1, True)
+    assert names() == everything
+    assert "5 files removed" in succeed(project, "oppman.py", "files", "clean", "--unclaimed", "--yes")
+    assert names() == everything - own
 
 
 def test_clean(project: Path) -> None:

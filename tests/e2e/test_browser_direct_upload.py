@@ -71,5 +71,6 @@ def test_from_the_browser_to_the_bucket(
         assert fetched == size
         wrong: dict[str, Any] = page.evaluate(SEND, [1000, 1001])
         assert (wrong["put"], wrong["complete"]) == (403, 422)
+        assert not (bucket_server.bucket(bucket) / "backups/staging" / wrong["key"]).exists()
         assert not (bucket_server.bucket(bucket) / wrong["key"]).exists()
         browser.close()

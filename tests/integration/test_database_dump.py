@@ -315,6 +315,20 @@ async def test_a_database_with_rows_is_refused_and_replaced_by_force(make_url, k
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "psycopg"])
+async def test_evidence_against_files_is_neither_dumped_nor_kept(make_url, kind):
+    """The restored rows may name what the present ones gave up."""
+    source, target = await migrated(make_url(kind)), await migrated(make_url(kind))
+    given_up = "INSERT INTO file_evidence (key, state, due) VALUES ('photos/a.jpg', 'discarded', '2026-01-31')"
+    await execute(settings_for(source), given_up)
+    original = await dump(source)
+    assert "file_evidence" not in content(original)[1]
+    await execute(settings_for(target), given_up)
+    restored = await bring_back(target, original)  # without force: evidence is no row of a user's
+    assert "file_evidence" not in restored.rows
+    assert await execute(settings_for(target), "SELECT * FROM file_evidence") == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "psycopg"])
 @pytest.mark.parametrize("there", [None, "0001", "head"])
 async def test_the_database_is_brought_to_the_migration_of_the_dump(make_url, kind, there):
     source = make_url("sqlite")

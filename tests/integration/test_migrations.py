@@ -31,7 +31,7 @@ from tests.services.migrations import (
     tables,
 )
 
-OURS = {"users", "products", "webinar_registrants", "audit_logs", "failed_attempts"}
+OURS = {"users", "products", "webinar_registrants", "audit_logs", "failed_attempts", "file_evidence"}
 FOLDER = ROOT / "alembic"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.database.session import Database
+from fastopp.storage.evidence import FileEvidence
 from fastopp.storage.images import Photo
 from fastopp.storage.keys import key_from_url
 from fastopp.storage.local import LocalStorage
-from fastopp.storage.photos import remove_orphans, replace_photo
+from fastopp.storage.photos import replace_photo
+from fastopp.storage.sweep import remove_leftovers
 from tests.storage_conformance import listed
 
 DRIVERS = ("psycopg", "asyncpg")
@@ -32,6 +33,8 @@ async def database(
     request: pytest.FixtureRequest, postgres_url: str, open_database: Callable[..., Database]
 ) -> Database:
     database = open_database(postgres_url, driver=request.param)
+    async with database.engine.begin() as connection:
+        await connection.run_sync(FileEvidence.metadata.tables[FileEvidence.__tablename__].create)
     async with database.transaction() as session:
         await session.exec(text("CREATE TABLE people (id INTEGER PRIMARY KEY, photo_url TEXT)"))
         await session.exec(text("INSERT INTO people VALUES (1, NULL)"))
@@ -81,5 +84,5 @@ async def test_a_connection_lost_before_the_commit_is_answered(database: Databas
             await lose(session)
     assert await photo_key(database) == before
     assert await storage.get(before) == b"old"
-    await remove_orphans(storage, {before}, older_than=timedelta(seconds=-1))
+    await remove_leftovers(database.engine, storage)
     assert list(await listed(storage)) == [before]

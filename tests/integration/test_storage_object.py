@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from fastopp.storage.base import FileMissing
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.s3.client import Patience
 from tests.services.moto import MotoServer
@@ -18,6 +19,18 @@ def open_bucket(bucket: str, endpoint: str, **options: object) -> ObjectStorage:
     return ObjectStorage(bucket, endpoint=endpoint, **{**keys, **options})
 
 
+async def copies_what_was_checked(storage: ObjectStorage) -> None:
+    source, target, kind = "backups/staging/é +%41.txt", "files/é +%41.txt", "text/plain; charset=utf-8"
+    file = await storage.put(source, b"checked", content_type=kind)
+    assert (await storage.copy(source, target, etag=file.etag))[:4] == (target, 7, file.etag, kind)
+    assert await storage.get(target) == b"checked"
+    await storage.put(source, b"replaced", content_type=kind)
+    # Neither server heeds the condition, as others may not: the caller sees that it has to check the copy.
+    assert (await storage.copy(source, target, etag=file.etag)).etag != file.etag
+    with pytest.raises(FileMissing):
+        await storage.copy("backups/staging/none", target, etag=file.etag)
+
+
 class TestOnRclone(StorageConformance):
     """A server that checks signatures, and knows no ranges."""
 
@@ -27,6 +40,9 @@ class TestOnRclone(StorageConformance):
     @pytest.fixture
     def storage(self, rclone: RcloneServer) -> ObjectStorage:
         return open_bucket(rclone.create_bucket(), rclone.endpoint)
+
+    async def test_a_copy(self, storage: ObjectStorage) -> None:
+        await copies_what_was_checked(storage)
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +57,6 @@ class TestOnMoto(StorageConformance):
     @pytest.fixture
     def storage(self, moto: MotoServer) -> ObjectStorage:
         return open_bucket(moto.create_bucket(), moto.endpoint)
+
+    async def test_a_copy(self, storage: ObjectStorage) -> None:
+        await copies_what_was_checked(storage)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ import pytest
 
 from fastopp.seeding import run_full_init
 from fastopp.storage import announced as notes
-from fastopp.storage.announced import remove_abandoned
+from fastopp.storage.base import StoredFile
 from fastopp.storage.direct_uploads import MAX_SIZE
 from fastopp.storage.file_types import is_of_type
 from fastopp.storage.object import ObjectStorage
-from fastopp.storage.references import remove_leftovers
 from fastopp.storage.tiered import TieredStorage
 from tests.services.clock import ManualClock
+from tests.services.files import age_evidence, sweep
+from tests.services.files import evidence as recorded
 from tests.services.ops_project import Project, running
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import Fault, FaultProxy
@@ -223,13 +225,26 @@ async def put(upload: dict[str, Any], content: bytes, url: str | None = None, **
         return answer.status_code
 
 
+def staged(site: Site, upload: dict[str, Any]) -> Path:
+    """Where a file is before it has been checked."""
+    return site.objects / "backups/staging" / upload["key"]
+
+
+async def completed(staff: httpx.AsyncClient, upload: dict[str, Any]) -> httpx.Response:
+    return await staff.post(upload["complete"], json={"ticket": upload["ticket"]})
+
+
+async def evidence(site: Site) -> dict[str, str]:
+    return await recorded(site.project.runtime)
+
+
 async def test_a_large_upload(site: Site, staff: httpx.AsyncClient) -> None:
     upload = await announced(staff, BIG, name="Kyōto.jpeg", prefix="events/2026")
     assert upload["key"].startswith("events/2026/")
     assert upload["key"].endswith(".jpg")
     assert await put(upload, BIG) == 200
     for _ in range(2):  # an answer may get lost
-        done = await staff.post(upload["complete"], json={"ticket": upload["ticket"]})
+        done = await completed(staff, upload)
         assert done.status_code == 200, done.text
     assert done.json() == {
         "key": upload["key"],
@@ -238,56 +253,152 @@ async def test_a_large_upload(site: Site, staff: httpx.AsyncClient) -> None:
         "content_type": "image/jpeg",
     }
     assert (site.objects / upload["key"]).read_bytes() == BIG
+    assert not staged(site, upload).exists()
     assert not site.storage.cache.folder.exists(), "it is not downloaded to be looked at"
     part = await staff.get(done.json()["url"], headers={"Range": "bytes=0-3"})
     assert part.content == BIG[:4]
 
 
+async def test_what_is_not_complete_is_not_served(site: Site, staff: httpx.AsyncClient) -> None:
+    upload = await announced(staff, PHOTO)
+    assert await put(upload, PHOTO) == 200
+    for key in (upload["key"], f"backups/staging/{upload['key']}", f"uploads/backups/staging/{upload['key']}"):
+        for method in ("GET", "HEAD"):
+            assert (await staff.request(method, f"/static/uploads/{key}")).status_code == 404, key
+    assert (await completed(staff, upload)).status_code == 200
+    assert (await staff.get(f"/static/uploads/{upload['key']}")).content == PHOTO
+
+
+async def test_what_is_sent_after_complete_changes_nothing(site: Site, staff: httpx.AsyncClient) -> None:
+    upload, other = await announced(staff, PHOTO), PHOTO[:100] + bytes(len(PHOTO) - 100)
+    assert await put(upload, PHOTO) == 200
+    assert (await completed(staff, upload)).status_code == 200
+    assert await put(upload, other) == 200, "the address holds still"
+    assert (await staff.get(f"/static/uploads/{upload['key']}")).content == PHOTO
+    assert (await completed(staff, upload)).status_code == 200, "it is complete already"
+    assert (site.objects / upload["key"]).read_bytes() == PHOTO
+    await age_evidence(site.project.runtime)
+    await sweep(site.project.runtime)
+    assert not staged(site, upload).exists()
+    assert (site.objects / upload["key"]).read_bytes() == PHOTO
+    assert await evidence(site) == {}
+
+
+async def test_what_is_replaced_while_it_is_checked_is_not_taken(
+    site: Site, staff: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server of the tests ignores the condition of a copy, as others may: the copy is checked."""
+    upload, page = await announced(staff, PHOTO), b"<script>" + bytes(len(PHOTO) - 8)
+    copy = ObjectStorage.copy
+
+    async def replaced(storage: ObjectStorage, source: str, target: str, *, etag: str) -> StoredFile:
+        assert await put(upload, page) == 200
+        return await copy(storage, source, target, etag=etag)
+
+    assert await put(upload, PHOTO) == 200
+    monkeypatch.setattr(ObjectStorage, "copy", replaced)
+    assert (await completed(staff, upload)).status_code in (409, 422)
+    assert (await staff.get(f"/static/uploads/{upload['key']}")).status_code == 404
+    assert not (site.objects / upload["key"]).exists()
+    monkeypatch.setattr(ObjectStorage, "copy", copy)
+    assert await put(upload, PHOTO) == 200
+    assert (await completed(staff, upload)).status_code == 200, "sent again, as it is"
+
+
+async def test_what_is_another_file_only_while_it_is_checked_is_not_taken(
+    site: Site, staff: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload, page = await announced(staff, PHOTO), b"<script>" + bytes(len(PHOTO) - 8)
+    stream = ObjectStorage.stream
+
+    async def swapped(storage: ObjectStorage, key: str, **part: int | None) -> AsyncIterator[bytes]:
+        if key.startswith("backups/staging/"):
+            assert await put(upload, PHOTO) == 200
+        async for piece in stream(storage, key, **part):
+            yield piece
+        if key.startswith("backups/staging/"):
+            assert await put(upload, page) == 200
+
+    assert await put(upload, page) == 200
+    monkeypatch.setattr(ObjectStorage, "stream", swapped)
+    assert (await completed(staff, upload)).status_code == 422
+    assert not (site.objects / upload["key"]).exists()
+    assert (await staff.get(f"/static/uploads/{upload['key']}")).status_code == 404
+
+
+async def test_a_service_that_heeds_the_condition_of_a_copy(site: Site, staff: httpx.AsyncClient) -> None:
+    upload = await announced(staff, PHOTO)
+    assert await put(upload, PHOTO) == 200
+    site.proxy.requests.clear()
+    site.proxy.faults = [Fault("PUT", times=1, refuse=(412, "PreconditionFailed"))]
+    assert (await completed(staff, upload)).status_code == 409
+    [copy] = [request for request in site.proxy.requests if request.method == "PUT"]
+    headers = {name.lower(): value for name, value in copy.headers.items()}
+    assert headers["x-amz-copy-source-if-match"] == f'"{md5(PHOTO).hexdigest()}"'
+    assert headers["x-amz-copy-source"] == f"/{site.bucket}/backups/staging/{upload['key']}"
+    assert "x-amz-copy-source%3Bx-amz-copy-source-if-match" in copy.path, "both are signed"
+    assert (await completed(staff, upload)).status_code == 200
+
+
+async def test_a_service_that_does_not_copy(site: Site, staff: httpx.AsyncClient) -> None:
+    upload = await announced(staff, BIG)
+    assert await put(upload, BIG) == 200
+    site.proxy.faults = [Fault("PUT", times=1, refuse=(501, "NotImplemented"))]
+    assert (await completed(staff, upload)).status_code == 200
+    assert (site.objects / upload["key"]).read_bytes() == BIG
+
+
 async def test_what_the_signature_binds(site: Site, staff: httpx.AsyncClient) -> None:
     upload = await announced(staff, PHOTO)
     other = upload["url"].replace(upload["key"], upload["key"].replace("files/", "photos/"))
+    final = upload["url"].replace(f"backups/staging/{upload['key']}", upload["key"])
     assert await put(upload, PHOTO + b"x") == 403
     assert await put(upload, PHOTO[:-1]) == 403
     assert await put(upload, PHOTO, **{"Content-Type": "text/html"}) == 403
     assert await put(upload, PHOTO, other) == 403
-    assert not site.objects.joinpath(upload["key"]).exists()
+    assert await put(upload, PHOTO, final) == 403
+    assert not staged(site, upload).exists()
     assert await put(upload, PHOTO) == 200
+    assert staged(site, upload).exists()
 
 
 async def test_what_is_not_what_it_says_is_deleted(site: Site, staff: httpx.AsyncClient) -> None:
     page = b"<script>alert(1)</script>" + bytes(100)
     upload = await announced(staff, page)
-    early = await staff.post(upload["complete"], json={"ticket": upload["ticket"]})
-    assert early.status_code == 422
+    assert (await completed(staff, upload)).status_code == 422
     assert await put(upload, page) == 200
-    refused = await staff.post(upload["complete"], json={"ticket": upload["ticket"]})
-    assert refused.status_code == 422
-    assert not (site.objects / upload["key"]).exists()
+    assert (await completed(staff, upload)).status_code == 422
+    assert not staged(site, upload).exists()
+    assert await put(upload, page) == 200, "sent again, it is swept"
     short = await announced(staff, PHOTO)
-    await site.place(short["key"], PHOTO[:-1])
-    assert (await staff.post(short["complete"], json={"ticket": short["ticket"]})).status_code == 422
-    assert not (site.objects / short["key"]).exists()
+    await site.place(f"backups/staging/{short['key']}", PHOTO[:-1])
+    assert (await completed(staff, short)).status_code == 422
+    assert not staged(site, short).exists()
+    await age_evidence(site.project.runtime)
+    await sweep(site.project.runtime)
+    assert not staged(site, upload).exists()
+    assert await evidence(site) == {}
+    assert (await completed(staff, upload)).status_code == 422
 
 
 async def test_what_is_never_completed_is_removed(site: Site, staff: httpx.AsyncClient) -> None:
     complete, sent, never_sent = [await announced(staff, PHOTO) for _ in range(3)]
     assert [await put(upload, PHOTO) for upload in (complete, sent)] == [200, 200]
-    assert (await staff.post(complete["complete"], json={"ticket": complete["ticket"]})).status_code == 200
-    storage = site.project.runtime.storage
+    assert (await completed(staff, complete)).status_code == 200
     site.clock.advance(notes.ABANDONED_AFTER.total_seconds() - 60)
-    assert await remove_abandoned(storage, clock=site.clock) == 0, "it may still be on its way"
-    assert (site.objects / sent["key"]).exists()
+    assert await sweep(site.project.runtime) == 0, "it may still be on its way"
+    assert staged(site, sent).exists()
 
     site.clock.advance(120)
-    async with site.project.runtime.database.read() as session:
-        assert await remove_leftovers(session, storage, clock=site.clock) == 2
+    assert await sweep(site.project.runtime) == 2
     assert (site.objects / complete["key"]).exists()
-    assert not (site.objects / sent["key"]).exists()
-    assert await remove_abandoned(storage, clock=site.clock) == 0
-    assert never_sent["key"] not in {file.key async for file in storage.list()}
+    assert not staged(site, sent).exists()
+    assert await sweep(site.project.runtime) == 0
+    assert await evidence(site) == {}
+    assert never_sent["key"] not in {file.key async for file in site.storage.list()}
     async with site.project.signed_in(password=PASSWORD) as late:
         for upload in (sent, complete):
-            refused = await late.post(upload["complete"], json={"ticket": upload["ticket"]})
+            refused = await completed(late, upload)
             assert (refused.status_code, "a day ago" in refused.text) == (422, True)
 
 
@@ -296,24 +407,80 @@ async def test_an_upload_may_be_completed_for_a_day(site: Site, staff: httpx.Asy
     assert await put(upload, PHOTO) == 200
     site.clock.advance(notes.COMPLETE_WITHIN.total_seconds() - 60)
     async with site.project.signed_in(password=PASSWORD) as later:
-        done = await later.post(upload["complete"], json={"ticket": upload["ticket"]})
+        done = await completed(later, upload)
         assert done.status_code == 200, done.text
     site.clock.advance(120)
     async with site.project.signed_in(password=PASSWORD) as later:
-        late = await later.post(upload["complete"], json={"ticket": upload["ticket"]})
+        late = await completed(later, upload)
         assert (late.status_code, "a day ago" in late.text) == (422, True)
 
 
-async def test_what_could_not_be_noted_is_not_complete(site: Site, staff: httpx.AsyncClient, proxy: FaultProxy) -> None:
+async def test_a_staged_file_that_cannot_be_removed_is_swept(site: Site, staff: httpx.AsyncClient) -> None:
     upload = await announced(staff, PHOTO)
     assert await put(upload, PHOTO) == 200
-    proxy.faults = [Fault("DELETE", times=100, refuse=(403, "AccessDenied"))]
-    assert (await staff.post(upload["complete"], json={"ticket": upload["ticket"]})).status_code == 500
-    proxy.faults = []
-    assert (await staff.post(upload["complete"], json={"ticket": upload["ticket"]})).status_code == 200
-    proxy.faults = [Fault("PUT", times=100, refuse=(403, "AccessDenied"))]
-    answer = await staff.post("/api/uploads", json={"size": 5, "content_type": "image/jpeg"})
-    assert answer.status_code == 500
+    site.proxy.faults = [Fault("DELETE", times=100, refuse=(403, "AccessDenied"))]
+    assert (await completed(staff, upload)).status_code == 200
+    site.proxy.faults = []
+    assert staged(site, upload).exists()
+    await age_evidence(site.project.runtime)
+    await sweep(site.project.runtime)
+    assert not staged(site, upload).exists()
+
+
+async def test_one_request_completes_an_upload_at_a_time(
+    site: Site, staff: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload, copying, go_on = await announced(staff, PHOTO), asyncio.Event(), asyncio.Event()
+    copy = ObjectStorage.copy
+
+    async def slow(storage: ObjectStorage, source: str, target: str, *, etag: str) -> StoredFile:
+        copying.set()
+        await go_on.wait()
+        return await copy(storage, source, target, etag=etag)
+
+    assert await put(upload, PHOTO) == 200
+    monkeypatch.setattr(ObjectStorage, "copy", slow)
+    first = asyncio.create_task(completed(staff, upload))
+    await copying.wait()
+    second = await completed(staff, upload)
+    assert (second.status_code, "retry-after" in second.headers) == (409, True)
+    site.clock.advance(notes.LEASE.total_seconds() + 1)  # the first one takes longer than its lease
+    monkeypatch.setattr(ObjectStorage, "copy", copy)
+    assert (await completed(staff, upload)).status_code == 200
+    go_on.set()
+    assert (await first).status_code == 422, "it finds nothing to copy any more"
+    assert (site.objects / upload["key"]).read_bytes() == PHOTO
+
+
+async def test_an_outage_while_an_upload_is_completed(site: Site, staff: httpx.AsyncClient) -> None:
+    upload = await announced(staff, PHOTO)
+    assert await put(upload, PHOTO) == 200
+    site.proxy.faults = [Fault("PUT", times=100, refuse=(403, "AccessDenied"))]
+    assert (await completed(staff, upload)).status_code == 500
+    site.proxy.faults = []
+    assert (await completed(staff, upload)).status_code == 200
+
+
+async def test_what_one_account_may_have_announced(proxy: FaultProxy, tmp_path: Path) -> None:
+    async with site_with(proxy, tmp_path, S3_QUOTA_MB="0", S3_QUOTA_FILES="0", DIRECT_UPLOADS_MAX="4") as site:
+        await run_full_init(site.project.runtime)
+        async with site.project.signed_in(password=PASSWORD) as staff:
+
+            async def announce(size: int) -> httpx.Response:
+                return await staff.post("/api/uploads", json={"size": size, "content_type": "image/jpeg"})
+
+            huge = await asyncio.gather(*(announce(MAX_SIZE) for _ in range(6)))
+            assert sorted(answer.status_code for answer in huge) == [201] * 3 + [429] * 3
+            refused = next(answer for answer in huge if answer.status_code == 429)
+            assert "DIRECT_UPLOADS_MAX" in refused.json()["hint"]
+            small = await announce(len(PHOTO))
+            assert small.status_code == 201
+            assert (await announce(1)).status_code == 429, "four are four"
+            assert await put(small.json(), PHOTO) == 200
+            assert (await completed(staff, small.json())).status_code == 200
+            assert (await announce(1)).status_code == 201, "what is complete counts no longer"
+            await age_evidence(site.project.runtime)
+            assert (await announce(MAX_SIZE)).status_code == 201, "nor what is abandoned"
 
 
 async def test_a_ticket_is_for_one_upload(site: Site, staff: httpx.AsyncClient) -> None:

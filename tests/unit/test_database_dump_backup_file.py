@@ -22,6 +22,19 @@ def test_a_copy_is_for_its_owner_alone(tmp_path: Path) -> None:
         assert connection.execute("select name from sqlite_master").fetchall() == [("a",)]
 
 
+def test_a_copy_brings_no_evidence_against_files_with_it(tmp_path: Path) -> None:
+    database = tmp_path / "test.db"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("create table file_evidence (key)")
+        connection.execute("insert into file_evidence values ('photos/a.jpg')")
+    copy = copy_sqlite(database)
+    assert {path.name for path in tmp_path.iterdir()} == {database.name, copy.name}
+    for path, rows in ((database, 1), (copy, 0)):
+        with closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("select count(*) from file_evidence").fetchone() == (rows,)
+
+
 def test_what_cannot_be_copied_leaves_nothing(tmp_path: Path) -> None:
     database = tmp_path / "test.db"
     database.write_bytes(b"no database" * 1000)

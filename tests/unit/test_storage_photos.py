@@ -2,11 +2,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import time
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -16,11 +14,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastopp.database.session import Database
 from fastopp.platform import LOCAL
 from fastopp.settings import Settings
-from fastopp.storage.base import StorageFull, StorageUnavailable
+from fastopp.storage.base import StorageFull, StorageUnavailable, StoredFile
+from fastopp.storage.evidence import FileEvidence
+from fastopp.storage.file_changes import FileChanges
 from fastopp.storage.images import Photo
 from fastopp.storage.keys import key_from_url
 from fastopp.storage.local import LocalStorage
-from fastopp.storage.photos import FileChanges, find_orphans, remove_orphans, remove_photo, replace_photo
+from fastopp.storage.photos import remove_photo, replace_photo, store_photo
+from fastopp.storage.sweep import remove_leftovers
 from tests.services import forks
 from tests.storage_conformance import listed
 
@@ -33,6 +34,8 @@ PHOTO = Photo(b"new", "image/jpeg", "jpg", 1, 1)
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     settings = Settings.model_validate({"platform": LOCAL, "database_url": f"sqlite+aiosqlite:///{tmp_path}/test.db"})
     database = Database.from_settings(settings)
+    async with database.engine.begin() as connection:
+        await connection.run_sync(FileEvidence.metadata.tables[FileEvidence.__tablename__].create)
     async with database.transaction() as session:
         await session.exec(text("CREATE TABLE people (id INTEGER PRIMARY KEY, photo_url TEXT UNIQUE)"))
         # Checked when the transaction is committed, so that COMMIT itself can be made to fail.
@@ -139,9 +142,15 @@ async def test_a_commit_that_fails_loses_no_file(database: Database, storage: Lo
             await change(session, await replace_photo(session, storage, PHOTO, old_url=OLD_URL))
             await session.exec(text("INSERT INTO pets VALUES (77)"))
     assert len(await listed(storage)) == 2
-    url = await photo_url(database)
-    await remove_orphans(storage, {key_from_url(url)}, older_than=timedelta(seconds=-1))
+    await sweep_later(database, storage)
     await agree(database, storage, b"old")
+
+
+async def sweep_later(database: Database, storage: LocalStorage) -> int:
+    """Sweep when all evidence is due."""
+    async with database.transaction() as session:
+        await session.exec(text("UPDATE file_evidence SET due = '2020-01-01 00:00:00.000000'".replace(":", r"\:")))
+    return await remove_leftovers(database.engine, storage)
 
 
 class BrokenDeletes(LocalStorage):
@@ -247,20 +256,42 @@ async def test_a_crash_orphans_nothing_for_good(database: Database, storage: Loc
     result = forks.run(["-c", CRASHING, tmp_path, OLD_URL])
     assert result.returncode == 9
     assert len(await listed(storage)) == 2
-
-    referenced = {key_from_url(await photo_url(database)) or ""}
-    assert await remove_orphans(storage, referenced) == [], "it is young: its transaction may not have ended"
-    [orphan] = [key for key in await listed(storage) if key != OLD]
-    for key in (OLD, orphan):
-        os.utime(storage.root / key, (time.time() - 3700,) * 2)
-    assert [file.key async for file in find_orphans(storage, referenced)] == [orphan]
-    assert [file.key for file in await remove_orphans(storage, referenced)] == [orphan]
+    assert await remove_leftovers(database.engine, storage) == 0, "it is young: its transaction may not have ended"
+    assert len(await listed(storage)) == 2
+    assert await sweep_later(database, storage) == 1
     await agree(database, storage, b"old")
 
 
-async def test_orphans_are_looked_for_among_photos_only(storage: LocalStorage) -> None:
-    await storage.put("sample_photos/a.jpg", b"x", content_type="image/jpeg")
-    now = timedelta(seconds=-1)
-    assert [file.key async for file in find_orphans(storage, set(), older_than=now)] == [OLD]
-    found = [file.key async for file in find_orphans(storage, set(), prefix="sample_photos/", older_than=now)]
-    assert found == ["sample_photos/a.jpg"]
+async def test_a_photo_is_stored_while_no_connection_is_held(database: Database, storage: LocalStorage) -> None:
+    class Watching(LocalStorage):
+        async def put(self, key: str, *data: Any, **options: Any) -> StoredFile:
+            async with asyncio.timeout(5), database.transaction() as other:  # SQLite has one writer at a time
+                recorded = (await other.exec(text("SELECT key FROM file_evidence"))).scalars().all()
+            assert recorded == [key]
+            return await super().put(key, *data, **options)
+
+    async with database.transaction() as session:
+        url = await store_photo(session, Watching(storage.root), PHOTO)
+        remove_photo(session, storage, OLD_URL)
+        await change(session, url)
+    await agree(database, storage, b"new")
+
+
+async def test_within_a_transaction_that_has_begun_a_rollback_removes_the_photo(
+    database: Database, storage: LocalStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail_in_a_transaction(storage: LocalStorage) -> None:
+        async with database.transaction() as session:
+            await change(session, "/x")
+            await replace_photo(session, storage, PHOTO, old_url=OLD_URL)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_in_a_transaction(storage)
+    await agree(database, storage, b"old")
+    with pytest.raises(ZeroDivisionError):
+        await fail_in_a_transaction(BrokenDeletes(storage.root))
+    assert len(await listed(storage)) == 2
+    assert "a sweep will" in caplog.text
+    assert await remove_leftovers(database.engine, storage) == 1
+    await agree(database, storage, b"old")

@@ -18,7 +18,6 @@ from sqlalchemy.exc import DataError, IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemySession
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader_criteria
-from sqlmodel import Session as SQLModelSession
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 
@@ -29,6 +28,7 @@ from fastopp.database.engine import in_autocommit
 from fastopp.database.session import Database
 from fastopp.dependencies import READ_ONLY_METHODS
 from fastopp.errors import BadRequest, Conflict
+from fastopp.storage.tracking import TrackingSession
 
 
 class StillInUse(Conflict):
@@ -63,7 +63,7 @@ class Actor:
 current_actor: ContextVar[Actor] = ContextVar("fastopp_admin_actor")
 
 
-class AuditedSession(SQLModelSession):
+class AuditedSession(TrackingSession):
     """The synchronous inside of an AdminSession, on which the listeners below hang."""
 
     execute = Session.execute  # SQLAdmin calls it, and SQLModel's own warns of it
@@ -93,7 +93,7 @@ class AdminSession(AsyncSession):
 
 def admin_sessions(database: Database) -> async_sessionmaker[AdminSession]:
     """Makes sessions on the process's one engine."""
-    info = {"reading": in_autocommit(database.engine).sync_engine}
+    info = database.session_info | {"reading": in_autocommit(database.engine).sync_engine}
     return async_sessionmaker(bind=database.engine, class_=AdminSession, expire_on_commit=False, info=info)
 
 

@@ -10,20 +10,18 @@ from typing import Annotated, Any
 import typer
 
 from fastopp.cli.console import EXIT_FAILED, command, confirm, emit_json, error_console, in_one_line, print_table, say
+from fastopp.cli.files_status import read_status
 from fastopp.cli.options import JsonOption, YesOption
 from fastopp.cli.project import load_project
 from fastopp.settings import Settings
 from fastopp.storage.destination import backup_storage
 from fastopp.storage.select import open_storage
 from fastopp.storage.sync.backup import backup_files
-from fastopp.storage.sync.cached_copies import count_copies
-from fastopp.storage.sync.folder import LocalFile, walk
 from fastopp.storage.sync.listing import Listing
 from fastopp.storage.sync.prune import remove_from_folder, remove_from_storage, surplus_in_folder, surplus_in_storage
 from fastopp.storage.sync.report import Comparison, Progress, ProgressCallback, Remark, TransferReport, counted
 from fastopp.storage.sync.restore import restore_files
 from fastopp.storage.sync.verify import CacheComparison, verify_uploads
-from fastopp.storage.tiered import TieredStorage
 
 SHOWN = 20  # failures that are listed for people; --json has more
 
@@ -108,41 +106,52 @@ async def verify(*, as_json: JsonOption = False) -> None:
 @app.command("status")
 @command
 async def status(*, as_json: JsonOption = False) -> None:
-    """Say how many files there are on either side, and in the cache where there is one."""
-    settings = load_project().settings
-    uploads = open_storage(settings)
-    storage = backup_storage(settings, uploads)
-    sizes = [file.size for file in walk(settings.upload_dir) if isinstance(file, LocalFile)]
-    cache = uploads.cache if isinstance(uploads, TieredStorage) else None
-    cached = count_copies(cache.folder) if cache else None
-    usage = await storage.usage()
+    """Count the files on either side and in the cache, and list those that no row names."""
+    from fastopp.runtime import open_runtime  # noqa: PLC0415 - imports SQLAlchemy
+
+    project = load_project()
+    async with open_runtime(project.settings, project.apps) as runtime:
+        found = await read_status(runtime)
     if as_json:
-        here = {"folder": str(settings.upload_dir), "files": len(sizes), "bytes": sum(sizes)}
-        there = {"bucket": settings.s3_bucket, "files": usage.files, "bytes": usage.size}
-        answer: dict[str, Any] = {"folder": here, "object_storage": there}
-        if cache and cached:
-            answer["cache"] = {"folder": str(cache.folder), "files": cached[0], "bytes": cached[1]}
-        emit_json(answer)
+        emit_json(found.as_json())
         return
-    rows = [
-        [str(settings.upload_dir), f"{len(sizes):,}", f"{sum(sizes) / 1e6:,.1f}"],
-        [f"bucket {settings.s3_bucket}", f"{usage.files:,}", f"{usage.size / 1e6:,.1f}"],
-    ]
-    if cache and cached:
-        rows.insert(1, [f"cache {cache.folder}", f"{cached[0]:,}", f"{cached[1] / 1e6:,.1f}"])
-    print_table(["Where", "Files", "MB"], rows)
+    print_table(["Where", "Files", "MB"], [[w.name, f"{w.files:,}", f"{w.size / 1e6:,.1f}"] for w in found.places])
+    for key in found.unclaimed[:SHOWN]:
+        say(f"unclaimed  {key}", style="yellow")
+    if len(found.unclaimed) > SHOWN:
+        say(f"… and {len(found.unclaimed) - SHOWN:,} more; --json lists them.", style="yellow")
+    if found.unclaimed:
+        say(f"{counted(len(found.unclaimed))} that no row of this project names: `oppman.py files clean --unclaimed`.")
+    if found.unknown:
+        say(f"Unclaimed files cannot be listed: {found.unknown}", style="yellow")
 
 
 @app.command("clean")
 @command
-async def clean() -> None:
-    """Remove what interrupted uploads left: half-written files, and files that no row names."""
+async def clean(
+    *,
+    unclaimed: Annotated[
+        bool,
+        typer.Option("--unclaimed", help="Also delete files that no row names; they are shown first."),
+    ] = False,
+    yes: YesOption = False,
+) -> None:
+    """Remove what interrupted uploads left, and files of rows that are gone. Files that no row names stay."""
     from fastopp.runtime import open_runtime  # noqa: PLC0415 - imports SQLAlchemy
-    from fastopp.storage.references import remove_leftovers  # noqa: PLC0415 - as above
+    from fastopp.storage.sweep import find_unclaimed, remove_leftovers, remove_unclaimed  # noqa: PLC0415 - as above
 
     project = load_project()
-    async with open_runtime(project.settings, project.apps) as runtime, runtime.database.read() as session:
-        removed = await remove_leftovers(session, runtime.storage, clock=runtime.clock)
+    async with open_runtime(project.settings, project.apps) as runtime:
+        engine, storage = runtime.database.engine, runtime.storage
+        removed = await remove_leftovers(engine, storage, clock=runtime.clock)
+        if unclaimed:
+            keys = [file.key async for file in find_unclaimed(engine, storage, clock=runtime.clock)]
+            for key in keys:
+                say(f"to delete  {key}", style="yellow")
+            if keys:
+                question = f"No row of this project names {counted(len(keys))}. Delete for good?"
+                confirm(question, yes=yes)
+            removed += await remove_unclaimed(engine, storage, keys)
     say(f"{counted(removed)} removed.")
 
 

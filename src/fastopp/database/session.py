@@ -6,8 +6,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlmodel import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
@@ -51,6 +53,10 @@ class Database:
     def __init__(self, url: DatabaseURL, engine: AsyncEngine) -> None:
         self.url = url
         self.engine = engine
+        self.session_class: type[Session] = Session
+        """The synchronous inside of the sessions of transactions."""
+        self.session_info: dict[str, Any] = {}
+        """What their `info` begins with."""
         self._reading = in_autocommit(engine)
 
     @classmethod
@@ -88,7 +94,8 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session whose changes are committed together at the end, or not at all when an exception leaves it."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+        options: dict[str, Any] = {"sync_session_class": self.session_class, "info": self.session_info}
+        async with AsyncSession(self.engine, expire_on_commit=False, **options) as session:
             yield session
             await session.commit()
         await _committed(session)

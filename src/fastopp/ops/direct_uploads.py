@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from fastopp.dependencies import ClockDep, SettingsDep, StorageDep
+from fastopp.dependencies import ClockDep, DatabaseDep, SettingsDep, StorageDep
 from fastopp.ops.access import DetachedStaffUser
 from fastopp.ops.health import NO_STORE
 from fastopp.storage import deadlines
@@ -36,18 +36,27 @@ class Completion(BaseModel):
     ticket: str = Field(max_length=4096)
 
 
-@router.post("", status_code=201, summary="Announce a large upload", responses=problems(415, 507))
+@router.post("", status_code=201, summary="Announce a large upload", responses=problems(415, 429, 507))
 async def announce_upload(
-    wanted: Announcement, storage: StorageDep, settings: SettingsDep, clock: ClockDep, user: DetachedStaffUser
+    wanted: Announcement,
+    storage: StorageDep,
+    settings: SettingsDep,
+    database: DatabaseDep,
+    clock: ClockDep,
+    user: DetachedStaffUser,
 ) -> JSONResponse:
-    """An address to PUT the file to, which takes this key, size and type and nothing else, until it expires.
+    """An address to PUT the file to, which takes this size and type and nothing else, until it expires.
 
-    Send exactly the `headers`. Then POST `{"ticket": …}` to `complete`: before that the file does not count.
+    Send exactly the `headers`. Then POST `{"ticket": …}` to `complete`: before that no route serves it.
+
+    What one account may have announced and not completed is limited: 429.
     """
     async with deadlines.within(deadlines.UPLOAD):
         upload = await announce(
             storage,
             settings,
+            database.engine,
+            user.id,
             name=wanted.name,
             size=wanted.size,
             content_type=wanted.content_type,
@@ -68,10 +77,19 @@ async def announce_upload(
 
 @router.post("/{key:path}/complete", summary="Say that a large upload has been sent")
 async def complete_upload(
-    key: str, done: Completion, storage: StorageDep, settings: SettingsDep, clock: ClockDep, user: DetachedStaffUser
+    key: str,
+    done: Completion,
+    storage: StorageDep,
+    settings: SettingsDep,
+    database: DatabaseDep,
+    clock: ClockDep,
+    user: DetachedStaffUser,
 ) -> JSONResponse:
-    """Look at what has arrived. If it has not the size and the type that were announced, it is deleted: 422."""
+    """Check what has arrived, and publish it. If it has not the size and type that were announced, it is deleted: 422.
+
+    What is sent to the address later changes nothing.
+    """
     async with deadlines.within(deadlines.UPLOAD):
-        file = await complete(storage, settings, key=key, ticket=done.ticket, clock=clock)
+        file = await complete(storage, settings, database.engine, key=key, ticket=done.ticket, clock=clock)
     answer = {"key": key, "url": storage.url(key), "size": file.size, "content_type": file.content_type}
     return JSONResponse(answer, 200, NO_STORE)

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from fastopp.database.dump.backup_file import ENCRYPTED_SUFFIX, time_stamp
 from fastopp.storage.base import FileMissing, PresigningStorage, Storage, StoredFile
-from fastopp.storage.sync.folder import RESERVED
+from fastopp.storage.reserved import RESERVED
 
 FOLDER = f"{RESERVED}/"
 FETCHED_WITHIN = timedelta(minutes=5)

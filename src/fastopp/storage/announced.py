@@ -1,49 +1,100 @@
-"""Direct uploads that were announced and are not complete, noted beside the files so that none is forgotten.
+"""Direct uploads that are announced and not complete, as evidence in the database.
 
-The note is an object of its own, in the folder of the bucket that holds no uploads. It goes before an upload counts as
-complete. So what has a note is used by nobody, and once it is old enough nobody will complete it any more.
+Each has two records. That of its final key bears the account and the size, and is removed when the upload is complete.
+That of its staged file stays until nothing can arrive under that name any more, and is then swept.
+
+The functions work on a connection; see `fastopp.storage.evidence`.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+import uuid
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from fastopp.clock import SYSTEM_CLOCK, Clock
-from fastopp.storage.base import PresigningStorage, Storage
-from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
-from fastopp.storage.sync.folder import RESERVED
-from fastopp.storage.tiered import TieredStorage
+from sqlalchemy import ColumnElement, Connection, func, or_
+from sqlalchemy import delete as delete_from
+from sqlmodel import col, select, update
 
-FOLDER = f"{RESERVED}/announced/"
+from fastopp.errors import Conflict, FastOppError
+from fastopp.storage.evidence import COMPLETING, PENDING, FileEvidence, insert
+from fastopp.storage.reserved import STAGING
+
 COMPLETE_WITHIN = timedelta(days=1)  # of the announcement: 5 GiB take half of it at 1 Mbit/s
 ABANDONED_AFTER = timedelta(days=2)  # so that nothing goes that is being completed, whatever the clocks say
-
-_CONTENT = b"This upload is not complete.\n"
-
-
-async def note(storage: Storage, key: str) -> None:
-    """Note that a file is about to be sent. Raises what `Storage.put` does."""
-    await durable(storage).put(f"{FOLDER}{key}", _CONTENT, content_type=DEFAULT_CONTENT_TYPE)
+LEASE = timedelta(minutes=15)  # that one request completes an upload alone; longer than the signature of its copy holds
 
 
-async def forget(storage: Storage, key: str) -> None:
-    """The upload is complete, or refused. Raises StorageUnavailable: then it is neither yet."""
-    await durable(storage).delete(f"{FOLDER}{key}")
+class TooManyAnnounced(FastOppError):
+    """This account has announced too many uploads that are not complete."""
+
+    status = 429
+    hint = "Complete them first, or ask for a higher DIRECT_UPLOADS_MAX or DIRECT_UPLOADS_MAX_MB."
 
 
-async def remove_abandoned(storage: Storage, *, clock: Clock = SYSTEM_CLOCK) -> int:
-    """Remove what was sent and never completed: how many uploads that were."""
-    if not isinstance(storage, PresigningStorage):
-        return 0
-    before = clock.now() - ABANDONED_AFTER
-    notes = [file.key async for file in durable(storage).list(FOLDER) if file.modified < before]
-    for noted in notes:
-        key = noted.removeprefix(FOLDER)
-        await storage.delete(key)
-        await forget(storage, key)
-    return len(notes)
+class BeingCompleted(Conflict):
+    """This upload is being completed by another request."""
+
+    headers = {"Retry-After": "60"}  # noqa: RUF012 - as FastOppError has it
+    hint = "Wait for its answer, or try again in 15 minutes if it has none."
 
 
-def durable(storage: Storage) -> Storage:
-    """The storage without the cache in front of it, which would keep what is read once."""
-    return storage.durable if isinstance(storage, TieredStorage) else storage
+class Limits(NamedTuple):
+    """What one account may have announced at a time."""
+
+    uploads: int
+    size: int
+    """Bytes."""
+
+
+def staged(key: str) -> str:
+    """The name under which a file waits until it has been checked."""
+    return f"{STAGING}{key}"
+
+
+def announce(connection: Connection, key: str, now: datetime, *, account: uuid.UUID, size: int, limits: Limits) -> None:
+    """Record an upload, in a transaction, for whose end other announcements of the account wait.
+
+    Raises TooManyAnnounced.
+    """
+    if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+        connection.execute(select(func.pg_advisory_xact_lock(account.int % 2**63)))
+    counted = select(FileEvidence.size).where(col(FileEvidence.account) == account, col(FileEvidence.due) > now)
+    sizes = [other or 0 for other in connection.execute(counted).scalars()]
+    if len(sizes) >= limits.uploads or sum(sizes) + size > limits.size:
+        raise TooManyAnnounced(f"{TooManyAnnounced.__doc__} They are {len(sizes)}, of {sum(sizes):,} bytes.")
+    due = now + ABANDONED_AFTER
+    upload = {"key": key, "state": PENDING, "due": due, "account": account, "size": size}
+    place = {"key": staged(key), "state": PENDING, "due": due, "account": None, "size": None}
+    connection.execute(insert(connection).values([upload, place]))
+
+
+def begin(connection: Connection, key: str, now: datetime) -> datetime | None:
+    """Begin to complete an upload: the end of this request's lease. None when there is no such upload any more.
+
+    Raises BeingCompleted.
+    """
+    lease = now + LEASE
+    ours = col(FileEvidence.key) == key
+    free = or_(col(FileEvidence.state) == PENDING, col(FileEvidence.due) <= now)
+    taken = update(FileEvidence).where(ours, col(FileEvidence.state).in_((PENDING, COMPLETING)), free)
+    if connection.execute(taken.values(state=COMPLETING, due=lease)).rowcount:
+        return lease
+    if connection.scalar(select(FileEvidence.state).where(ours)) == COMPLETING:
+        raise BeingCompleted
+    return None
+
+
+def release(connection: Connection, key: str, lease: datetime, due: datetime) -> None:
+    """Let the upload be completed again, until it is swept at `due`."""
+    connection.execute(update(FileEvidence).where(*_leased(key, lease)).values(state=PENDING, due=due))
+
+
+def finish(connection: Connection, key: str, lease: datetime) -> None:
+    """Make the upload complete. Raises BeingCompleted when the lease was lost."""
+    if not connection.execute(delete_from(FileEvidence).where(*_leased(key, lease))).rowcount:
+        raise BeingCompleted
+
+
+def _leased(key: str, lease: datetime) -> tuple[ColumnElement[bool], ...]:
+    return col(FileEvidence.key) == key, col(FileEvidence.state) == COMPLETING, col(FileEvidence.due) == lease

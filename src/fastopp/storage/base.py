@@ -134,6 +134,17 @@ class PresigningStorage(Protocol):
         """Leave to store one file: this key, exactly this many bytes, this content type, until it expires."""
         ...
 
+    async def copy(self, source: str, target: str, *, etag: str) -> StoredFile:
+        """Copy a file within the storage if its ETag is `etag`, and return what arrived.
+
+        Not every service heeds the condition: where the ETag of the copy is another one, check the copy.
+
+        Raises
+        ------
+        FileMissing; SourceChanged of `fastopp.storage.s3.copy`.
+        """
+        ...
+
 
 @runtime_checkable
 class PromptStorage(Protocol):

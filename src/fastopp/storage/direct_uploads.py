@@ -1,29 +1,41 @@
 """Uploads that go from the browser straight into the Object Storage, since they are too large for the platform.
 
-The address given out is signed for one new key, one size and one content type, and the server refuses anything
-else. What cannot be signed beforehand, what the bytes are, is looked at when the browser says that it is done; until
-then nothing names the file. A ticket, signed too, brings back what was agreed on, so nothing has to be remembered.
+The address is signed for one staged name, one size and one content type, and the server refuses anything else. What
+the bytes are is checked when the browser reports that it is done. Only then the file is copied to its key, on the
+condition that it still is the one that was checked, and the copy, which no PUT can change, is checked again. No route
+serves what is staged. A ticket, signed too, brings back what was agreed on.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 import re
+import uuid
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from itsdangerous import BadData, URLSafeSerializer
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.errors import BadRequest, FastOppError
 from fastopp.settings import Settings
 from fastopp.storage import announced
+from fastopp.storage.announced import Limits
 from fastopp.storage.base import FileMissing, PresignedUpload, PresigningStorage, Storage, StoredFile
+from fastopp.storage.cancellation import shielded
 from fastopp.storage.file_types import HEAD_BYTES, is_of_type
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE, content_type_of, extension_of, new_key
-from fastopp.storage.sync.folder import RESERVED
-from fastopp.storage.tiered import NoDirectTransfer
+from fastopp.storage.reserved import RESERVED, is_reserved
+from fastopp.storage.sweep import run
+from fastopp.storage.tiered import NoDirectTransfer, durable
+
+logger = logging.getLogger(__name__)
+
+MB = 1_000_000  # bytes, as plans count
 
 MAX_SIZE = 5 * 1024**3  # bytes: the most that S3 takes in one request
 LIFETIME = timedelta(minutes=15)  # of the permission to begin; a transfer that has begun goes on
@@ -46,6 +58,12 @@ class UploadRefused(FastOppError):
     hint = "Announce the file again, with its real size and type, and send it once more."
 
 
+class NotArrived(UploadRefused):
+    """The file has not arrived."""
+
+    hint = "PUT it to the address first, then complete the upload."
+
+
 class BadTicket(BadRequest):
     """This ticket is not of this upload."""
 
@@ -65,6 +83,8 @@ class DirectUpload:
 async def announce(
     storage: Storage,
     settings: Settings,
+    engine: AsyncEngine,
+    account: uuid.UUID,
     *,
     name: str,
     size: int,
@@ -76,18 +96,20 @@ async def announce(
 
     Parameters
     ----------
+    account: who announces it; what one account may have announced is limited.
     name: the file's name at the user's; of it only the extension is used, and only when `content_type` says nothing.
     prefix: the folder of the new key, of lower-case letters, digits, `-`, `_` and `/`.
 
     Raises
     ------
-    NoDirectTransfer, QuotaExceeded, TypeNotTaken, StorageUnavailable; BadRequest for a prefix or a size that cannot be.
+    NoDirectTransfer, QuotaExceeded, TypeNotTaken, TooManyAnnounced, StorageUnavailable; BadRequest for a prefix or a
+    size that cannot be.
     """
     if not isinstance(storage, PresigningStorage):
         raise NoDirectTransfer
     if not _PREFIX.fullmatch(prefix):
         raise BadRequest("The prefix may have lower-case letters, digits, `-` and `_`, and `/` between its parts.")
-    if prefix.partition("/")[0] == RESERVED:
+    if is_reserved(prefix):
         raise BadRequest(f"The prefix {RESERVED} is for backups of the database.", hint="Choose another one.")
     if not 0 < size <= MAX_SIZE:
         raise BadRequest(f"A file of {size:,} bytes cannot be sent in one go.", hint="At most 5 GiB can.")
@@ -98,50 +120,89 @@ async def announce(
     if extension is None:
         raise TypeNotTaken
     key = new_key(prefix, extension)
-    put = await storage.presigned_put(key, size=size, content_type=content_type_of(key), expires=LIFETIME)
-    await announced.note(storage, key)
-    now = clock.now()
+    put = await storage.presigned_put(
+        announced.staged(key), size=size, content_type=content_type_of(key), expires=LIFETIME
+    )
+    now, limits = clock.now(), Limits(settings.direct_uploads_max, settings.direct_uploads_max_mb * MB)
+    async with engine.begin() as connection:
+        await connection.run_sync(announced.announce, key, now, account=account, size=size, limits=limits)
     return DirectUpload(key, put, now + LIFETIME, _tickets(settings).dumps([key, size, int(now.timestamp())]))
 
 
 async def complete(
-    storage: Storage, settings: Settings, *, key: str, ticket: str, clock: Clock = SYSTEM_CLOCK
+    storage: Storage, settings: Settings, engine: AsyncEngine, *, key: str, ticket: str, clock: Clock = SYSTEM_CLOCK
 ) -> StoredFile:
-    """Look at what has arrived; it is deleted if it is not what was announced. May be called again.
+    """Check what has arrived, and copy it to its key. It is deleted if it is not what was announced. May be repeated.
 
     Raises
     ------
-    UploadRefused: also when nothing has arrived. BadTicket.
+    UploadRefused: also when nothing has arrived. BadTicket, BeingCompleted, SourceChanged.
     """
-    size = _agreed_size(settings, key, ticket, clock)
-    durable = announced.durable(storage)
+    size, at = _agreed(settings, key, ticket, clock)
+    lease = await run(engine, announced.begin, key, clock.now())
+    if lease is None:
+        try:
+            return await durable(storage).head(key)  # it is complete, and the answer got lost
+        except FileMissing:
+            raise UploadRefused("There is no such upload any more.", hint="Announce the file again.") from None
+    due = at + announced.ABANDONED_AFTER
     try:
-        file = await durable.head(key)
-        head = b""
-        if file.size == size:
-            async with aclosing(durable.stream(key, end=HEAD_BYTES)) as pieces:
-                head = b"".join([piece async for piece in pieces])
-    except FileMissing:
-        raise UploadRefused("The file has not arrived.", hint="PUT it to the address first, then say so.") from None
-    good = file.size == size and is_of_type(head, content_type_of(key))
-    if not good:
-        await storage.delete(key)
-    await announced.forget(storage, key)
-    if not good:
-        raise UploadRefused
+        file = await _take_over(storage, key, size)
+        await run(engine, announced.finish, key, lease)
+    except (FastOppError, asyncio.CancelledError) as error:
+        if isinstance(error, UploadRefused) and not isinstance(error, NotArrived):
+            due = at + LIFETIME  # it counts no longer than its address holds
+        with shielded():
+            await run(engine, announced.release, key, lease, due)
+        raise
+    try:
+        await storage.delete(announced.staged(key))
+    except FastOppError:
+        logger.warning("%s could not be removed, a sweep will", announced.staged(key), exc_info=True)
     return file
 
 
-def _agreed_size(settings: Settings, key: str, ticket: str, clock: Clock) -> int:
+async def _take_over(storage: Storage, key: str, size: int) -> StoredFile:
+    """Check the staged file and copy it to its key. Raises UploadRefused, and then neither is there."""
+    origin = durable(storage)
+    assert isinstance(origin, PresigningStorage)  # noqa: S101 - else nothing could have been announced
+    source, kind = announced.staged(key), content_type_of(key)
+    try:
+        file = await origin.head(source)
+        if not await _is_good(origin, file, size, kind):
+            await storage.delete(source)
+            raise UploadRefused
+        copied = await origin.copy(source, key, etag=file.etag)
+    except FileMissing:
+        raise NotArrived from None
+    # A service may ignore the condition, and the staged file may have been another one while its type was read.
+    if not await _is_good(origin, copied, size, kind):
+        await storage.delete(key)
+        await storage.delete(source)
+        raise UploadRefused
+    return copied
+
+
+async def _is_good(storage: Storage, file: StoredFile, size: int, kind: str) -> bool:
+    """Whether a file has the size and the type that were announced."""
+    if file.size != size:
+        return False
+    async with aclosing(storage.stream(file.key, end=HEAD_BYTES)) as pieces:
+        return is_of_type(b"".join([piece async for piece in pieces]), kind)
+
+
+def _agreed(settings: Settings, key: str, ticket: str, clock: Clock) -> tuple[int, datetime]:
+    """The size, and when it was announced."""
     try:
         agreed, size, at = _tickets(settings).loads(ticket)
     except (BadData, ValueError, TypeError):
         raise BadTicket from None
     if agreed != key:
         raise BadTicket
-    if clock.now() - datetime.fromtimestamp(at, UTC) > announced.COMPLETE_WITHIN:
+    announced_at = datetime.fromtimestamp(at, UTC)
+    if clock.now() - announced_at > announced.COMPLETE_WITHIN:
         raise UploadRefused("The upload was announced more than a day ago.", hint="Announce the file again.")
-    return int(size)
+    return int(size), announced_at
 
 
 def _tickets(settings: Settings) -> URLSafeSerializer:

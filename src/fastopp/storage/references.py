@@ -1,58 +1,67 @@
-"""Which files the rows of the database name, so that those which none names can be removed.
+"""Which files the rows of the loaded models name.
 
 A column that holds addresses of uploaded files says so, and under which prefix they lie:
 
     photo_url: str | None = Field(default=None, sa_column_kwargs=uploads_under("photos/"))
+
+Such a row takes its file along: when the row is deleted through the session, or its column is cleared or changed, the
+file goes once that is committed. That no row names a file is no reason to delete it: an app that is not loaded may.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections.abc import Collection, Sequence
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Column
-from sqlmodel import SQLModel, select
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy import Column, Connection, inspect, or_, select
+from sqlmodel import SQLModel
 
-from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.storage.addresses import key_at
 from fastopp.storage.base import Storage
 
-_PREFIX = "fastopp_uploads_under"
+UPLOADS_UNDER = "fastopp_uploads_under"
+"""The key in a column's `info`."""
+
+_AT_ONCE = 50  # keys that one query looks for
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")  # written in an address as it is: RFC 3986, 2.3
 
 
 def uploads_under(prefix: str) -> dict[str, Any]:
     """The `sa_column_kwargs` of a column with addresses of files whose keys begin with `prefix`, like `photos/`."""
-    return {"info": {_PREFIX: prefix}}
+    return {"info": {UPLOADS_UNDER: prefix}}
 
 
-async def remove_leftovers(session: AsyncSession, storage: Storage, *, clock: Clock = SYSTEM_CLOCK) -> int:
-    """Remove what interrupted uploads left: half-written files, direct uploads that were never completed, and files
-    that no row names. Returns how many.
-
-    Of the last, only prefixes that some column claims are looked at: without the app that owns them, files stay.
-    What is younger than an hour may belong to an upload that goes on, and stays as well.
-    """
-    from fastopp.storage.announced import remove_abandoned  # noqa: PLC0415 - tables import this module for their columns
-    from fastopp.storage.photos import remove_orphans  # noqa: PLC0415 - as above
-
-    sweep = getattr(storage, "sweep", None)
-    removed: int = await sweep() if sweep else 0
-    removed += await remove_abandoned(storage, clock=clock)
-    for prefix, columns in _claimed().items():
-        keys: set[str] = set()
+def named_keys(connection: Connection, storage: Storage, keys: Collection[str]) -> set[str]:
+    """Those of the keys that a row of a loaded model names."""
+    wanted, named = set(keys), set[str]()
+    remaining, columns = iter(sorted(wanted)), _columns(connection)
+    while some := list(islice(remaining, _AT_ONCE)):
+        parts = {_plain_part(key) for key in some}
         for column in columns:
-            addresses = await session.exec(select(column).where(column.is_not(None)))
-            keys.update(key for address in addresses if (key := key_at(storage, address)))
-        await session.commit()  # no connection is held while the storage is waited for
-        removed += len(await remove_orphans(storage, keys, prefix=prefix, clock=clock))
-    return removed
+            found = connection.execute(select(column).where(or_(*(column.contains(p, autoescape=True) for p in parts))))
+            named.update(key for (url,) in found if (key := key_at(storage, url)))
+    return named & wanted
 
 
-def _claimed() -> dict[str, list[Column[Any]]]:
-    claimed = defaultdict(list)
-    for table in SQLModel.metadata.tables.values():
-        for column in table.columns:
-            if prefix := column.info.get(_PREFIX):
-                claimed[prefix].append(column)
-    return claimed
+def all_named_keys(connection: Connection, storage: Storage) -> set[str]:
+    """Every key that a row of a loaded model names."""
+    named = set[str]()
+    for column in _columns(connection):
+        found = connection.execute(select(column).where(column.is_not(None)))
+        named.update(key for (url,) in found if (key := key_at(storage, url)))
+    return named
+
+
+def _columns(connection: Connection) -> Sequence[Column[Any]]:
+    """The columns that hold addresses; a table that is not in this database names nothing."""
+    tables = SQLModel.metadata.tables.values()
+    columns = [column for table in tables for column in table.columns if UPLOADS_UNDER in column.info]
+    there = {schema: inspect(connection).get_table_names(schema) for schema in {c.table.schema for c in columns}}
+    return [column for column in columns if column.table.name in there[column.table.schema]]
+
+
+def _plain_part(key: str) -> str:
+    """The longest part of a key that every address of it holds unquoted; empty if there is none."""
+    return max(_UNRESERVED.findall(key), key=len, default="")

@@ -148,6 +148,10 @@ class TieredStorage:
         """See PresigningStorage. Raises NoDirectTransfer."""
         return await self._presigning().presigned_put(key, size=size, content_type=content_type, expires=expires)
 
+    async def copy(self, source: str, target: str, *, etag: str) -> StoredFile:
+        """See PresigningStorage. Raises NoDirectTransfer."""
+        return await self._presigning().copy(source, target, etag=etag)
+
     async def sweep(self) -> int:
         """Remove what killed processes left half-written, and return how many files that were."""
         sweep = getattr(self.durable, "sweep", None)
@@ -243,6 +247,11 @@ class TieredStorage:
             self._writers[key] = lock, writers - 1
             if writers == 1:
                 del self._writers[key]
+
+
+def durable(storage: Storage) -> Storage:
+    """The storage without the cache in front of it, which would keep what is read once."""
+    return storage.durable if isinstance(storage, TieredStorage) else storage
 
 
 _REPLACED = "The file was replaced while it was read."

@@ -21,7 +21,7 @@ from fastopp.storage import deadlines
 from fastopp.storage.base import FileMissing, PresigningStorage, Storage, StoredFile
 from fastopp.storage.keys import UPLOADS_URL, content_type_of, is_random_key
 from fastopp.storage.opened import OpenedFile, open_stored
-from fastopp.storage.sync.folder import RESERVED
+from fastopp.storage.reserved import is_reserved
 
 CACHE_FOR_GOOD = "public, max-age=31536000, immutable"  # a random key never stands for another content
 CACHE_BUT_ASK = "public, no-cache"
@@ -52,8 +52,8 @@ def create_router(max_body: int | None = None) -> APIRouter:
     async def uploaded_file(request: Request) -> Response:
         """One uploaded file, or a part of it."""
         storage, key = get_runtime(request).storage, request.path_params["key"]
-        if key.partition("/")[0].lower() == RESERVED:
-            raise FileMissing(f"There is no file “{key}”.")  # backups are for operators
+        if is_reserved(key):
+            raise FileMissing(f"There is no file “{key}”.")  # backups, and uploads that are not complete
         async with deadlines.within(deadlines.FIRST_BYTE):
             opened = await open_stored(storage, key)
             try:

@@ -11,6 +11,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from fastopp.database.dump.schema import EVIDENCE
 from fastopp.errors import FastOppError
 
 SUFFIX = ".fastopp.gz"
@@ -44,12 +45,20 @@ def copy_sqlite(database: Path) -> Path:
         partial.touch(0o600)  # SQLite would let everybody read it
         with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(partial)) as copy:
             source.backup(copy)
+            _forget_evidence(copy)
         partial.replace(target)
     except (OSError, sqlite3.Error) as error:
         raise BackupNotWritten(f"{target} cannot be written: {error}.") from error
     finally:
         partial.unlink(missing_ok=True)
     return target
+
+
+def _forget_evidence(copy: sqlite3.Connection) -> None:
+    """Remove what says that uploaded files are garbage: by the time the copy is used, they may be in use."""
+    if copy.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (EVIDENCE,)).fetchone():
+        with copy:
+            copy.execute(f"DELETE FROM {EVIDENCE}")  # noqa: S608 - our own name
 
 
 async def write_file(target: Path, chunks: AsyncIterable[bytes]) -> int:

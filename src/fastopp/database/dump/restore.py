@@ -23,7 +23,7 @@ from fastopp.database.dump.encryption import NotEncrypted, decrypt
 from fastopp.database.dump.errors import BadDump, DatabaseNotEmpty, RestoreFailed
 from fastopp.database.dump.format import GZIP_MAGIC, DumpedTable, DumpHeader, DumpReader
 from fastopp.database.dump.restore_rows import Insert, advance_sequences, check_now, checked_at_the_end, defer
-from fastopp.database.dump.schema import quote, read_schema
+from fastopp.database.dump.schema import EVIDENCE, quote, read_schema
 from fastopp.database.migrations.adopt import adopt
 from fastopp.database.migrations.alembic_project import Project
 from fastopp.database.migrations.errors import UnknownRevision
@@ -168,6 +168,9 @@ def _make_room(connection: Connection, header: DumpHeader, metadata: MetaData | 
     with checked_at_the_end(connection, tables, list(tables)):
         for name in reversed(full):
             connection.execute(text(f"DELETE FROM {quote(name)}"))  # noqa: S608 - the name is quoted
+    if connection.dialect.has_table(connection, EVIDENCE):
+        # The restored rows may name files that the present ones gave up.
+        connection.execute(text(f"DELETE FROM {EVIDENCE}"))  # noqa: S608 - our own name
 
 
 def _any_row(connection: Connection, table: str) -> Any:  # noqa: ANN401 - a statement

@@ -64,9 +64,12 @@ class Table:
 _QUEUE = "procrastinate_"
 _OF_TASKS = frozenset({"task_requests", "task_runs", "task_wakes"})
 
+EVIDENCE = "file_evidence"
+"""The table of uploaded files that are garbage now, in this database. At another time a row may name them."""
+
 
 def read_schema(connection: Connection, metadata: MetaData | None = None) -> dict[str, Table]:
-    """Every table of the database but Alembic's, the queue's and extensions'; after those it points to, if possible.
+    """Every table but Alembic's, the queue's, extensions' and EVIDENCE; after those it points to, if possible.
 
     `metadata` says what SQLite's types do not: which CHAR(32) is a UUID.
     """
@@ -75,7 +78,7 @@ def read_schema(connection: Connection, metadata: MetaData | None = None) -> dic
     read = _postgresql_columns if postgresql else _sqlite_columns
     not_ours = set(connection.scalars(text(_OF_EXTENSIONS))) if postgresql else set()
     found = set(inspector.get_table_names()) - {VERSION_TABLE} - not_ours
-    names = sorted(name for name in found if name not in _OF_TASKS and not name.startswith(_QUEUE))
+    names = sorted(name for name in found if name not in {*_OF_TASKS, EVIDENCE} and not name.startswith(_QUEUE))
     tables = {}
     for name in names:
         keys = tuple(

@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.ops.tasks.running import run_until_stopped
 from fastopp.runtime import Runtime
-from fastopp.storage.references import remove_leftovers
+from fastopp.storage.sweep import remove_leftovers
 from fastopp.tasks import idempotency
 from fastopp.tasks.clock import from_now
 from fastopp.tasks.context import TaskContext
@@ -28,7 +28,7 @@ _OVER = ("succeeded", "failed", "cancelled", "aborted")
 @periodic(cron="30 3 * * *")
 @task(name="clean-up", lock="clean-up", queueing_lock="clean-up")
 async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[str, Any]:
-    """Remove tasks that ended more than `keep_days` days ago, and files that nothing refers to."""
+    """Remove tasks that ended more than `keep_days` days ago, and what interrupted uploads and deleted rows left."""
     runtime = context.runtime
     removed: int = context.place.get("jobs", 0)
     while True:
@@ -44,7 +44,7 @@ async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[
     await WakeClaims(runtime.database, runtime.clock).forget_expired()
     await idempotency.forget_expired(runtime.database)
     files = await run_until_stopped(context, _remove_files(runtime), _nothing_to_tell)
-    message = f"{removed:,} old tasks and {files:,} files that nothing referred to were removed."
+    message = f"{removed:,} old tasks and {files:,} files that were given up were removed."
     return {"message": message, "jobs": removed, "files": files}
 
 
@@ -63,8 +63,7 @@ async def remove_old_jobs(session: AsyncSession, keep_days: float) -> int:
 
 
 async def _remove_files(runtime: Runtime) -> int:
-    async with runtime.database.read() as session:
-        return await remove_leftovers(session, runtime.storage, clock=runtime.clock)
+    return await remove_leftovers(runtime.database.engine, runtime.storage, clock=runtime.clock)
 
 
 async def _nothing_to_tell() -> None:

@@ -17,10 +17,9 @@ from fastopp.errors import FastOppError
 from fastopp.storage.checksums import ContentDigest
 from fastopp.storage.disk import CACHE_FOLDER, SAFE_OPEN, TEMPORARY
 from fastopp.storage.keys import MAX_KEY_BYTES, is_key
+from fastopp.storage.reserved import RESERVED
 from fastopp.storage.sync.report import Remark
 
-# Where in the Object Storage that is which is no upload: dumps of the database, and notes about uploads to come.
-RESERVED = "backups"
 CHUNK = 1024 * 1024  # bytes read at a time
 
 

@@ -18,7 +18,7 @@ from fastopp.storage import deadlines
 from fastopp.storage.base import InvalidKey, Storage, StoredFile
 from fastopp.storage.keys import content_type_of
 from fastopp.storage.object import ObjectStorage
-from fastopp.storage.sync.folder import RESERVED
+from fastopp.storage.reserved import is_reserved
 from fastopp.storage.threads import run_to_end
 
 BATCH = 1000
@@ -55,7 +55,7 @@ async def pages(
             page = await anext(found, None)
         if page is None:
             return
-        files = [file for file in page if not file.key.startswith(f"{RESERVED}/")]
+        files = [file for file in page if not is_reserved(file.key)]
         for first in range(0, len(files), size):
             yield files[first : first + size]
 

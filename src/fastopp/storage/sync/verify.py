@@ -14,9 +14,10 @@ from pathlib import Path
 
 from fastopp.errors import FastOppError
 from fastopp.storage.base import FileMissing, Storage
+from fastopp.storage.reserved import is_reserved
 from fastopp.storage.sync.cached_copies import CachedCopy, read_copies
 from fastopp.storage.sync.compare import BATCH, compare_folder, md5_in, verify_files
-from fastopp.storage.sync.folder import RESERVED, Unreadable, reason_of
+from fastopp.storage.sync.folder import Unreadable, reason_of
 from fastopp.storage.sync.listing import Listing, UnsafeName
 from fastopp.storage.sync.report import Comparison, Progress, ProgressCallback, counted
 from fastopp.storage.threads import run_to_end
@@ -119,7 +120,7 @@ def _next(copies: Iterator[CachedCopy | Unreadable]) -> list[CachedCopy | Unread
 
 
 async def _compare(durable: Storage, copy: CachedCopy, listing: Listing, result: CacheComparison) -> None:
-    if copy.key.startswith(f"{RESERVED}/"):  # no upload
+    if is_reserved(copy.key):  # no upload
         return
     result.bytes += copy.digest.size
     listed = await run_to_end(listing.find, copy.key)
