@@ -23,6 +23,7 @@ from fastopp.auth.accounts import add_if_missing, check_email, superuser_exists
 from fastopp.auth.models import User
 from fastopp.auth.passwords import hash_password
 from fastopp.database.migrations import migrate
+from fastopp.database.migrations.errors import DataWouldBeLost
 from fastopp.errors import FastOppError, NotFound
 from fastopp.runtime import Runtime
 from fastopp.settings import Settings
@@ -160,11 +161,11 @@ async def run_step(runtime: Runtime, name: str) -> StepOutcome:
     raise UnknownStep(f"There is no step {name!r}.", hint=f"This project has: {names}.")
 
 
-async def migrate_database(runtime: Runtime) -> StepOutcome:
-    """Bring the tables to the newest revision."""
+async def migrate_database(runtime: Runtime, *, allow_drop: bool = False) -> StepOutcome:
+    """Bring the tables to the newest revision. Raises DataWouldBeLost unless `allow_drop`."""
     bounded = runtime.settings.platform.request_timeout is not None
     timeout = migrate.LEAPCELL_TIMEOUT if bounded else migrate.DEFAULT_TIMEOUT
-    done = await migrate.upgrade(runtime.database, timeout=timeout)
+    done = await migrate.upgrade(runtime.database, timeout=timeout, allow_drop=allow_drop)
     if not done.applied:
         return StepOutcome("Database Initialization", "success", "All tables are there and up to date.")
     message = f"{len(done.applied)} migration(s) were applied; the database is at {done.current}."
@@ -261,9 +262,14 @@ class StepFailed(FastOppError):
 
 
 async def _guarded(step: InitStep, runtime: Runtime) -> StepOutcome:
-    """Run a step; its failure becomes its outcome, so that the steps after it still run."""
+    """Run a step; its failure becomes its outcome, so that the steps after it still run.
+
+    Raises DataWouldBeLost: a person has to decide before anything can go on.
+    """
     try:
         return replace(await step.run(runtime), name=step.name)
+    except DataWouldBeLost:
+        raise
     except FastOppError as error:
         log.warning("Seed step failed", extra={"action": "seed_failed", "step": step.name, "reason": error.message})
         message = " ".join(filter(None, (error.message, error.hint)))

@@ -7,6 +7,7 @@ import pytest
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.database.migrations import migrate
 from fastopp.database.migrations.errors import (
+    DataWouldBeLost,
     MigrationError,
     MigrationFailed,
     MigrationsPending,
@@ -208,7 +209,7 @@ import asyncio, sys
 from fastopp.database.migrations import migrate
 from fastopp.settings import load_settings
 settings = load_settings()
-path = asyncio.run(migrate.make_migration(settings, sys.argv[1]))
+path = asyncio.run(migrate.make_migration(settings, sys.argv[1])).path
 print(path and path.name)
 if path:
     asyncio.run(migrate.upgrade(settings))
@@ -253,15 +254,17 @@ async def test_a_project_grows(settings, url, tmp_path):
     assert make("colour", "    colour: str | None = Field(default=None, unique=True)") == f"{AFTER_NEXT}_colour.py"
     assert [row["name"] for row in await execute(settings, "SELECT name, colour FROM shops")] == ["One"]
     assert await tables(settings) >= OURS
-    down = await migrate.downgrade(settings, HEAD, folder=tmp_path / "alembic")
+    with pytest.raises(DataWouldBeLost, match=r"table shops \(1 row\)"):
+        await migrate.downgrade(settings, HEAD, folder=tmp_path / "alembic")
+    down = await migrate.downgrade(settings, HEAD, allow_drop=True, folder=tmp_path / "alembic")
     assert [each.revision for each in down.applied] == [AFTER_NEXT, NEXT]
     assert "shops" not in await tables(settings)
 
 
 async def test_an_empty_migration_to_fill_in(settings, tmp_path):
     folder = copy_migrations(tmp_path)
-    path = await migrate.make_migration(settings, "By hand", autogenerate=False, folder=folder)
-    assert path == folder.resolve() / f"versions/{NEXT}_by_hand.py"
+    made = await migrate.make_migration(settings, "By hand", autogenerate=False, folder=folder)
+    assert made.path == folder.resolve() / f"versions/{NEXT}_by_hand.py"
     assert (await migrate.upgrade(settings, folder=folder)).current == NEXT
 
 
@@ -278,8 +281,8 @@ async def test_an_empty_migration_to_fill_in(settings, tmp_path):
 async def test_any_message_will_do(tmp_path, message, name, title):
     folder = copy_migrations(tmp_path)
     settings = settings_for(f"sqlite:///{tmp_path}/test.db")
-    path = await migrate.make_migration(settings, message, autogenerate=False, folder=folder)
-    assert path == folder.resolve() / "versions" / f"{NEXT}_{name}"
+    made = await migrate.make_migration(settings, message, autogenerate=False, folder=folder)
+    assert made.path == folder.resolve() / "versions" / f"{NEXT}_{name}"
     assert (await migrate.show(folder=folder)).title == title
     assert (await migrate.upgrade(settings, folder=folder)).current == NEXT
 

@@ -12,6 +12,7 @@ from sqlmodel import SQLModel
 
 from fastopp.application import FastOpp
 from fastopp.cli.console import EXIT_MISUSED, command, confirm, fail, plain_command, say
+from fastopp.cli.dropping import confirming_drops
 from fastopp.cli.options import YesOption
 from fastopp.cli.project import load_project
 from fastopp.database.dump.backup_file import (
@@ -41,11 +42,11 @@ class NotAFile(FastOppError):
     hint = "A PostgreSQL database is deleted at your provider; `oppman.py backup` works with it."
 
 
-async def make_tables() -> None:
+async def make_tables(*, yes: bool) -> None:
     """Make the tables, or bring them up to date, and say so."""
     project = load_project()
     async with open_runtime(project.settings, project.apps) as runtime:
-        outcome = await migrate_database(runtime)
+        outcome = await confirming_drops(lambda allow_drop: migrate_database(runtime, allow_drop=allow_drop), yes=yes)
     say(outcome.message)
 
 

@@ -29,10 +29,10 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 @command
-async def default(context: typer.Context) -> None:
+async def default(context: typer.Context, *, yes: YesOption = False) -> None:
     """Make the tables, or bring them up to date: the same as `migrate upgrade`. Below it: backups."""
     if context.invoked_subcommand is None:
-        await make_tables()
+        await make_tables(yes=yes)
 
 
 @app.command("backups")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from fastopp.cli.console import command, emit_json, fail, print_table, say
-from fastopp.cli.options import JsonOption
+from fastopp.cli.console import command, emit_json, fail, in_one_line, print_table, say
+from fastopp.cli.dropping import confirming_drops
+from fastopp.cli.options import JsonOption, YesOption
 from fastopp.cli.project import load_project
 from fastopp.database.migrations import migrate
 from fastopp.database.migrations.migrate import Applied
@@ -30,8 +32,11 @@ def _say_applied(step: Applied) -> None:
     say(f"  {step.revision} {step.title}")
 
 
-async def _upgrade(revision: str = "head") -> None:
-    result = await migrate.upgrade(_settings(), revision, progress=_say_applied)
+async def _upgrade(revision: str = "head", *, yes: bool) -> None:
+    settings = _settings()
+    result = await confirming_drops(
+        lambda allow_drop: migrate.upgrade(settings, revision, progress=_say_applied, allow_drop=allow_drop), yes=yes
+    )
     if result.adopted:
         say("A database of FastOpp 0.4.8 was taken over, with everything in it.", style="green")
     if result.applied:
@@ -42,38 +47,45 @@ async def _upgrade(revision: str = "head") -> None:
 
 @app.callback(invoke_without_command=True)
 @command
-async def default(context: typer.Context) -> None:
+async def default(context: typer.Context, *, yes: YesOption = False) -> None:
     """Change the tables, step by step. Without a subcommand: upgrade."""
     if context.invoked_subcommand is None:
-        await _upgrade()
+        await _upgrade(yes=yes)
 
 
 @app.command()
 @command
-async def upgrade(revision: RevisionArgument = "head") -> None:
-    """Run the migrations that the database lacks; all of them or none."""
-    await _upgrade(revision)
+async def upgrade(revision: RevisionArgument = "head", *, yes: YesOption = False) -> None:
+    """Run the migrations that the database lacks; all of them or none. One that deletes data asks first."""
+    await _upgrade(revision, yes=yes)
 
 
 @app.command()
 @command
-async def leapcell() -> None:
+async def leapcell(*, yes: YesOption = False) -> None:
     """Upgrade the way LeapCell needs it: behind the pooler, a statement at a time, within a minute."""
-    await run_migrate_leapcell(_settings())
+    await run_migrate_leapcell(_settings(), yes=yes)
 
 
-async def run_migrate_leapcell(settings: Settings) -> None:
+async def run_migrate_leapcell(settings: Settings, *, yes: bool = False) -> None:
     """Upgrade and say what was done."""
-    result = await migrate.migrate_leapcell(settings, progress=_say_applied)
+    result = await confirming_drops(
+        lambda allow_drop: migrate.migrate_leapcell(settings, progress=_say_applied, allow_drop=allow_drop), yes=yes
+    )
     say(f"The database is at {result.current}.", style="green")
 
 
 # Without the setting, -1 would be taken for an unknown option.
 @app.command(context_settings={"ignore_unknown_options": True})
 @command
-async def downgrade(revision: Annotated[str, typer.Argument(help="An id, `base`, or -1 for one step.")]) -> None:
-    """Take migrations back, as far as REVISION; all of them or none."""
-    result = await migrate.downgrade(_settings(), revision, progress=_say_applied)
+async def downgrade(
+    revision: Annotated[str, typer.Argument(help="An id, `base`, or -1 for one step.")], *, yes: YesOption = False
+) -> None:
+    """Take migrations back, as far as REVISION; all of them or none. What deletes data asks first."""
+    settings = _settings()
+    result = await confirming_drops(
+        lambda allow_drop: migrate.downgrade(settings, revision, progress=_say_applied, allow_drop=allow_drop), yes=yes
+    )
     say(f"The database is at {result.current or 'base'}.", style="green")
 
 
@@ -121,6 +133,7 @@ async def check(*, as_json: JsonOption = False) -> None:
                 "head": found.head,
                 "pending": [revision.id for revision in found.pending],
                 "differences": list(found.differences),
+                "kept": list(found.kept),
             }
         )
     if found.pending:
@@ -130,6 +143,7 @@ async def check(*, as_json: JsonOption = False) -> None:
         changes = "\n".join(f"  {difference}" for difference in found.differences)
         fail(f"The models have changes without a migration:\n{changes}\nRun `python oppman.py makemigrations`.")
     if not as_json:
+        _say_kept(found.kept)
         say(f"The database is at {found.current}, and the models fit.", style="green")
 
 
@@ -145,13 +159,26 @@ async def makemigrations(
     message: Annotated[list[str] | None, typer.Argument(help="What changes, in a few words.")] = None,
     *,
     empty: Annotated[bool, typer.Option("--empty", help="Make an empty one, to be filled by hand.")] = False,
+    allow_drop: Annotated[bool, typer.Option("--allow-drop", help="Drop what the models do not know.")] = False,
 ) -> None:
-    """Write a migration for what changed in the models."""
-    path = await migrate.make_migration(_settings(), " ".join(message or []) or "changes", autogenerate=not empty)
-    if path is None:
+    """Write a migration for what changed in the models. What they do not know stays in the database."""
+    made = await migrate.make_migration(
+        _settings(), " ".join(message or []) or "changes", autogenerate=not empty, allow_drop=allow_drop
+    )
+    _say_kept(made.kept)
+    for each in made.dropped:
+        say(f"drops: {each}", style="yellow")
+    if made.path is None:
         say("No changes detected.")
     else:
-        say(f"Wrote {path}. Read it, then run `python oppman.py migrate`.", style="green")
+        say(f"Wrote {made.path}. Read it, then run `python oppman.py migrate`.", style="green")
+
+
+def _say_kept(kept: Sequence[str]) -> None:
+    for each in kept:
+        say(f"kept: not in your models: {in_one_line(each)}", style="yellow")
+    if kept:
+        say("`python oppman.py makemigrations --allow-drop` writes a migration that drops it.")
 
 
 @command

@@ -91,9 +91,16 @@ def status(context: typer.Context, *, as_json: JsonOption = False) -> None:
 
 
 @app.command("migrate")
-def migrate(context: typer.Context, *, as_json: JsonOption = False) -> None:
+def migrate(
+    context: typer.Context,
+    *,
+    allow_drop: Annotated[bool, typer.Option("--allow-drop", help="Permit a migration that deletes data.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Run the migrations that the database lacks."""
-    _report(_operate(context, lambda site: site.run("/async/migrate"), as_json=as_json), as_json=as_json)
+    arguments = {"allow_drop": True} if allow_drop else None
+    answer = _operate(context, lambda site: site.run("/async/migrate", arguments=arguments), as_json=as_json)
+    _report(answer, as_json=as_json)
 
 
 @app.command("init")

@@ -116,9 +116,10 @@ class RemoteSite:
         *,
         data: Mapping[str, Any] | None = None,
         file: Path | None = None,
+        arguments: Mapping[str, Any] | None = None,
         **parameters: Any,  # noqa: ANN401 - of any type that a query can hold
     ) -> Answer:
-        """Start an operation, with form fields or a file as its body, and call it again until it is done.
+        """Start an operation, with form fields, JSON or a file as its body, and call it again until it is done.
 
         Every operation may be repeated: it goes on where it stopped. While no success was seen, the repetitions carry
         the same key, so that what succeeded unseen is not done again. Return the last answer. Raises `OperationFailed`,
@@ -128,7 +129,7 @@ class RemoteSite:
         while True:
             pause = 5.0
             try:
-                response = self._post(path, parameters, data, file, key)
+                response = self._post(path, parameters, file, key, data=data, json=arguments)
                 partial = (_json(response) or {}).get("status") == "partial"
                 if not partial and not _worth_repeating(response):
                     return self._accept(response, path)
@@ -150,11 +151,16 @@ class RemoteSite:
             self._sleep(pause)
 
     def _post(
-        self, path: str, parameters: Mapping[str, Any], data: Mapping[str, Any] | None, file: Path | None, key: str
+        self,
+        path: str,
+        parameters: Mapping[str, Any],
+        file: Path | None,
+        key: str,
+        **body: Mapping[str, Any] | None,
     ) -> httpx.Response:
-        options = {"params": parameters, "headers": {IDEMPOTENCY_KEY: key}}
+        options: dict[str, Any] = {"params": parameters, "headers": {IDEMPOTENCY_KEY: key}}
         if file is None:
-            return self._send("POST", path, data=data, **options)
+            return self._send("POST", path, **body, **options)
         with file.open("rb") as content:
             return self._send("POST", path, content=content, **options)
 

@@ -83,8 +83,13 @@ def create_router(monitor: HealthMonitor) -> APIRouter:
         return render(request, "ops/_emergency_state.html", await _state(request, runtime, monitor), headers=NO_STORE)
 
     @router.post("/migrate", summary="Make or update the tables")
-    async def migrate(request: Request, runtime: RuntimeDep, granted: EmergencySession) -> Response:
-        done = await migrate_database(runtime)
+    async def migrate(
+        request: Request,
+        runtime: RuntimeDep,
+        granted: EmergencySession,
+        allow_drop: Annotated[bool, Form(description="Permit a migration that deletes data.")] = False,  # noqa: FBT002 - a form's field
+    ) -> Response:
+        done = await migrate_database(runtime, allow_drop=allow_drop)
         log.warning("Migrated by emergency access", extra={"action": "emergency_migrate"})
         return outcome(request, done.message, refresh=CHANGED)
 

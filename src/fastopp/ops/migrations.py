@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Path, Request, Response
@@ -76,16 +77,20 @@ async def run_migration(
     message: Annotated[CleanText, Form(max_length=MAX_MESSAGE)] = "",
     revision: Annotated[CleanText, Form(max_length=40)] = "",
     confirm: Annotated[CleanText, Form(max_length=40)] = "",
+    *,
+    allow_drop: Annotated[
+        bool, Form(description="Permit a migration that deletes data; with `create`, write the drops.")
+    ] = False,
 ) -> Response:
     """The commands of `oppman.py migrate`; their report is in `stdout`, the reason of a failure in `stderr`."""
     try:
         if command in RISKY and (not revision or confirm != revision):
             raise NotConfirmed
-        report = await _run(runtime, command, message.strip(), revision.strip())
+        report = await _run(runtime, command, message.strip(), revision.strip(), allow_drop=allow_drop)
     except Unauthorized:
         raise
     except FastOppError as error:
-        keys = {"stdout": "", "stderr": str(error), "command": command}
+        keys = {"stdout": "", "stderr": str(error), "command": command, **error.extensions}
         return outcome(request, str(error), success=False, status_code=_status(error), headers=error.headers, keys=keys)
     if command in CHANGING:
         await _record(runtime, request, superuser, command, revision or report.splitlines()[0])
@@ -98,16 +103,16 @@ async def run_migration(
     )
 
 
-async def _run(runtime: Runtime, command: Command, message: str, revision: str) -> str:
+async def _run(runtime: Runtime, command: Command, message: str, revision: str, *, allow_drop: bool) -> str:
     """The report of a command: its first line says it all. Raises FastOppError."""
     database = runtime.database
     match command:
         case "upgrade":
-            done = await migrate.upgrade(database, revision or "head", timeout=TIMEOUT)
+            done = await migrate.upgrade(database, revision or "head", timeout=TIMEOUT, allow_drop=allow_drop)
             steps = [f"  {step.revision}  {step.title}" for step in done.applied]
             return "\n".join([f"The database is at {done.current}; {len(steps)} migration(s) were applied.", *steps])
         case "downgrade":
-            done = await migrate.downgrade(database, revision)
+            done = await migrate.downgrade(database, revision, allow_drop=allow_drop)
             return f"The database is at {done.current or 'no migration'}; {len(done.applied)} were taken back."
         case "stamp":
             return f"The database now says that it is at {await migrate.stamp(database, revision)}."
@@ -126,14 +131,19 @@ async def _run(runtime: Runtime, command: Command, message: str, revision: str) 
         case "sqlmigrate":
             return await migrate.sqlmigrate(database, revision or "head")
         case "create":
-            path = await migrate.make_migration(database, _slug(message))
-            return f"The migration {path.name} was written." if path else "The models have nothing new."
+            made = await migrate.make_migration(database, _slug(message), allow_drop=allow_drop)
+            first = f"The migration {made.path.name} was written." if made.path else "The models have nothing new."
+            return "\n".join([first, *(f"  drops: {each}" for each in made.dropped), *_kept(made.kept)])
         case "check":
             result = await migrate.check(database)
             if result.ok:
-                return "The database, the migrations and the models agree."
+                return "\n".join(["The database, the migrations and the models agree.", *_kept(result.kept)])
             lacking = [f"  pending: {each.id}  {each.title}" for each in result.pending]
             raise Conflict("\n".join(["There is something left to do.", *lacking, *result.differences]))
+
+
+def _kept(kept: Sequence[str]) -> list[str]:
+    return [f"  kept: not in your models: {each}" for each in kept]
 
 
 def _slug(message: str) -> str:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastopp.runtime import Runtime
+from fastopp.tasks.arguments import unpack
 
 DIRECT = frozenset({"init-demo", "migrate"})
 
 
-async def run_directly(runtime: Runtime, name: str) -> dict[str, Any]:
-    """Run it here and now; what its task would return. Raises what its task would."""
-    if name == "migrate":
-        from fastopp.ops.tasks.database import migrate_now  # noqa: PLC0415 - only who runs it needs it
+async def run_directly(runtime: Runtime, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Run it here and now; what its task would return. Raises what its task would, and TaskArguments."""
+    from fastopp.ops.tasks import init_demo, migrate  # noqa: PLC0415 - only who runs it needs it
+    from fastopp.ops.tasks.database import migrate_now  # noqa: PLC0415 - as above
 
-        return await migrate_now(runtime)
+    if name == "migrate":
+        return await migrate_now(runtime, **unpack(migrate, arguments))
+    unpack(init_demo, arguments)  # there are none
     return await _init_demo(runtime)
 
 

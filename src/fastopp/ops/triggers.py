@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 
 from fastopp.clock import Clock
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
+from fastopp.database.migrations.errors import DataWouldBeLost
 from fastopp.dependencies import RuntimeDep
 from fastopp.errors import FastOppError
 from fastopp.ops.access import DetachedOperator
@@ -112,7 +113,7 @@ async def run_task(
     idempotency_key: IdempotencyKey = None,
 ) -> JSONResponse:
     """Any task of the project by its name, and FastOpp's own: `backup-files`, `restore-files` (`overwrite`),
-    `backup-database`, `migrate`, `clean-up` (`keep_days`).
+    `backup-database`, `migrate` (`allow_drop`), `clean-up` (`keep_days`).
 
     A call that finds the same task waiting, failed or left behind by a process that died goes on with it.
     """
@@ -170,14 +171,14 @@ async def _run(runtime: Runtime, name: str, arguments: dict[str, Any], key: Requ
 async def _run_without_queue(
     runtime: Runtime, name: str, arguments: dict[str, Any], told: dict[str, str], key: RequestKey | None
 ) -> JSONResponse:
-    if arguments:
-        raise TaskArguments(f"Task {name} has no argument {', '.join(map(repr, arguments))}.")
     try:
-        details = await run_directly(runtime, name)
+        details = await run_directly(runtime, name, arguments)
+    except TaskArguments:
+        raise
     except FastOppError as error:
         details = dict(getattr(error, "result", {}))
         message = details.pop("message", str(error))
-        status = max(error.status, 500)
+        status = error.status if isinstance(error, DataWouldBeLost) else max(error.status, 500)
         return _answer(status, "error", message, details | told, None, error.headers)
     message = details.pop("message")
     details["without_queue"] = "There were no tables to queue it in, so it was run directly."
@@ -203,7 +204,8 @@ def _tell(task: TaskStatus, told: dict[str, str], clock: Clock) -> JSONResponse:
         details["error"] = task.error
         why = task.error.partition("\n")[0]
         if task.status == "failed":
-            return _answer(500, "error", message or f"The task has failed: {why}", details, task.id)
+            code = DataWouldBeLost.status if "would_drop" in details else 500
+        return _answer(code, "error", message or f"The task has failed: {why}", details, task.id)
         message = f"{message} It is tried again." if message else f"The task has failed and is tried again: {why}"
         return _answer(503, "error", message, details, task.id, _when(task, clock))
     return _answer(503, "partial", "The time was up; call again for the rest.", details, task.id, _when(task, clock))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from alembic.autogenerate import RevisionContext, compare_metadata
+from alembic.autogenerate import RevisionContext, produce_migrations
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
@@ -20,9 +20,11 @@ from sqlalchemy.exc import DBAPIError
 
 from fastopp.database.errors import TablesMissing
 from fastopp.database.migrations.alembic_env import ATTRIBUTE, Environment
+from fastopp.database.migrations.drops import Difference, count_rows, find_drops
 from fastopp.database.migrations.errors import MigrationError, MigrationFailed, UnknownRevision, VersionsNotWritable
 from fastopp.database.migrations.generated_code import indent_brackets
 from fastopp.database.migrations.lock import timed_out
+from fastopp.database.migrations.results import NewMigration
 from fastopp.database.migrations.revisions import Revision, next_id, read_revisions
 
 FILE_TEMPLATE = "%(rev)s_%(slug)s"
@@ -116,41 +118,50 @@ class Project:
             purge=True,
         )
 
-    def differences(self, connection: Connection) -> tuple[str, ...]:
-        """What the models have and the database lacks, or has otherwise; a line each."""
+    def differences(self, connection: Connection) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return what the models have and the database lacks or has otherwise, and what only the database has."""
         found: list[Any] = []
+        kept: list[str] = []
 
         def compare(_now: tuple[str, ...], context: MigrationContext) -> tuple[()]:
-            found.extend(compare_metadata(context, context.opts["target_metadata"]))
+            operations = produce_migrations(context, context.opts["target_metadata"]).upgrade_ops
+            assert operations is not None  # noqa: S101 - it is what was asked for
+            kept.extend(map(str, find_drops(operations, remove=True)))
+            found.extend(operations.as_diffs())
             return ()
 
         self.run(compare, Environment(connection, compare=True), dont_mutate=True)
-        return tuple(_describe(difference) for difference in found)
+        return tuple(_describe(difference) for difference in found), tuple(kept)
 
-    def write_migration(self, connection: Connection, message: str, *, autogenerate: bool) -> Path | None:
-        """Write the next migration; None when models and database agree. Raises VersionsNotWritable."""
+    def write_migration(
+        self, connection: Connection, message: str, *, autogenerate: bool, allow_drop: bool
+    ) -> NewMigration:
+        """Write the next migration, unless models and database agree. Raises VersionsNotWritable."""
         arguments = {
             "message": _as_title(message), "autogenerate": autogenerate, "sql": False, "head": "head", "splice": False,
             "branch_label": None, "version_path": None, "rev_id": next_id(self.revisions), "depends_on": None,
         }  # fmt: skip
         revision = RevisionContext(Config(), self.script, arguments)
+        drops: list[Difference] = []
 
         def compare(now: tuple[str, ...], context: MigrationContext) -> tuple[()]:
             write = revision.run_autogenerate if autogenerate else revision.run_no_autogenerate
             write(now, context)
             return ()
 
-        environment = Environment(connection, compare=autogenerate)
+        environment = Environment(connection, compare=autogenerate, allow_drop=allow_drop, on_drop=drops.append)
         self.run(
             compare, environment, dont_mutate=True, template_args=revision.template_args, revision_context=revision
         )
+        kept = () if allow_drop else tuple(map(str, drops))
         operations = revision.generated_revisions[-1].upgrade_ops
         if autogenerate and (operations is None or operations.is_empty()):
-            return None
+            return NewMigration(None, kept)
+        dropped = tuple(count_rows(connection, drop) for drop in drops) if allow_drop else ()
         try:
             (script,) = revision.generate_scripts()
             if script is None:
-                return None
+                return NewMigration(None, kept)
             path = Path(script.path)
             path.write_text(indent_brackets(path.read_text(encoding="utf-8")), encoding="utf-8")
         except CommandError as error:
@@ -159,7 +170,7 @@ class Project:
             raise VersionsNotWritable(
                 f"{self.migrations / 'versions'} cannot be written to: {error.strerror}."
             ) from error
-        return path
+        return NewMigration(path, kept, dropped)
 
     def sql(self, dialect: str, revision: Revision, direction: Literal["upgrade", "downgrade"]) -> str:
         """The SQL of one migration, without a database."""

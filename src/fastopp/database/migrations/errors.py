@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from fastopp.errors import Conflict, FastOppError, Unavailable
 
 
@@ -37,6 +40,22 @@ class MigrationsPending(Conflict):
     """The database lacks migrations."""
 
     hint = "Run `python oppman.py migrate upgrade` first."
+
+
+class DataWouldBeLost(Conflict):
+    """The migration would delete data."""
+
+    hint = (
+        "Make a backup first: `python oppman.py backup`. Then allow it: `python oppman.py migrate --yes`, "
+        'or POST /async/migrate with {"allow_drop": true}.'
+    )
+
+    def __init__(self, losses: Sequence[str]) -> None:
+        super().__init__(f"The migration would delete data, and nothing was changed: {'; '.join(losses)}.")
+        self.losses = tuple(losses)
+        self.extensions = {"would_drop": list(losses)}
+        # What a task keeps of its error.
+        self.result: dict[str, Any] = {"message": self.message, **self.extensions}
 
 
 class MigrationTimeout(Unavailable):

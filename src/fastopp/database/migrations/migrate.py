@@ -11,13 +11,13 @@ health check asks, do without.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from fastopp.database.migrations.errors import MigrationsPending
-from fastopp.database.migrations.results import Applied, Check, MigrationResult, MigrationState
+from fastopp.database.migrations.results import Applied, Check, MigrationResult, MigrationState, NewMigration
 from fastopp.database.migrations.revisions import (
     Revision,
     ancestors,
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from fastopp.database.url import DatabaseURL
 
 __all__ = [
-    "Applied", "Check", "MigrationResult", "MigrationState", "Revision", "check", "current", "current_revision",
-    "downgrade", "head_revision", "history", "make_migration", "migrate_leapcell", "pending", "show",
-    "show_migrations", "sqlmigrate", "stamp", "upgrade",
+    "Applied", "Check", "MigrationResult", "MigrationState", "NewMigration", "Revision", "check", "current",
+    "current_revision", "downgrade", "head_revision", "history", "make_migration", "migrate_leapcell", "pending",
+    "show", "show_migrations", "sqlmigrate", "stamp", "upgrade",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -59,6 +59,7 @@ async def upgrade(
     *,
     timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - it bounds the server's work as well
     progress: Callable[[Applied], None] | None = None,
+    allow_drop: bool = False,
     folder: Path | None = None,
 ) -> MigrationResult:
     """Bring the database up to a migration, FastOpp 0.4.8's too. All or nothing; nothing when it is there already.
@@ -67,25 +68,28 @@ async def upgrade(
     ----------
     revision: an id, `head`, or `+N`.
     timeout: seconds for everything, waiting for other instances included.
-    progress: called after each migration. They count only once this function returns.
+    progress: called for each migration, once all of them are committed.
+    allow_drop: permit migrations that delete columns, tables or values of a user's.
 
     Raises
     ------
+    DataWouldBeLost: unless `allow_drop`; nothing was changed.
     MigrationError and its subclasses, MigrationTimeout, DatabaseUnavailable: nothing was changed.
     """
     from fastopp.database.migrations.adopt import adopt  # noqa: PLC0415 - only a migration needs it
+    from fastopp.database.migrations.losses import run_migrations  # noqa: PLC0415 - as above
 
     project = await _open_project(folder)
     target = revision if revision.startswith("+") else find_revision(project.revisions, revision).id
-    steps = _Steps(project.revisions, progress)
 
     def migrate(connection: Connection) -> MigrationResult:
         adopted = adopt(connection, project.revisions)
+        steps: list[Applied] = []
         if target not in ancestors(project.revisions, project.applied(connection)):
-            project.upgrade(connection, target, steps)
-        return MigrationResult(tuple(steps.applied), _newest(project, connection), adopted)
+            steps = run_migrations(project, connection, project.upgrade, target, allow_drop=allow_drop)
+        return MigrationResult(tuple(steps), _newest(project, connection), adopted)
 
-    return await _migrate(source, timeout, migrate)
+    return _report(await _migrate(source, timeout, migrate), progress)
 
 
 async def downgrade(
@@ -94,22 +98,24 @@ async def downgrade(
     *,
     timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - as above
     progress: Callable[[Applied], None] | None = None,
+    allow_drop: bool = False,
     folder: Path | None = None,
 ) -> MigrationResult:
     """Take the database back to a migration: an id, `base` for before the first, or `-N`. All or nothing.
 
     Raises as `upgrade` does.
     """
+    from fastopp.database.migrations.losses import run_migrations  # noqa: PLC0415 - only a migration needs it
+
     project = await _open_project(folder)
     relative = revision == "base" or revision.startswith("-")
     target = revision if relative else find_revision(project.revisions, revision).id
-    steps = _Steps(project.revisions, progress)
 
     def migrate(connection: Connection) -> MigrationResult:
-        project.downgrade(connection, target, steps)
-        return MigrationResult(tuple(steps.applied), _newest(project, connection))
+        steps = run_migrations(project, connection, project.downgrade, target, allow_drop=allow_drop)
+        return MigrationResult(tuple(steps), _newest(project, connection))
 
-    return await _migrate(source, timeout, migrate)
+    return _report(await _migrate(source, timeout, migrate), progress)
 
 
 async def stamp(source: Database | Settings, revision: str = "head", *, folder: Path | None = None) -> str | None:
@@ -128,13 +134,17 @@ async def stamp(source: Database | Settings, revision: str = "head", *, folder: 
 
 
 async def migrate_leapcell(
-    settings: Settings, *, progress: Callable[[Applied], None] | None = None, folder: Path | None = None
+    settings: Settings,
+    *,
+    progress: Callable[[Applied], None] | None = None,
+    allow_drop: bool = False,
+    folder: Path | None = None,
 ) -> MigrationResult:
     """Migrate the way LeapCell needs it: behind its pooler, a statement at a time, and within a minute.
 
     `upgrade` is all that already, but for the time. Any number of instances may do it at once.
     """
-    return await upgrade(settings, timeout=LEAPCELL_TIMEOUT, progress=progress, folder=folder)
+    return await upgrade(settings, timeout=LEAPCELL_TIMEOUT, progress=progress, allow_drop=allow_drop, folder=folder)
 
 
 async def current(source: Database | Settings) -> str | None:
@@ -169,20 +179,30 @@ async def pending(source: Database | Settings, *, folder: Path | None = None) ->
 
 
 async def check(source: Database | Settings, *, folder: Path | None = None) -> Check:
-    """Compare the database with the migrations, and with the models once it has them all."""
+    """Compare the database with the migrations, and with the models once it has them all.
+
+    What the database has and the models do not know is kept, and no difference.
+    """
     project = await _open_project(folder)
     at, head, lacking = await current(source), only_head(project.revisions), await pending(source, folder=folder)
-    differences = () if lacking else await _migrate(source, DEFAULT_TIMEOUT, project.differences)
-    return Check(at, head, lacking, differences)
+    if lacking:
+        return Check(at, head, lacking)
+    differences, kept = await _migrate(source, DEFAULT_TIMEOUT, project.differences)
+    return Check(at, head, (), differences, kept)
 
 
 async def make_migration(
-    source: Database | Settings, message: str, *, autogenerate: bool = True, folder: Path | None = None
-) -> Path | None:
-    """Write the next migration from what the models have and the database lacks; None when there is nothing to do.
+    source: Database | Settings,
+    message: str,
+    *,
+    autogenerate: bool = True,
+    allow_drop: bool = False,
+    folder: Path | None = None,
+) -> NewMigration:
+    """Write the next migration from what the models have and the database lacks.
 
-    Without `autogenerate` it is empty, to be filled by hand. A table that no model describes is left alone: to drop
-    one, write `op.drop_table` into an empty migration.
+    Without `autogenerate` it is empty, to be filled by hand. What the models do not know stays in the database, unless
+    `allow_drop` has the migration drop it.
 
     Raises
     ------
@@ -194,8 +214,8 @@ async def make_migration(
     if autogenerate and await pending(source, folder=folder):
         raise MigrationsPending
 
-    def write(connection: Connection) -> Path | None:
-        return project.write_migration(connection, message, autogenerate=autogenerate)
+    def write(connection: Connection) -> NewMigration:
+        return project.write_migration(connection, message, autogenerate=autogenerate, allow_drop=allow_drop)
 
     return await _migrate(source, DEFAULT_TIMEOUT, write)
 
@@ -216,19 +236,11 @@ async def sqlmigrate(
         return project.sql(_url(source).backend, wanted, direction)
 
 
-class _Steps:
-    """Collects the migrations that were run, and passes them on."""
-
-    def __init__(self, revisions: Mapping[str, Revision], progress: Callable[[Applied], None] | None) -> None:
-        self.applied: list[Applied] = []
-        self._revisions = revisions
-        self._progress = progress
-
-    def __call__(self, revision: str) -> None:
-        step = Applied(revision, self._revisions[revision].title)
-        self.applied.append(step)
-        if self._progress:
-            self._progress(step)
+def _report(result: MigrationResult, progress: Callable[[Applied], None] | None) -> MigrationResult:
+    if progress:
+        for step in result.applied:
+            progress(step)
+    return result
 
 
 async def _migrate(source: Database | Settings, timeout: float, work: Callable[[Connection], T]) -> T:  # noqa: ASYNC109 - as above

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 from fastopp.database.migrations.revisions import Revision
@@ -31,14 +32,27 @@ class MigrationState(NamedTuple):
     applied: bool
 
 
+class NewMigration(NamedTuple):
+    """A migration that was just written."""
+
+    path: Path | None
+    """Its file; None when there was nothing to write."""
+    kept: tuple[str, ...] = ()
+    """What the database has and the models do not know, and the migration leaves alone."""
+    dropped: tuple[str, ...] = ()
+    """What the migration drops, with the number of rows that have it."""
+
+
 class Check(NamedTuple):
     """Whether the database is up to date with the migrations, and they with the models."""
 
     current: str | None
     head: str | None
     pending: tuple[Revision, ...]
-    differences: tuple[str, ...]
+    differences: tuple[str, ...] = ()
     """What `makemigrations` would write, a sentence each. Empty while migrations are pending."""
+    kept: tuple[str, ...] = ()
+    """What the database has and the models do not know. It is no fault, and stays."""
 
     @property
     def ok(self) -> bool:

@@ -21,16 +21,16 @@ AGAIN = Retry(attempts=3, first=30, on=(Unavailable, OSError))  # what is away f
 
 
 @task(name="migrate", lock="migrate", queueing_lock="migrate")
-async def migrate(context: TaskContext) -> dict[str, Any]:
-    """Bring the tables to the newest migration."""
-    return await migrate_now(context.runtime)
+async def migrate(context: TaskContext, *, allow_drop: bool = False) -> dict[str, Any]:
+    """Bring the tables to the newest migration. One that deletes data fails unless `allow_drop` is true."""
+    return await migrate_now(context.runtime, allow_drop=allow_drop)
 
 
-async def migrate_now(runtime: Runtime) -> dict[str, Any]:
+async def migrate_now(runtime: Runtime, *, allow_drop: bool = False) -> dict[str, Any]:
     """The same, without a task around it. All or nothing, so there is no place to save. Raises MigrationError."""
     bounded = runtime.settings.platform.request_timeout is not None
     timeout = migrations.LEAPCELL_TIMEOUT if bounded else migrations.DEFAULT_TIMEOUT
-    done = await migrations.upgrade(runtime.database, timeout=timeout)
+    done = await migrations.upgrade(runtime.database, timeout=timeout, allow_drop=allow_drop)
     return {"message": _summary(done), "applied": [step.revision for step in done.applied], "current": done.current}
 
 
