@@ -15,7 +15,9 @@ from fastopp.database.dump import encryption
 from fastopp.database.dump.encryption import CHUNK, Damaged, Decryptor, Encryptor, NotEncrypted, WrongKey
 from fastopp.database.dump.errors import BadDump, ValueDoesNotFit
 from fastopp.database.dump.format import DumpedTable, DumpHeader, DumpReader, DumpWriter
-from fastopp.database.dump.values import from_postgresql, from_sqlite, to_postgresql, to_sqlite
+from fastopp.database.dump.to_postgresql import to_postgresql
+from fastopp.database.dump.to_sqlite import to_sqlite
+from fastopp.database.dump.values import from_postgresql, from_sqlite
 from fastopp.settings import SettingsError, load_settings
 
 HEADER = DumpHeader("2026-01-31T23:30:00Z", "sqlite", "0003", (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # The queue of tasks: procrastinate's tables, and ours beside them.
 QUEUE_PREFIX = "procrastinate_"
-QUEUE_TABLES = frozenset({"task_runs", "task_wakes"})
+QUEUE_TABLES = frozenset({"task_requests", "task_runs", "task_wakes"})
 
 
 def is_queue_table(name: str) -> bool:

@@ -29,10 +29,6 @@ from fastopp.database.engine import create_engine, in_autocommit
 from fastopp.database.migrations.adopt import VERSION_TABLE
 from fastopp.database.url import DatabaseURL
 
-# The queue of tasks: procrastinate's tables, and ours beside them.
-QUEUE_PREFIX = "procrastinate_"
-QUEUE_TABLES = frozenset({"task_requests", "task_runs", "task_wakes"})
-
 ROWS = 500  # fetched at a time: one round trip each
 
 CONNECT_TIMEOUT = 10.0  # seconds
@@ -45,10 +41,6 @@ SELECT set_config('datestyle', 'ISO, YMD', true), set_config('timezone', 'UTC', 
 set_config('intervalstyle', 'iso_8601', true), set_config('bytea_output', 'hex', true),
 set_config('extra_float_digits', '1', true), set_config('statement_timeout', :limit, true)
 """)
-
-
-def _is_queue(table: str) -> bool:
-    return table.startswith(QUEUE_PREFIX) or table in QUEUE_TABLES
 
 
 class DatabaseDump:
@@ -90,11 +82,7 @@ class DatabaseDump:
             raise DumpFailed(f"The database cannot be dumped: {reason}") from error
 
     def _look(self, connection: Connection) -> tuple[list[Table], str | None]:
-        tables = [
-            table
-            for name, table in read_schema(connection, self._metadata).items()
-            if table.columns and not _is_queue(name)
-        ]
+        tables = [table for name, table in read_schema(connection, self._metadata).items() if table.columns]
         return tables, read_revision(connection)
 
     def _header(self, tables: Sequence[Table]) -> DumpHeader:

@@ -22,12 +22,14 @@ from fastopp.database.dump.encryption import MAGIC as ENCRYPTED_MAGIC
 from fastopp.database.dump.encryption import NotEncrypted, decrypt
 from fastopp.database.dump.errors import BadDump, DatabaseNotEmpty, RestoreFailed
 from fastopp.database.dump.format import GZIP_MAGIC, DumpedTable, DumpHeader, DumpReader
+from fastopp.database.dump.refusals import refuses_value
 from fastopp.database.dump.restore_rows import Insert, advance_sequences, check_now, checked_at_the_end, defer
 from fastopp.database.dump.schema import EVIDENCE, quote, read_schema
 from fastopp.database.migrations.adopt import adopt
 from fastopp.database.migrations.alembic_project import Project
-from fastopp.database.migrations.errors import UnknownRevision
+from fastopp.database.migrations.errors import DataWouldBeLost, UnknownRevision
 from fastopp.database.migrations.lock import alembic_alone, migration_transaction, timed_out
+from fastopp.database.migrations.losses import run_keeping_data
 from fastopp.database.migrations.revisions import ancestors, find_migrations
 from fastopp.database.url import DatabaseURL
 
@@ -149,9 +151,7 @@ async def _transaction(url: DatabaseURL, timeout: float) -> AsyncGenerator[Async
         except DBAPIError as error:
             if timed_out(error.orig):
                 raise
-            # The first line says what; the lines after it may quote rows.
-            reason = str(error.orig).partition("\n")[0]
-            raise RestoreFailed(f"{RestoreFailed.__doc__} It said: {reason}") from error
+            raise _refused(error) from error
 
 
 def _make_room(connection: Connection, header: DumpHeader, metadata: MetaData | None, force: bool) -> None:  # noqa: FBT001 - `run_sync` passes by position
@@ -180,17 +180,17 @@ def _any_row(connection: Connection, table: str) -> Any:  # noqa: ANN401 - a sta
 def _migrate(connection: Connection, project: Project, revision: str) -> None:
     """Bring the tables to the dump's migration, upwards or (they are empty) downwards."""
 
-    def ignore(_step: str) -> None:
-        """Nobody watches."""
-
     adopt(connection, project.revisions)
     applied = project.applied(connection)
     if revision in applied:
         return
-    if revision in ancestors(project.revisions, applied):
-        project.downgrade(connection, revision, ignore)
-    else:
-        project.upgrade(connection, revision, ignore)
+    move = project.downgrade if revision in ancestors(project.revisions, applied) else project.upgrade
+    try:
+        # Tables that neither the dump nor the models know were not emptied.
+        run_keeping_data(connection, lambda: move(connection, revision, lambda _step: None))
+    except DataWouldBeLost as error:
+        error.hint = "The tables are those of another migration. Restore into an empty database."
+        raise
 
 
 async def _write(
@@ -212,12 +212,30 @@ async def _write(
     }
     written = dict.fromkeys(inserts, 0)
     deferred = await connection.run_sync(defer, tables, list(inserts))
+    # PostgreSQL runs nothing after an error until the savepoint is restored.
+    before = await connection.begin_nested() if connection.dialect.name == "postgresql" else None
     found: list[_Piece] | None = first
     while found is not None:
         for table, rows in found:
             if table.name in inserts:
-                await connection.run_sync(inserts[table.name].run, rows)
+                try:
+                    await connection.run_sync(inserts[table.name].run, rows)
+                except DBAPIError as error:
+                    if timed_out(error.orig):
+                        raise
+                    if before and refuses_value(error):
+                        await before.rollback()
+                        await connection.run_sync(inserts[table.name].explain, rows)
+                    raise _refused(error, f" in the table {table.name}") from error
                 written[table.name] += len(rows)
         found = await anext(pieces, None)
+    if before:
+        await before.commit()
     await connection.run_sync(check_now, deferred)
     return written
+
+
+def _refused(error: DBAPIError, where: str = "") -> RestoreFailed:
+    # The first line says what; the lines after it may quote rows.
+    reason = str(error.orig).partition("\n")[0]
+    return RestoreFailed(f"The database refused what the dump holds{where}, and nothing was changed. It said: {reason}")

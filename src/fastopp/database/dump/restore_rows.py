@@ -10,8 +10,12 @@ from sqlalchemy import ARRAY, Connection, Text, bindparam, text
 
 from fastopp.database.dump.errors import BadDump, RestoreFailed, ValueDoesNotFit
 from fastopp.database.dump.format import DumpedTable
+from fastopp.database.dump.refusals import find_refused, probe_insert
 from fastopp.database.dump.schema import Column, Table, backward_keys, quote
-from fastopp.database.dump.values import to_postgresql, to_sqlite
+from fastopp.database.dump.to_postgresql import to_postgresql
+from fastopp.database.dump.to_sqlite import check_sign, to_sqlite
+
+_SHOWN = 60  # characters of a key that a message shows
 
 
 class Insert:
@@ -25,8 +29,10 @@ class Insert:
                 f"The table {table.name} has no column {', '.join(unknown)}, which the dump has. Nothing was changed.",
                 hint="Add the column with a migration, or restore with the code that the dump was made with.",
             )
-        self._table = table.name
+        self.table = table.name
         self._pairs = [(columns[name], kind) for name, kind in dumped.columns]
+        self._keys = [index for index, (name, _) in enumerate(dumped.columns) if name in table.primary_key]
+        self._done = 0
         target = quote(table.name)
         names = ", ".join(quote(name) for name, _ in dumped.columns)
         self._postgresql = connection.dialect.name == "postgresql"
@@ -46,28 +52,64 @@ class Insert:
 
     def run(self, connection: Connection, rows: list[list[Any]]) -> None:
         """Insert rows. Raises ValueDoesNotFit."""
-        values = [
-            [self._convert(column, kind, value) for value in column_of_rows]
-            for (column, kind), column_of_rows in zip(self._pairs, zip(*rows, strict=True), strict=True)
-        ]
+        values = self._values(rows)
         parameters: Any
         if self._postgresql:
             parameters = {f"c{index}": column for index, column in enumerate(values)}
         else:
             parameters = [{f"c{index}": value for index, value in enumerate(row)} for row in zip(*values, strict=True)]
         connection.execute(self._statement, parameters)
+        self._done += len(rows)
+
+    def explain(self, connection: Connection, rows: list[list[Any]]) -> None:
+        """Raise ValueDoesNotFit for the value among these rows that PostgreSQL refuses, if it is one."""
+        columns = [
+            (column.name, values, text(probe_insert(column.name, column.declared)).bindparams(_ARRAY))
+            for (column, _), values in zip(self._pairs, self._values(rows), strict=True)
+        ]
+        if found := find_refused(connection, self.table, columns):
+            index, row, reason = found
+            raise self._does_not_fit(index, rows, row, f"PostgreSQL says: {reason}.")
+
+    def _values(self, rows: list[list[Any]]) -> list[list[Any]]:
+        """Return the rows as columns of values for the driver."""
+        values: list[list[Any]] = []
+        for index, (column, kind) in enumerate(self._pairs):
+            converted: list[Any] = []
+            for row in rows:
+                try:
+                    converted.append(self._convert(column, kind, row[index]))
+                except ValueDoesNotFit as error:
+                    raise self._does_not_fit(index, rows, len(converted), error.message) from error
+            values.append(converted)
+        return values
 
     def _convert(self, column: Column, kind: str, value: Any) -> Any:  # noqa: ANN401 - JSON, and a driver's value
+        if value is None and not column.nullable:
+            raise ValueDoesNotFit("It is NULL, which the column does not take.")
         try:
             if self._postgresql:
-                return to_postgresql(kind, value)
-            return to_sqlite(kind, value, declared=column.declared)
+                return to_postgresql(kind, value, column)
+            converted = to_sqlite(kind, value, declared=column.declared, uuid=column.uuid, decimals=column.decimals)
         except (ValueError, TypeError, AttributeError) as error:
             raise BadDump from error
-        except ValueDoesNotFit as error:
-            raise ValueDoesNotFit(
-                f"A value of {self._table}.{column.name} does not fit: {error.message} Nothing was changed."
-            ) from error
+        check_sign(converted, column.declared)
+        return converted
+
+    def _does_not_fit(self, index: int, rows: list[list[Any]], row: int, reason: str) -> ValueDoesNotFit:
+        keys = ", ".join(f"{self._pairs[key][0].name} {_shown(rows[row][key])}" for key in self._keys)
+        where = (
+            f"{self.table}.{self._pairs[index][0].name} in row {self._done + row + 1:,}{f' ({keys})' if keys else ''}"
+        )
+        return ValueDoesNotFit(f"A value of {where} does not fit: {reason} Nothing was changed.")
+
+
+_ARRAY = bindparam("c0", type_=ARRAY(Text()))
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 - JSON
+    text = str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 @contextmanager

@@ -5,15 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, MetaData, Uuid, inspect, text
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Float,
+    Interval,
+    MetaData,
+    Numeric,
+    Time,
+    TypeDecorator,
+    Uuid,
+    inspect,
+    text,
+)
+from sqlalchemy.sql.type_api import TypeEngine
 
-from fastopp.database.dump.values import POSTGRESQL_KINDS, decimals, sqlite_kind
+from fastopp.database.dump.values import POSTGRESQL_KINDS, limits, sqlite_kind
+from fastopp.database.framework_tables import is_queue_table
 from fastopp.database.migrations.adopt import VERSION_TABLE
 
 # attgenerated: computed columns cannot be written. -1: the type without its length, as a cast must name it.
 _POSTGRESQL_COLUMNS = """
-SELECT a.attname, format_type(a.atttypid, -1), a.attnotnull
+SELECT a.attname, format_type(a.atttypid, -1), format_type(a.atttypid, a.atttypmod), a.attnotnull
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = current_schema() AND c.relname = :table
 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
@@ -27,17 +42,28 @@ WHERE d.deptype = 'e' AND c.relkind IN ('r', 'p')
 """
 
 
+# https://docs.sqlalchemy.org/en/20/core/type_basics.html#sqlalchemy.types.Numeric.params.decimal_return_scale
+_DEFAULT_DECIMALS = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column that can be written."""
 
     name: str
     kind: str
-    """What its values look like in a dump; see dump_values.py."""
+    """What its values look like in a dump; see values.py."""
     declared: str
     """The database's own name of the type, without a length."""
+    full: str = ""
+    """The same with its length, its digits or its decimals."""
+    nullable: bool = True
     scale: int | None = None
     """Decimals of a numeric on SQLite, where its values do not carry them."""
+    uuid: bool = False
+    """On SQLite: the model's type is a Uuid."""
+    decimals: int | None = None
+    """On SQLite: how many decimals SQLAlchemy reads, whatever is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +86,6 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...]
 
 
-# What waits or runs is of this moment and this place: brought back, or elsewhere, it would be done a second time.
-_QUEUE = "procrastinate_"
-_OF_TASKS = frozenset({"task_requests", "task_runs", "task_wakes"})
-
 EVIDENCE = "file_evidence"
 """The table of uploaded files that are garbage now, in this database. At another time a row may name them."""
 
@@ -78,7 +100,8 @@ def read_schema(connection: Connection, metadata: MetaData | None = None) -> dic
     read = _postgresql_columns if postgresql else _sqlite_columns
     not_ours = set(connection.scalars(text(_OF_EXTENSIONS))) if postgresql else set()
     found = set(inspector.get_table_names()) - {VERSION_TABLE} - not_ours
-    names = sorted(name for name in found if name not in {*_OF_TASKS, EVIDENCE} and not name.startswith(_QUEUE))
+    # A job that waits in two databases would be done twice.
+    names = sorted(name for name in found if name != EVIDENCE and not is_queue_table(name))
     tables = {}
     for name in names:
         keys = tuple(
@@ -96,24 +119,45 @@ def quote(name: str) -> str:
 
 
 def _postgresql_columns(connection: Connection, table: str, _metadata: MetaData | None) -> Iterable[Column]:
-    for name, declared, _ in connection.execute(text(_POSTGRESQL_COLUMNS), {"table": table}).all():
-        yield Column(name, POSTGRESQL_KINDS.get(declared, "other"), declared)
+    for name, declared, full, required in connection.execute(text(_POSTGRESQL_COLUMNS), {"table": table}).all():
+        yield Column(name, POSTGRESQL_KINDS.get(declared, "other"), declared, full, not required)
 
 
 def _sqlite_columns(connection: Connection, table: str, metadata: MetaData | None) -> Iterable[Column]:
     model = metadata.tables.get(table) if metadata is not None else None
     types = {column.name: column.type for column in model.columns} if model is not None else {}
-    rows = connection.execute(text("SELECT name, type, hidden FROM pragma_table_xinfo(:table)"), {"table": table})
-    for name, full, hidden in rows.all():
+    rows = connection.execute(
+        text('SELECT name, type, hidden, "notnull", pk FROM pragma_table_xinfo(:table)'), {"table": table}
+    )
+    for name, full, hidden, required, key in rows.all():
         if hidden:  # computed, or of a virtual table
             continue
         declared = re.sub(r"\s*\(.*", "", full).strip().upper()
+        type_ = _plain_type(types[name].dialect_impl(connection.dialect)) if name in types else None
         kind = sqlite_kind(declared)
-        if isinstance(type_ := types.get(name), Uuid):
+        if isinstance(type_, Uuid):
             kind = "uuid"
-        elif kind == "timestamp" and getattr(getattr(type_, "impl", type_), "timezone", False):
-            kind = "timestamptz"
-        yield Column(name, kind, declared, decimals(full))
+        elif isinstance(type_, Interval) and kind == "timestamp":
+            kind = "interval"
+        elif isinstance(type_, DateTime | Time) and type_.timezone and kind in ("timestamp", "time"):
+            kind += "tz"
+        _, scale = limits(full)
+        nullable = not required or bool(key)
+        yield Column(name, kind, declared, full, nullable, scale, isinstance(type_, Uuid), _decimals(type_))
+
+
+def _decimals(type_: TypeEngine[Any] | None) -> int | None:
+    if not isinstance(type_, Numeric) or isinstance(type_, Float) or not type_.asdecimal:
+        return None
+    given = (type_.decimal_return_scale, type_.scale, _DEFAULT_DECIMALS)
+    return next(decimals for decimals in given if decimals is not None)
+
+
+def _plain_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """The type behind a project's own, which says how SQLAlchemy writes it."""
+    while isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
+        type_ = type_.impl_instance
+    return type_
 
 
 def _in_order(tables: Mapping[str, Table]) -> dict[str, Table]:

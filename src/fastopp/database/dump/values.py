@@ -4,19 +4,21 @@ A value is JSON: null, or by the kind of its column
 
     bool          true, false
     int           a number of any size
-    float         a number that reads back to the very same double; "NaN", "Infinity", "-Infinity". SQLite itself
-                  stores -0.0 as 0.0 (https://www.sqlite.org/floatingpoint.html) and has no NaN: that one is refused.
+    float         a number that reads back to the very same double; "NaN", "Infinity", "-Infinity"
     numeric       the digits as text: "10.50"
     uuid          "6f1c7a52-…" in lower case, with hyphens
     timestamp(tz) "2026-01-31T23:30:00.000000"; with `tz` it is UTC, and SQLite's are UTC by FastOpp's convention
     date, time    "2026-01-31", "23:30:00.000000"
+    timetz        "23:30:00.000000+00:00"; SQLite's are UTC by FastOpp's convention
+    interval      PostgreSQL's text in ISO 8601: "P1DT2H3M4S"
     bytes         Base64
     text, json    the text as it is; JSON is not taken apart, so that its numbers and blanks survive
-    other         PostgreSQL's text for a type of its own: an array, an interval, an address
+    other         PostgreSQL's text for a type of its own: an array, an address, a member of an Enum
     any           as below: the column of SQLite has no type that tells what is in it
 
 SQLite stores anything in any column. A value that is not what its column says is an object with its own kind, like
-{"text": "many"} in a column of numbers, and goes back to SQLite unchanged.
+{"text": "many"} in a column of numbers, and goes back to SQLite unchanged. What the target cannot hold unchanged is
+refused: see to_postgresql.py and to_sqlite.py.
 """
 
 from __future__ import annotations
@@ -27,18 +29,18 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
-from fastopp.database.dump.errors import ValueDoesNotFit
+from fastopp.database.dump.intervals import from_moment
 
 # What `format_type` calls PostgreSQL's types. Source: https://www.postgresql.org/docs/current/datatype.html
 POSTGRESQL_KINDS = {
     "boolean": "bool", "smallint": "int", "integer": "int", "bigint": "int", "real": "float",
     "double precision": "float", "numeric": "numeric", "text": "text", "character varying": "text", "bpchar": "text",
     "uuid": "uuid", "bytea": "bytes", "timestamp without time zone": "timestamp",
-    "timestamp with time zone": "timestamptz", "date": "date", "time without time zone": "time", "json": "json",
-    "jsonb": "json",
+    "timestamp with time zone": "timestamptz", "date": "date", "time without time zone": "time",
+    "time with time zone": "timetz", "interval": "interval", "json": "json", "jsonb": "json",
 }  # fmt: skip
 
 # What SQLAlchemy calls its types in SQLite's CREATE TABLE, and what others use; without a length.
@@ -54,7 +56,7 @@ SQLITE_KINDS = {
 _AFFINITIES = (("INT", "int"), ("CHAR", "text"), ("CLOB", "text"), ("TEXT", "text"), ("REAL", "float"),
                ("FLOA", "float"), ("DOUB", "float"))  # fmt: skip
 
-_INTEGERS = range(-(2**63), 2**63)  # what SQLite's INTEGER holds
+INTEGERS = range(-(2**63), 2**63)  # what SQLite's INTEGER holds
 
 
 def sqlite_kind(declared: str) -> str:
@@ -70,7 +72,8 @@ def _timestamp(text: str) -> str:
     return moment.isoformat(timespec="microseconds")
 
 
-def _time(text: str) -> str:
+def write_time(text: str) -> str:
+    """Return a time with its microseconds."""
     return time.fromisoformat(text).isoformat(timespec="microseconds")
 
 
@@ -99,29 +102,14 @@ _FROM_POSTGRESQL: dict[str, Callable[[str], Any]] = {
     "bytes": lambda text: base64.b64encode(bytes.fromhex(text.removeprefix("\\x"))).decode(),
     "timestamp": _or_as_it_is(_timestamp),
     "timestamptz": _or_as_it_is(_timestamp),
-    "time": _or_as_it_is(_time),
+    "time": _or_as_it_is(write_time),
+    "timetz": _or_as_it_is(write_time),
 }
 
 
 def from_postgresql(kind: str) -> Callable[[str], Any] | None:
     """What makes a value of the text that PostgreSQL writes for it; None when that is the value."""
     return _FROM_POSTGRESQL.get(kind)
-
-
-def to_postgresql(kind: str, value: Any) -> str | None:  # noqa: ANN401 - JSON
-    """The text that PostgreSQL reads as the value. Raises ValueDoesNotFit."""
-    if value is None:
-        return None
-    if isinstance(value, dict):
-        ((kind, value),) = value.items()
-    if kind == "bytes":
-        return "\\x" + base64.b64decode(value).hex()
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = value if isinstance(value, str) else repr(value)
-    if "\0" in text:
-        raise ValueDoesNotFit("PostgreSQL has no texts with the character U+0000.")
-    return text
 
 
 def from_sqlite(kind: str, scale: int | None) -> Callable[[Any], Any]:
@@ -137,20 +125,6 @@ def from_sqlite(kind: str, scale: int | None) -> Callable[[Any], Any]:
             return _with_its_kind(raw)
 
     return read
-
-
-def to_sqlite(kind: str, value: Any, *, declared: str) -> Any:  # noqa: ANN401 - JSON, and SQLite's value
-    """What SQLite is to hold; `declared` is the column's type there, without a length. Raises ValueDoesNotFit."""
-    if value is None:
-        return None
-    if isinstance(value, dict):
-        ((kind, value),) = value.items()
-        return _raw(kind, value)
-    convert = _TO_SQLITE.get(kind)
-    try:
-        return convert(value, declared) if convert else value
-    except (ValueError, InvalidOperation) as error:
-        raise ValueDoesNotFit("SQLite, or Python, has no such value.") from error
 
 
 def _reject(_raw: object) -> Any:  # noqa: ANN401 - it never returns
@@ -192,7 +166,8 @@ def _sqlite_bytes(raw: Any) -> str:  # noqa: ANN401 - as `read`
     return base64.b64encode(_exactly(bytes)(raw)).decode()
 
 
-def _canonical_date(raw: str) -> str:
+def write_date(raw: str) -> str:
+    """Return a date as ISO 8601 has it."""
     return date.fromisoformat(raw).isoformat()
 
 
@@ -206,8 +181,10 @@ _FROM_SQLITE: dict[str, Callable[[Any], Any]] = {
     "bytes": _sqlite_bytes,
     "timestamp": lambda raw: _timestamp(_exactly(str)(raw)),
     "timestamptz": lambda raw: _timestamp(_exactly(str)(raw)),
-    "date": lambda raw: _canonical_date(_exactly(str)(raw)),
-    "time": lambda raw: _time(_exactly(str)(raw)),
+    "date": lambda raw: write_date(_exactly(str)(raw)),
+    "time": lambda raw: write_time(_exactly(str)(raw)),
+    "timetz": lambda raw: write_time(_exactly(str)(raw)) + "+00:00",
+    "interval": lambda raw: from_moment(_exactly(str)(raw)),
 }
 
 
@@ -219,72 +196,16 @@ def _with_its_kind(raw: Any) -> dict[str, Any]:  # noqa: ANN401 - as `read`
     return {"int" if isinstance(raw, int) else "text": raw}
 
 
-def _raw(kind: str, value: Any) -> Any:  # noqa: ANN401 - as `to_sqlite`
-    if kind == "bytes":
-        return base64.b64decode(value)
-    return float(value) if kind == "float" else value
+_NUMBERS = re.compile(r"\(\s*(\d+)\s*(?:,\s*(-?\d+)\s*)?\)")
 
 
-def _to_float(value: Any, _declared: str) -> float:  # noqa: ANN401 - as `to_sqlite`
-    number = float(value)
-    if math.isnan(number):
-        raise ValueDoesNotFit("SQLite has no NaN.")
-    return number
+def limits(declared: str) -> tuple[int | None, int | None]:
+    """The numbers of `NUMERIC(10, 2)` or `VARCHAR(20)`; None for each that is missing."""
+    found = _NUMBERS.search(declared)
+    return (int(found[1]), int(found[2]) if found[2] else None) if found else (None, None)
 
 
-def _to_int(value: int, _declared: str) -> int:
-    if value not in _INTEGERS:
-        raise ValueDoesNotFit("SQLite's integers have 64 bits.")
-    return value
-
-
-def _to_numeric(value: str, declared: str) -> str | int | float:
-    if sqlite_kind(declared) == "text":
-        return value
-    number = Decimal(value)
-    if not number.is_finite():
-        raise ValueDoesNotFit("SQLite has no NaN or infinity among its numerics.")
-    if number == number.to_integral_value() and int(number) in _INTEGERS:
-        return int(number)
-    if Decimal(repr(float(number))) != number:
-        raise ValueDoesNotFit("SQLite's numbers have some 15 digits, and this one has more.")
-    return float(number)
-
-
-def _to_uuid(value: str, declared: str) -> str:
-    # SQLAlchemy's Uuid is CHAR(32) there, without hyphens.
-    return value.replace("-", "") if declared == "CHAR" else value
-
-
-def _to_timestamp(value: str, _declared: str) -> str:
-    return datetime.fromisoformat(value).isoformat(" ", timespec="microseconds")
-
-
-def _to_date(value: str, _declared: str) -> str:
-    return _canonical_date(value)
-
-
-def _to_time(value: str, _declared: str) -> str:
-    return _time(value)
-
-
-_TO_SQLITE: dict[str, Callable[[Any, str], Any]] = {
-    "bool": lambda value, _declared: int(value),
-    "int": _to_int,
-    "float": _to_float,
-    "numeric": _to_numeric,
-    "uuid": _to_uuid,
-    "bytes": lambda value, _declared: base64.b64decode(value),
-    "timestamp": _to_timestamp,
-    "timestamptz": _to_timestamp,
-    "date": _to_date,
-    "time": _to_time,
-}
-
-_DECIMALS = re.compile(r"\(\s*\d+\s*,\s*(\d+)\s*\)")
-
-
-def decimals(declared: str) -> int | None:
-    """The second number of `NUMERIC(10, 2)`; None when it has none."""
-    found = _DECIMALS.search(declared)
-    return int(found[1]) if found else None
+def decimals_of(number: str) -> int:
+    """How many decimals a number needs; none for NaN and infinity."""
+    value = Decimal(number)
+    return len(format(value, "f").partition(".")[2].rstrip("0")) if value.is_finite() else 0
