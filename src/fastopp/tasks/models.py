@@ -6,13 +6,57 @@ compare them.
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Enum, Integer, MetaData, String, Table, Text
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Enum,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 metadata = MetaData()
 
-_json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+class ExactJSON(TypeDecorator[Any]):
+    """JSON on SQLite whose numbers are kept as they are.
+
+    A column of type JSON has a number's affinity: SQLite makes a double of the text of a large integer, and an integer
+    of `1.0`. Bytes stay bytes.
+    """
+
+    impl = JSON
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Return what makes a value for the driver."""
+        write = super().bind_processor(dialect)
+
+        def bind(value: Any) -> Any:  # noqa: ANN401 - any JSON
+            written = write(value) if write else value
+            return written.encode() if isinstance(written, str) and written[:1] in _NUMBER_STARTS else written
+
+        return bind
+
+
+_NUMBER_STARTS = frozenset("-0123456789")
+
+_json = (
+    JSON(none_as_null=True)
+    .with_variant(JSONB(none_as_null=True), "postgresql")
+    .with_variant(ExactJSON(none_as_null=True), "sqlite")
+)
 _id = BigInteger().with_variant(Integer, "sqlite")
 
 JOB_STATUSES = ("todo", "doing", "succeeded", "failed", "cancelled", "aborting", "aborted")
