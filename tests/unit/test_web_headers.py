@@ -140,3 +140,10 @@ async def test_a_redirect_names_no_host(tmp_path: Path) -> None:
             assert (await caller.get("/slash", headers=headers)).headers["location"] == "/slash/"
             odd = await caller.get("//evil.example/slash", headers=headers)
             assert "evil" not in odd.headers.get("location", "").partition("?")[0][:2]
+
+
+async def test_options_and_405_name_head_beside_get(tmp_path: Path) -> None:
+    async with client(make_app(tmp_path)) as caller:
+        for answer in (await caller.options("/where"), await caller.post("/where")):
+            assert answer.status_code == 405
+            assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}

@@ -67,8 +67,11 @@ class HeadMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
-        if scope["type"] != "http" or scope["method"] != "HEAD" or scope["path"].startswith("/static/"):
+        if scope["type"] != "http" or scope["method"] == "GET" or scope["path"].startswith("/static/"):
             await self.app(scope, receive, send)
+            return
+        if scope["method"] != "HEAD":
+            await self.app(scope, receive, _allowing_head(send))
             return
 
         async def send_head(message: Message) -> None:
@@ -77,6 +80,24 @@ class HeadMiddleware:
             await send(message)
 
         await self.app({**scope, "method": "GET"}, receive, send_head)
+
+
+def _allowing_head(send: Send) -> Send:
+    """Name HEAD beside GET in the `Allow` header of an answer: routes know nothing of it."""
+
+    async def send_with_head(message: Message) -> None:
+        if message["type"] == "http.response.start" and any(name == b"allow" for name, _ in message["headers"]):
+            message["headers"] = [
+                (name, _with_head(value) if name == b"allow" else value) for name, value in message["headers"]
+            ]
+        await send(message)
+
+    return send_with_head
+
+
+def _with_head(methods: bytes) -> bytes:
+    names = [name.strip() for name in methods.split(b",")]
+    return b", ".join([*names, b"HEAD"]) if b"GET" in names and b"HEAD" not in names else methods
 
 
 class SecurityHeadersMiddleware:
