@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, event, inspect
-from sqlalchemy.exc import DataError, IntegrityError, StatementError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemySession
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader_criteria
@@ -27,8 +27,10 @@ from fastopp.auth.models import AuditLog, User
 from fastopp.database.engine import in_autocommit
 from fastopp.database.session import Database
 from fastopp.dependencies import READ_ONLY_METHODS
-from fastopp.errors import BadRequest, Conflict
+from fastopp.errors import BadRequest, Conflict, NotFound
 from fastopp.storage.tracking import TrackingSession
+
+DATA_EXCEPTION = "22"  # SQLSTATE's class: https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 
 class StillInUse(Conflict):
@@ -78,7 +80,16 @@ class AdminSession(AsyncSession):
     """A session that says in one sentence why a change was refused, without SQL and values."""
 
     sync_session_class = AuditedSession
-    execute = SQLAlchemySession.execute  # as above
+
+    async def execute(self, statement: Any, *args: Any, **options: Any) -> Any:
+        """Run a statement. Raises NotFound for a row's key, DoesNotFit for another value that no column can hold."""
+        try:
+            return await SQLAlchemySession.execute(self, statement, *args, **options)
+        except (DBAPIError, OverflowError) as error:
+            if not _is_out_of_range(error):
+                raise
+        request = current_actor.get().request
+        raise NotFound if "pk" in request.path_params or "pks" in request.query_params else DoesNotFit
 
     async def commit(self) -> None:
         """Write and commit. Raises StillInUse, AlreadyThere, DoesNotFit."""
@@ -95,6 +106,13 @@ def admin_sessions(database: Database) -> async_sessionmaker[AdminSession]:
     """Makes sessions on the process's one engine."""
     info = database.session_info | {"reading": in_autocommit(database.engine).sync_engine}
     return async_sessionmaker(bind=database.engine, class_=AdminSession, expire_on_commit=False, info=info)
+
+
+def _is_out_of_range(error: DBAPIError | OverflowError) -> bool:
+    """Return whether a driver or PostgreSQL has refused a value, like an integer of more bits than the column's."""
+    if isinstance(error, OverflowError):  # SQLite's driver
+        return True
+    return str(getattr(error.orig, "sqlstate", None) or "").startswith(DATA_EXCEPTION)
 
 
 @contextmanager

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqladmin import Admin
 from sqladmin.forms import ModelConverter
 from sqladmin.models import BaseView, ModelView
 from sqladmin.templating import Jinja2Templates
-from sqlalchemy import inspect
+from sqlalchemy import Select, inspect
 from starlette import status
 from starlette.applications import Starlette
 from starlette.datastructures import FormData, UploadFile
@@ -25,7 +26,7 @@ from fastopp.admin.authentication import SiteAuthentication, SiteAuthorization, 
 from fastopp.admin.mount import PATH
 from fastopp.admin.sessions import admin_sessions
 from fastopp.admin.user_admin import UserAdmin
-from fastopp.admin.views import FormConverter
+from fastopp.admin.views import AdminView, FormConverter
 from fastopp.auth.current_user import load_user
 from fastopp.auth.devices import read_device
 from fastopp.auth.landing import safe_next
@@ -35,7 +36,7 @@ from fastopp.auth.sessions import begin_session, end_session
 from fastopp.auth.sign_in import may_sign_in, sign_in
 from fastopp.auth.tokens import issue_token
 from fastopp.dependencies import get_runtime
-from fastopp.errors import BadRequest, FastOppError, Unavailable
+from fastopp.errors import BadRequest, FastOppError, NotFound, Unavailable
 from fastopp.runtime import Runtime
 from fastopp.web.csrf import CrossSiteRequest, is_cross_site
 from fastopp.web.problems import answer
@@ -101,7 +102,10 @@ class AdminSite(Admin):
         if view.form_converter is ModelConverter:
             view.form_converter = FormConverter
         super().add_model_view(view)
-        self.authorization.know(self._view(view.identity))
+        added = self._view(view.identity)
+        if not isinstance(added, AdminView):
+            added._stmt_by_identifier = _or_not_found(added._stmt_by_identifier)  # type: ignore[assignment] # noqa: SLF001 - as AdminView overrides it
+        self.authorization.know(added)
 
     def _view(self, identity: str) -> ModelView:
         for view in self.views:
@@ -181,6 +185,18 @@ class AdminSite(Admin):
             await request.close()
             raise BadRequest("A file was sent for a field that takes none.")
         return await super()._handle_form_data(request, obj)
+
+
+def _or_not_found(find: Callable[[str], Select[Any]]) -> Callable[[str], Select[Any]]:
+    """Return the statement for a row's key, or answer 404 for a text that is no key."""
+
+    def find_or_raise(identifier: str) -> Select[Any]:
+        try:
+            return find(identifier)
+        except (ValueError, TypeError, ArithmeticError):
+            raise NotFound from None
+
+    return find_or_raise
 
 
 def build_site(runtime: Runtime, application: ASGIApp) -> AdminSite:
