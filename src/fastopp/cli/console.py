@@ -69,7 +69,7 @@ def command(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
         try:
             return asyncio.run(main())
         except FastOppError as error:
-            fail(error)
+            fail(error, as_json=bool(kwargs.get("as_json")))
 
     return run
 
@@ -82,7 +82,7 @@ def plain_command(function: Callable[P, T]) -> Callable[P, T]:
         try:
             return function(*args, **kwargs)
         except FastOppError as error:
-            fail(error)
+            fail(error, as_json=bool(kwargs.get("as_json")))
 
     return run
 
@@ -92,9 +92,14 @@ def _is_not_said_anyway(record: logging.LogRecord) -> bool:
     return not hasattr(record, "s3_status")
 
 
-def fail(error: FastOppError | str, *, status: int = EXIT_FAILED) -> NoReturn:
-    """Say what is wrong and how to mend it, on standard error, and end with `status`."""
+def fail(error: FastOppError | str, *, status: int = EXIT_FAILED, as_json: bool = False) -> NoReturn:
+    """Print what is wrong and how to fix it on standard error, and end with `status`.
+
+    With `as_json`, a program that reads standard output gets the error there, too.
+    """
     if isinstance(error, FastOppError):
+        if as_json:
+            emit_json({"status": "error", "message": error.message, "hint": error.hint, **error.extensions})
         error_console.print(error.message, style="red", markup=False)
         if error.hint:
             error_console.print(error.hint, markup=False)
