@@ -312,6 +312,37 @@ async def test_keys_that_would_leave_the_folder(rclone: RcloneServer, bucket: st
     }
 
 
+async def test_names_that_are_no_keys_are_listed_with_the_reason(
+    rclone: RcloneServer, bucket: str, folder: Path, back: Path
+) -> None:
+    fill(folder, ["good.txt"])
+    await backup_files(open_bucket(bucket, rclone.endpoint), folder)
+    reasons = {
+        "back\\slash.txt": "Its name holds a backslash.",
+        ". hidden": "Its name begins with a dot.",
+        "photos/.hidden.jpg": "Its name begins with a dot.",
+    }
+    place = rclone.bucket(bucket)
+    for name in (*reasons, "tab.txt", "backups/.of the database"):
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_bytes(b"x")
+    rclone.forget()
+    reasons["a\tTAB.txt"] = "Its name holds a control character."
+    with Renaming(rclone, b"tab.txt", b"a&#x9;TAB.txt") as proxy:
+        await check_left_out(open_bucket(bucket, proxy.endpoint), folder, back, reasons)
+
+
+async def check_left_out(storage: ObjectStorage, folder: Path, back: Path, reasons: dict[str, str]) -> None:
+    restored = await restore_files(storage, back)
+    assert (restored.status, restored.copied) == ("success", 1)
+    assert {remark.key: remark.reason for remark in restored.left_out} == reasons
+    verified = await verify_files(storage, back)
+    assert verified.equal
+    assert {remark.key: remark.reason for remark in verified.left_out} == reasons
+    again = await backup_files(storage, folder)
+    assert (again.status, {remark.key: remark.reason for remark in again.left_out}) == ("success", reasons)
+
+
 async def test_a_name_that_is_no_path_on_the_second_page(rclone: RcloneServer, bucket: str) -> None:
     place = rclone.bucket(bucket)
     for number in range(1150):

@@ -18,6 +18,7 @@ from fastopp.storage.destination import backup_storage
 from fastopp.storage.select import open_storage
 from fastopp.storage.sync.backup import backup_files
 from fastopp.storage.sync.listing import Listing
+from fastopp.storage.sync.parts_journal import abort_abandoned
 from fastopp.storage.sync.prune import remove_from_folder, remove_from_storage, surplus_in_folder, surplus_in_storage
 from fastopp.storage.sync.report import Comparison, Progress, ProgressCallback, Remark, TransferReport, counted
 from fastopp.storage.sync.restore import restore_files
@@ -97,6 +98,7 @@ async def verify(*, as_json: JsonOption = False) -> None:
     if as_json:
         emit_json(result.as_json())
     else:
+        _say_remarks("left out", result.left_out, result.left_out_count, "yellow")
         _say_differences(result)
         say(result.message, style="green" if result.equal else "red")
     if not result.equal:
@@ -143,6 +145,11 @@ async def clean(
     project = load_project()
     async with open_runtime(project.settings, project.apps) as runtime:
         engine, storage = runtime.database.engine, runtime.storage
+        if project.settings.has_object_storage:
+            bucket = backup_storage(project.settings, storage)
+            aborted = await abort_abandoned(bucket, project.settings.upload_dir, now=runtime.clock.now())
+            if aborted:
+                say(f"{aborted:,} upload(s) to the Object Storage that were never completed were aborted.")
         removed = await remove_leftovers(engine, storage, clock=runtime.clock)
         if unclaimed:
             keys = [file.key async for file in find_unclaimed(engine, storage, clock=runtime.clock)]

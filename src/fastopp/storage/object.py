@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
@@ -25,6 +25,9 @@ from fastopp.storage.s3.listing import ObjectListing
 from fastopp.storage.s3.names import ObjectNames
 from fastopp.storage.s3.presigned import presign
 from fastopp.storage.s3.quota import Quota, QuotaGuard, Room, Usage
+
+if TYPE_CHECKING:
+    from fastopp.storage.s3.open_uploads import OpenUploads
 
 T = TypeVar("T")
 
@@ -199,6 +202,10 @@ class ObjectStorage:
                 raise SourceChanged from None
             await self.put(target, self.stream(source), content_type=file.content_type)
         return await self.head(target)
+
+    def open_uploads(self) -> OpenUploads:
+        """The multipart uploads that were begun and neither completed nor aborted."""
+        return self._objects.open_uploads(self._names)
 
     async def usage(self) -> Usage:
         """What the whole bucket holds, other programs' files included. One request for each 1,000 files."""

@@ -10,6 +10,7 @@ from contextlib import aclosing, suppress
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import obstore
 from obstore.exceptions import BaseError
@@ -28,6 +29,9 @@ from fastopp.storage.s3.presigned import presign
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, ObjectMeta
     from obstore.store import ClientConfig, S3Credential
+
+    from fastopp.storage.s3.names import ObjectNames
+    from fastopp.storage.s3.open_uploads import OpenUploads
 
 PAGE = 1000  # names S3 tells at once at most
 PIECE = 256 * 1024  # bytes, the least that is handed over at a time
@@ -239,11 +243,20 @@ class Bucket:
             last = batch[-1]["path"] if batch else last
             yield [_described(meta, content_type_of(meta["path"])) for meta in batch]
 
+    def open_uploads(self, names: ObjectNames) -> OpenUploads:
+        """The multipart uploads that are not complete."""
+        from fastopp.storage.s3.open_uploads import OpenUploads  # noqa: PLC0415 - rarely needed
+
+        return OpenUploads(self.name, names, self._sign, self._patience.silence)
+
     def _sign_listing(self, query: dict[str, str]) -> str:
+        return self._sign("GET", "", query)
+
+    def _sign(self, method: str, name: str, query: dict[str, str]) -> str:
         credential = self._credential
         return presign(
-            "GET",
-            f"{self._endpoint}/{self.name}",
+            method,
+            f"{self._endpoint}/{self.name}{f'/{quote(name)}' if name else ''}",
             headers={},
             region=self._region,
             access_key=credential["access_key_id"],

@@ -43,6 +43,8 @@ class ObjectListing:
                         continue
                     found = True
                     entry = self._names.key(name)
+                    if entry is None and refused:
+                        refused(name)
                     if entry and entry[0].startswith(prefix):
                         key, is_legacy = entry
                         if key != file.key:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fastopp.errors import FastOppError
 from fastopp.storage.base import ChecksumMismatch, Storage, StoredFile
+from fastopp.storage.checksums import PART_SIZE
 from fastopp.storage.disk import explained
 from fastopp.storage.keys import content_type_of
 from fastopp.storage.sync.compare import md5_in
@@ -28,7 +29,8 @@ from fastopp.storage.sync.folder import (
     walk,
 )
 from fastopp.storage.sync.known_checksums import KnownChecksums
-from fastopp.storage.sync.listing import Listing, UnsafeName
+from fastopp.storage.sync.listing import Listing
+from fastopp.storage.sync.parts_journal import PartsJournal, try_to_abort_killed
 from fastopp.storage.sync.report import ProgressCallback, Remark, TransferReport
 from fastopp.storage.sync.transfer import BATCH_BYTES, BATCH_FILES, CONCURRENCY, SMALL, Transfer
 from fastopp.storage.threads import run_to_end
@@ -76,8 +78,9 @@ async def backup_files(
     StorageUnavailable, StorageMisconfigured: nothing can be done. What concerns one file is in the report.
     """
     transfer = Transfer(storage, budget=budget, concurrency=concurrency, progress=progress)
+    await try_to_abort_killed(storage, folder)
     async with transfer.running(), KnownChecksums() as known:
-        with await Listing.of(storage, lambda name: transfer.report.leave_out(name, UnsafeName().message)) as listing:
+        with PartsJournal(folder) as journal, await Listing.of(storage, partial(_note, transfer)) as listing:
             async for batch in _batches(folder, listing, known):
                 transfer.found += batch.found
                 for remark in batch.remarks:
@@ -87,8 +90,12 @@ async def backup_files(
                 for key, error in batch.failed:
                     transfer.failed(key, error)
                 for file, data in batch.send:
+                    if file.size > PART_SIZE:
+                        await run_to_end(journal.note, file.key)
                     await transfer.start(file.key, file.size, partial(_send, storage, file, data))
                 for file, md5 in batch.unsure:
+                    if file.size > PART_SIZE:
+                        await run_to_end(journal.note, file.key)
                     await transfer.start(file.key, file.size, partial(_send_if_other, storage, file, md5))
                 if not transfer.goes_on:
                     break

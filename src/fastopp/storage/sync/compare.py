@@ -11,7 +11,7 @@ from fastopp.storage.base import Storage
 from fastopp.storage.checksums import ContentDigest
 from fastopp.storage.disk import explained
 from fastopp.storage.sync.folder import LocalFile, Unreadable, digest_of, reason_of, walk
-from fastopp.storage.sync.listing import Listing, UnsafeName
+from fastopp.storage.sync.listing import Listing
 from fastopp.storage.sync.report import Comparison, Progress, ProgressCallback, Remark
 from fastopp.storage.threads import run_to_end
 
@@ -35,7 +35,7 @@ async def verify_files(storage: Storage, folder: Path, *, progress: ProgressCall
     """
     started = time.monotonic()
     result = Comparison()
-    with await Listing.of(storage, lambda name: result.leave_out(name, UnsafeName().message)) as listing:
+    with await Listing.of(storage, lambda remark: result.leave_out(remark.key, remark.reason)) as listing:
         await compare_folder(storage, folder, listing, result, progress=progress)
         for key in listing.keys():  # noqa: SIM118 - no mapping
             result.note("missing_in_folder", key)

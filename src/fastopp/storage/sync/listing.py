@@ -7,24 +7,34 @@ gone with the process, however that ends.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
 from fastopp.storage import deadlines
 from fastopp.storage.base import InvalidKey, Storage, StoredFile
-from fastopp.storage.keys import content_type_of
+from fastopp.storage.keys import MAX_KEY_BYTES, content_type_of
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.reserved import is_reserved
+from fastopp.storage.sync.report import Remark
 from fastopp.storage.threads import run_to_end
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 BATCH = 1000
 CACHE = 4096  # KiB that SQLite keeps in memory before it writes to the file
 
 _COLUMNS = "key, size, etag, modified"
+
+
+@dataclass(frozen=True, slots=True)
+class UnsafePlace(Remark):
+    """An object that no restore can put anywhere."""
 
 
 class UnsafeName(InvalidKey):
@@ -33,21 +43,35 @@ class UnsafeName(InvalidKey):
     hint = "Delete that object at your Object Storage's own pages; no file of ours has such a name."
 
 
+def remark_on(name: str) -> Remark:
+    """Return why an object of that name is no file of ours; an UnsafePlace if its name is no path."""
+    shown = name.encode(errors="backslashreplace").decode()
+    if any(part in ("", ".", "..") for part in name.split("/")):
+        return UnsafePlace(shown, UnsafeName().message)
+    if _CONTROL.search(name):
+        return Remark(shown, "Its name holds a control character.")
+    if "\\" in name:
+        return Remark(shown, "Its name holds a backslash.")
+    if name.startswith(".") or "/." in name:
+        return Remark(shown, "Its name begins with a dot.")
+    return Remark(shown, f"Its name is not UTF-8, or has more than {MAX_KEY_BYTES:,} bytes.")
+
+
 async def pages(
-    storage: Storage, size: int, refused: Callable[[str], None] | None = None
+    storage: Storage, size: int, refused: Callable[[Remark], None] | None = None
 ) -> AsyncGenerator[list[StoredFile]]:
     """The uploaded files of a storage, so many at a time. Raises what `Storage.list` does.
 
     Parameters
     ----------
-    refused: told, once each, the names of objects that would be an UnsafeName for a file.
+    refused: called once for each object whose name is no key.
     """
     told: set[str] = set()
 
     def tell(name: str) -> None:
-        if refused and name not in told:
+        if refused and name not in told and not is_reserved(name):
             told.add(name)
-            refused(name)
+            refused(remark_on(name))
 
     found = storage.pages(refused=tell) if isinstance(storage, ObjectStorage) else _gathered(storage, size)
     while True:
@@ -81,7 +105,7 @@ class Listing:
         self._table.execute("CREATE TABLE files (key TEXT PRIMARY KEY, size, etag, modified) WITHOUT ROWID")
 
     @classmethod
-    async def of(cls, storage: Storage, refused: Callable[[str], None] | None = None) -> Listing:
+    async def of(cls, storage: Storage, refused: Callable[[Remark], None] | None = None) -> Listing:
         """The files of a storage. See `pages`."""
         listing = cls()
         try:

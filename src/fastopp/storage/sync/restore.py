@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from fastopp.errors import FastOppError
@@ -17,9 +18,9 @@ from fastopp.storage.keys import check_key
 from fastopp.storage.sync.arrivals import Arrival, Arrivals, version_of
 from fastopp.storage.sync.incoming import Incoming
 from fastopp.storage.sync.known_checksums import KnownChecksums
-from fastopp.storage.sync.listing import UnsafeName, pages
+from fastopp.storage.sync.listing import UnsafeName, UnsafePlace, pages
 from fastopp.storage.sync.lock import locked
-from fastopp.storage.sync.report import ProgressCallback, TransferReport
+from fastopp.storage.sync.report import ProgressCallback, Remark, TransferReport
 from fastopp.storage.sync.transfer import CONCURRENCY, Transfer
 from fastopp.storage.threads import run_to_end
 
@@ -66,7 +67,7 @@ async def restore_files(
         arrivals = Arrivals()
         async with transfer.running(), KnownChecksums() as known:
             incoming = Incoming(storage, arrivals, transfer, concurrency, threads)
-            async for files in pages(storage, BATCH, lambda name: transfer.failed(name, UnsafeName())):
+            async for files in pages(storage, BATCH, partial(_note, transfer)):
                 batch = await run_to_end(_examine, folder, files, known, overwrite)
                 transfer.found += len(files)
                 for _ in range(batch.same):
@@ -82,6 +83,14 @@ async def restore_files(
                     break
         await run_to_end(arrivals.settle)
     return transfer.conclude("restored")
+
+
+def _note(transfer: Transfer, remark: Remark) -> None:
+    """Report an object that is no file of ours: a failure only if its name leads out of the folder."""
+    if isinstance(remark, UnsafePlace):
+        transfer.failed(remark.key, UnsafeName())
+    else:
+        transfer.report.leave_out(remark.key, remark.reason)
 
 
 def _examine(

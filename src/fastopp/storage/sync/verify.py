@@ -18,7 +18,7 @@ from fastopp.storage.reserved import is_reserved
 from fastopp.storage.sync.cached_copies import CachedCopy, read_copies
 from fastopp.storage.sync.compare import BATCH, compare_folder, md5_in, verify_files
 from fastopp.storage.sync.folder import Unreadable, reason_of
-from fastopp.storage.sync.listing import Listing, UnsafeName
+from fastopp.storage.sync.listing import Listing
 from fastopp.storage.sync.report import Comparison, Progress, ProgressCallback, counted
 from fastopp.storage.threads import run_to_end
 from fastopp.storage.tiered import TieredStorage
@@ -99,7 +99,7 @@ async def verify_cache(
     started = time.monotonic()
     result = CacheComparison()
     durable = storage.durable
-    with await Listing.of(durable, lambda name: result.leave_out(name, UnsafeName().message)) as listing:
+    with await Listing.of(durable, lambda remark: result.leave_out(remark.key, remark.reason)) as listing:
         result.stored = result.not_cached = len(listing)
         copies = read_copies(storage.cache.folder)
         while batch := await run_to_end(_next, copies):
