@@ -34,7 +34,8 @@ from fastopp.storage.local import LocalStorage
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.photos import remove_photo, store_photo
 from fastopp.storage.s3.bucket import Bucket
-from tests.integration.covers_app.models import Book
+from sqlmodel import SQLModel
+from tests.integration.covers_app.models import TABLE, Book
 from tests.services.files import photo, sweep
 from tests.services.ops_project import settings_of
 
@@ -61,6 +62,7 @@ def statement(connection, cursor, statement, *_):
         step()
 
 async def main():
+    TABLE.to_metadata(SQLModel.metadata)
     async with open_runtime(settings_of(url, folder, environ)) as runtime:
         event.listen(runtime.database.engine.sync_engine, "before_cursor_execute", statement)
         event.listen(runtime.database.engine.sync_engine, "commit", step)

@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlmodel import col, select, update
+from sqlmodel import SQLModel, col, select, update
 
 from fastopp.runtime import Runtime, open_runtime
 from fastopp.seeding import migrate_database
 from fastopp.storage.evidence import FileEvidence
 from fastopp.storage.images import Photo
 from fastopp.storage.sweep import remove_leftovers
-from tests.integration.covers_app.models import Book
+from tests.integration.covers_app.models import TABLE
 from tests.services.ops_project import settings_of
 
 
@@ -29,8 +29,12 @@ async def open_books(url: str, folder: Path, **environ: str) -> AsyncIterator[Ru
     async with open_runtime(settings_of(url, folder, environ)) as runtime:
         await migrate_database(runtime)
         async with runtime.database.engine.begin() as connection:
-            await connection.run_sync(lambda c: Book.metadata.tables[Book.__tablename__].create(c, checkfirst=True))
-        yield runtime
+            await connection.run_sync(TABLE.create, checkfirst=True)
+        loaded = TABLE.to_metadata(SQLModel.metadata)
+        try:
+            yield runtime
+        finally:
+            SQLModel.metadata.remove(loaded)
 
 
 async def keys(runtime: Runtime) -> set[str]:

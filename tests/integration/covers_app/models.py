@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from sqlalchemy import Table
 from sqlmodel import Field, SQLModel
 
 from fastopp.storage.references import uploads_under
@@ -13,3 +14,7 @@ class Book(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     cover_url: str | None = None
     portrait_url: str | None = Field(default=None, sa_column_kwargs=uploads_under("photos/"))
+
+
+TABLE: Table = SQLModel.metadata.tables[Book.__tablename__]
+SQLModel.metadata.remove(TABLE)  # other tests compare all tables there with the migrations
