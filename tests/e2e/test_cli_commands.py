@@ -165,7 +165,8 @@ def test_migrations_back_and_forth(project: Path) -> None:
     succeed(project, "oppman.py", "migrate", "downgrade", "-1")
     assert "lacks" in fail(project, "oppman.py", "migrate", "check")
     succeed(project, "oppman.py", "migrate", "upgrade")
-    succeed(project, "oppman.py", "migrate", "downgrade", "base")
+    assert "products (8 rows)" in fail(project, "oppman.py", "migrate", "downgrade", "base")
+    succeed(project, "oppman.py", "migrate", "downgrade", "base", "--yes")
     assert succeed(project, "oppman.py", "migrate", "current") == "base\n"
     assert "users" not in tables(project)
     succeed(project, "oppman.py", "db")

@@ -317,7 +317,7 @@ async def test_a_database_with_rows_is_refused_and_replaced_by_force(make_url, k
 @pytest.mark.parametrize("kind", ["sqlite", "psycopg"])
 async def test_evidence_against_files_is_neither_dumped_nor_kept(make_url, kind):
     """The restored rows may name what the present ones gave up."""
-    source, target = await migrated(make_url(kind)), await migrated(make_url(kind))
+    source, target = make_url(kind, migrated), make_url(kind, migrated)
     given_up = "INSERT INTO file_evidence (key, state, due) VALUES ('photos/a.jpg', 'discarded', '2026-01-31')"
     await execute(settings_for(source), given_up)
     original = await dump(source)

@@ -528,7 +528,7 @@ async def test_a_pool_with_no_free_place(driver: str, postgres_url: str, open_da
     database = open_database(postgres_url, driver=driver, pool_size=1, max_overflow=0, timeout=0.5)
     async with database.read() as session:
         await value(session, "select 1")
-        with pytest.raises(DatabaseUnavailable, match="in time"):
+        with pytest.raises(DatabaseUnavailable, match="All 1 connections of this process"):
             await ask(database)
 
     assert await ask(database) == 1

@@ -71,18 +71,19 @@ def fall_silent(project, proxy):
     return proxy.requests
 
 
-async def requests_of(project):
+async def requests_of(project, client):
     """Every route that touches the storage, as a superuser's request: name, method, path, options."""
     person = await registrant(project, "Amara Okafor")
     other = await registrant(project, "Mei Tanaka")
     photo = {"files": {"photo": ("p.jpg", picture(), "image/jpeg")}}
-    upload = {"json": {"name": "talk.mp4", "content_type": "video/mp4", "size": 1000}}
+    announced = {"name": "talk.mp4", "content_type": "video/mp4", "size": 1000}
+    upload = (await client.post("/api/uploads", json=announced)).json()
     task = {"headers": BEARER}
     return [
         ("GET", "/debug/settings", {}),
         ("POST", "/oppdemo/debug-storage", {}),
         ("POST", f"/upload-photo/{person.id}", photo),
-        ("POST", "/api/uploads", upload),
+        ("POST", upload["complete"], {"json": {"ticket": upload["ticket"]}}),
         ("GET", "/static/uploads/photos/00000000000000000000000000000000.jpg", {}),
         ("POST", "/admin/backup-files", {}),
         ("POST", "/admin/restore-files", {}),
@@ -108,7 +109,7 @@ async def test_no_route_holds_a_connection_meanwhile(project, proxy, monkeypatch
     for name in ("FIRST_BYTE", "UPLOAD", "REMOVAL"):
         monkeypatch.setattr(deadlines, name, 0.5)
     async with project.signed_in() as client, project.client() as stranger:
-        calls = await requests_of(project)
+        calls = await requests_of(project, client)
         asked = fall_silent(project, proxy)
         for method, path, options in calls:
             before = len(asked)

@@ -23,7 +23,7 @@ class Postgres:
     """
 
     def __init__(self) -> None:
-        self._server = PostgresServer()
+        self._server = PostgresServer(max_connections=100)  # PostgreSQL's own default
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:

@@ -113,7 +113,7 @@ read_token("an-ops-token", None)
 COMMANDS: list[Step] = [
     *(
         (f"oppman.py {' '.join(words)}", f"run('oppman', {words!r})", (*WEB, *DATABASE, *PASSWORDS, "PIL"))
-        for words in ([], ["--help"], ["help"], ["files", "--help"], ["files", "status"], ["env"], ["nix"])
+        for words in ([], ["--help"], ["help"], ["files", "--help"], ["env"], ["nix"])
     ),
     ("oppdemo.py --help", "run('oppdemo', ['--help'])", (*WEB, *DATABASE, *PASSWORDS, "PIL")),
 ]

@@ -37,7 +37,10 @@ COMMANDS = {
         "Bring a backup back into an empty database, SQLite or PostgreSQL; all of it or nothing.",
     ),
     "delete": ("fastopp.cli.database:delete", "Delete the SQLite database after making a backup. Migrations stay."),
-    "makemigrations": ("fastopp.cli.migrations:makemigrations", "Write a migration for what changed in the models."),
+    "makemigrations": (
+        "fastopp.cli.migrations:makemigrations",
+        "Write a migration for what changed in the models. What they do not know stays in the database.",
+    ),
     "sqlmigrate": ("fastopp.cli.migrations:sqlmigrate", "Print the SQL of a migration without running it."),
     "showmigrations": (
         "fastopp.cli.migrations:showmigrations",

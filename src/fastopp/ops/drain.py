@@ -42,7 +42,7 @@ AGAIN = {"Retry-After": "1"}
 
 _REPORT: dict[str, Any] = {"type": "object", "additionalProperties": True}
 
-router = APIRouter(prefix="/async", tags=["async"], responses=problems(401, 403, 409, 413, 422))
+router = APIRouter(prefix="/async", tags=["async"], responses=problems(400, 401, 403, 409, 413, 422))
 
 
 async def _drain_door(request: Request) -> Wake | None:

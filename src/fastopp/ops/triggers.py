@@ -205,7 +205,7 @@ def _tell(task: TaskStatus, told: dict[str, str], clock: Clock) -> JSONResponse:
         why = task.error.partition("\n")[0]
         if task.status == "failed":
             code = DataWouldBeLost.status if "would_drop" in details else 500
-        return _answer(code, "error", message or f"The task has failed: {why}", details, task.id)
+            return _answer(code, "error", message or f"The task has failed: {why}", details, task.id)
         message = f"{message} It is tried again." if message else f"The task has failed and is tried again: {why}"
         return _answer(503, "error", message, details, task.id, _when(task, clock))
     return _answer(503, "partial", "The time was up; call again for the rest.", details, task.id, _when(task, clock))

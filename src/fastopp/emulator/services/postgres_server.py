@@ -21,7 +21,6 @@ MAX_CONNECTIONS = 300  # more than the front lets in, so that no other limit is 
 # leaves nothing in /dev/shm; what an application floods the log with is not kept.
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "max_connections": str(MAX_CONNECTIONS),
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -42,7 +41,8 @@ exec {bin}/postgres -D data -k {folder} -p {port} {settings}
 class PostgresServer:
     """One PostgreSQL: a unix socket where all are trusted, a TCP port where passwords are asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_connections: int = MAX_CONNECTIONS) -> None:
+        self.max_connections = max_connections
         self.programs = _find_programs()
         self.folder = make_folder("postgres")
         self.host = "127.0.0.1"
@@ -53,7 +53,8 @@ class PostgresServer:
     async def start(self, *, within: float = 30.0) -> None:
         """Make its files, start it, and wait so many seconds until it answers. Raises `ServiceFailed`."""
         (self.folder / "pg_hba.conf").write_text(_ACCESS)
-        settings = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
+        given = _SETTINGS | {"max_connections": str(self.max_connections)}
+        settings = " ".join(f"-c {name}={value}" for name, value in given.items())
         script = _START.format(
             bin=shlex.quote(str(self.programs)), folder=self.folder, port=self.port, settings=settings
         )

@@ -1,13 +1,13 @@
 """Requests that carry an Idempotency-Key
 
-Revision: 0008
+Revision: 0007
 Revises: 0006
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
+revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
