@@ -16,7 +16,7 @@ from collections import Counter
 import pytest
 from sqlalchemy import text
 
-from tests.gate import only_full
+from tests.gate import full, only_full
 from tests.integration.tasks_fixtures import (
     sqlite_template,  # noqa: F401 - a fixture
     url_of,
@@ -30,7 +30,6 @@ from tests.services.tasks import SHORT, open_project, run_sql
 JOBS = 1_200  # besides those that are queued meanwhile
 # Those that the time is spent on; the last one is one at a time.
 KINDS = ("errands.once", "errands.once", "errands.walk", "errands.told", "errands.once", "errands.guarded")
-BLOWS = 30  # that befall the processes
 LIMIT = SHORT.stalled_after
 OUTAGE = 3.0  # seconds
 PATIENCE = 90.0  # seconds without a task done, after which nobody works any more
@@ -129,13 +128,14 @@ def way(straight, request):
 
 
 @pytest.mark.timeout(240)
-async def test_nothing_is_lost_and_nothing_done_twice(straight, way):
+@pytest.mark.parametrize("blows", [30, pytest.param(100, marks=[full, pytest.mark.timeout(720)])])
+async def test_nothing_is_lost_and_nothing_done_twice(straight, way, blows):
     seed = random.randrange(10**6)
     async with open_project(straight, make=False) as project:
         await run_sql(project, "DROP TABLE IF EXISTS wishes")
         await run_sql(project, "CREATE TABLE wishes (name VARCHAR(100), job BIGINT)")
         await queue_many(project)
-        befell = await play(straight, way, project, seed)
+        befell = await play(straight, way, project, seed, blows)
         await count_effects(project, f"seed {seed}, {dict(befell)}")
         await run_sql(project, "DROP TABLE wishes")
 
@@ -150,7 +150,7 @@ async def queue_many(project):
             await connection.execute(text("INSERT INTO wishes (name, job) VALUES (:name, :job)"), wish)
 
 
-async def play(straight, way, project, seed):
+async def play(straight, way, project, seed, blows):
     """Let it happen, then let the rest be worked in peace."""
     network, url = None, straight
     if way is not None:
@@ -164,11 +164,11 @@ async def play(straight, way, project, seed):
         for what in CAST:
             stage.start(what)
         await asyncio.sleep(3)
-        for blow in range(BLOWS):
+        for blow in range(blows):
             await asyncio.sleep(stage.random.uniform(0.2, 0.6))
             stage.thaw()
             stage.random.choice((stage.kill, stage.freeze))()
-            if network and blow == BLOWS // 2:
+            if network and blow == blows // 2:
                 with network.away():
                     await asyncio.sleep(OUTAGE)
                 stage.befell["database away"] += 1

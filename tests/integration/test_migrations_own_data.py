@@ -10,6 +10,7 @@ import pytest
 
 from fastopp.database.migrations import migrate
 from fastopp.database.migrations.errors import DataWouldBeLost
+from tests.gate import only_full
 from tests.services.databases import url_on
 from tests.services.migrations import (
     AFTER_NEXT,
@@ -22,7 +23,7 @@ from tests.services.migrations import (
     tables,
 )
 
-url = url_on("sqlite", "psycopg", "asyncpg")
+url = url_on("sqlite", "psycopg", *only_full("asyncpg"))
 
 OWN = (
     "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, mood VARCHAR(20), price NUMERIC(10, 4), empty TEXT)",

@@ -15,6 +15,7 @@ from fastopp.storage.base import StorageUnavailable
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.sync.backup import backup_files
 from fastopp.storage.sync.restore import restore_files
+from tests.gate import only_full
 from tests.services.databases import url_on
 from tests.services.demo import APPS, picture, registrant, seed
 from tests.services.front import BlackHole
@@ -23,7 +24,7 @@ from tests.services.s3 import ACCESS_KEY, REGION, SECRET_KEY
 from tests.services.s3_faults import Fault, FaultProxy
 from tests.services.tasks import until
 
-url = url_on("sqlite", "psycopg")
+url = url_on(*only_full("sqlite"), "psycopg")
 
 
 class Asked(list):

@@ -15,6 +15,7 @@ from fastopp.tasks import idempotency
 from fastopp.tasks.idempotency import HEADER, RequestKey
 from fastopp.tasks.models import events
 from fastopp.tasks.work.queue import open_queue
+from tests.gate import only_full
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.async_platform import AsyncPlatform
 from tests.services.databases import url_on
@@ -22,7 +23,7 @@ from tests.services.ops_project import BEARER, PRODUCTION
 from tests.services.tasks import until
 from tests.services.tasks_project import lines, running_tasks
 
-url = url_on("sqlite", "psycopg", "asyncpg")
+url = url_on("sqlite", "psycopg", *only_full("asyncpg"))
 
 
 @pytest.fixture

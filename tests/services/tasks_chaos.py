@@ -20,7 +20,7 @@ from fastopp.tasks.work import worker
 from tests.services.tasks import SHORT, open_project
 
 IN_ONE_TRANSACTION = 20
-TRANSACTIONS = 60
+TRANSACTIONS = 20
 """A process queues no more than this many: a busy machine, which kills later, is not to get more work for it."""
 
 KINDS = (
