@@ -168,7 +168,7 @@ asyncio.run(main())
 
 def run(program: str, storage: ObjectStorage) -> subprocess.CompletedProcess[str]:
     words = ["-c", program, storage.bucket, storage.endpoint, ACCESS_KEY, SECRET_KEY]
-    return forks.run(words, text=True, timeout=120)
+    return forks.run(words, text=True, timeout=120, finalize=True)
 
 
 def test_a_process_that_used_it_ends_well(storage: ObjectStorage) -> None:

@@ -64,8 +64,8 @@ SHIM = """\
 import json, os, signal, socket, sys
 server = socket.socket(socket.AF_UNIX)
 server.connect({socket!r})
-request = {{"words": sys.argv[1:], "folder": os.getcwd(), "environ": dict(os.environ), "new_session": False}}
-line = json.dumps(request | {{"numbers": [0, 1, 2]}}).encode() + b"\\n"
+request = {{"words": sys.argv[1:], "folder": os.getcwd(), "environ": dict(os.environ), "numbers": [0, 1, 2]}}
+line = json.dumps(request | {{"new_session": False, "finalize": False}}).encode() + b"\\n"
 server.sendall(line[socket.send_fds(server, [line], [0, 1, 2]):])
 answers = server.makefile("rb")
 pid = int(answers.readline())
@@ -86,7 +86,10 @@ def write_shim(path: Path) -> None:
 
 
 class Program:
-    """A forked process that runs what `python WORDS` runs. Its methods are those of `subprocess.Popen`."""
+    """A forked process that runs what `python WORDS` runs. Its methods are those of `subprocess.Popen`.
+
+    With `finalize` the interpreter frees everything at the end, for tests of just that.
+    """
 
     def __init__(
         self,
@@ -100,6 +103,7 @@ class Program:
         pass_fds: Sequence[int] = (),
         start_new_session: bool = False,
         text: bool = False,
+        finalize: bool = False,
     ) -> None:
         self.args = [str(word) for word in words]
         self.returncode: int | None = None
@@ -126,6 +130,7 @@ class Program:
             "folder": str(cwd or Path.cwd()),
             "environ": dict(os.environ if env is None else env),
             "new_session": start_new_session,
+            "finalize": finalize,
             "numbers": [0, 1, 2, *pass_fds],
         }
         self._server = socket.socket(socket.AF_UNIX)

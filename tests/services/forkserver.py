@@ -11,6 +11,7 @@ killed.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import gc
@@ -22,6 +23,7 @@ import selectors
 import signal
 import socket
 import sys
+import threading
 import time
 import types
 import warnings
@@ -163,6 +165,18 @@ def run(words: list[str], path: list[str]) -> None:
     exec(compile(code, name, "exec"), main.__dict__)
 
 
+def end(status: object) -> None:
+    """End as an interpreter does, but do not free what was imported, which would copy each page that the server has."""
+    threading._shutdown()  # joins the threads that are no daemons
+    atexit._run_exitfuncs()
+    if status is not None and not isinstance(status, int):
+        sys.stderr.write(f"{status}\n")
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit((status or 0) & 0xFF)
+
+
 def main(path: str, *modules: str) -> None:
     """Import the modules and serve."""
     del sys.path[0]  # the folder of this file, whose names are not to hide libraries
@@ -174,7 +188,14 @@ def main(path: str, *modules: str) -> None:
     request = Server(path).serve()
     if request is not None:
         become(request)
-        run(request["words"], base)
+        try:
+            run(request["words"], base)
+            status: object = None
+        except SystemExit as leaving:
+            status = leaving.code
+        if request["finalize"] or sys.warnoptions:  # some warnings come while objects are freed
+            sys.exit(status)
+        end(status)
 
 
 if __name__ == "__main__":
