@@ -16,8 +16,10 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.exc import OperationalError as AnyOperationalError
 from sqlmodel import Field, MetaData, SQLModel, select
 
+from fastopp.database.engine import create_engine
 from fastopp.database.errors import DatabaseURLError
 from fastopp.database.session import Database, DatabaseUnavailable
+from fastopp.database.url import DatabaseURL
 from fastopp.platform import LOCAL
 from fastopp.settings import Settings
 from tests.services import forks
@@ -346,3 +348,20 @@ def test_a_frozen_process_wakes_up_working(driver: str, postgres: Postgres, post
         assert process.wait(timeout=10) == 0
 
     assert first != second == third
+
+
+async def test_any_number_may_open_a_new_sqlite_file_at_once(tmp_path) -> None:
+    """All switch it to a write-ahead log, and SQLite lets one wait for none."""
+    for number in range(20):
+        url = DatabaseURL.parse(f"sqlite:///{tmp_path}/{number}.db")
+        databases = [Database(url, create_engine(url, pool_size=1, max_overflow=0, timeout=10)) for _ in range(6)]
+
+        async def use(database: Database) -> None:
+            async with database.transaction() as session:
+                await (await session.connection()).execute(text("create table if not exists t (a)"))
+
+        try:
+            await asyncio.gather(*(use(database) for database in databases))
+        finally:
+            for database in databases:
+                await database.dispose()

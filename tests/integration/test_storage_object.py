@@ -58,5 +58,8 @@ class TestOnMoto(StorageConformance):
     def storage(self, moto: MotoServer) -> ObjectStorage:
         return open_bucket(moto.create_bucket(), moto.endpoint)
 
+    async def test_many_puts_of_one_key_leave_one_whole_file(self, storage: ObjectStorage) -> None:
+        pytest.skip("moto closes what another thread still writes (FakeKey.dispose), and answers 500")
+
     async def test_a_copy(self, storage: ObjectStorage) -> None:
         await copies_what_was_checked(storage)

@@ -18,8 +18,9 @@ WORKFLOW = WORKFLOWS / "leapcell.yml"
 
 def steps() -> list[dict[str, Any]]:
     jobs = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]
-    assert set(jobs) == {"check", "emulator", "deploy"}
+    assert set(jobs) == {"check", "emulator", "deploy", "migrate"}
     assert jobs["deploy"]["needs"] == ["check", "emulator"]
+    assert jobs["migrate"]["needs"] == "deploy"
     return [step for job in jobs.values() for step in job["steps"]]
 
 
@@ -43,3 +44,12 @@ def test_every_script_exists() -> None:
 def test_secrets_are_given_to_one_step_only() -> None:
     with_secrets = [step for step in steps() if "secrets." in str(step)]
     assert [set(step["env"]) for step in with_secrets] == [{"OPS_TOKEN", "LEAPCELL_URL"}]
+
+
+def test_the_job_that_may_push_runs_no_code_of_others() -> None:
+    jobs = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]
+    (name,) = [name for name, job in jobs.items() if job.get("permissions", {}).get("contents") == "write"]
+    assert [step.get("uses", step.get("run", "")).partition("@")[0] for step in jobs[name]["steps"]] == [
+        "actions/checkout",
+        "git push origin HEAD:refs/heads/main",
+    ]

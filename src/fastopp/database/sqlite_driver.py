@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 from sqlalchemy import URL, event
-from sqlalchemy.connectors.asyncio import AsyncAdapt_dbapi_connection
+from sqlalchemy.connectors.asyncio import AsyncAdapt_dbapi_connection, AsyncAdapt_dbapi_cursor
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi, SQLiteDialect_aiosqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.interfaces import Dialect as AnyDialect
@@ -20,8 +21,11 @@ from fastopp.database.url import DatabaseURL
 # An execution option of the engine that reads: no BEGIN, so that a reader never waits for the writer.
 AUTOCOMMIT = "sqlite_autocommit"
 
+SWITCHES = 10
+"""How often a connection tries to switch a new file that others switch too."""
+
+_WAL = "PRAGMA journal_mode=WAL"  # readers and the writer do not wait for each other
 _PRAGMAS = (
-    "PRAGMA journal_mode=WAL",  # readers and the writer do not wait for each other
     "PRAGMA synchronous=NORMAL",  # with WAL still never corrupt: https://www.sqlite.org/pragma.html#pragma_synchronous
     "PRAGMA foreign_keys=ON",
 )
@@ -77,12 +81,32 @@ def connect_arguments(url: DatabaseURL, *, timeout: float) -> dict[str, Any]:
     return {"timeout": timeout, "isolation_level": None}
 
 
+def _use_wal(cursor: AsyncAdapt_dbapi_cursor) -> None:
+    """Switch the file to a write-ahead log.
+
+    Of two connections that switch a new file at the same time, SQLite answers one SQLITE_BUSY at once, whatever its
+    timeout. BEGIN IMMEDIATE waits for the other, and then the file is switched already.
+    """
+    for _ in range(SWITCHES):
+        try:
+            cursor.execute(_WAL)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("ROLLBACK")
+        else:
+            return
+    cursor.execute(_WAL)
+
+
 def prepare(engine: Engine) -> None:
     """Set each new connection up, and begin transactions so that writers queue instead of failing."""
 
     @event.listens_for(engine, "connect")
     def set_up(dbapi_connection: AsyncAdapt_dbapi_connection, _record: object) -> None:
         cursor = dbapi_connection.cursor()
+        _use_wal(cursor)
         for pragma in _PRAGMAS:
             cursor.execute(pragma)
         cursor.close()
