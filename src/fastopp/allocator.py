@@ -1,4 +1,4 @@
-"""How the C library keeps memory that Python has given back."""
+"""Tune how the C library returns freed memory to the system."""
 
 from __future__ import annotations
 

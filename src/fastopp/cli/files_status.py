@@ -1,4 +1,4 @@
-"""How many uploaded files there are, and where; and those that no row names."""
+"""Count uploaded files in each place, and list those that no row names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Place:
 
 @dataclass(slots=True)
 class FilesStatus:
-    """What `oppman.py files status` reports."""
+    """The report of `oppman.py files status`."""
 
     places: list[Place] = field(default_factory=list)
     unclaimed: list[str] = field(default_factory=list)
