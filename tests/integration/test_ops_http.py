@@ -37,7 +37,8 @@ async def black_hole():
     await server.wait_closed()
 
 
-async def test_a_project_comes_to_life_by_one_call(url, tmp_path):
+async def test_a_project_comes_to_life_by_one_call(url, tmp_path, monkeypatch):
+    monkeypatch.setattr(checks, "SHARED_FOR", 3600.0)
     async with running(url, tmp_path) as project, project.client() as client:
         before = await client.get("/health")
         assert before.status_code == 503
@@ -58,6 +59,8 @@ async def test_a_project_comes_to_life_by_one_call(url, tmp_path):
         assert again["status"] == "success"
         assert not again["details"]["superuser_created"]
         assert len(await project.all(User)) == 8
+        assert (await client.get("/health")).json() == before.json()  # shared with everyone, but not with operators
+        assert (await client.get("/health", headers=BEARER)).status_code == 200
 
     async with running(url, tmp_path) as project, project.client() as client:
         health = await client.get("/health")
