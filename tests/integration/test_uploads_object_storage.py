@@ -17,6 +17,7 @@ import pytest
 
 from fastopp.seeding import run_full_init
 from fastopp.storage import announced as notes
+from fastopp.storage import deadlines
 from fastopp.storage.base import StoredFile
 from fastopp.storage.direct_uploads import MAX_SIZE
 from fastopp.storage.file_types import is_of_type
@@ -450,6 +451,19 @@ async def test_one_request_completes_an_upload_at_a_time(
     go_on.set()
     assert (await first).status_code == 422, "it finds nothing to copy any more"
     assert (site.objects / upload["key"]).read_bytes() == PHOTO
+
+
+async def test_a_large_file_has_more_time_to_be_copied(
+    site: Site, staff: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = await announced(staff, PHOTO)
+    assert await put(upload, PHOTO) == 200
+    monkeypatch.setattr(deadlines, "UPLOAD", 0.3)
+    site.proxy.faults = [Fault("PUT", times=2, delay=1.0)]
+    slow = await completed(staff, upload)
+    assert (slow.status_code, "0.3" in slow.text) == (503, True), "not a large file"
+    monkeypatch.setattr(deadlines, "COPY_SPEED", len(PHOTO) / 20)  # and now it is one
+    assert (await completed(staff, upload)).status_code == 200
 
 
 async def test_an_outage_while_an_upload_is_completed(site: Site, staff: httpx.AsyncClient) -> None:

@@ -89,7 +89,6 @@ async def complete_upload(
 
     What is sent to the address later changes nothing.
     """
-    async with deadlines.within(deadlines.UPLOAD):
-        file = await complete(storage, settings, database.engine, key=key, ticket=done.ticket, clock=clock)
+    file = await complete(storage, settings, database.engine, key=key, ticket=done.ticket, clock=clock)
     answer = {"key": key, "url": storage.url(key), "size": file.size, "content_type": file.content_type}
     return JSONResponse(answer, 200, NO_STORE)

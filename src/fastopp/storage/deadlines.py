@@ -14,6 +14,9 @@ FIRST_BYTE = 10.0
 UPLOAD = 25.0
 """Seconds to store what a user has sent. With `REMOVAL`, the user waits 30 seconds at most."""
 
+COPY_SPEED = 20_000_000
+"""Bytes a second that a service copies at least, in addition to `UPLOAD`: large files take longer."""
+
 REMOVAL = 5.0
 """Seconds for a small operation, like removing a file that nothing names; one that stays is left to clean-up."""
 

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.errors import BadRequest, FastOppError
 from fastopp.settings import Settings
-from fastopp.storage import announced
+from fastopp.storage import announced, deadlines
 from fastopp.storage.announced import Limits
 from fastopp.storage.base import FileMissing, PresignedUpload, PresigningStorage, Storage, StoredFile
 from fastopp.storage.cancellation import shielded
@@ -136,18 +136,20 @@ async def complete(
 
     Raises
     ------
-    UploadRefused: also when nothing has arrived. BadTicket, BeingCompleted, SourceChanged.
+    UploadRefused: also when nothing has arrived. BadTicket, BeingCompleted, SourceChanged, StorageUnavailable.
     """
     size, at = _agreed(settings, key, ticket, clock)
     lease = await run(engine, announced.begin, key, clock.now())
     if lease is None:
         try:
-            return await durable(storage).head(key)  # it is complete, and the answer got lost
+            async with deadlines.within(deadlines.UPLOAD):
+                return await durable(storage).head(key)  # it is complete, and the answer got lost
         except FileMissing:
             raise UploadRefused("There is no such upload any more.", hint="Announce the file again.") from None
     due = at + announced.ABANDONED_AFTER
     try:
-        file = await _take_over(storage, key, size)
+        async with deadlines.within(deadlines.UPLOAD + size / deadlines.COPY_SPEED):
+            file = await _take_over(storage, key, size)
         await run(engine, announced.finish, key, lease)
     except (FastOppError, asyncio.CancelledError) as error:
         if isinstance(error, UploadRefused) and not isinstance(error, NotArrived):
@@ -156,7 +158,8 @@ async def complete(
             await run(engine, announced.release, key, lease, due)
         raise
     try:
-        await storage.delete(announced.staged(key))
+        async with deadlines.within(deadlines.REMOVAL):
+            await storage.delete(announced.staged(key))
     except FastOppError:
         logger.warning("%s could not be removed, a sweep will", announced.staged(key), exc_info=True)
     return file
