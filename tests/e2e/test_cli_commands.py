@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import subprocess
 import time
 import tomllib
 from contextlib import closing
@@ -314,6 +315,19 @@ def test_serving(words: tuple[str, ...], project: Path) -> None:
         server.kill()
         server.communicate()
     fail(project, "oppman.py", "stopserver")
+
+
+def test_a_server_that_was_killed_leaves_a_number_that_may_be_anothers(project: Path) -> None:
+    stranger = subprocess.Popen(["sleep", "60"])
+    left = project / f".server.{stranger.pid}.pid"
+    left.touch()
+    try:
+        assert "No server" in fail(project, "oppman.py", "stopserver")
+        assert stranger.poll() is None
+        assert not left.exists()
+    finally:
+        stranger.kill()
+        stranger.wait()
 
 
 def test_on_postgresql(tmp_path: Path, leapcell_environ: dict[str, str], pooler_url: str) -> None:

@@ -185,7 +185,8 @@ def test_a_photo_that_fails_before_the_script_is_there(page: Page) -> None:
         route.continue_()
 
     page.route("**/app.js*", after_the_photo)
-    page.reload(wait_until="commit")
+    page.reload()  # until the script has run
+    expect(page.locator("img[data-hide-on-error]")).to_have_count(1)
     expect(page.locator("img[data-hide-on-error]")).to_be_hidden()
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fastopp.emulator.confined import ConfinedProcess
+from fastopp.emulator.rules import Rules
+from fastopp.emulator.sandbox import Room, choose_sandbox
 from fastopp.emulator.services.process import ServiceFailed, ServiceProcess, make_folder
 
 STAYS = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open('started', 'w'); time.sleep(600)"
@@ -128,3 +131,21 @@ async def test_nothing_outlives_the_emulator(number: signal.Signals) -> None:
     emulator.send_signal(number)
     await emulator.wait()
     await until(lambda: not processes_in(made) and not any(folder.exists() for folder in made))
+
+
+async def test_nothing_is_sent_to_what_has_the_number_of_an_ended_process(tmp_path: Path) -> None:
+    room = Room(folder=tmp_path / "project", temp=tmp_path / "temp", writable=(tmp_path,))
+    room.folder.mkdir()
+    room.temp.mkdir()
+    stranger = await asyncio.create_subprocess_exec("sleep", "600")
+    process = ConfinedProcess(room, Rules(), choose_sandbox(), port=0, on_line=lambda _line: None)
+    await process.launch("true", dict(os.environ))
+    await process.ended.wait()
+    process._root = os.getpid()
+    assert await process.terminate()
+    process.freeze()
+    process.thaw()
+    await process.close()
+    assert psutil.Process(stranger.pid).status() == psutil.STATUS_SLEEPING
+    stranger.kill()
+    assert await stranger.wait() == -signal.SIGKILL

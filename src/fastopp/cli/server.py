@@ -9,6 +9,8 @@ import re
 import signal
 import socket
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -19,6 +21,11 @@ from fastopp.cli.console import fail, plain_command, say
 from fastopp.cli.project import find_project_apps, load_project
 from fastopp.errors import Conflict
 from fastopp.settings import load_settings
+
+try:
+    import fcntl
+except ImportError:  # Windows has none; there a server that was killed looks as if it ran
+    fcntl = None  # type: ignore[assignment] # checked before it is used
 
 PRODUCTION_HOST = "0.0.0.0"  # noqa: S104 - a server behind a platform's proxy listens on every address
 STOP_PATIENCE = 30  # seconds a server gets to finish its requests, or a worker of it to start and hear of it
@@ -127,12 +134,27 @@ def stopserver() -> None:
 
 
 def _tell_to_stop(path: Path) -> bool:
+    """Send SIGTERM to the server that this file is of, and return whether it runs. Remove the file if it does not."""
     try:
-        os.kill(int(path.name.split(".")[2]), signal.SIGTERM)
-    except (ValueError, ProcessLookupError):  # killed, and its file was left
-        path.unlink(missing_ok=True)
-        return False
-    return True
+        if _is_held(path):
+            os.kill(int(path.name.split(".")[2]), signal.SIGTERM)
+            return True
+    except (ValueError, ProcessLookupError, FileNotFoundError):
+        pass  # no file of ours, or the server has ended this moment
+    path.unlink(missing_ok=True)
+    return False
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a server holds the file locked. Of one that was killed only the file is left, and its number is reused."""
+    if fcntl is None:
+        return True
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _pid_path(pid: int | str) -> Path:
@@ -140,20 +162,24 @@ def _pid_path(pid: int | str) -> Path:
     return Path(f".server.{pid}.pid")
 
 
-class _pid_file:  # noqa: N801 - a context manager that reads like a function
-    """Remember the server's process while it runs, for `stopserver`."""
-
-    def __enter__(self) -> None:
-        try:
-            _pid_path(os.getpid()).touch()
-        except OSError:
-            # A read-only folder: there is no shell to stop it from either.
-            return
-        # uvicorn, having shut down, sends itself the signal again; the default action would end us before `__exit__`.
+@contextmanager
+def _pid_file() -> Generator[None]:
+    """Remember the server's process while it runs, for `stopserver`: a file that it holds locked."""
+    path = _pid_path(os.getpid())
+    try:
+        file = path.open("w")
+    except OSError:
+        yield  # a read-only folder: there is no shell to stop it from either
+        return
+    with file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        # uvicorn, having shut down, sends itself the signal again; the default action would end us before `unlink`.
         signal.signal(signal.SIGTERM, _exit)
-
-    def __exit__(self, *exc: object) -> None:
-        _pid_path(os.getpid()).unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _exit(number: int, _frame: object) -> NoReturn:

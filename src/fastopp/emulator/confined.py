@@ -158,15 +158,19 @@ class ConfinedProcess:
 
     def freeze(self) -> None:
         """Stop all that it started."""
-        self._stopped = processes.stop(self._root)
+        if self.alive:  # else its number may be another process's by now
+            self._stopped = processes.stop(self._root)
 
     def thaw(self) -> None:
         """Continue what was stopped."""
-        processes.resume(self._stopped)
+        if self.alive:
+            processes.resume(self._stopped)
         self._stopped = []
 
     async def terminate(self) -> bool:
         """Send SIGTERM and wait; False: it has not ended in time."""
+        if not self.alive:
+            return True
         self.thaw()
         processes.signal_all(self._root, signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
