@@ -146,7 +146,7 @@ def _tell_to_stop(path: Path) -> bool:
 
 
 def _is_held(path: Path) -> bool:
-    """Whether a server holds the file locked. Of one that was killed only the file is left, and its number is reused."""
+    """Whether a server holds the file locked. One that was killed leaves the file, whose number is reused."""
     if fcntl is None:
         return True
     with path.open() as file:
