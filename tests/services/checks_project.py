@@ -9,6 +9,7 @@ from fastopp.apps import App
 from fastopp.checks.catalogue import all_checks
 from fastopp.checks.check import Finding
 from fastopp.checks.context import CheckContext
+from fastopp.checks.requirement_lines import install_line
 from fastopp.cli.leapcell_init import MANIFEST
 
 NOWHERE = Path("/nonexistent/.env")
@@ -47,15 +48,16 @@ test = [{ name = "tester" }]
 name = "tomato"
 version = "1.0"
 source = { registry = "https://pypi.org/simple" }
-wheels = [{ url = "https://files.example/a/tomato-1.0-py3-none-any.whl" }]
+sdist = { url = "https://files.example/a/tomato-1.0.tar.gz", hash = "sha256:70b0" }
+wheels = [{ url = "https://files.example/a/tomato-1.0-py3-none-any.whl", hash = "sha256:70a0" }]
 
 [[package]]
 name = "pepper"
 version = "2.0"
 source = { registry = "https://pypi.org/simple" }
 wheels = [
-    { url = "https://files.example/a/pepper-2.0-cp311-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl" },
-    { url = "https://files.example/a/pepper-2.0-cp311-abi3-manylinux_2_17_aarch64.manylinux2014_aarch64.whl" },
+    { url = "https://f/pepper-2.0-cp311-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl", hash = "sha256:9e86" },
+    { url = "https://f/pepper-2.0-cp311-abi3-manylinux_2_17_aarch64.manylinux2014_aarch64.whl", hash = "sha256:9ea6" },
 ]
 
 [package.optional-dependencies]
@@ -65,7 +67,7 @@ hot = [{ name = "chili" }]
 name = "chili"
 version = "3.0"
 source = { registry = "https://pypi.org/simple" }
-wheels = [{ url = "https://files.example/a/chili-3.0-py3-none-any.whl" }]
+wheels = [{ url = "https://files.example/a/chili-3.0-py3-none-any.whl", hash = "sha256:c411" }]
 
 [[package]]
 name = "winter"
@@ -76,14 +78,25 @@ source = { registry = "https://pypi.org/simple" }
 name = "older"
 version = "5.0"
 source = { registry = "https://pypi.org/simple" }
-wheels = [{ url = "https://files.example/a/older-5.0-py3-none-any.whl" }]
+wheels = [{ url = "https://files.example/a/older-5.0-py3-none-any.whl", hash = "sha256:01de" }]
 
 [[package]]
 name = "tester"
 version = "6.0"
 source = { registry = "https://pypi.org/simple" }
 """
-REQUIREMENTS = 'chili==3.0\nolder==5.0 ; python_version == "3.11"\npepper==2.0\ntomato==1.0\n'
+REQUIREMENTS = """\
+chili==3.0 \\
+    --hash=sha256:c411
+older==5.0 ; python_version == "3.11" \\
+    --hash=sha256:01de
+pepper==2.0 \\
+    --hash=sha256:9e86 \\
+    --hash=sha256:9ea6
+tomato==1.0 \\
+    --hash=sha256:70a0 \\
+    --hash=sha256:70b0
+"""
 
 
 def make_project(folder: Path, *, shop: str = "") -> Path:
@@ -92,7 +105,7 @@ def make_project(folder: Path, *, shop: str = "") -> Path:
     (folder / "shop/__init__.py").write_text("")
     (folder / "shop/routes.py").write_text(shop)
     (folder / "main.py").write_text('from fastopp.application import FastOpp\napp = FastOpp(apps=["shop"])\n')
-    (folder / "leapcell.yaml").write_text(MANIFEST.format(port=8080, memory=512))
+    (folder / "leapcell.yaml").write_text(MANIFEST.format(install=install_line(both=False), port=8080, memory=512))
     (folder / "uv.lock").write_text(LOCK)
     (folder / "requirements.txt").write_text(REQUIREMENTS)
     return folder

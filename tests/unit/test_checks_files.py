@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from fastopp.checks.check import CannotCheck
-from fastopp.checks.lockfile import LockUnreadable, pinned, read_lock
+from fastopp.checks.lockfile import LockUnreadable, read_lock
 from fastopp.checks.manifest import listens
+from fastopp.checks.requirement_lines import Pins, Requirement, by_name, install_line, read_requirements
 from fastopp.checks.source import SourceUnreadable
 from tests.services.checks_project import LOCK, REQUIREMENTS, context, make_project, run
 
@@ -112,12 +113,82 @@ def test_requirements_missing(project: Path) -> None:
 def test_requirements_out_of_step(project: Path) -> None:
     assert run("E322", context(project)) == []
     rewrite(project / "requirements.txt", "tomato==1.0", "tomato==0.9")
-    rewrite(project / "requirements.txt", "chili==3.0\n", "extra==1\n")
+    rewrite(project / "requirements.txt", "chili==3.0 ", "extra==1 ")
     lacking, other = run("E322", context(project))
     assert lacking.message == "requirements.txt lacks chili."
     assert "tomato (0.9 instead of 1.0)" in other.message
     rewrite(project / "requirements.txt", "tomato==0.9", "tomato>=0.9")
     assert "tomato (any version instead of 1.0)" in run("E322", context(project))[1].message
+
+
+def test_hashes_out_of_step(project: Path) -> None:
+    rewrite(project / "requirements.txt", "sha256:70a0", "sha256:bad0")
+    (finding,) = run("E322", context(project))
+    assert finding.message == "requirements.txt has other hashes than uv.lock for tomato."
+    assert "Delete requirements.txt" in finding.hint
+    assert "leapcell init" in finding.hint
+    rewrite(project / "requirements.txt", " \\\n    --hash=sha256:bad0 \\\n    --hash=sha256:70b0", "")
+    (finding,) = run("E322", context(project))
+    assert finding.message == "requirements.txt has no hash for tomato."
+    (project / "requirements.txt").write_text(f"{REQUIREMENTS}extra==1\n")
+    (finding,) = run("E322", context(project))
+    assert finding.message == "requirements.txt has no hash for extra."
+
+
+def test_a_file_written_before_there_were_hashes(project: Path) -> None:
+    rewrite(project / "uv.lock", '{ virtual = "." }', '{ editable = "." }')
+    lines = [line.removesuffix(" \\") for line in REQUIREMENTS.splitlines() if "--hash" not in line]
+    (project / "requirements.txt").write_text("\n".join([*lines, ".\n"]))
+    messages = [finding.message for finding in run("E322", context(project))]
+    assert messages == [
+        "requirements.txt has no hash for the project itself, chili, older, pepper, tomato.",
+        "requirements-unhashed.txt lacks the project itself.",
+    ]
+
+
+def test_the_second_file_out_of_step(project: Path) -> None:
+    url = "git+https://user:pass@git.example/t"
+    rewrite(project / "uv.lock", 'source = { virtual = "." }', 'source = { editable = "." }')
+    rewrite(
+        project / "uv.lock",
+        'name = "chili"\nversion = "3.0"\nsource = { registry = "https://pypi.org/simple" }\nwheels',
+        'name = "chili"\nversion = "3.0"\nsource = { git = "https://git.example/t?rev=v1#0123abc" }\nold',
+    )
+    rewrite(project / "requirements.txt", "chili==3.0 \\\n    --hash=sha256:c411\n", "")
+    second = project / "requirements-unhashed.txt"
+    second.write_text("chili @ git+https://git.example/t@0123abc\n.\n")
+    assert run("E322", context(project)) == []
+    second.write_text(f"chili @ {url}@eeee\ntomato==1.0\n")
+    lacking, other, added = (finding.message for finding in run("E322", context(project)))
+    assert lacking == "requirements-unhashed.txt lacks the project itself."
+    assert other.endswith("chili (another address).")
+    assert added == "requirements-unhashed.txt installs tomato without a hash, which uv.lock does not ask for."
+
+
+def test_the_build_installs_the_second_file(project: Path) -> None:
+    """A leapcell.yaml that was written before there was a second file stays, and is reported."""
+    assert run("E324", context(project)) == []
+    second = project / "requirements-unhashed.txt"
+    second.write_text(".\n")
+    (finding,) = run("E324", context(project))
+    assert finding.message == "The build command installs requirements.txt and not requirements-unhashed.txt."
+    assert install_line(both=True) in finding.hint
+    manifest = (project / "leapcell.yaml").read_text()
+    for command in (
+        install_line(both=True),
+        "pip install -r requirements.txt && pip install --no-deps .",
+        "pip install fastopp",
+        "pip install -q -r requirements.txt && python oppman.py leapcell build #",
+    ):
+        (project / "leapcell.yaml").write_text(manifest.replace(install_line(both=False), command))
+        if "leapcell build #" in command:
+            rewrite(project / "leapcell.yaml", " # && python oppman.py leapcell build --no-install", "")
+        assert run("E324", context(project)) == [], command
+    (project / "leapcell.yaml").write_text(manifest.replace(install_line(both=False), install_line(both=True)))
+    second.unlink()
+    (finding,) = run("E324", context(project))
+    assert "which does not exist" in finding.message
+    assert install_line(both=False) in finding.hint
 
 
 def test_requirements_without_a_lock(project: Path) -> None:
@@ -148,7 +219,9 @@ def test_wheels(project: Path) -> None:
 
 
 def test_lock_lines(project: Path) -> None:
-    assert list(read_lock(project / "uv.lock").requirements()) == REQUIREMENTS.splitlines()
+    lines = list(read_lock(project / "uv.lock").requirements())
+    assert "".join(f"{line}\n" for line in lines) == REQUIREMENTS
+    assert list(read_requirements(REQUIREMENTS)) == lines
 
 
 @pytest.mark.parametrize(
@@ -168,35 +241,91 @@ def test_sources_of_packages(tmp_path: Path) -> None:
     )
     (tmp_path / "uv.lock").write_text(text)
     lines = list(read_lock(tmp_path / "uv.lock").requirements())
-    assert "tomato @ git+https://git.example/t@0123abc" in lines
-    assert lines[-1] == "."
+    assert "tomato @ git+https://git.example/t@0123abc" in [line.target for line in lines]
+    assert lines[-1] == Requirement(".")
+
+
+@pytest.mark.parametrize(
+    ("source", "files", "line"),
+    [
+        (
+            'url = "https://x.example/t.whl"',
+            'wheels = [{ url = "https://x.example/t.whl", hash = "sha256:70" }]',
+            Requirement("tomato @ https://x.example/t.whl", hashes=frozenset({"sha256:70"})),
+        ),
+        (
+            'path = "wheels/t.tar.gz"',
+            'sdist = { hash = "sha256:70" }',
+            Requirement("./wheels/t.tar.gz", hashes=frozenset({"sha256:70"})),
+        ),
+        ('directory = "t"', "", Requirement("./t")),
+        ('editable = "../t"', "", Requirement("./../t")),
+        ('git = "https://g.example/t#0123"', "", Requirement("tomato @ git+https://g.example/t@0123")),
+        (
+            'registry = "https://old.example/simple"',
+            'wheels = [{ url = "https://old.example/t.whl", hash = "md5:70" }]',
+            Requirement("tomato==1.0"),
+        ),
+        ('registry = "wheels"', 'wheels = [{ path = "t.whl" }]', Requirement("tomato==1.0")),
+        ('virtual = "t"', "", None),
+    ],
+)
+def test_what_has_a_hash(tmp_path: Path, source: str, files: str, line: Requirement | None) -> None:
+    text = f"""
+[[package]]
+name = "shop"
+source = {{ virtual = "." }}
+dependencies = [{{ name = "tomato" }}]
+
+[[package]]
+name = "tomato"
+version = "1.0"
+source = {{ {source} }}
+{files}
+"""
+    (tmp_path / "uv.lock").write_text(text)
+    assert list(read_lock(tmp_path / "uv.lock").requirements()) == ([line] if line else [])
 
 
 def test_this_projects_lock_as_uv_reads_it(tmp_path: Path) -> None:
     uv = shutil.which("uv")
     if uv is None:
         pytest.skip("uv is no part of the tests' environment")
-    options = ["--frozen", "--no-default-groups", "--no-hashes", "--no-emit-project", "--no-annotate", "--no-header"]
+    options = ["--frozen", "--no-default-groups", "--no-emit-project", "--no-annotate", "--no-header"]
     done = subprocess.run(
         [uv, "export", "--offline", "-q", *options], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    theirs = pinned(line for line in done.stdout.splitlines() if "win32" not in line.partition(";")[2] or "!=" in line)
-    ours = pinned(read_lock(ROOT / "uv.lock").requirements())
-    assert ours == {name: versions for name, versions in theirs.items() if name != "tzdata"}
+    lines = read_requirements(done.stdout)
+    theirs = by_name(line for line in lines if "win32" not in line.marker or "!=" in line.marker)
+    ours = by_name(line for line in read_lock(ROOT / "uv.lock").requirements() if line.target != ".")
+    assert ours == {name: pins for name, pins in theirs.items() if name != "tzdata"}
 
 
-def test_pinned() -> None:
-    lines = [
-        "Foo_Bar[x]==1.0 ; python_version < '3'",
-        "# no",
-        "-r other.txt",
-        "b>=2",
-        "c @ https://x",
-        ".",
-        "d==1 \\",
-        "  --hash=sha256:0",
-    ]
-    assert pinned(lines) == {"foo-bar": {"1.0"}, "b": set(), "c": set(), "d": {"1"}}
+def test_requirements_as_pip_reads_them() -> None:
+    text = """\
+Foo_Bar[x]==1.0 ; python_version < '3'
+# no==1
+-r other.txt
+--index-url https://x
+b>=2  # why==1
+c @ https://x/c.whl#subdirectory=y ; os_name == "posix"
+.
+https://user:pass@x/d.whl
+d==1 \\
+  --hash=sha256:0 --hash=sha256:1
+./e.whl --hash sha256:2
+"""
+    lines = list(read_requirements(text))
+    assert by_name(lines) == {
+        "foo-bar": Pins(frozenset({"1.0"})),
+        "b": Pins(),
+        "c": Pins(frozenset({"https://x/c.whl#subdirectory=y"})),
+        ".": Pins(),
+        "an address without a name": Pins(),
+        "d": Pins(frozenset({"1"}), frozenset({"sha256:0", "sha256:1"})),
+        "./e.whl": Pins(hashes=frozenset({"sha256:2"})),
+    }
+    assert [line.marker for line in lines if line.marker] == ["python_version < '3'", 'os_name == "posix"']
 
 
 @pytest.mark.parametrize(
@@ -271,7 +400,7 @@ def test_this_project_needs_nothing_that_leapcell_denies() -> None:
     from fastopp.cli.project import list_apps
 
     looked_at = CheckContext(ROOT, load_apps=lambda: find_apps(list_apps(ROOT / "main.py")))
-    for number in ("E301", "W302", "E303", "W304", "W305", "E321", "E322", "W341", "W342", "W343"):
+    for number in ("E301", "W302", "E303", "W304", "W305", "E321", "E322", "E324", "W341", "W342", "W343"):
         assert run(number, looked_at) == [], number
     if sys.version_info[:2] == (3, 11):
         assert run("W323", looked_at) == []

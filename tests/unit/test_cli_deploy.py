@@ -46,10 +46,10 @@ def variables(folder: Path) -> dict[str, str]:
 
 
 def test_this_repository_has_what_init_writes(project: Path) -> None:
-    """leapcell.yaml and requirements.txt are written from one place, and follow the lock."""
+    """leapcell.yaml and the requirements files are written from one place, and follow the lock."""
     (project / "uv.lock").write_bytes((ROOT / "uv.lock").read_bytes())
     init("--yes", "--github")
-    for name in ("leapcell.yaml", "requirements.txt", ".github/workflows/leapcell.yml"):
+    for name in ("leapcell.yaml", "requirements.txt", "requirements-unhashed.txt", ".github/workflows/leapcell.yml"):
         assert (ROOT / name).read_text() == (project / name).read_text(), f"delete {name}, run oppman.py leapcell init"
 
 
@@ -186,19 +186,55 @@ def test_fly_init_says_what_to_do_next_without_secrets_among_arguments(project: 
     assert "secrets set" not in said
 
 
-@pytest.mark.parametrize(
-    "lock",
-    [
-        LOCK.replace("{ virtual", "{ editable"),
-        LOCK.replace('source = { registry = "https://pypi.org/simple" }', 'source = { path = "wheels/a.whl" }', 1),
-    ],
-)
-def test_what_is_installed_from_the_project_is_copied_first(project: Path, lock: str) -> None:
-    (project / "uv.lock").write_text(lock)
+def commands(project: Path) -> list[str]:
+    """The lines of the Dockerfile that copy and install."""
+    lines = (project / "Dockerfile").read_text().splitlines()
+    return [line for line in lines if line.startswith(("COPY", "RUN pip"))]
+
+
+def test_fly_installs_hashed_requirements_before_the_project(project: Path) -> None:
+    """The layer of the requirements is kept when only the project changes."""
+    (project / "uv.lock").write_text(LOCK.replace("{ virtual", "{ editable"))
     run("fly", "init", "--yes")
-    dockerfile = (project / "Dockerfile").read_text()
-    assert "COPY requirements.txt" not in dockerfile
-    assert dockerfile.index("COPY . .") < dockerfile.index("RUN pip install")
+    assert commands(project) == [
+        "COPY requirements.txt .",
+        "RUN pip install --no-cache-dir --no-deps -r requirements.txt",
+        "COPY . .",
+        "RUN pip install --no-cache-dir --no-deps -r requirements-unhashed.txt",
+    ]
+    assert (project / "requirements.txt").read_text().endswith(REQUIREMENTS)
+    assert (project / "requirements-unhashed.txt").read_text().endswith("\n.\n")
+
+
+def test_what_is_installed_from_the_project_is_copied_first(project: Path) -> None:
+    registry = 'source = { registry = "https://pypi.org/simple" }'
+    (project / "uv.lock").write_text(LOCK.replace(registry, 'source = { path = "wheels/a.whl" }', 1))
+    run("fly", "init", "--yes")
+    assert commands(project) == ["COPY . .", "RUN pip install --no-cache-dir -r requirements.txt"]
+
+
+def test_leapcell_installs_both_files(project: Path) -> None:
+    init("--yes", "--github")
+    assert not (project / "requirements-unhashed.txt").exists()
+    before = {name: (project / name).read_text() for name in ("leapcell.yaml", ".github/workflows/leapcell.yml")}
+    assert not [name for name, text in before.items() if "requirements-unhashed.txt" in text]
+    (project / "uv.lock").write_text(LOCK.replace("{ virtual", "{ editable"))
+    said = init("--yes", "--github").output
+    assert "git add leapcell.yaml requirements.txt requirements-unhashed.txt" in said
+    for name, text in before.items():
+        assert f"{name} does not install requirements-unhashed.txt" in said
+        assert (project / name).read_text() == text
+    said = init("--yes", "--github", "--force").output
+    assert "does not install" not in said
+    both = "pip install --no-deps -r requirements.txt && pip install --no-deps -r requirements-unhashed.txt"
+    for name in before:
+        assert both in (project / name).read_text()
+
+
+def test_fly_names_a_dockerfile_that_installs_the_first_file_only(project: Path) -> None:
+    (project / "uv.lock").write_text(LOCK.replace("{ virtual", "{ editable"))
+    (project / "Dockerfile").write_text("COPY . .\nRUN pip install -r requirements.txt\n")
+    assert "Dockerfile does not install requirements-unhashed.txt" in run("fly", "init", "--yes").output
 
 
 @pytest.mark.parametrize("words", [("--name", 'a"b'), ("--region", "x\ny"), ("--name", "UPPER")])

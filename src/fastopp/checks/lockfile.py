@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
 
+from fastopp.checks.requirement_lines import STRONG_HASHES, Requirement
 from fastopp.errors import FastOppError
 
 MINORS: Final = range(9, 15)  # of Python 3, that anybody may run today
@@ -45,10 +45,12 @@ class LockedPackage:
     source: Mapping[str, str]
     wheels: tuple[str, ...]
     """Names of the files."""
+    hashes: frozenset[str]
+    """Of the files, wheels or not, for any machine."""
 
     @property
-    def requirement(self) -> str:
-        """As a line of requirements.txt."""
+    def target(self) -> str:
+        """As pip takes it."""
         if url := self.source.get("git"):
             place, _, commit = url.partition("#")
             address, _, query = place.partition("?")
@@ -116,21 +118,24 @@ class Lock:
             raise LockUnreadable(f"uv.lock needs {dependency['name']} and does not describe it.")
         return candidates[0]
 
-    def requirements(self) -> Iterator[str]:
-        """The lines of a requirements.txt that installs the same on every Python the project is for."""
+    def requirements(self) -> Iterator[Requirement]:
+        """The lines of requirements files that install the same on every Python the project is for.
+
+        Those without hashes are the project itself, folders, git repositories, and what is in a registry that
+        names no hashes.
+        """
         pythons = self.pythons
-        lines: dict[tuple[str, str], set[int]] = {}
+        packages: dict[tuple[str, str], tuple[LockedPackage, set[int]]] = {}
         for minor in pythons:
             for package in self.needed(minor).values():
-                lines.setdefault((package.name, package.requirement), set()).add(minor)
-        for (_, line), minors in sorted(lines.items()):
-            if minors == set(pythons):
-                yield line
-            else:
-                versions = " or ".join(f'python_version == "3.{minor}"' for minor in sorted(minors))
-                yield f"{line} ; {versions}"
+                packages.setdefault((package.name, package.target), (package, set()))[1].add(minor)
+        for (_, target), (package, minors) in sorted(packages.items(), key=lambda item: item[0]):
+            if "virtual" in package.source:  # a folder whose dependencies are wanted; the folder is not installed
+                continue
+            versions = " or ".join(f'python_version == "3.{minor}"' for minor in sorted(minors))
+            yield Requirement(target, "" if minors == set(pythons) else versions, package.hashes)
         if self.root_is_package:
-            yield "."
+            yield Requirement(".")
 
 
 def read_lock(path: Path) -> Lock:
@@ -139,23 +144,6 @@ def read_lock(path: Path) -> Lock:
         return Lock(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, ValueError) as error:
         raise LockUnreadable from error
-
-
-def pinned(lines: Iterable[str]) -> dict[str, set[str]]:
-    """The versions that lines of a requirements.txt name, by package: an empty set for a line without `==`."""
-    found: dict[str, set[str]] = {}
-    for line in lines:
-        text = line.partition("#")[0].partition(";")[0].strip().rstrip("\\").strip()
-        text = text.partition(" --")[0].strip()
-        if not text or text.startswith(("-", ".", "/")):
-            continue
-        name, separator, version = text.partition("==")
-        for stop in "[<>=!~ @":
-            name = name.partition(stop)[0]
-        versions = found.setdefault(canonicalize_name(name), set())
-        if separator:
-            versions.add(version.strip())
-    return found
 
 
 def _is_root(entry: Mapping[str, Any]) -> bool:
@@ -171,4 +159,11 @@ def _fits(markers: Iterable[str], environment: dict[str, str]) -> bool:
 def _package(entry: Mapping[str, Any]) -> LockedPackage:
     places = (str(wheel.get("filename") or wheel.get("url", "")) for wheel in entry.get("wheels", ()))
     wheels = tuple(place.rpartition("/")[2] for place in places)
-    return LockedPackage(entry["name"], str(entry.get("version", "")), entry.get("source", {}), wheels)
+    return LockedPackage(
+        entry["name"], str(entry.get("version", "")), entry.get("source", {}), wheels, frozenset(_hashes(entry))
+    )
+
+
+def _hashes(entry: Mapping[str, Any]) -> Iterator[str]:
+    files = [*entry.get("wheels", ()), entry.get("sdist", {})]
+    return (file["hash"] for file in files if file.get("hash", "").startswith(STRONG_HASHES))

@@ -1,10 +1,12 @@
-"""Checks of requirements.txt, which LeapCell installs from, against uv.lock. No network."""
+"""Checks of the requirements files, which LeapCell installs from, against uv.lock. No network."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 from packaging.tags import Tag
@@ -12,13 +14,24 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from fastopp.checks.check import CannotCheck, Problem, Scope, Subject, check
 from fastopp.checks.context import CheckContext
-from fastopp.checks.lockfile import Lock, LockedPackage, pinned
+from fastopp.checks.lockfile import Lock, LockedPackage
+from fastopp.checks.requirement_lines import (
+    REQUIREMENTS,
+    UNHASHED,
+    Pins,
+    Requirement,
+    by_name,
+    install_line,
+    read_requirements,
+)
 
-FILE_NAME: Final = "requirements.txt"
 # What LeapCell runs on is not documented. Its logs look like arm64, its build machines may be either.
 ARCHITECTURES: Final = {"x86-64": ("x86_64",), "arm64": ("aarch64",)}
 
-_AGAIN = "Delete requirements.txt, run `python oppman.py leapcell init`, and commit it."
+_AGAIN = (
+    f"Delete {REQUIREMENTS}, and {UNHASHED} if there is one, run `python oppman.py leapcell init`, and commit what it "
+    "writes."
+)
 
 
 @check(
@@ -30,7 +43,7 @@ _AGAIN = "Delete requirements.txt, run `python oppman.py leapcell init`, and com
 )
 def missing(context: CheckContext) -> Iterator[Problem]:
     """LeapCell's build machine has pip; it knows nothing of uv.lock."""
-    if not (context.folder / FILE_NAME).is_file():
+    if not (context.folder / REQUIREMENTS).is_file():
         yield Problem("There is no requirements.txt.")
 
 
@@ -42,28 +55,86 @@ def missing(context: CheckContext) -> Iterator[Problem]:
     scope=Scope.LEAPCELL,
 )
 def out_of_step(context: CheckContext) -> Iterator[Problem]:
-    """What runs there would be other versions than those that were tested, or would not start at all."""
-    path = context.folder / FILE_NAME
-    if not path.is_file():
+    """The service would run other versions or files than those that were tested, or not start at all."""
+    if not (context.folder / REQUIREMENTS).is_file():
         raise CannotCheck("There is no requirements.txt.")
-    have = pinned(path.read_text(encoding="utf-8").splitlines())
+    have = _read(context.folder / REQUIREMENTS)
     lock = context.lock
     if lock is None:
         absent = sorted(_declared(context) - have.keys())
         if absent:
-            yield Problem(f"requirements.txt lacks {_few(absent)}, which pyproject.toml asks for.")
+            yield Problem(f"{REQUIREMENTS} lacks {_few(absent)}, which pyproject.toml asks for.")
         return
-    want = pinned(lock.requirements())
-    absent = sorted(want.keys() - have.keys())
-    if absent:
-        yield Problem(f"requirements.txt lacks {_few(absent)}.")
+    locked = list(lock.requirements())
+    want = by_name(each for each in locked if each.hashes)
+    yield from _differences(REQUIREMENTS, want, have)
+    yield from _hash_differences(want, have)
+    want, have = by_name(each for each in locked if not each.hashes), _read(context.folder / UNHASHED)
+    yield from _differences(UNHASHED, want, have)
+    if added := sorted(have.keys() - want.keys()):
+        yield Problem(f"{UNHASHED} installs {_few(added)} without a hash, which uv.lock does not ask for.")
+
+
+def _differences(file: str, want: Mapping[str, Pins], have: Mapping[str, Pins]) -> Iterator[Problem]:
+    if absent := sorted(want.keys() - have.keys()):
+        yield Problem(f"{file} lacks {_few(absent)}.")
     other = [
-        f"{name} ({', '.join(sorted(have[name])) or 'any version'} instead of {', '.join(sorted(want[name]))})"
+        f"{name} ({_instead(have[name], want[name])})"
         for name in sorted(want.keys() & have.keys())
-        if want[name] and want[name] != have[name]
+        if want[name].versions != have[name].versions
     ]
     if other:
-        yield Problem(f"requirements.txt has other versions than uv.lock: {_few(other)}.")
+        yield Problem(f"{file} has other versions than uv.lock: {_few(other)}.")
+
+
+def _hash_differences(want: Mapping[str, Pins], have: Mapping[str, Pins]) -> Iterator[Problem]:
+    """Report lines without hashes, also of packages that are not locked: pip refuses all lines for one."""
+    if want and (without := sorted(name for name, pins in have.items() if not pins.hashes)):
+        yield Problem(f"{REQUIREMENTS} has no hash for {_few(without)}.")
+    same = (name for name in want.keys() & have.keys() if want[name].versions == have[name].versions)
+    if other := sorted(name for name in same if have[name].hashes and want[name].hashes != have[name].hashes):
+        yield Problem(f"{REQUIREMENTS} has other hashes than uv.lock for {_few(other)}.")
+
+
+def _instead(have: Pins, want: Pins) -> str:
+    if any("://" in version for version in have.versions | want.versions):
+        return "another address"  # which may hold a password
+    return f"{', '.join(sorted(have.versions)) or 'any version'} instead of {', '.join(sorted(want.versions))}"
+
+
+def _read(path: Path) -> dict[str, Pins]:
+    return by_name(read_requirements(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+@check(
+    "fastopp.E324",
+    f"The build command does not install {UNHASHED}",
+    mend=f"Let the buildCommand of leapcell.yaml begin with `{install_line(both=True)}`.",
+    subject=Subject.REQUIREMENTS,
+    scope=Scope.LEAPCELL,
+)
+def second_file(context: CheckContext) -> Iterator[Problem]:
+    """What cannot have a hash, like the project itself, is in a second file. Without it the service does not start."""
+    command = context.manifest.build_command
+    if not (context.folder / UNHASHED).is_file():
+        if UNHASHED in command:
+            hint = (
+                f"Replace it in leapcell.yaml by `{install_line(both=False)}`, or run `python oppman.py leapcell init`."
+            )
+            yield Problem(f"The build command installs {UNHASHED}, which does not exist.", hint)
+    elif REQUIREMENTS in command and UNHASHED not in command and not _installs(command, context.folder / UNHASHED):
+        yield Problem(f"The build command installs {REQUIREMENTS} and not {UNHASHED}.")
+
+
+def _installs(command: str, path: Path) -> bool:
+    """Whether a command installs by other means what a file names, as `pip install .` does."""
+    if "oppman.py leapcell build" in command and "--no-install" not in command:
+        return True
+    try:
+        words = set(shlex.split(command))
+    except ValueError:
+        return False
+    return _read(path).keys() <= words
 
 
 @check(
@@ -115,8 +186,9 @@ def _declared(context: CheckContext) -> set[str]:
         content = tomllib.loads((context.folder / "pyproject.toml").read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise CannotCheck("There is neither a uv.lock nor a pyproject.toml that can be read.") from error
-    return set(pinned(content.get("project", {}).get("dependencies", [])))
+    return {Requirement(line).name for line in content.get("project", {}).get("dependencies", [])}
 
 
 def _few(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    shown = ["the project itself" if name == "." else name for name in names[:5]]
+    return ", ".join(shown) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

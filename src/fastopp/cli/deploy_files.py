@@ -11,12 +11,21 @@ from pathlib import Path
 import typer
 
 from fastopp.checks.lockfile import read_lock
+from fastopp.checks.requirement_lines import REQUIREMENTS, UNHASHED, Requirement, install_line
 from fastopp.cli.console import say
 from fastopp.cli.project import ProjectError, write_atomically
 
-REQUIREMENTS = "requirements.txt"
 SECRET = 0o600
 PUBLIC = 0o644
+
+HEAD = """\
+# What the platform installs, from {source}.
+# Written by `python oppman.py leapcell init`.
+"""
+UNHASHED_HEAD = f"""\
+# What cannot have a hash, from uv.lock: installed after {REQUIREMENTS}, with --no-deps.
+# What it is built with is downloaded without a hash, too. Written by `python oppman.py leapcell init`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +72,32 @@ def _may_replace(name: str, *, yes: bool) -> bool:
     return not yes and sys.stdin.isatty() and typer.confirm(f"{name} is there with another content. Replace it?")
 
 
-def requirements_file(folder: Path) -> DeployFile:
-    """requirements.txt: from uv.lock the exact versions, else what pyproject.toml asks for. Raises ProjectError.
+def requirements_files(folder: Path) -> tuple[DeployFile, ...]:
+    """Return requirements.txt: uv.lock's versions and hashes, else pyproject.toml's lines. Raises ProjectError.
 
-    Versions, no hashes: pip takes all lines with a hash or none, and the project itself, which may be one of the
-    lines, cannot have one.
+    A second file follows if something of uv.lock cannot have a hash.
     """
     lock = folder / "uv.lock"
-    if lock.is_file():
-        lines, source = list(read_lock(lock).requirements()), "uv.lock"
-    else:
-        lines, source = _declared(folder / "pyproject.toml"), "pyproject.toml; `uv lock` makes versions exact"
-    head = f"# What the platform installs, from {source}.\n# Written by `python oppman.py leapcell init`.\n"
-    return DeployFile(REQUIREMENTS, head + "".join(f"{line}\n" for line in lines))
+    if not lock.is_file():
+        head = HEAD.format(source="pyproject.toml; `uv lock` makes versions exact")
+        return (DeployFile(REQUIREMENTS, head + _lines(_declared(folder / "pyproject.toml"))),)
+    requirements = list(read_lock(lock).requirements())
+    hashed = DeployFile(REQUIREMENTS, HEAD.format(source="uv.lock") + _lines(r for r in requirements if r.hashes))
+    rest = [each for each in requirements if not each.hashes]
+    return (hashed, DeployFile(UNHASHED, UNHASHED_HEAD + _lines(rest))) if rest else (hashed,)
+
+
+def report_stale_commands(folder: Path, requirements: tuple[DeployFile, ...], left: Iterable[str]) -> None:
+    """Name the files left as they are that install only the first of two requirements files."""
+    for name in set(left) - {file.name for file in requirements} if len(requirements) > 1 else ():
+        text = (folder / name).read_text(encoding="utf-8", errors="replace")
+        if REQUIREMENTS in text and UNHASHED not in text:
+            command = install_line(both=True)
+            say(f"  {name} does not install {UNHASHED}. Make it install both: {command}", style="yellow")
+
+
+def _lines(lines: Iterable[str | Requirement]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _declared(pyproject: Path) -> list[str]:

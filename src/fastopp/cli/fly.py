@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
+from fastopp.checks.requirement_lines import install_commands
 from fastopp.cli.console import EXIT_MISUSED, fail, plain_command, say
-from fastopp.cli.deploy_files import DeployFile, project_name, requirements_file, write_files
+from fastopp.cli.deploy_files import DeployFile, project_name, report_stale_commands, requirements_files, write_files
 from fastopp.cli.leapcell_init import ForceOption
 from fastopp.cli.options import YesOption
 from fastopp.cli.project import ProjectError
@@ -83,15 +84,6 @@ RUN python oppman.py compile
 CMD ["sh", "-c", "python oppman.py migrate upgrade && exec python oppman.py production"]
 """
 
-# Requirements first, so that they are installed again only when they change.
-INSTALL = """\
-COPY requirements.txt .
-RUN pip install --no-cache-dir -r requirements.txt
-COPY . ."""
-INSTALL_WITH_PROJECT = """\
-COPY . .
-RUN pip install --no-cache-dir -r requirements.txt"""
-
 DOCKERIGNORE = """\
 # What must not get into the image: secrets, data, and what is made anew. Written by `python oppman.py fly init`.
 .git
@@ -130,15 +122,16 @@ def fly_init(
     for text, option in ((name or "app", "--name"), (region, "--region")):
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", text):
             fail(f"{option}: small letters, digits and dashes only.", status=EXIT_MISUSED)
-    requirements = requirements_file(folder)
+    requirements = requirements_files(folder)
     name = name or project_name(folder)
     files = [
         DeployFile("fly.toml", fly_toml(name, region)),
-        DeployFile("Dockerfile", dockerfile(requirements.text)),
+        DeployFile("Dockerfile", dockerfile(requirements)),
         DeployFile(".dockerignore", DOCKERIGNORE),
-        requirements,
+        *requirements,
     ]
-    write_files(folder, files, force=force, yes=yes)
+    left = write_files(folder, files, force=force, yes=yes)
+    report_stale_commands(folder, requirements, left)
     say("Next:", style="green")
     say(f"  fly apps create {name}")
     say(f"  fly volumes create data --size 1 --region {region}")
@@ -155,8 +148,14 @@ def fly_toml(name: str, region: str) -> str:
     )
 
 
-def dockerfile(requirements: str) -> str:
-    """The content of the Dockerfile; the project itself, or a file in it, may be one of the requirements."""
-    with_project = any(line.startswith((".", "-e .")) for line in requirements.splitlines())
+def dockerfile(requirements: tuple[DeployFile, ...]) -> str:
+    """The content of the Dockerfile for one or two requirements files."""
+    commands = install_commands(("RUN", "pip", "install", "--no-cache-dir"), both=len(requirements) > 1)
+    first, *second = (" ".join(command) for command in commands)
+    copy = "COPY . ."
+    if any(line.startswith(".") for line in requirements[0].text.splitlines()):  # an archive of the project
+        lines = [copy, first, *second]
+    else:  # a layer that is built again only when the requirements change
+        lines = [f"COPY {requirements[0].name} .", first, copy, *second]
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return DOCKERFILE.format(python=python, install=INSTALL_WITH_PROJECT if with_project else INSTALL)
+    return DOCKERFILE.format(python=python, install="\n".join(lines))

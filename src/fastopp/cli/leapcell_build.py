@@ -16,10 +16,10 @@ import typer
 
 from fastopp.checks.catalogue import all_checks
 from fastopp.checks.check import Level
+from fastopp.checks.requirement_lines import REQUIREMENTS, UNHASHED, install_commands
 from fastopp.checks.runner import run_checks, select
 from fastopp.cli.check import print_report, read_context, static_subjects
 from fastopp.cli.console import EXIT_FAILED, fail, plain_command, say
-from fastopp.cli.deploy_files import REQUIREMENTS
 from fastopp.cli.project import find_project_apps
 from fastopp.cli.server import compile_ahead
 
@@ -43,15 +43,16 @@ def leapcell_build(
 def _install() -> None:
     if not Path(REQUIREMENTS).is_file():
         fail(f"There is no {REQUIREMENTS}. `python oppman.py leapcell init` writes it.")
-    command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "-q", "-r", REQUIREMENTS]
+    pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "-q"]
     if find_spec("pip") is None:  # an environment that uv has made
         uv = shutil.which("uv")
         if uv is None:
             fail("Neither pip nor uv is here to install with.")
-        command = [uv, "pip", "install", "-q", "--python", sys.executable, "-r", REQUIREMENTS]
-    if subprocess.run(command, check=False).returncode:  # noqa: S603 - a fixed command
-        fail(f"What {REQUIREMENTS} names could not be installed; the reason is above.")
-    say(f"{REQUIREMENTS} is installed.")
+        pip = [uv, "pip", "install", "-q", "--python", sys.executable]
+    for command in install_commands(pip, both=Path(UNHASHED).is_file()):
+        if subprocess.run(command, check=False).returncode:  # noqa: S603 - a fixed command
+            fail(f"What {command[-1]} names could not be installed; the reason is above.")
+        say(f"{command[-1]} is installed.")
 
 
 def _compile_packages() -> None:

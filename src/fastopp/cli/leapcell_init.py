@@ -13,9 +13,17 @@ from typing import Annotated
 
 import typer
 
+from fastopp.checks.requirement_lines import install_line
 from fastopp.cli.check import LEAPCELL_ENV_FILE
 from fastopp.cli.console import EXIT_MISUSED, fail, plain_command, say
-from fastopp.cli.deploy_files import SECRET, DeployFile, hide_from_git, requirements_file, write_files
+from fastopp.cli.deploy_files import (
+    SECRET,
+    DeployFile,
+    hide_from_git,
+    report_stale_commands,
+    requirements_files,
+    write_files,
+)
 from fastopp.cli.options import YesOption
 from fastopp.cli.project import ProjectError
 from fastopp.database.url import DatabaseURL, DatabaseURLError
@@ -29,7 +37,7 @@ WORKFLOW = ".github/workflows/leapcell.yml"
 MANIFEST = """\
 # What LeapCell does with this project. Written by `python oppman.py leapcell init`.
 runtime: python
-buildCommand: pip install -r requirements.txt && python oppman.py leapcell build --no-install
+buildCommand: {install} && python oppman.py leapcell build --no-install
 startCommand: python -m uvicorn main:app --host 0.0.0.0 --port {port}
 port: {port}
 memory: {memory}mb
@@ -104,16 +112,19 @@ def leapcell_init(
     _, present = read_variables({}, env_file=folder / LEAPCELL_ENV_FILE)
     variables = complete(present | given, ask=not yes, asked=[each for each in ASKED if each.name not in given])
     hide_from_git(folder, LEAPCELL_ENV_FILE.name)
+    requirements = requirements_files(folder)
+    install = install_line(both=len(requirements) > 1)
     files = [
-        DeployFile("leapcell.yaml", MANIFEST.format(port=LEAPCELL_PORT, memory=memory)),
-        requirements_file(folder),
+        DeployFile("leapcell.yaml", MANIFEST.format(install=install, port=LEAPCELL_PORT, memory=memory)),
+        *requirements,
         DeployFile(LEAPCELL_ENV_FILE.name, env_text(variables), SECRET),
     ]
     if github:
         text = resources.files("fastopp.cli").joinpath("workflow.yml").read_text(encoding="utf-8")
-        files.append(DeployFile(WORKFLOW, text))
-    write_files(folder, files, force=force, yes=yes)
-    _say_what_is_next(variables)
+        files.append(DeployFile(WORKFLOW, text.replace(install_line(both=False), install)))
+    left = write_files(folder, files, force=force, yes=yes)
+    report_stale_commands(folder, requirements, left)
+    _say_what_is_next(variables, [file.name for file in requirements])
     if github:
         say(f"  {WORKFLOW} says at its top which branches and secrets it needs.")
 
@@ -172,10 +183,10 @@ def _quoted(value: str) -> str:
     return value if re.fullmatch(r"[^\s#'\"`$\\]*", value) else f"'{value}'"
 
 
-def _say_what_is_next(variables: Mapping[str, str]) -> None:
+def _say_what_is_next(variables: Mapping[str, str], requirements: list[str]) -> None:
     say("Next:", style="green")
     if not variables.get("DATABASE_URL"):
         say("  Write DATABASE_URL into .env.leapcell: it is in LeapCell's dashboard.")
-    say("  git add leapcell.yaml requirements.txt && git commit, and push")
+    say(f"  git add leapcell.yaml {' '.join(requirements)} && git commit, and push")
     say("  python oppman.py leapcell check --live")
     say("  In the dashboard: paste .env.leapcell into the service's environment, and deploy.")
