@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +22,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from fastopp.emulator.loopback import free_port
+from tests.gate import full
 from tests.services import forks
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +54,7 @@ def commands(page: Path) -> Iterator[str]:
             yield from filter(None, token.content.splitlines())
 
 
+LONG_PAGES = {"checks.md", "leapcell.md", "files.md", "best-practices.md"}  # left to `script/test --all`
 RUN_PAGES = [page for page in PAGES if any(commands(page))]
 
 
@@ -83,13 +84,6 @@ def clean_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     uv.chmod(0o755)
     forks.write_shim(uv.with_name("python"))
     return folder
-
-
-@pytest.fixture(scope="module")
-def runs(clean_copy: Path) -> Iterator[dict[Path, Future[tuple[int, str]]]]:
-    """Each page's exit status and output; two pages are run at a time."""
-    with ThreadPoolExecutor(2) as threads:
-        yield {page: threads.submit(run, page, clean_copy) for page in RUN_PAGES}
 
 
 def run(page: Path, clean_copy: Path) -> tuple[int, str]:
@@ -128,7 +122,9 @@ def test_some_pages_are_run() -> None:
     assert {page.name for page in RUN_PAGES} >= {"README.md", "apps.md", "accounts.md"}
 
 
-@pytest.mark.parametrize("page", RUN_PAGES, ids=lambda page: page.name)
-def test_what_a_page_says_works(page: Path, runs: dict[Path, Future[tuple[int, str]]]) -> None:
-    status, output = runs[page].result()
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, id=page.name, marks=[full] if page.name in LONG_PAGES else []) for page in RUN_PAGES]
+)
+def test_what_a_page_says_works(page: Path, clean_copy: Path) -> None:
+    status, output = run(page, clean_copy)
     assert status == 0, output

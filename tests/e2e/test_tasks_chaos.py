@@ -27,7 +27,7 @@ from tests.services.migrations import ROOT
 from tests.services.postgres import ENCODED_PASSWORD, USER
 from tests.services.tasks import SHORT, open_project, run_sql
 
-JOBS = 1_200  # besides those that are queued meanwhile
+JOBS = 40  # for each blow, besides those that are queued meanwhile
 # Those that the time is spent on; the last one is one at a time.
 KINDS = ("errands.once", "errands.once", "errands.walk", "errands.told", "errands.once", "errands.guarded")
 LIMIT = SHORT.stalled_after
@@ -128,23 +128,23 @@ def way(straight, request):
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("blows", [30, pytest.param(100, marks=[full, pytest.mark.timeout(720)])])
+@pytest.mark.parametrize("blows", [10, *only_full(30), pytest.param(100, marks=[full, pytest.mark.timeout(720)])])
 async def test_nothing_is_lost_and_nothing_done_twice(straight, way, blows):
     seed = random.randrange(10**6)
     async with open_project(straight, make=False) as project:
         await run_sql(project, "DROP TABLE IF EXISTS wishes")
         await run_sql(project, "CREATE TABLE wishes (name VARCHAR(100), job BIGINT)")
-        await queue_many(project)
+        await queue_many(project, JOBS * blows)
         befell = await play(straight, way, project, seed, blows)
         await count_effects(project, f"seed {seed}, {dict(befell)}")
         await run_sql(project, "DROP TABLE wishes")
 
 
-async def queue_many(project):
+async def queue_many(project, count):
     """What is there when it begins."""
     async with project.database.transaction() as session:
         tasks, connection = project.tasks.within(session), await session.connection()
-        for number in range(JOBS):
+        for number in range(count):
             status = await tasks.queue(KINDS[number % len(KINDS)], name=f"first-{number}")
             wish = {"name": f"first-{number}", "job": status.id}
             await connection.execute(text("INSERT INTO wishes (name, job) VALUES (:name, :job)"), wish)

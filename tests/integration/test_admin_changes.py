@@ -19,12 +19,13 @@ from demo.products.models import Product
 from demo.webinars.models import WebinarRegistrant
 from fastopp.auth.models import AuditLog, User
 from fastopp.auth.passwords import verify_password
+from tests.gate import each_database, only_full
 from tests.services.postgres import Postgres
 
 SAVE = {"save": "Save"}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", *only_full("postgresql")])
 async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AdminApp]:
     url = f"sqlite:///{tmp_path}/test.db"
     if request.param == "postgresql":
@@ -142,6 +143,7 @@ async def test_the_last_superuser_stays(site: AdminApp, client: httpx.AsyncClien
     assert not (await user(site, "superuser")).is_superuser
 
 
+@each_database
 async def test_two_superusers_cannot_demote_each_other_at_once(site: AdminApp, client: httpx.AsyncClient) -> None:
     first = await user(site, "superuser")
     await site.add(User(email=email("second"), hashed_password=first.hashed_password, is_superuser=True))
@@ -154,6 +156,7 @@ async def test_two_superusers_cannot_demote_each_other_at_once(site: AdminApp, c
     assert len(await site.rows(User, User.is_superuser == True)) == 1  # noqa: E712 - SQL
 
 
+@each_database
 async def test_an_account_with_recorded_changes_is_kept(site: AdminApp, client: httpx.AsyncClient) -> None:
     found = await user(site, "sales")
     await site.add(AuditLog(user_id=found.id, action="update", model_name="Product", record_id="1"))
@@ -212,6 +215,7 @@ def registrant(row: WebinarRegistrant, **changes: str) -> dict[str, str]:
     return form | SAVE | changes
 
 
+@each_database
 async def test_times_are_typed_and_shown_in_utc(site: AdminApp, client: httpx.AsyncClient) -> None:
     row = await site.one(WebinarRegistrant, WebinarRegistrant.name == "Mine")
     address = f"/admin/webinar-registrants/edit/{row.id}"
@@ -245,6 +249,7 @@ async def test_exports(site: AdminApp, client: httpx.AsyncClient) -> None:
 # Lists
 
 
+@each_database
 async def test_lists_sort_filter_search_and_page(site: AdminApp, client: httpx.AsyncClient) -> None:
     await site.add(*(Product(name=f"Item {number:03}", price=number, category="Many") for number in range(120)))
     listing = "/admin/product/list"
@@ -292,6 +297,7 @@ RUBBISH = [
 ]
 
 
+@each_database
 async def test_rubbish_in_an_address_is_refused(client: httpx.AsyncClient) -> None:
     for path in RUBBISH:
         answer = await client.get(f"/admin/{path}")
@@ -334,6 +340,7 @@ BAD_PRODUCTS = [
 ]
 
 
+@each_database
 async def test_rubbish_in_a_form_is_refused(site: AdminApp, client: httpx.AsyncClient) -> None:
     for changes in BAD_PRODUCTS:
         answer = await client.post("/admin/product/create", data={"name": "Desk", "price": "1"} | SAVE | changes)

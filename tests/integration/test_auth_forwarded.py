@@ -7,10 +7,11 @@ from sqlmodel import col, delete
 
 from fastopp.auth.models import FailedAttempt
 from fastopp.database.migrations import migrate
+from tests.gate import only_full
 from tests.services.databases import url_on
 from tests.services.ops_project import PRODUCTION, running
 
-url = url_on("sqlite", "psycopg")
+url = url_on("sqlite", *only_full("psycopg"))
 
 
 @pytest.mark.parametrize("ipv6", [False, True])

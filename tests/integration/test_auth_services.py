@@ -41,6 +41,7 @@ from fastopp.database.errors import DatabaseUnavailable
 from fastopp.database.session import Database
 from fastopp.platform import LOCAL
 from fastopp.settings import Settings
+from tests.gate import each_database, only_full
 from tests.services.clock import ManualClock
 from tests.services.front import Front
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
@@ -59,7 +60,7 @@ def postgresql_url(postgres: Postgres, plain_front: Front) -> Iterator[str]:
     postgres.drop_database(name)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", *only_full("postgresql")])
 def settings(request: pytest.FixtureRequest, tmp_path) -> Settings:
     url = f"sqlite:///{tmp_path}/test.db" if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
     key = SecretStr("an-ordinary-key-of-forty-characters-more")
@@ -183,6 +184,7 @@ async def test_old_hash_is_replaced_at_sign_in(database: Database) -> None:
     assert user.hashed_password == await stored_hash(database, "ann@example.com")
 
 
+@each_database
 async def test_concurrent_sign_ins_all_end_up_with_the_stored_hash(
     database: Database, other_instance: Database
 ) -> None:
@@ -198,6 +200,7 @@ async def test_concurrent_sign_ins_all_end_up_with_the_stored_hash(
     assert await failures(database) == {}
 
 
+@each_database
 async def test_a_password_changed_in_the_same_moment_wins(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     await add(database, "ann@example.com", hashed_password=OLD_HASH)
     real = sign_in_module.verify_password
@@ -247,6 +250,7 @@ async def test_unknown_accounts_are_locked_like_others(database: Database) -> No
         "mark@example.com",
     ],
 )
+@each_database
 async def test_no_spelling_escapes_the_lock_of_the_account_that_it_finds(database: Database, typed: str) -> None:
     for email in ("admin@example.com", "mark@example.com"):
         await add(database, email)
@@ -258,6 +262,7 @@ async def test_no_spelling_escapes_the_lock_of_the_account_that_it_finds(databas
     assert right == ("TooManyAttempts" if found else "SignInFailed")
 
 
+@each_database
 async def test_every_database_finds_the_same_account(database: Database) -> None:
     await add(database, "admin@example.com")
     await add(database, "mark@example.com")
@@ -319,6 +324,7 @@ async def test_the_right_password_of_a_useless_account_is_no_guess(database: Dat
     assert await failures(database) == {}
 
 
+@each_database
 async def test_no_failure_is_lost_among_concurrent_ones(database: Database, other_instance: Database) -> None:
     subjects = (account_subject("ann@example.com"), address_subject(ADDRESS))
 
@@ -330,6 +336,7 @@ async def test_no_failure_is_lost_among_concurrent_ones(database: Database, othe
     assert await failures(database) == {subject.name: 20 for subject in subjects}
 
 
+@each_database
 async def test_guesses_sent_all_at_once_do_not_slip_past_the_lock(database: Database, other_instance: Database) -> None:
     await add(database, "ann@example.com")
     outcomes = await asyncio.gather(
@@ -340,6 +347,7 @@ async def test_guesses_sent_all_at_once_do_not_slip_past_the_lock(database: Data
     assert outcomes.count("TooManyAttempts") == 30 - looked_at
 
 
+@each_database
 async def test_locks_end_and_grow_and_are_forgotten(database: Database) -> None:
     subject, clock = account_subject("ann@example.com"), ManualClock()
 
@@ -400,6 +408,7 @@ async def test_create_user(database: Database) -> None:
         assert not await accounts.superuser_exists(session)
 
 
+@each_database
 async def test_two_creations_in_the_same_moment_make_one_account(database: Database, other_instance: Database) -> None:
     hashed = await hash_password("secret1")
 
@@ -411,6 +420,7 @@ async def test_two_creations_in_the_same_moment_make_one_account(database: Datab
     assert sorted(added) == [False] * 5 + [True]
 
 
+@each_database
 async def test_accounts_that_differ_only_in_case_are_told_apart_by_exact_spelling(database: Database) -> None:
     """FastOpp 0.4.8 allowed them."""
     await add(database, "Ann@example.com")

@@ -574,7 +574,7 @@ def peak(*arguments):
     return int(done.stdout)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "psycopg", *only_full("asyncpg")])
+@pytest.mark.parametrize("kind", ["sqlite", *only_full("psycopg", "asyncpg")])
 async def test_memory_does_not_grow_with_the_rows(make_url, tmp_path, kind):
     fill = (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) "

@@ -27,6 +27,7 @@ from fastopp.database.dump.errors import ValueDoesNotFit
 from fastopp.database.dump.restore import restore
 from fastopp.database.migrations import migrate
 from fastopp.database.url import DatabaseURL
+from tests.gate import only_full
 from tests.services.migrations import settings_for
 
 METADATA = sa.MetaData()
@@ -222,16 +223,18 @@ def databases(postgres, tmp_path_factory):
 
 
 EXAMPLES = settings(
-    max_examples=25, deadline=None, derandomize=True, database=None,
+    deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
+HOW_MANY = pytest.mark.parametrize("examples", [8, *only_full(100)])
 OTHER = {"sqlite": "postgresql", "postgresql": "sqlite"}
 
 
 @pytest.mark.timeout(900)
+@HOW_MANY
 @pytest.mark.parametrize("source", OTHER)
-def test_what_both_hold_comes_through_and_back(databases, source):
-    @EXAMPLES
+def test_what_both_hold_comes_through_and_back(databases, source, examples):
+    @settings(EXAMPLES, max_examples=examples)
     @given(rows(ORDINARY))
     def check(values):
         before = databases.fill(source, values)
@@ -244,11 +247,12 @@ def test_what_both_hold_comes_through_and_back(databases, source):
 
 
 @pytest.mark.timeout(900)
+@HOW_MANY
 @pytest.mark.parametrize("source", OTHER)
-def test_what_one_does_not_hold_is_refused_or_the_same(databases, source):
+def test_what_one_does_not_hold_is_refused_or_the_same(databases, source, examples):
     target = OTHER[source]
 
-    @EXAMPLES
+    @settings(EXAMPLES, max_examples=examples)
     @given(st.sampled_from(sorted(ODD[source])).flatmap(lambda name: rows({name: ODD[source][name]})))
     def check(values):
         kept = databases.fill(target, [{"integer": 5}])

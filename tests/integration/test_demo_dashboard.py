@@ -10,6 +10,7 @@ import pytest
 from sqlmodel import delete
 
 from demo.products.models import Product
+from tests.gate import each_database, only_full
 from tests.services.databases import url_on
 from tests.services.demo import account, demo, seeded_demo
 from tests.services.ops_project import BROWSER, HTMX, LOOPBACK, Project
@@ -17,7 +18,7 @@ from tests.services.ops_project import BROWSER, HTMX, LOOPBACK, Project
 TABLE = HTMX | {"HX-Target": "products"}
 
 
-url = url_on("sqlite", "psycopg", fill=seeded_demo)
+url = url_on("sqlite", *only_full("psycopg"), fill=seeded_demo)
 
 
 @pytest.fixture
@@ -55,6 +56,7 @@ async def test_an_empty_table_has_zeros(project: Project) -> None:
     assert "sample-data" not in page.text
 
 
+@each_database
 async def test_filters_sorting_and_pages_are_the_databases_work(project: Project) -> None:
     async with project.client() as client:
 
@@ -77,6 +79,7 @@ async def test_filters_sorting_and_pages_are_the_databases_work(project: Project
         assert answer["stats"]["total_products"] == 8, "figures cover the whole catalogue"
 
 
+@each_database
 async def test_rubbish_is_refused_in_words(tmp_path: Path) -> None:
     shared = [
         "page=0",

@@ -12,6 +12,7 @@ from sqlmodel import select
 from demo.webinars.models import WebinarRegistrant
 from fastopp.auth.models import AuditLog
 from fastopp.storage.keys import key_from_url
+from tests.gate import each_database, only_full
 from tests.services.databases import url_on
 from tests.services.demo import NOBODY, account, demo, new_registrant, picture, registrant, seeded_demo, stored_keys
 from tests.services.ops_project import BROWSER, HTMX, Project
@@ -19,7 +20,7 @@ from tests.services.ops_project import BROWSER, HTMX, Project
 KEYS = "id name email company webinar_title webinar_date status photo_url notes registration_date"
 
 
-url = url_on("sqlite", "psycopg", fill=seeded_demo)
+url = url_on("sqlite", *only_full("psycopg"), fill=seeded_demo)
 
 
 @pytest.fixture
@@ -109,6 +110,7 @@ async def test_a_stranger_is_led_to_the_sign_in_and_back(project: Project) -> No
     assert answer.headers["location"].startswith("/login?next=/webinar-registrants")
 
 
+@each_database
 async def test_search_and_status_filter(project: Project) -> None:
     async with project.signed_in() as client:
 
@@ -177,6 +179,7 @@ async def test_ids_are_checked(project: Project, path: str) -> None:
         assert (await client.post(path.format(id=NOBODY), data=form)).status_code == 404
 
 
+@each_database
 async def test_somebody_is_added_once_and_deleted_with_their_photo(project: Project) -> None:
     form = {
         "name": "Ada Lovelace",
@@ -256,6 +259,7 @@ async def test_what_is_no_photo_is_refused_and_changes_nothing(
     assert await stored_keys(project) == before
 
 
+@each_database
 async def test_simultaneous_uploads_leave_one_photo(project: Project) -> None:
     mei = await registrant(project, "Mei Tanaka")
     before = await stored_keys(project)
@@ -268,6 +272,7 @@ async def test_simultaneous_uploads_leave_one_photo(project: Project) -> None:
     assert await stored_keys(project) == before - {key_from_url(mei.photo_url)} | {now}
 
 
+@each_database
 async def test_a_long_list_has_pages(project: Project) -> None:
     async with project.runtime.database.transaction() as session:
         session.add_all(new_registrant(name=f"Person {n:03}") for n in range(40))

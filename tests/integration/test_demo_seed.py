@@ -16,11 +16,12 @@ from fastopp.auth.models import User
 from fastopp.seeding import run_full_init, run_step
 from fastopp.storage.base import StorageUnavailable
 from fastopp.storage.keys import key_from_url
+from tests.gate import each_database, only_full
 from tests.services.databases import url_on
 from tests.services.demo import demo, new_registrant, registrant, seed, seeded_demo, stored_keys
 from tests.services.ops_project import Project
 
-url = url_on("sqlite", "psycopg", fill=seeded_demo)
+url = url_on("sqlite", *only_full("psycopg"), fill=seeded_demo)
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ async def test_seeding_again_changes_nothing(project: Project) -> None:
     assert {outcome.status for outcome in report.results[1:]} == {"skipped"}
 
 
+@each_database
 async def test_two_at_once_make_one_set(project: Project) -> None:
     async with project.runtime.database.transaction() as session:
         await session.exec(delete(WebinarRegistrant))

@@ -22,6 +22,7 @@ from fastopp.database.url import DatabaseURL
 from fastopp.emulator.services.pgbouncer import find_pgbouncer
 from fastopp.emulator.services.postgres import Postgres, PostgresOptions
 from fastopp.emulator.services.postgres_server_pool import MIN_CONNECTIONS
+from tests.gate import only_full
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -34,7 +35,7 @@ def need(program: str) -> None:
         pytest.skip("pgbouncer is not installed (apt install pgbouncer)")
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["built-in", "pgbouncer"])
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["built-in", *only_full("pgbouncer")])
 async def pooled(request: pytest.FixtureRequest) -> AsyncIterator[Postgres]:
     """The service with either pooler, sharing by transaction."""
     need(request.param)
@@ -42,7 +43,7 @@ async def pooled(request: pytest.FixtureRequest) -> AsyncIterator[Postgres]:
         yield running
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["built-in", "pgbouncer"])
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["built-in", *only_full("pgbouncer")])
 async def unshared(request: pytest.FixtureRequest) -> AsyncIterator[Postgres]:
     """The service with a server connection for each client."""
     need(request.param)

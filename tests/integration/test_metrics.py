@@ -10,14 +10,14 @@ from sqlalchemy import insert
 
 from fastopp.ops.task_durations import durations
 from fastopp.tasks.models import events, jobs, workers
-from tests.gate import only_full
+from tests.gate import each_database, only_full
 from tests.services.databases import url_on
 from tests.services.migrations import migrated
 from tests.services.ops_project import BEARER, Project, running
 from tests.services.task_app import write_app
 
-url = url_on("sqlite", "psycopg", *only_full("asyncpg"))
-migrated_url = url_on("sqlite", "psycopg", *only_full("asyncpg"), fill=migrated)
+url = url_on("sqlite", *only_full("psycopg", "asyncpg"))
+migrated_url = url_on("sqlite", *only_full("psycopg", "asyncpg"), fill=migrated)
 
 
 @pytest.fixture
@@ -68,6 +68,7 @@ async def test_for_operators_only(project):
         assert answer.headers["cache-control"] == "no-store"
 
 
+@each_database
 async def test_counts_ages_and_workers(project):
     before = await scrape(project)
     assert before["fastopp_tasks_oldest_waiting_seconds",] == 0
@@ -92,6 +93,7 @@ async def test_counts_ages_and_workers(project):
     assert figures["process_resident_memory_bytes",] > 1e6
 
 
+@each_database
 async def test_durations_of_the_last_hour(project):
     for seconds in range(1, 101):
         await put(project, "counted", seconds)

@@ -11,6 +11,7 @@ import pytest
 from fastopp.database.migrations import migrate
 from fastopp.database.migrations.errors import SchemaMismatch, UnknownRevision
 from fastopp.database.session import Database
+from tests.gate import only_full
 from tests.services.migrations import (
     FIXTURES,
     HEAD,
@@ -31,7 +32,7 @@ OLD_TABLES = ("users", "products", "webinar_registrants", "audit_logs")
 VERSION_TABLE = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, PRIMARY KEY (version_num))"
 
 
-@pytest.fixture(params=["sqlite", "psycopg", "asyncpg"])
+@pytest.fixture(params=["sqlite", "asyncpg", *only_full("psycopg")])
 def old(request, tmp_path):
     """The settings of a database as FastOpp 0.4.8 left it, with an audit log. PostgreSQL's zone is Los Angeles."""
     if request.param == "sqlite":

@@ -254,7 +254,7 @@ async def test_what_the_models_do_not_know_is_kept(shop, url):
     assert "drop" not in wider["path"]
 
 
-@pytest.mark.parametrize("url", ["sqlite", "psycopg"], indirect=True)
+@pytest.mark.parametrize("url", ["sqlite", *only_full("psycopg")], indirect=True)
 async def test_an_index_that_is_replaced_is_no_drop(shop, url):
     made = shop(code=", unique=True")
     assert set(made["left"]) == KEPT
@@ -263,7 +263,7 @@ async def test_an_index_that_is_replaced_is_no_drop(shop, url):
     assert "unique=True" in made["path"]
 
 
-@pytest.mark.parametrize("url", ["sqlite", "psycopg"], indirect=True)
+@pytest.mark.parametrize("url", ["sqlite", *only_full("psycopg")], indirect=True)
 async def test_a_drop_that_is_asked_for_names_its_rows(shop, url, tmp_path):
     made = shop("--allow-drop")
     assert made["left"] == []
@@ -284,7 +284,7 @@ async def test_a_drop_that_is_asked_for_names_its_rows(shop, url, tmp_path):
     assert {"products", "webinar_registrants", "task_runs"} <= await tables(settings)
 
 
-@pytest.mark.parametrize("url", ["sqlite", "psycopg"], indirect=True)
+@pytest.mark.parametrize("url", ["sqlite", *only_full("psycopg")], indirect=True)
 async def test_the_plain_alembic_command_keeps_data_too(shop, url, tmp_path):
     shop("--allow-drop")
 

@@ -12,13 +12,14 @@ from sqlalchemy import text
 from fastopp.ops.tasks import cleaning
 from fastopp.storage.evidence import discard
 from fastopp.tasks.wake_tokens import WakeClaims, issue_token, read_token
+from tests.gate import each_database, only_full
 from tests.services.ops_project import BEARER, PRODUCTION
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY
 from tests.services.s3_faults import Fault, FaultProxy
 from tests.services.tasks_project import running_tasks
 
 
-@pytest.fixture(params=["sqlite", "psycopg"])
+@pytest.fixture(params=["sqlite", *only_full("psycopg")])
 def url(request, tmp_path):
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/test.db"
@@ -129,6 +130,7 @@ async def test_files_that_fail_are_told_and_tried_again(tmp_path, rclone, bucket
             assert (second.json()["details"]["copied"], second.json()["details"]["skipped"]) == (2, 38)
 
 
+@each_database
 async def test_a_backup_of_the_database(client, rclone, bucket):
     done = await client.post("/async/backup-database")
     assert done.status_code == 200, done.text
@@ -196,6 +198,7 @@ async def test_an_init_goes_on_where_it_stopped(project, client):
     assert await execute(project, "SELECT count(*) FROM users") == 0  # it was not tried again
 
 
+@each_database
 async def test_cleaning_up(project, client, tmp_path, monkeypatch):
     monkeypatch.setattr(cleaning, "BATCH", 3)
     path = str(tmp_path / "notes")

@@ -8,6 +8,7 @@ from fastopp.auth import emergency
 from fastopp.auth.emergency import emergency_token
 from fastopp.auth.models import AuditLog, User
 from fastopp.ops.emergency import drop_tables
+from tests.gate import each_database, only_full
 from tests.services.clock import ManualClock
 from tests.services.databases import url_on
 from tests.services.ops_project import BEARER, BROWSER, HTMX, PRODUCTION, running, use_form_token
@@ -16,7 +17,7 @@ ENABLED = PRODUCTION | {"EMERGENCY_ACCESS_ENABLED": "true"}
 HOME = "/oppman/emergency"
 
 
-url = url_on("sqlite", "psycopg")
+url = url_on("sqlite", *only_full("psycopg"))
 
 
 async def enter(project, client) -> None:
@@ -82,6 +83,7 @@ async def test_passwords_are_reset(url, tmp_path):
             pass
 
 
+@each_database
 async def test_dropping_takes_our_tables_and_nothing_else(url, tmp_path):
     async with running(url, tmp_path, ENABLED) as project, project.client() as client:
         await client.post("/async/init-demo", headers=BEARER)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.gate import only_full
 from tests.services.databases import url_on
 from tests.services.migrations import HEAD, NEXT, add_migration, copy_migrations, execute
 from tests.services.ops_project import BEARER, running
 
-url = url_on("sqlite", "psycopg")
+url = url_on("sqlite", *only_full("psycopg"))
 
 LOST = ["column notes.body (2 rows)"]
 

@@ -12,6 +12,7 @@ import pytest
 from fastopp.auth.models import AuditLog
 from fastopp.ops import storage_tasks, task_watch
 from fastopp.seeding import run_full_init
+from tests.gate import each_database, only_full
 from tests.services.clock import ManualClock
 from tests.services.databases import url_on
 from tests.services.ops_project import ADMIN, BEARER, BROWSER, HTMX, Project, initialised, running, settings_of
@@ -20,7 +21,7 @@ from tests.services.task_app import write_app
 JSON = {"Accept": "application/json"}
 
 
-url = url_on("sqlite", "psycopg", fill=initialised)
+url = url_on("sqlite", *only_full("psycopg"), fill=initialised)
 
 
 @pytest.fixture
@@ -155,6 +156,7 @@ async def test_a_failed_one_is_shown_with_its_error_and_retried(project):
     assert sorted(actions) == ["cancel", "queue", "retry"]
 
 
+@each_database
 async def test_filters_and_pages(project):
     tasks = project.runtime.tasks
     for number in range(30):
@@ -257,6 +259,7 @@ def test_tasks_that_need_an_object_storage(tmp_path):
     )
 
 
+@each_database
 async def test_what_a_watcher_sees(project):
     tasks, database = project.runtime.tasks, project.runtime.database
     async with database.read() as session:
@@ -282,6 +285,7 @@ async def test_what_a_watcher_sees(project):
     assert database.engine.pool.checkedout() == 0
 
 
+@each_database
 async def test_a_stream_ends_when_the_database_is_gone(project, clock, monkeypatch):
     async def fails(session):
         from fastopp.database.errors import DatabaseUnavailable

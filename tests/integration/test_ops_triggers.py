@@ -12,7 +12,7 @@ from sqlalchemy import text
 from fastopp.auth.models import User
 from fastopp.platform import LEAPCELL_MAX_ASYNC_BODY
 from fastopp.tasks.work.worker import run_worker
-from tests.gate import only_full
+from tests.gate import each_database, only_full
 from tests.services.clock import ManualClock
 from tests.services.databases import url_on
 from tests.services.migrations import migrated
@@ -39,8 +39,8 @@ def own(answer):
     return [task["id"] for task in answer.json()["tasks"] if task["name"] != "clean-up"]
 
 
-url = url_on("sqlite", "psycopg", *only_full("asyncpg"))
-migrated_url = url_on("sqlite", "psycopg", *only_full("asyncpg"), fill=migrated)
+url = url_on("sqlite", *only_full("psycopg", "asyncpg"))
+migrated_url = url_on("sqlite", *only_full("psycopg", "asyncpg"), fill=migrated)
 
 
 @pytest.fixture
@@ -247,6 +247,7 @@ async def test_a_drain_whose_time_is_up_asks_for_another(url, tmp_path):
     assert lines(path) == [str(number) for number in range(30)]
 
 
+@each_database
 async def test_the_same_five_times_at_once(client, tmp_path):
     path, gate = tmp_path / "notes", tmp_path / "gate"
     call = {"path": str(path), "wait": str(gate)}
@@ -266,6 +267,7 @@ async def test_the_same_five_times_at_once(client, tmp_path):
     assert lines(path) == ["began", "ended"]
 
 
+@each_database
 async def test_five_that_come_in_the_same_moment(client, tmp_path):
     path, gate = tmp_path / "notes", tmp_path / "gate"
     call = {"path": str(path), "wait": str(gate)}
@@ -278,6 +280,7 @@ async def test_five_that_come_in_the_same_moment(client, tmp_path):
     assert lines(path) == ["began", "ended"]
 
 
+@each_database
 async def test_a_worker_beside_it_takes_nothing_from_a_trigger(url, tmp_path):
     """It is told of a job as soon as there is one."""
     path = tmp_path / "notes"
@@ -296,6 +299,7 @@ async def test_a_worker_beside_it_takes_nothing_from_a_trigger(url, tmp_path):
         await worker
 
 
+@each_database
 async def test_migrating_makes_its_own_queue(url, tmp_path):
     async with running_tasks(url, tmp_path) as project, project.client(headers=BEARER) as client:
         assert (await client.get("/async/tasks")).status_code == 503
@@ -396,6 +400,7 @@ async def test_cancelling_and_trying_again(client, tmp_path):
     assert (await client.post(f"/async/tasks/{done}/retry")).status_code == 409
 
 
+@each_database
 async def test_a_running_one_is_asked_to_stop(client, tmp_path):
     path = tmp_path / "notes"
     running = asyncio.create_task(client.post("/async/count", json={"path": str(path), "steps": 2000, "pause": 0.05}))

@@ -16,7 +16,7 @@ from fastopp.auth.passwords import verify_password
 from fastopp.database.migrations import migrate
 from fastopp.runtime import open_runtime
 from fastopp.seeding import UnknownStep, init_steps, run_full_init, run_step
-from tests.gate import only_full
+from tests.gate import each_database, only_full
 from tests.services import forks
 from tests.services.databases import url_on
 from tests.services.ops_project import PRODUCTION, settings_of
@@ -71,7 +71,7 @@ HANGING_SEED = """
 """
 
 
-url = url_on("sqlite", "psycopg", *only_full("asyncpg"))
+url = url_on("sqlite", *only_full("psycopg", "asyncpg"))
 
 
 @pytest.fixture
@@ -118,6 +118,7 @@ async def test_a_second_init_changes_nothing(url, tmp_path):
         }
 
 
+@each_database
 async def test_several_inits_at_once_give_the_rows_of_one(url, tmp_path):
     settings = settings_of(url, tmp_path)
 
@@ -164,6 +165,7 @@ async def test_one_steps_failure_keeps_nothing_of_it_and_stops_no_other(url, tmp
         assert "lost@example.com" not in there
 
 
+@each_database
 async def test_an_interrupted_step_leaves_nothing_and_can_be_repeated(url, tmp_path, make_app):
     name = f"hanging_{tmp_path.name}".replace("-", "_")
     apps = make_app(name, HANGING_SEED)
@@ -194,6 +196,7 @@ async def test_an_interrupted_step_leaves_nothing_and_can_be_repeated(url, tmp_p
         assert len(await users(runtime)) == 5
 
 
+@each_database
 async def test_a_step_without_tables_says_so_without_the_drivers_words(url, tmp_path):
     async with open_runtime(settings_of(url, tmp_path)) as runtime:
         outcome = await run_step(runtime, "users")

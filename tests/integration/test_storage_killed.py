@@ -16,6 +16,7 @@ from fastopp.storage.direct_uploads import announce
 from fastopp.storage.evidence import discard
 from fastopp.storage.keys import key_from_url
 from fastopp.storage.photos import store_photo
+from tests.gate import only_full
 from tests.integration.covers_app.models import Book
 from tests.services import forks
 from tests.services.files import age_evidence, evidence, keys, open_books, photo, sweep
@@ -94,7 +95,7 @@ async def run(url: str, folder: Path, work: str, last: int, **environ: str) -> i
     return done.returncode
 
 
-@pytest.fixture(params=["sqlite", "pooler"])
+@pytest.fixture(params=["pooler", *only_full("sqlite")])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/t.db"

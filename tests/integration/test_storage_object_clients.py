@@ -15,6 +15,7 @@ import pytest
 
 from fastopp.storage.base import FileMissing, PresigningStorage
 from fastopp.storage.object import ObjectStorage
+from tests.gate import full
 from tests.integration.test_storage_object import open_bucket
 from tests.services import forks
 from tests.services.s3 import ACCESS_KEY, REGION, SECRET_KEY, RcloneServer
@@ -95,6 +96,7 @@ async def test_presigned_addresses(storage: ObjectStorage, key: str) -> None:
         urlopen(url.replace("X-Amz-Expires=60", "X-Amz-Expires=61"))
 
 
+@full
 async def test_ten_thousand_names_come_a_page_at_a_time(storage: ObjectStorage, rclone: RcloneServer) -> None:
     folder = rclone.bucket(storage.bucket) / "photos"
     folder.mkdir()
@@ -177,6 +179,7 @@ def test_a_process_that_used_it_ends_well(storage: ObjectStorage) -> None:
         assert ended.returncode == 0, ended.stderr
 
 
+@full
 def test_a_file_of_200_megabytes_takes_no_memory(storage: ObjectStorage) -> None:
     ended = run(BIG_FILE, storage)
     assert ended.returncode == 0, ended.stderr

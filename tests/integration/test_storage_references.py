@@ -25,12 +25,13 @@ from fastopp.storage.keys import key_from_url, new_key
 from fastopp.storage.local import LocalStorage
 from fastopp.storage.photos import remove_photo, replace_photo, store_photo
 from fastopp.storage.sweep import collect, find_unclaimed, remove_unclaimed
+from tests.gate import only_full
 from tests.integration.covers_app.models import Book
 from tests.services.files import age_evidence, evidence, keys, open_books, photo, sweep
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 
 
-@pytest.fixture(params=["sqlite-local", "sqlite-tiered", "pooler-local", "pooler-tiered"])
+@pytest.fixture(params=["sqlite-local", "pooler-tiered", *only_full("sqlite-tiered", "pooler-local")])
 async def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Runtime]:
     database, _, storage = request.param.partition("-")
     url = f"sqlite:///{tmp_path}/t.db" if database == "sqlite" else request.getfixturevalue("pooler_url")

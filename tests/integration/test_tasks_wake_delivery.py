@@ -14,6 +14,7 @@ from fastopp.database.migrations import migrate
 from fastopp.database.session import Database
 from fastopp.ops import drain as drain_module
 from fastopp.tasks.wake_tokens import LEASE, SCHEME, WakeClaims, WakeRunning, issue_token, read_token
+from tests.gate import each_database, only_full
 from tests.services.async_platform import AsyncPlatform
 from tests.services.clock import ManualClock
 from tests.services.ops_project import BEARER, PRODUCTION, settings_of
@@ -26,7 +27,7 @@ async def begin(project):
     await project.runtime.tasks.drain(timedelta(seconds=30))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", *only_full("postgresql")])
 def url(request, tmp_path):
     return f"sqlite:///{tmp_path}/test.db" if request.param == "sqlite" else request.getfixturevalue("pooler_url")
 
@@ -65,6 +66,7 @@ async def queue(operator, path, text="noted"):
     return (await operator.post("/async/note?enqueue=1", json={"path": str(path), "text": text})).json()["task_id"]
 
 
+@each_database
 async def test_queued_woken_done(project, operator, outside, platform, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     path = tmp_path / "notes"
@@ -88,6 +90,7 @@ async def test_queued_woken_done(project, operator, outside, platform, tmp_path,
     assert lines(path) == ["noted"]
 
 
+@each_database
 async def test_one_transaction_is_one_wake_and_a_rollback_none(project, outside, platform, tmp_path):
     path = str(tmp_path / "notes")
     async with project.runtime.database.transaction() as session:
@@ -235,6 +238,7 @@ async def test_nobody_is_woken_where_a_worker_runs(tmp_path, platform):
     assert platform.connections == 0
 
 
+@each_database
 async def test_claims(url, tmp_path, project):
     """Whoever died while serving is waited for as long as a request may last."""
     settings = settings_of(url, tmp_path, PRODUCTION)
@@ -263,6 +267,7 @@ async def test_claims(url, tmp_path, project):
     assert await claims.forget_expired() == 1
 
 
+@each_database
 async def test_one_of_many_claims_it(url, tmp_path, project, platform):
     settings = settings_of(url, tmp_path, PRODUCTION)
     wake = read_token(issue_token(settings), settings)

@@ -12,6 +12,7 @@ import pytest
 
 from fastopp.database.dump.errors import RowTooLarge
 from fastopp.database.dump.format import FORMAT, MAX_ROW, VERSION, DumpWriter
+from tests.gate import only_full
 
 MIB = 2**20
 ALLOWED = 64_000_000  # bytes of memory that reading may take
@@ -20,6 +21,7 @@ READ = """
 import resource, sys, time
 from fastopp.database.dump.errors import BadDump
 from fastopp.database.dump.format import DumpReader
+from tests.gate import only_full
 
 reader, rows = DumpReader(), 0
 before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
@@ -62,7 +64,7 @@ def bomb(path: Path, start: bytes, repeated: bytes, times: int, end: bytes) -> P
         ("columns", header() + b"[1.5", b",1.5", 7, b"]\n", "refused"),
         ("a header of lists", b'{"tables": [[]', b",[]", 7, b"]}\n", "refused"),
         ("a large row", header(2) + b'["', b"\\n", 7, b'",{"bytes":"AAAA"}]\n', "read"),
-        ("small rows", header(), b'["a"]\n', 20, b"", "read"),
+        *only_full(("small rows", header(), b'["a"]\n', 20, b"", "read")),
     ],
 )
 def test_a_bomb(tmp_path: Path, name: str, start: bytes, repeated: bytes, times: int, end: bytes, outcome: str) -> None:
