@@ -12,6 +12,7 @@ from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.engine import create_engine
 from fastopp.database.session import Database
 from fastopp.database.url import DatabaseURL
+from tests.services import forks
 from tests.services.databases import Templates
 from tests.services.front import Certificates, Front
 from tests.services.pooler import Pooler, find_pgbouncer
@@ -21,9 +22,11 @@ from tests.services.s3 import RcloneServer, find_rclone
 pytest_plugins = ["tests.gate", "tests.schedule"]
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """A shell has its background jobs ignore Ctrl+C, and they hand that on; tests press Ctrl+C on what they start."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if config.getoption("numprocesses", None):  # the workers of xdist inherit it
+        os.environ[forks.SHARED] = str(forks.start_server())
 
 
 @pytest.hookimpl(wrapper=True)

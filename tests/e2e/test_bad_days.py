@@ -240,7 +240,7 @@ def test_a_database_without_tables(project: Path) -> None:
         assert client.get("/database-demo", headers=HTML).status_code == 200
 
 
-@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("backend", ["postgresql", *only_full("sqlite")])
 def test_init_is_killed_at_any_moment_and_run_again(
     backend: str, project: Path, request: pytest.FixtureRequest, postgres: Postgres
 ) -> None:
@@ -274,7 +274,7 @@ def test_init_is_killed_at_any_moment_and_run_again(
             assert_files_fit(project / "static/uploads", [row[0] for row in rows])
 
 
-@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("backend", ["postgresql", *only_full("sqlite")])
 def test_two_inits_at_once(backend: str, project: Path, request: pytest.FixtureRequest) -> None:
     environ = request.getfixturevalue("local_postgres") if backend == "postgresql" else {}
     both = [start_command(project, "oppdemo.py", "init", environ=environ) for _ in range(2)]

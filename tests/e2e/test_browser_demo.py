@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
+from tests.gate import full, only_full
 from tests.services.front import Front, Network
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
 from tests.services.site import Site, account, copy_project, succeed
@@ -336,6 +337,7 @@ def test_the_theme_is_kept_from_page_to_page(page: Page, watch: list[Watch]) -> 
         assert page.evaluate(background) == dark
 
 
+@full
 def test_what_others_wrote_follows_the_theme(admin: Page) -> None:
     """Swagger UI and SQLAdmin: the system's theme, else the chosen one."""
     for path, element in (("/docs", ".swagger-ui"), ("/admin/user/list", "body")):
@@ -354,17 +356,17 @@ def test_what_others_wrote_follows_the_theme(admin: Page) -> None:
         admin.evaluate("localStorage.removeItem('theme')")
 
 
-def test_every_page_is_quiet_and_fits_a_phone(admin: Page, watch: list[Watch]) -> None:
+@pytest.mark.parametrize("width", [PHONE["width"], *only_full(1280)])
+def test_every_page_is_quiet_and_fits(admin: Page, watch: list[Watch], width: int) -> None:
     """No message on the console, nothing from elsewhere (the fixture looks), one heading, no sideways scrolling."""
     watch[0].expected = ("404",)  # /no-such-page
+    admin.set_viewport_size({"width": width, "height": 800})
     for path in (*PUBLIC, *STAFF, *ADMIN):
-        for width in (PHONE["width"], 1280):
-            admin.set_viewport_size({"width": width, "height": 800})
-            answer = admin.goto(path)
-            assert answer
-            assert answer.status == (404 if path == "/no-such-page" else 200), path
-            admin.wait_for_load_state("networkidle")
-            assert no_horizontal_scroll(admin), (path, width)
+        answer = admin.goto(path)
+        assert answer
+        assert answer.status == (404 if path == "/no-such-page" else 200), path
+        admin.wait_for_load_state("networkidle")
+        assert no_horizontal_scroll(admin), path
         if path not in (*ADMIN, "/docs"):  # which others wrote
             assert admin.locator("h1").count() == 1, path
             assert admin.title(), path

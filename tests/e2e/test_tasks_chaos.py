@@ -128,7 +128,7 @@ def way(straight, request):
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("blows", [10, *only_full(30), pytest.param(100, marks=[full, pytest.mark.timeout(720)])])
+@pytest.mark.parametrize("blows", [6, *only_full(30), pytest.param(100, marks=[full, pytest.mark.timeout(720)])])
 async def test_nothing_is_lost_and_nothing_done_twice(straight, way, blows):
     seed = random.randrange(10**6)
     async with open_project(straight, make=False) as project:

@@ -31,7 +31,7 @@ from fastopp.database.migrations import migrate
 from fastopp.database.migrations.errors import MigrationError, UnknownRevision
 from fastopp.database.session import Database
 from fastopp.database.url import DatabaseURL
-from tests.gate import only_full
+from tests.gate import full, only_full
 from tests.services import forks
 from tests.services.migrations import HEAD, execute, settings_for, tables
 from tests.services.postgres import ENCODED_PASSWORD, USER
@@ -574,7 +574,8 @@ def peak(*arguments):
     return int(done.stdout)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", *only_full("psycopg", "asyncpg")])
+@full
+@pytest.mark.parametrize("kind", ["sqlite", "psycopg", "asyncpg"])
 async def test_memory_does_not_grow_with_the_rows(make_url, tmp_path, kind):
     fill = (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) "

@@ -15,6 +15,7 @@ from fastopp.database.engine import create_engine
 from fastopp.database.errors import DatabaseUnavailable, DatabaseURLError
 from fastopp.database.session import Database
 from fastopp.database.url import DatabaseURL
+from tests.gate import only_full
 from tests.services.clock import ManualClock
 from tests.services.front import BlackHole, Certificates, Front, Network
 from tests.services.pooler import Pooler
@@ -246,7 +247,7 @@ def test_what_asyncpg_cannot_do_is_an_error_and_not_ignored(query: str) -> None:
 # Behind a transaction pooler
 
 
-@DRIVERS
+@pytest.mark.parametrize("driver", ["psycopg", *only_full("asyncpg")])
 async def test_eight_workers_behind_a_pooler(driver: str, pooler_url: str, open_database: Open) -> None:
     database = open_database(pooler_url, driver=driver, pool_size=8, max_overflow=0, timeout=30)
     async with database.transaction() as session:

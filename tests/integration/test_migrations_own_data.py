@@ -239,7 +239,7 @@ KEPT = {
 }
 
 
-@pytest.mark.parametrize("url", ["sqlite", "psycopg"], indirect=True)
+@pytest.mark.parametrize("url", ["sqlite", *only_full("psycopg")], indirect=True)
 async def test_what_the_models_do_not_know_is_kept(shop, url):
     made = shop()
     assert (made["ok"], made["differences"], made["path"]) == (True, [], None)

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.gate import only_full
 from tests.services.postgres import Postgres
 from tests.services.site import Site
 from tests.services.tasks_project import lines, write_project
@@ -18,7 +19,7 @@ from tests.services.tasks_project import lines, write_project
 STEPS = 40
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["postgresql", *only_full("sqlite")])
 def database(request: pytest.FixtureRequest) -> str:
     if request.param == "sqlite":
         return "sqlite:///./test.db"

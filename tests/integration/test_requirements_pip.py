@@ -14,6 +14,7 @@ import pytest
 
 from fastopp.checks.requirement_lines import REQUIREMENTS, UNHASHED, install_commands, install_line
 from fastopp.cli.deploy_files import requirements_files
+from tests.gate import full
 from tests.services import tiny_backend
 from tests.services.emulator import running, write_project
 
@@ -108,6 +109,7 @@ def test_pip_wants_a_hash_for_each_line(python: Path, project: Path) -> None:
     assert not (project / "installed").exists()
 
 
+@full
 async def test_the_emulator_builds_with_both_files(project: Path) -> None:
     exports = " ".join(f"{name}={value}" for name, value in OFFLINE.items())
     build = f"export {exports} && {install_line(both=True)} && python -c 'import shop, tomato'"
@@ -116,6 +118,7 @@ async def test_the_emulator_builds_with_both_files(project: Path) -> None:
         assert (await service.client.get("/requirements.txt")).text == (project / REQUIREMENTS).read_text()
 
 
+@full
 def test_leapcell_build_installs_both_files(python: Path, project: Path) -> None:
     (project / "main.py").write_text("from fastopp.application import FastOpp\n\napp = FastOpp(apps=[])\n")
     shutil.copy(ROOT / "oppman.py", project)

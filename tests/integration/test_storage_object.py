@@ -12,7 +12,7 @@ from tests.services.moto import MotoServer
 from tests.services.s3 import ACCESS_KEY, REGION, SECRET_KEY, RcloneServer
 from tests.storage_conformance import StorageConformance
 
-HASTY = Patience(connect=2, silence=2, send=3, retries=2, retry_for=4)
+HASTY = Patience(connect=2, silence=2, send=3, retries=2, pause=0.02, retry_for=4)
 
 
 def open_bucket(bucket: str, endpoint: str, **options: object) -> ObjectStorage:

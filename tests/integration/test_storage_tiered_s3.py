@@ -23,7 +23,7 @@ from tests.services.s3_faults import Fault, FaultProxy
 from tests.storage_conformance import KEY, StorageConformance
 
 BIG = os.urandom(3_000_000)
-HASTY = Patience(connect=2, silence=5, send=5, retries=2, retry_for=5)
+HASTY = Patience(connect=2, silence=5, send=5, retries=2, pause=0.02, retry_for=5)
 
 
 def bucket(name: str, endpoint: str) -> ObjectStorage:

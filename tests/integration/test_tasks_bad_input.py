@@ -15,7 +15,7 @@ from fastopp.tasks.jobs.report import DrainReport
 from fastopp.tasks.work.fenced import FencedJobManager
 from fastopp.tasks.work.queue import open_queue
 from fastopp.tasks.work.runner import Again, Runner
-from tests.gate import only_full
+from tests.gate import full
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.tasks import all_alone, effects, open_project, run_sql, until
 
@@ -123,7 +123,7 @@ async def test_a_database_that_is_away_is_no_fault_of_the_task(plain_project):
     assert (status.status, status.attempts, status.result, status.error) == ("succeeded", 2, "back", "")
 
 
-@pytest.mark.parametrize("plain_url", ["sqlite", *only_full("psycopg")], indirect=True)
+@full
 async def test_two_hundred_drains_at_once(plain_project):
     async with plain_project.database.transaction() as session:
         tasks = plain_project.tasks.within(session)

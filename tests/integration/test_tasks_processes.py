@@ -11,11 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
+import pytest
 
+from tests.gate import only_full
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services import forks
 from tests.services.migrations import ROOT
 from tests.services.tasks import effects, run_sql, until
+
+pytestmark = pytest.mark.parametrize("plain_url", ["psycopg", *only_full("sqlite")], indirect=True)
 
 
 @contextmanager

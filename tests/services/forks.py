@@ -38,9 +38,15 @@ LIBRARIES = (
 )  # fmt: skip
 
 
+SHARED = "FORKS_SOCKET"
+"""The variable that names the socket of a server which the processes of a test run share."""
+
+
 @cache
 def start_server() -> Path:
-    """Start the server of this process of the tests, once. Return its socket."""
+    """Start a server that ends with this process, unless there is a shared one. Return its socket."""
+    if shared := os.environ.get(SHARED):
+        return Path(shared)
     folder = Path(tempfile.mkdtemp(prefix="forks-", dir="/tmp"))  # short: a socket's path has 107 bytes at most
     path = folder / "socket"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -66,7 +72,9 @@ server = socket.socket(socket.AF_UNIX)
 server.connect({socket!r})
 request = {{"words": sys.argv[1:], "folder": os.getcwd(), "environ": dict(os.environ), "numbers": [0, 1, 2]}}
 line = json.dumps(request | {{"new_session": False, "finalize": False}}).encode() + b"\\n"
-server.sendall(line[socket.send_fds(server, [line], [0, 1, 2]):])
+rest = line[socket.send_fds(server, [line], [0, 1, 2]):]
+if rest:  # `sendall` would send nothing, too, and fail if the program has ended by now
+    server.sendall(rest)
 answers = server.makefile("rb")
 pid = int(answers.readline())
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -137,7 +145,8 @@ class Program:
         self._server.connect(str(start_server()))
         line = json.dumps(request).encode() + b"\n"
         sent = socket.send_fds(self._server, [line], [*theirs, *pass_fds])
-        self._server.sendall(line[sent:])
+        if sent < len(line):  # `sendall` would send nothing, too, and fail if the program has ended by now
+            self._server.sendall(line[sent:])
         for fd in opened:
             os.close(fd)
         self._answers = self._server.makefile("rb")

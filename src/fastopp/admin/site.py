@@ -40,6 +40,7 @@ from fastopp.errors import BadRequest, FastOppError, NotFound, Unavailable
 from fastopp.runtime import Runtime
 from fastopp.web.csrf import CrossSiteRequest, is_cross_site
 from fastopp.web.problems import answer
+from fastopp.web.template_cache import TemplateCache
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ class AdminSite(Admin):
         """SQLAdmin's environment behind our `Templates`."""
         templates = Templates(self.templates_dir)
         templates.env = super().init_templating_engine().env
+        templates.env.bytecode_cache = TemplateCache(FOLDER / "templates/__pycache__")
         return templates
 
     def add_model_view(self, view: type[ModelView]) -> None:

@@ -21,7 +21,7 @@ from fastopp.storage.cancellation import shielded
 from fastopp.storage.checksums import PART_SIZE
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE, content_type_of
 from fastopp.storage.s3.calls import call
-from fastopp.storage.s3.client import LONGEST, PAUSE, Patience, open_client
+from fastopp.storage.s3.client import LONGEST, Patience, open_client
 from fastopp.storage.s3.download import Download
 from fastopp.storage.s3.errors import explained, refusal
 from fastopp.storage.s3.presigned import presign
@@ -81,6 +81,7 @@ class Bucket:
                 self._credential,
                 timeouts={"connect_timeout": timedelta(seconds=self._patience.connect), **timeouts},
                 retries=self._patience.retries if retries is None else retries,
+                pause=self._patience.pause,
                 retry_for=retry_for,
             )
 
@@ -132,7 +133,7 @@ class Bucket:
                     failures += 1
                     if failures > self._patience.retries or time.monotonic() - begun > self._patience.retry_for:
                         raise
-                    await asyncio.sleep(PAUSE * 2**failures)
+                    await asyncio.sleep(self._patience.pause * 2**failures)
 
     def prepare(self) -> None:
         """Make the client of `read_promptly`, which takes a hundredth of a second, before many threads want it."""
@@ -220,7 +221,7 @@ class Bucket:
                         failures += 1
                         if "ListResponseBody" not in str(error) or failures > self._patience.retries:
                             raise
-                        await asyncio.sleep(PAUSE * 2**failures)
+                        await asyncio.sleep(self._patience.pause * 2**failures)
                         stream = obstore.list(self.reading, folder or None, offset=last, chunk_size=PAGE)
                         continue
             except StopAsyncIteration:

@@ -10,7 +10,6 @@ from obstore.store import S3Store
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Credential
 
-PAUSE = 0.2  # seconds, before the first time that something is tried again
 LONGEST = timedelta(minutes=15)  # no platform lets a request last longer
 
 _IDLE = timedelta(seconds=20)  # a socket that slept longer may be dead: instances are frozen between requests
@@ -26,6 +25,8 @@ class Patience(NamedTuple):
     """For one request that sends, of up to 8 MiB: fast enough at 0.6 Mbit/s."""
     retries: int = 6
     """With pauses that grow from 0.2 to 15 seconds, where trying again can help."""
+    pause: float = 0.2
+    """Before the first retry; each later pause is longer."""
     retry_for: float = 60
     """After which nothing is tried again; what sends is, once at least."""
 
@@ -38,6 +39,7 @@ def open_client(
     *,
     timeouts: ClientConfig,
     retries: int,
+    pause: float,
     retry_for: float,
 ) -> S3Store:
     """A client for a bucket. It asks nobody, but takes 10 ms to read whom this machine trusts.
@@ -46,6 +48,7 @@ def open_client(
     ----------
     timeouts: obstore's, for a connection and for what comes over it.
     retries: times that a request is repeated where that can help.
+    pause: seconds before the first retry.
     retry_for: seconds after which it is not.
     """
     return S3Store(
@@ -62,6 +65,6 @@ def open_client(
         retry_config={
             "max_retries": retries,
             "retry_timeout": timedelta(seconds=retry_for),
-            "backoff": {"init_backoff": timedelta(seconds=PAUSE), "max_backoff": timedelta(seconds=15)},
+            "backoff": {"init_backoff": timedelta(seconds=pause), "max_backoff": timedelta(seconds=15)},
         },
     )

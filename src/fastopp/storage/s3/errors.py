@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>\s*(\w+)\s*</Code>")
+_ADDRESS = re.compile(r"\w+://\S+")
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, and what others answer.
 _CLOCK = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})
@@ -63,9 +64,20 @@ def explained(bucket: str) -> Iterator[None]:
         ours = _explanation(answer, str(error), bucket)
         if not isinstance(ours, FileMissing):
             logger.warning(
-                "Object Storage: %s", ours.message, extra={"s3_status": answer.status, "s3_code": answer.code}
+                "Object Storage: %s%s",
+                ours.message,
+                "" if answer.status else f" {_circumstances(str(error))}",
+                extra={"s3_status": answer.status, "s3_code": answer.code},
             )
         raise ours from None  # the text may quote our signature
+
+
+def _circumstances(text: str) -> str:
+    """Return obstore's first line without addresses: the method, how long it took and after how many retries.
+
+    For requests that no server answered, so that it quotes nobody's answer.
+    """
+    return "(" + _ADDRESS.sub("…", text.partition("\n")[0])[:200] + ")"
 
 
 def _explanation(answer: Refusal, text: str, bucket: str) -> FastOppError:
