@@ -10,7 +10,7 @@ def load_metadata() -> MetaData:
     """Import every table of the project. Called only when models are compared with the database."""
     from sqlmodel import SQLModel  # noqa: PLC0415 - as above
 
-    from fastopp.auth import models  # noqa: PLC0415, F401 - migrating needs no models; importing them registers them
+    from fastopp.features.accounts import models  # noqa: PLC0415, F401 - migrating needs no models; importing them registers them
     from fastopp.storage import evidence  # noqa: PLC0415, F401 - as above
     from main import app  # noqa: PLC0415 - as above
 

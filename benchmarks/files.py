@@ -32,9 +32,9 @@ ROUNDS = (("FastOpp", "rclone", "aws"), ("rclone", "FastOpp"), ("FastOpp", "rclo
 ATTEMPTS = 3  # the server makes a name twice now and then when many files come at once, and answers 500
 
 # What `oppman.py files backup` and `restore` do, without the reading of arguments and settings; as in every command
-# the garbage collector is kept away (fastopp/garbage.py).
+# the garbage collector is kept away (fastopp/core/garbage.py).
 PROGRAM = """
-from fastopp.garbage import lasting_objects, no_last_search
+from fastopp.core.garbage import lasting_objects, no_last_search
 
 with lasting_objects():
     import asyncio, sys

@@ -17,7 +17,7 @@ from benchmarks.server import ROOT
 from demo.products.models import Product
 from fastopp.database.engine import create_engine
 from fastopp.database.session import Database
-from fastopp.database.url import DatabaseURL
+from fastopp.settings.database_url import DatabaseURL
 from tests.services.postgres import Postgres
 
 BACKENDS = ("SQLite", "PostgreSQL")

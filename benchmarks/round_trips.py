@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from fastopp.database.engine import create_engine
 from fastopp.database.session import Database
-from fastopp.database.url import DatabaseURL
+from fastopp.settings.database_url import DatabaseURL
 from tests.services.front import Certificates, Network
 from tests.services.pooler import Pooler
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres

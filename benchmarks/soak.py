@@ -13,7 +13,7 @@ import httpx
 
 from benchmarks.project import BACKENDS, project
 from benchmarks.server import ROOT, Server, compile_byte_code, serve
-from fastopp.seeding import DEVELOPMENT_PASSWORD
+from fastopp.features.setup.seeding import DEVELOPMENT_PASSWORD
 
 EMAIL = "admin@example.com"
 PHOTOS = sorted((ROOT / "demo/webinars/sample_photos").glob("*.jpg"))

@@ -11,10 +11,10 @@ from pathlib import Path
 from benchmarks.server import ROOT
 from benchmarks.task_app import tasks as stamped
 from benchmarks.task_databases import QueueDatabase
-from fastopp.apps import find_apps
-from fastopp.runtime import Runtime, open_runtime
+from fastopp.core.apps import find_apps
+from fastopp.core.runtime import Runtime, open_runtime
 from fastopp.settings import load_settings
-from fastopp.tasks.work.worker import worker_in_background
+from fastopp.tasks.worker.worker import worker_in_background
 
 JOBS = 300
 WARM = 5  # jobs that are not counted: the worker starts, connections are opened

@@ -63,10 +63,10 @@ def peer_process(name: str, url: str) -> Iterator[PeerProcess]:
 @asynccontextmanager
 async def ours(url: str) -> AsyncIterator[Orders]:
     """FastOpp: `drain` works everything, `drain_some` so many; `defer` is a transaction each, `batch` one for all."""
-    from fastopp.apps import find_apps  # noqa: PLC0415 - peers are not to load each other's libraries
-    from fastopp.runtime import open_runtime  # noqa: PLC0415 - as above
+    from fastopp.core.apps import find_apps  # noqa: PLC0415 - peers are not to load each other's libraries
+    from fastopp.core.runtime import open_runtime  # noqa: PLC0415 - as above
     from fastopp.settings import load_settings  # noqa: PLC0415 - as above
-    from fastopp.tasks.work import drain  # noqa: PLC0415, F401 - imported before the clock runs, as the peers' are
+    from fastopp.tasks.worker import drain  # noqa: PLC0415, F401 - imported before the clock runs, as the peers' are
 
     settings = load_settings({"DATABASE_URL": url}, env_file=Path("/nowhere"))
     async with open_runtime(settings, find_apps(["benchmarks.task_app"])) as runtime:

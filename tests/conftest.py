@@ -11,7 +11,7 @@ import pytest
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.engine import create_engine
 from fastopp.database.session import Database
-from fastopp.database.url import DatabaseURL
+from fastopp.settings.database_url import DatabaseURL
 from tests.services import forks
 from tests.services.databases import Templates
 from tests.services.front import Certificates, Front

@@ -33,7 +33,7 @@ def _names(owner: str, used_in: str, **reasons: str) -> tuple[PrivateName, ...]:
 PRIVATE_NAMES = (
     *_names(
         "aiosqlite:Connection",
-        "database/one_trip.py",
+        "database/drivers/one_trip.py",
         _conn="sqlite3's connection, to run a statement in the driver's thread in one trip",
         _execute="runs a function in the driver's thread",
         _thread="is made a daemon, as SQLAlchemy's own dialect does, and joined after a failure",
@@ -52,7 +52,7 @@ PRIVATE_NAMES = (
     ),
     *_names(
         "asyncpg.connection:Connection",
-        "database/asyncpg_driver.py",
+        "database/drivers/asyncpg.py",
         _transport="has the socket, for TCP keepalive",
     ),
     *_names(
@@ -62,22 +62,22 @@ PRIVATE_NAMES = (
     ),
     *_names(
         "psycopg.errors",
-        "database/psycopg_driver.py",
+        "database/drivers/psycopg.py",
         _WaitTimeout="raised by waiting.wait_async after its timeout",
     ),
     *_names(
         "sqladmin.application:Admin",
-        "admin/site.py",
+        "features/admin/site.py",
         _handle_form_data="overridden to refuse files and NUL bytes in fields that take none",
     ),
     *_names(
         "sqladmin.models:ModelView",
-        "admin/views.py",
+        "features/admin/views.py",
         _stmt_by_identifier="overridden to answer 404 to a key that cannot be one",
     ),
     *_names(
         "sqlalchemy.dialects.postgresql.base:PGDialect",
-        "database/dialect.py",
+        "database/drivers/dialect.py",
         _backslash_escapes="set from what the server said in its greeting",
         _get_default_schema_name="overridden to ask two questions in one round trip",
         _get_server_version_info="overridden to take the version from the greeting",
@@ -85,18 +85,18 @@ PRIVATE_NAMES = (
     ),
     *_names(
         "sqlalchemy.dialects.postgresql.psycopg:PGDialectAsync_psycopg",
-        "database/psycopg_driver.py",
+        "database/drivers/psycopg.py",
         _isolation_lookup="psycopg's value of an isolation level",
     ),
     *_names(
         "sqlalchemy.dialects.sqlite.aiosqlite:AsyncAdapt_aiosqlite_connection",
-        "database/one_trip.py",
+        "database/drivers/one_trip.py",
         _cursor_cls="the class of cursors, replaced by ours",
         _execute_mutex="held while a statement runs, as by SQLAlchemy's own cursors",
     ),
     *_names(
         "sqlalchemy.dialects.sqlite.aiosqlite:AsyncAdapt_aiosqlite_cursor",
-        "database/one_trip.py",
+        "database/drivers/one_trip.py",
         _adapt_connection="leads to the connection's mutex",
         _aenter_cursor="overridden: the driver's thread makes the cursor with the first statement",
         _async_soft_close="overridden: the driver's thread has closed the cursor",

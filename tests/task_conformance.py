@@ -13,7 +13,7 @@ import pytest
 from procrastinate import jobs, testing
 from procrastinate.schema import SchemaManager
 
-from fastopp.tasks.sqlite.connector import SQLiteConnector
+from fastopp.tasks.queue.sqlite.connector import SQLiteConnector
 from tests.services.postgres import Postgres
 
 BACKENDS = ("postgresql", "sqlite", "memory")

@@ -20,11 +20,11 @@ depends_on = None
 def upgrade() -> None:
     """Make the queue."""
     if _is_sqlite():
-        from fastopp.tasks.sqlite import schema_statements
+        from fastopp.tasks.queue.sqlite import schema_statements
 
         statements = schema_statements()
     else:
-        from fastopp.tasks.postgres.schema import schema_statements
+        from fastopp.tasks.queue.postgres.schema import schema_statements
 
         statements = schema_statements()
     for statement in statements:
@@ -53,12 +53,12 @@ def downgrade() -> None:
     """Drop the queue, and with it what waits there."""
     op.drop_table("task_runs")
     if _is_sqlite():
-        from fastopp.tasks.sqlite import TABLES
+        from fastopp.tasks.queue.sqlite import TABLES
 
         for table in TABLES:
             op.drop_table(table)
     else:
-        from fastopp.tasks.postgres.schema import drop_statements
+        from fastopp.tasks.queue.postgres.schema import drop_statements
 
         for statement in drop_statements():
             _execute(statement)

@@ -16,8 +16,8 @@ from demo.chat import provider, service
 from demo.chat.errors import BadChatRequest, ChatError
 from demo.chat.model_name import display_name
 from demo.chat.schemas import MAX_HISTORY, MAX_MESSAGE, ChatAnswer, ChatFailure, ChatRequest
-from fastopp.auth.current_user import NotSignedIn, OptionalUser, load_user, staff_user
-from fastopp.dependencies import DatabaseDep, SettingsDep, get_runtime
+from fastopp.core.dependencies import DatabaseDep, SettingsDep, get_runtime
+from fastopp.features.accounts.current_user import NotSignedIn, OptionalUser, load_user, staff_user
 from fastopp.web.doors import guarded_by
 from fastopp.web.problems import PROBLEM_JSON
 from fastopp.web.templating import render

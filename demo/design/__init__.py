@@ -1,6 +1,6 @@
 """The design demo: what a page can do with HTML from the server, and hardly a line of JavaScript."""
 
-from fastopp.apps import NavItem
+from fastopp.core.apps import NavItem
 
 NAVIGATION = [NavItem("Design", "/design-demo", section="demos")]
 LATER = {"routes": ("/design-demo", "/ai-stats", "/marketing-demo")}

@@ -9,8 +9,8 @@ from starlette import status
 
 from demo.design.forms import MAX_NAME, MAX_SLOGAN, Enquiry, Slogan, find_mistakes
 from demo.design.samples import HEADLINE_PAGES, HEADLINES, PICTURES, TOPICS, WEEKS, headlines
-from fastopp.auth.current_user import OptionalUser
 from fastopp.errors import NotFound
+from fastopp.features.accounts.current_user import OptionalUser
 from fastopp.web.templating import render
 
 router = APIRouter(include_in_schema=False)

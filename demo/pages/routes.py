@@ -8,10 +8,10 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from demo.pages import state
-from fastopp.auth.current_user import optional_user
-from fastopp.auth.models import User
+from fastopp.core.dependencies import ClockDep, DatabaseDep, SettingsDep
 from fastopp.database.errors import DatabaseUnavailable
-from fastopp.dependencies import ClockDep, DatabaseDep, SettingsDep
+from fastopp.features.accounts.current_user import optional_user
+from fastopp.features.accounts.models import User
 from fastopp.web.templating import render
 
 router = APIRouter(include_in_schema=False)

@@ -10,8 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from demo.products.models import Product
 from demo.webinars.models import WebinarRegistrant
-from fastopp.auth.models import User
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
+from fastopp.features.accounts.models import User
 from fastopp.settings import Settings
 
 

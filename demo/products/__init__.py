@@ -1,5 +1,5 @@
 """The database demo: a product catalogue with a dashboard and a JSON API."""
 
-from fastopp.apps import NavItem
+from fastopp.core.apps import NavItem
 
 NAVIGATION = [NavItem("Database", "/database-demo", section="demos")]

@@ -8,7 +8,7 @@ from sqladmin.filters import BooleanFilter
 
 from demo.products.models import Product
 from demo.products.permissions import RIGHTS, TABLE
-from fastopp.admin.views import AdminView, ValuesFilter
+from fastopp.features.admin.views import AdminView, ValuesFilter
 
 
 class ProductAdmin(AdminView, model=Product):

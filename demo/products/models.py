@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlmodel import Field, SQLModel
 
-from fastopp.auth.models import utc_now
+from fastopp.features.accounts.models import utc_now
 
 
 class Product(SQLModel, table=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastopp.auth.permissions import FULL, STAFF, SUPERUSER, Grant, RightsTable
+from fastopp.features.accounts.permissions import FULL, STAFF, SUPERUSER, Grant, RightsTable
 
 TABLE = "products"
 

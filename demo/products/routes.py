@@ -13,10 +13,10 @@ from pydantic_core import to_json
 from demo.products import service
 from demo.products.repository import MAX_PER_PAGE, ProductFilter
 from demo.products.schemas import PRODUCTS_DOWN, PRODUCTS_OK
-from fastopp.auth.current_user import OptionalUser
+from fastopp.core.dependencies import DatabaseDep, RuntimeDep, SessionDep
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
-from fastopp.dependencies import DatabaseDep, RuntimeDep, SessionDep
-from fastopp.ops.access import DetachedSuperUser
+from fastopp.features.accounts.current_user import OptionalUser
+from fastopp.features.accounts.detached import DetachedSuperUser
 from fastopp.web.templating import render
 
 router = APIRouter()
@@ -73,7 +73,7 @@ async def dashboard(
 @router.post(f"{PAGE}/sample-data", include_in_schema=False)
 async def add_sample_data(runtime: RuntimeDep, user: DetachedSuperUser) -> Response:
     """Add the sample products and go back to the dashboard; what its empty state offers to superusers."""
-    from fastopp.seeding import run_step  # noqa: PLC0415 - only for who asks for sample data
+    from fastopp.features.setup.seeding import run_step  # noqa: PLC0415 - only for who asks for sample data
 
     await run_step(runtime, "products")
     return RedirectResponse(PAGE, status_code=303)

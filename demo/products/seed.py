@@ -6,7 +6,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from demo.products.models import Product
-from fastopp.apps import SeedStep, StepResult
+from fastopp.core.apps import SeedStep, StepResult
 from fastopp.settings import Settings
 from fastopp.storage.base import Storage
 

@@ -1,6 +1,6 @@
 """The webinar demo: a public showcase of attendees, and the registrants behind it with notes and photos."""
 
-from fastopp.apps import NavItem
+from fastopp.core.apps import NavItem
 
 NAVIGATION = [
     NavItem("Webinars", "/webinar-demo", section="demos"),

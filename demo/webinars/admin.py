@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from demo.webinars.models import WebinarRegistrant
 from demo.webinars.permissions import RIGHTS, TABLE
-from fastopp.admin.views import AdminView, ValuesFilter
+from fastopp.features.admin.views import AdminView, ValuesFilter
 
 
 class WebinarRegistrantAdmin(AdminView, model=WebinarRegistrant):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sqlmodel import Field, SQLModel
 
-from fastopp.auth.models import utc_now
+from fastopp.features.accounts.models import utc_now
 from fastopp.storage.references import uploads_under
 
 Status = Literal["registered", "confirmed", "attended", "cancelled", "no_show"]

@@ -6,8 +6,8 @@ from sqlalchemy import ColumnElement
 from sqlmodel import col
 
 from demo.webinars.models import WebinarRegistrant
-from fastopp.auth.models import User
-from fastopp.auth.permissions import FULL, STAFF, SUPERUSER, Grant, Rights, RightsTable
+from fastopp.features.accounts.models import User
+from fastopp.features.accounts.permissions import FULL, STAFF, SUPERUSER, Grant, Rights, RightsTable
 
 TABLE = "webinar_registrants"
 

@@ -30,14 +30,14 @@ from demo.webinars.schemas import (
     RegistrantList,
 )
 from demo.webinars.service import Actor
-from fastopp.auth.current_user import StaffUser, SuperUser
-from fastopp.auth.models import User
-from fastopp.dependencies import RuntimeDep, SessionDep, StorageDep, TasksDep
-from fastopp.ops.access import DetachedSuperUser
-from fastopp.seeding import run_step
+from fastopp.core.dependencies import RuntimeDep, SessionDep, StorageDep, TasksDep
+from fastopp.features.accounts.current_user import StaffUser, SuperUser
+from fastopp.features.accounts.detached import DetachedSuperUser
+from fastopp.features.accounts.models import User
+from fastopp.features.setup.seeding import run_step
 from fastopp.storage.images import MAX_PHOTO_BYTES, PhotoTooLarge
 from fastopp.tasks.errors import AlreadyQueued
-from fastopp.web.disconnect import while_connected
+from fastopp.web.middleware.disconnect import while_connected
 from fastopp.web.templating import render
 
 router = APIRouter(tags=["webinars"])

@@ -13,8 +13,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from demo.webinars.models import Status, WebinarRegistrant
 from demo.webinars.permissions import PAGE_RIGHTS, TABLE
-from fastopp.auth.models import User
-from fastopp.auth.permissions import Action
+from fastopp.features.accounts.models import User
+from fastopp.features.accounts.permissions import Action
 from fastopp.web.forms import CleanText
 
 MAX_PAGE = 100_000

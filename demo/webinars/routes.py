@@ -12,9 +12,9 @@ from demo.webinars.permissions import PAGE_RIGHTS, TABLE
 from demo.webinars.repository import MAX_PAGE, MAX_PER_PAGE, RegistrantFilter
 from demo.webinars.schemas import NEEDS_DATABASE, AttendeeItem, AttendeeList
 from demo.webinars.showcase import by_webinar
-from fastopp.auth.current_user import OptionalUser
+from fastopp.core.dependencies import SessionDep
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
-from fastopp.dependencies import SessionDep
+from fastopp.features.accounts.current_user import OptionalUser
 from fastopp.web.templating import render
 
 router = APIRouter(tags=["webinars"])

@@ -12,9 +12,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from demo.webinars.models import WebinarRegistrant
 from demo.webinars.sample_data import UPCOMING, WITH_PHOTO, WithPhoto
-from fastopp.apps import SeedStep, StepResult
-from fastopp.auth.models import utc_now
-from fastopp.seeding import lock
+from fastopp.core.apps import SeedStep, StepResult
+from fastopp.features.accounts.models import utc_now
+from fastopp.features.setup.seeding import lock
 from fastopp.settings import Settings
 from fastopp.storage.addresses import key_at
 from fastopp.storage.base import FileMissing, Storage

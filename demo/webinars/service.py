@@ -13,10 +13,10 @@ from demo.webinars import repository
 from demo.webinars.models import Status, WebinarRegistrant
 from demo.webinars.permissions import PAGE_RIGHTS, TABLE
 from demo.webinars.schemas import NewRegistrant
-from fastopp.auth import audit
-from fastopp.auth.models import User
-from fastopp.auth.permissions import Action
 from fastopp.errors import Conflict, Forbidden, NotFound
+from fastopp.features.accounts import audit
+from fastopp.features.accounts.models import User
+from fastopp.features.accounts.permissions import Action
 from fastopp.storage.base import Storage
 from fastopp.storage.images import process_photo
 from fastopp.storage.photos import remove_photo, store_photo

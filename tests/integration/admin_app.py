@@ -15,12 +15,12 @@ from sqlmodel import SQLModel, select
 
 from demo.products.models import Product
 from demo.webinars.models import WebinarRegistrant
-from fastopp.apps import App, find_apps
-from fastopp.assembly import assemble
-from fastopp.auth.models import AuditLog, User
-from fastopp.auth.passwords import hash_password
-from fastopp.platform import PLATFORMS
-from fastopp.runtime import Runtime
+from fastopp.core.apps import App, find_apps
+from fastopp.core.assembly import assemble
+from fastopp.core.runtime import Runtime
+from fastopp.features.accounts.models import AuditLog, User
+from fastopp.features.accounts.passwords import hash_password
+from fastopp.platforms.detection import PLATFORMS
 from fastopp.settings import Settings
 
 PASSWORD = "correct horse"

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from fastopp.runtime import Runtime
+from fastopp.core.runtime import Runtime
 from fastopp.tasks.limits import TaskLimits
 from tests.gate import only_full
 from tests.services.clock import ManualClock

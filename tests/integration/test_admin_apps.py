@@ -11,10 +11,10 @@ import pytest
 from admin_app import BROWSER, PASSWORD, AdminApp, email, make_password_hash, running
 from admin_shop.models import Base, Customer, Note, Order
 
-from fastopp.admin import mount
-from fastopp.admin import site as site_module
-from fastopp.apps import find_apps
-from fastopp.auth.models import User
+from fastopp.core.apps import find_apps
+from fastopp.features.accounts.models import User
+from fastopp.features.admin import mount
+from fastopp.features.admin import site as site_module
 from tests.services.postgres import Postgres
 
 SAVE = {"save": "Save"}

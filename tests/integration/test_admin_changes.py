@@ -17,8 +17,8 @@ from admin_app import PASSWORD, AdminApp, email, make_password_hash, running
 
 from demo.products.models import Product
 from demo.webinars.models import WebinarRegistrant
-from fastopp.auth.models import AuditLog, User
-from fastopp.auth.passwords import verify_password
+from fastopp.features.accounts.models import AuditLog, User
+from fastopp.features.accounts.passwords import verify_password
 from tests.gate import each_database, only_full
 from tests.services.postgres import Postgres
 

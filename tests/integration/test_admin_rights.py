@@ -10,8 +10,8 @@ from admin_app import BROWSER, GROUPS, AdminApp, email, make_password_hash, runn
 
 from demo.products.models import Product
 from demo.webinars.models import WebinarRegistrant
-from fastopp.auth.lockout import ACCOUNT_FAILURES
-from fastopp.auth.models import AuditLog, User
+from fastopp.features.accounts.lockout import ACCOUNT_FAILURES
+from fastopp.features.accounts.models import AuditLog, User
 
 # Table, then action, then the groups that may. What is not here is forbidden.
 ALL_STAFF = set(GROUPS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fastopp.auth.models import AuditLog
+from fastopp.features.accounts.models import AuditLog
 from tests.services.ops_project import BEARER, BROWSER, HTMX, PRODUCTION, Project, running
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import Fault, FaultProxy

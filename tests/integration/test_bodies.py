@@ -12,12 +12,12 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
-from fastopp.apps import find_apps
-from fastopp.assembly import assemble
-from fastopp.cli.project import list_apps
+from fastopp.console.project import list_apps
+from fastopp.core.apps import find_apps
+from fastopp.core.assembly import assemble
 from fastopp.database.migrations import migrate
 from fastopp.settings import load_settings
-from fastopp.web.body_limit import MAX_BODY, MAX_OPEN_FORM
+from fastopp.web.middleware.body_limit import MAX_BODY, MAX_OPEN_FORM
 from tests.gate import only_full
 from tests.services.ops_project import BEARER, PRODUCTION, Project, running
 from tests.services.site import ROOT, Site, copy_project, succeed

@@ -19,9 +19,9 @@ from sqlmodel import Field, MetaData, SQLModel, select
 from fastopp.database.engine import create_engine
 from fastopp.database.errors import DatabaseURLError
 from fastopp.database.session import Database, DatabaseUnavailable
-from fastopp.database.url import DatabaseURL
-from fastopp.platform import LOCAL
+from fastopp.platforms.local import LOCAL
 from fastopp.settings import Settings
+from fastopp.settings.database_url import DatabaseURL
 from tests.services import forks
 from tests.services.postgres import Postgres
 
@@ -307,7 +307,7 @@ import asyncio, sys
 from fastopp.database import pool
 from fastopp.database.engine import create_engine
 from fastopp.database.session import Database
-from fastopp.database.url import DatabaseURL
+from fastopp.settings.database_url import DatabaseURL
 from sqlalchemy import text
 
 pool.IDLE_LIMIT = 0.3

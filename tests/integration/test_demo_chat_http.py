@@ -18,9 +18,9 @@ import uvicorn
 from demo.chat import provider, service
 from demo.chat.canned import NOTE
 from demo.chat.schemas import MAX_ANSWER, MAX_MESSAGE
-from fastopp.auth.models import User
-from fastopp.auth.tokens import issue_token
-from fastopp.seeding import run_full_init
+from fastopp.features.accounts.models import User
+from fastopp.features.accounts.tokens import issue_token
+from fastopp.features.setup.seeding import run_full_init
 from tests.services.llm import ANSWER, KEY, LLM
 from tests.services.ops_project import BROWSER, Project, running
 

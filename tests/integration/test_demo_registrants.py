@@ -10,7 +10,7 @@ import pytest
 from sqlmodel import select
 
 from demo.webinars.models import WebinarRegistrant
-from fastopp.auth.models import AuditLog
+from fastopp.features.accounts.models import AuditLog
 from fastopp.storage.keys import key_from_url
 from tests.gate import each_database, only_full
 from tests.services.databases import url_on

@@ -12,8 +12,8 @@ from sqlmodel import delete, select
 from demo.products.models import Product
 from demo.webinars import seed as samples
 from demo.webinars.models import WebinarRegistrant
-from fastopp.auth.models import User
-from fastopp.seeding import run_full_init, run_step
+from fastopp.features.accounts.models import User
+from fastopp.features.setup.seeding import run_full_init, run_step
 from fastopp.storage.base import StorageUnavailable
 from fastopp.storage.keys import key_from_url
 from tests.gate import each_database, only_full

@@ -14,7 +14,7 @@ from fastopp.emulator.loopback import PortTaken
 from fastopp.emulator.services import async_queue
 from fastopp.emulator.services.async_queue import AsyncOptions, AsyncQueue
 from fastopp.emulator.services.cron import Cron, Timer
-from fastopp.platform import LEAPCELL_MAX_ASYNC_BODY
+from fastopp.platforms.leapcell import LEAPCELL_MAX_ASYNC_BODY
 
 
 class Application:

@@ -16,7 +16,7 @@ from fastopp.emulator.emulator import DeploymentRunning, UnknownAction
 from fastopp.emulator.fleet import UnknownInstance
 from fastopp.emulator.image import BuildFailed
 from fastopp.emulator.workplace import Workplace
-from fastopp.platform import MIB
+from fastopp.platforms.base import MIB
 from tests.services import forks
 from tests.services.emulator import PROJECTS, copy_of, running, until, write_project
 

@@ -18,10 +18,10 @@ from sqlalchemy import text
 
 from fastopp.database.engine import create_engine
 from fastopp.database.session import Database
-from fastopp.database.url import DatabaseURL
 from fastopp.emulator.services.pgbouncer import find_pgbouncer
 from fastopp.emulator.services.postgres import Postgres, PostgresOptions
 from fastopp.emulator.services.postgres_server_pool import MIN_CONNECTIONS
+from fastopp.settings.database_url import DatabaseURL
 from tests.gate import only_full
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

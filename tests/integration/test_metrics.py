@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert
 
-from fastopp.ops.task_durations import durations
+from fastopp.features.jobs.durations import durations
 from fastopp.tasks.models import events, jobs, workers
 from tests.gate import each_database, only_full
 from tests.services.databases import url_on

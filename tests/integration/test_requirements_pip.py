@@ -120,7 +120,7 @@ async def test_the_emulator_builds_with_both_files(project: Path) -> None:
 
 @full
 def test_leapcell_build_installs_both_files(python: Path, project: Path) -> None:
-    (project / "main.py").write_text("from fastopp.application import FastOpp\n\napp = FastOpp(apps=[])\n")
+    (project / "main.py").write_text("from fastopp.core.application import FastOpp\n\napp = FastOpp(apps=[])\n")
     shutil.copy(ROOT / "oppman.py", project)
     done = subprocess.run(
         [python, "oppman.py", "leapcell", "build", "--no-check"],

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlmodel import select
 
-from fastopp.runtime import Runtime
+from fastopp.core.runtime import Runtime
 from fastopp.storage.direct_uploads import announce
 from fastopp.storage.evidence import discard
 from fastopp.storage.keys import key_from_url
@@ -29,7 +29,7 @@ WORK = """
 import asyncio, os, sys
 from pathlib import Path
 from sqlalchemy import event
-from fastopp.runtime import open_runtime
+from fastopp.core.runtime import open_runtime
 from fastopp.storage import direct_uploads
 from fastopp.storage.local import LocalStorage
 from fastopp.storage.object import ObjectStorage

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from sqlmodel import delete, select
 
+from fastopp.core.runtime import Runtime
 from fastopp.errors import FastOppError
-from fastopp.runtime import Runtime
 from fastopp.storage import sweep as sweeping
 from fastopp.storage.announced import Limits, TooManyAnnounced, announce
 from fastopp.storage.base import StorageUnavailable

@@ -11,10 +11,10 @@ from procrastinate.jobs import Job
 from sqlalchemy import text
 
 from fastopp.database.errors import DatabaseUnavailable
-from fastopp.tasks.jobs.report import DrainReport
-from fastopp.tasks.work.fenced import FencedJobManager
-from fastopp.tasks.work.queue import open_queue
-from fastopp.tasks.work.runner import Again, Runner
+from fastopp.tasks.queue.report import DrainReport
+from fastopp.tasks.worker.fenced import FencedJobManager
+from fastopp.tasks.worker.queue import open_queue
+from fastopp.tasks.worker.runner import Again, Runner
 from tests.gate import full
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.tasks import all_alone, effects, open_project, run_sql, until

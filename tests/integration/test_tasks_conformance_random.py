@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from procrastinate import exceptions, jobs
 from procrastinate.schema import SchemaManager
 
-from fastopp.tasks.sqlite.connector import SQLiteConnector
+from fastopp.tasks.queue.sqlite.connector import SQLiteConnector
 from tests.services.postgres import Postgres
 from tests.task_conformance import TaskQueue
 

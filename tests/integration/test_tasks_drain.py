@@ -10,7 +10,7 @@ import pytest
 
 from fastopp.database.errors import TablesMissing
 from fastopp.tasks.errors import AlreadyQueued, AlreadyRunning
-from fastopp.tasks.work.drain import GRACE_SHARE
+from fastopp.tasks.worker.drain import GRACE_SHARE
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.tasks import all_alone, effects, open_project, run_sql, until
 

@@ -17,12 +17,12 @@ from sqlalchemy import event
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.tasks.context import TaskContext
 from fastopp.tasks.limits import TaskLimits
-from fastopp.tasks.sqlite.listener import Listener
-from fastopp.tasks.work import worker
-from fastopp.tasks.work.fenced import FencedJobManager
-from fastopp.tasks.work.queue import open_queue
-from fastopp.tasks.work.store import JobStore
-from fastopp.tasks.work.takeover import take_over_stalled
+from fastopp.tasks.queue.sqlite.listener import Listener
+from fastopp.tasks.worker import worker
+from fastopp.tasks.worker.fenced import FencedJobManager
+from fastopp.tasks.worker.queue import open_queue
+from fastopp.tasks.worker.store import JobStore
+from fastopp.tasks.worker.takeover import take_over_stalled
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.migrations import ROOT
 from tests.services.tasks import effects, open_project, run_sql, until
@@ -149,14 +149,14 @@ async def test_a_stop_between_the_first_look_and_the_worker_is_heard(plain_proje
     async def told_to_stop(*_arguments):
         stop.set()
 
-    monkeypatch.setattr("fastopp.tasks.work.takeover.take_over_stalled", told_to_stop)
+    monkeypatch.setattr("fastopp.tasks.worker.takeover.take_over_stalled", told_to_stop)
     await asyncio.wait_for(worker.run_worker(plain_project, stop=stop), 20)
     assert (await plain_project.tasks.counts()).workers == 0
 
 
 WEB = """
 import asyncio, sys
-from fastopp.application import FastOpp
+from fastopp.core.application import FastOpp
 from fastopp.settings import load_settings
 
 async def main():
@@ -166,9 +166,9 @@ async def main():
     asked.put_nowait({"type": "lifespan.startup"})
     life = asyncio.create_task(application({"type": "lifespan"}, asked.get, said.put))
     print((await said.get())["type"])
-    while sys.argv[2] == "true" and "fastopp.tasks.work.takeover" not in sys.modules:
+    while sys.argv[2] == "true" and "fastopp.tasks.worker.takeover" not in sys.modules:
         await asyncio.sleep(0.05)  # it is imported in a thread, some seconds after the start
-    names = ("procrastinate", "fastopp.tasks.work.queue", "fastopp.tasks.models", "fastopp.tasks.work.drain")
+    names = ("procrastinate", "fastopp.tasks.worker.queue", "fastopp.tasks.models", "fastopp.tasks.worker.drain")
     print(*[name for name in names if name in sys.modules])
     asked.put_nowait({"type": "lifespan.shutdown"})
     print((await said.get())["type"])
@@ -186,7 +186,7 @@ def web(url: str, with_worker: str) -> list[str]:
 
 async def test_the_application_has_a_worker(sqlite_template):
     lines = await asyncio.to_thread(web, f"sqlite:///{sqlite_template}", "true")
-    assert "procrastinate fastopp.tasks.work.queue" in lines[1]
+    assert "procrastinate fastopp.tasks.worker.queue" in lines[1]
     assert lines[2] == "lifespan.shutdown.complete"
 
 

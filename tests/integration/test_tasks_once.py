@@ -14,7 +14,7 @@ from procrastinate.manager import JobManager
 from fastopp.tasks import idempotency
 from fastopp.tasks.idempotency import HEADER, RequestKey
 from fastopp.tasks.models import events
-from fastopp.tasks.work.queue import open_queue
+from fastopp.tasks.worker.queue import open_queue
 from tests.gate import only_full
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.async_platform import AsyncPlatform

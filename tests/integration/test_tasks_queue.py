@@ -104,7 +104,7 @@ async def test_whoever_listens_is_woken_once_a_transaction(project):
 async def test_the_row_is_the_one_that_procrastinate_writes(project):
     import procrastinate
 
-    from fastopp.tasks.work.queue import open_queue
+    from fastopp.tasks.worker.queue import open_queue
 
     at = datetime.now(UTC).replace(microsecond=123000) + timedelta(hours=1)
     queued = await project.tasks.later(at).queue("errands.locked", key="ü", seconds=1.5)

@@ -12,7 +12,7 @@ import pytest
 
 from fastopp.database.migrations import migrate
 from fastopp.database.session import Database
-from fastopp.ops import drain as drain_module
+from fastopp.features.jobs import drain as drain_module
 from fastopp.tasks.wake_tokens import LEASE, SCHEME, WakeClaims, WakeRunning, issue_token, read_token
 from tests.gate import each_database, only_full
 from tests.services.async_platform import AsyncPlatform

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fastopp.seeding import run_full_init
+from fastopp.features.setup.seeding import run_full_init
 from fastopp.storage import announced as notes
 from fastopp.storage import deadlines
 from fastopp.storage.base import StoredFile

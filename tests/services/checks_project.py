@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from fastopp.apps import App
 from fastopp.checks.catalogue import all_checks
 from fastopp.checks.check import Finding
 from fastopp.checks.context import CheckContext
 from fastopp.checks.requirement_lines import install_line
 from fastopp.cli.leapcell_init import MANIFEST
+from fastopp.core.apps import App
 
 NOWHERE = Path("/nonexistent/.env")
 KEY = "mK3vX9qLw2TnZ8rBf5YhJ7dPc4sGa6Ue0RtVxNyWk1M"
@@ -104,7 +104,7 @@ def make_project(folder: Path, *, shop: str = "") -> Path:
     (folder / "shop").mkdir(parents=True)
     (folder / "shop/__init__.py").write_text("")
     (folder / "shop/routes.py").write_text(shop)
-    (folder / "main.py").write_text('from fastopp.application import FastOpp\napp = FastOpp(apps=["shop"])\n')
+    (folder / "main.py").write_text('from fastopp.core.application import FastOpp\napp = FastOpp(apps=["shop"])\n')
     (folder / "leapcell.yaml").write_text(MANIFEST.format(install=install_line(both=False), port=8080, memory=512))
     (folder / "uv.lock").write_text(LOCK)
     (folder / "requirements.txt").write_text(REQUIREMENTS)

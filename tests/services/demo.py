@@ -13,7 +13,7 @@ from typing import Any
 from sqlmodel import select
 
 from demo.webinars.models import WebinarRegistrant
-from fastopp.seeding import InitReport, run_full_init
+from fastopp.features.setup.seeding import InitReport, run_full_init
 from tests.services.ops_project import Project, running
 
 APPS = ("demo.pages", "demo.products", "demo.webinars")

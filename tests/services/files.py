@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sqlmodel import SQLModel, col, select, update
 
-from fastopp.runtime import Runtime, open_runtime
-from fastopp.seeding import migrate_database
+from fastopp.core.runtime import Runtime, open_runtime
+from fastopp.features.setup.seeding import migrate_database
 from fastopp.storage.evidence import FileEvidence
 from fastopp.storage.images import Photo
 from fastopp.storage.sweep import remove_leftovers

@@ -13,10 +13,10 @@ import httpx
 from fastapi import FastAPI
 from sqlmodel import select
 
-from fastopp.application import FastOpp
 from fastopp.clock import SYSTEM_CLOCK, Clock
-from fastopp.runtime import Runtime
-from fastopp.seeding import run_full_init
+from fastopp.core.application import FastOpp
+from fastopp.core.runtime import Runtime
+from fastopp.features.setup.seeding import run_full_init
 from fastopp.settings import load_settings
 
 ADMIN = ("admin@example.com", "admin123")

@@ -12,10 +12,10 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import text
 
-from fastopp.apps import find_apps
 from fastopp.clock import SYSTEM_CLOCK, Clock
+from fastopp.core.apps import find_apps
+from fastopp.core.runtime import Runtime, open_runtime
 from fastopp.database.migrations import migrate
-from fastopp.runtime import Runtime, open_runtime
 from fastopp.settings import load_settings
 from fastopp.tasks.limits import TaskLimits
 from tests.services.migrations import ROOT

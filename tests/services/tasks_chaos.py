@@ -14,9 +14,9 @@ from datetime import timedelta
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from fastopp.core.runtime import Runtime
 from fastopp.database.errors import DatabaseUnavailable
-from fastopp.runtime import Runtime
-from fastopp.tasks.work import worker
+from fastopp.tasks.worker import worker
 from tests.services.tasks import SHORT, open_project
 
 IN_ONE_TRANSACTION = 20

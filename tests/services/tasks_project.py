@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from fastopp.application import FastOpp
 from fastopp.clock import SYSTEM_CLOCK, Clock
+from fastopp.core.application import FastOpp
 from tests.services.ops_project import Project, settings_of
 from tests.services.site import ROOT
 
@@ -42,7 +42,7 @@ def write_project(folder: Path) -> Path:
     shutil.copytree(ROOT / APP.replace(".", "/"), folder / "trigger_app", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "alembic.ini", folder / "alembic.ini")
     (folder / "main.py").write_text(
-        'from fastopp.application import FastOpp\n\napp = FastOpp(apps=["trigger_app"])\n', encoding="utf-8"
+        'from fastopp.core.application import FastOpp\n\napp = FastOpp(apps=["trigger_app"])\n', encoding="utf-8"
     )
     return folder
 

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 
-from fastopp.tasks.work import worker
+from fastopp.tasks.worker import worker
 from tests.services.tasks import SHORT, open_project
 
 

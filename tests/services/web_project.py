@@ -12,9 +12,9 @@ from fastapi import APIRouter, Depends, FastAPI, Form, Request, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from fastopp.apps import NavItem
-from fastopp.auth.sessions import session_middleware
+from fastopp.core.apps import NavItem
 from fastopp.errors import Forbidden, Unauthorized, Unavailable
+from fastopp.features.accounts.sessions import session_middleware
 from fastopp.settings import Settings, load_settings
 from fastopp.web import setup
 from fastopp.web.templating import render

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from fastopp.admin.authentication import SiteAuthorization
-from fastopp.admin.csv_cells import csv_cell
-from fastopp.admin.user_admin import UserAdmin
-from fastopp.admin.views import AdminView, format_time
-from fastopp.auth.models import FailedAttempt, User
+from fastopp.features.accounts.models import FailedAttempt, User
+from fastopp.features.admin.authentication import SiteAuthorization
+from fastopp.features.admin.csv_cells import csv_cell
+from fastopp.features.admin.user_admin import UserAdmin
+from fastopp.features.admin.views import AdminView, format_time
 
 
 @pytest.mark.parametrize(

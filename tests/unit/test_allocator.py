@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
-from fastopp.allocator import return_freed_memory
+from fastopp.core.allocator import return_freed_memory
 
 if sys.argv[1] == "yes":
     assert return_freed_memory()

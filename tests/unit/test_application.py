@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from fastopp.application import FastOpp
-from fastopp.platform import HEALTH_PATHS
+from fastopp.core.application import FastOpp
+from fastopp.platforms.leapcell import HEALTH_PATHS
 from fastopp.settings import load_settings
 
 
@@ -69,7 +69,7 @@ async def test_a_start_survives_the_client_that_caused_it(settings):
 async def test_a_failed_start_is_tried_again(settings, monkeypatch):
     app = FastOpp(settings=settings)
     with monkeypatch.context() as patch:
-        patch.setattr("fastopp.application._import_assembly", lambda: 1 / 0)
+        patch.setattr("fastopp.core.application._import_assembly", lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             await app.start()
     assert await app.start()
@@ -107,7 +107,7 @@ async def test_an_app_with_a_mistake_is_said_at_the_start(settings, tmp_path, mo
 
 
 async def test_an_exception_of_an_app_is_said_at_the_start(settings, monkeypatch):
-    monkeypatch.setattr("fastopp.application._import_assembly", lambda: 1 / 0)
+    monkeypatch.setattr("fastopp.core.application._import_assembly", lambda: 1 / 0)
     app = FastOpp(settings=settings)
     said: list[Any] = []
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from fastopp.apps import AppError, NavItem, find_apps
+from fastopp.core.apps import AppError, NavItem, find_apps
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def test_everything_is_optional(package):
 def test_parts_are_found_by_their_file_names(package, tmp_path):
     name = package(
         "apptest_full",
-        __init__="from fastopp.apps import NavItem\nNAVIGATION = [NavItem('Shop', '/shop')]",
+        __init__="from fastopp.core.apps import NavItem\nNAVIGATION = [NavItem('Shop', '/shop')]",
         routes="from fastapi import APIRouter\nrouter = APIRouter()",
-        seed="from fastopp.apps import SeedStep\nSTEPS = [SeedStep('one', 'One', None)]",
+        seed="from fastopp.core.apps import SeedStep\nSTEPS = [SeedStep('one', 'One', None)]",
     )
     (tmp_path / name / "templates").mkdir()
     (app,) = find_apps([name])

@@ -395,9 +395,9 @@ def test_tests_are_not_served(tmp_path: Path) -> None:
 
 
 def test_this_project_needs_nothing_that_leapcell_denies() -> None:
-    from fastopp.apps import find_apps
     from fastopp.checks.context import CheckContext
-    from fastopp.cli.project import list_apps
+    from fastopp.console.project import list_apps
+    from fastopp.core.apps import find_apps
 
     looked_at = CheckContext(ROOT, load_apps=lambda: find_apps(list_apps(ROOT / "main.py")))
     for number in ("E301", "W302", "E303", "W304", "W305", "E321", "E322", "E324", "W341", "W342", "W343"):

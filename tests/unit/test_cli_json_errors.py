@@ -7,7 +7,7 @@ import json
 import pytest
 import typer
 
-from fastopp.cli.console import command, plain_command
+from fastopp.console.output import command, plain_command
 from fastopp.errors import FastOppError
 
 

@@ -30,7 +30,10 @@ def test_a_command_that_does_not_exist() -> None:
 
 
 def test_groups_and_functions() -> None:
-    places = {"files": ("fastopp.cli.files:app", "Files."), "demo": ("fastopp.cli.own_project:demo", "The demo.")}
+    places = {
+        "files": ("fastopp.features.files.commands:app", "Files."),
+        "demo": ("fastopp.cli.own_project:demo", "The demo."),
+    }
     small = lazy_app(places, add_completion=False)
     assert "The demo." in CliRunner().invoke(small, ["--help"]).output
     assert "oppdemo.py" in CliRunner().invoke(small, ["demo"]).output

@@ -14,7 +14,8 @@ from demo.chat.markdown import to_html
 from demo.chat.model_name import display_name
 from demo.chat.schemas import MAX_HISTORY, MAX_MESSAGE, ChatRequest, Turn
 from demo.chat.service import HISTORY_BUDGET, _recent, _time_limit, _whole
-from fastopp.platform import LEAPCELL, LOCAL
+from fastopp.platforms.leapcell import LEAPCELL
+from fastopp.platforms.local import LOCAL
 from fastopp.settings import load_settings
 
 

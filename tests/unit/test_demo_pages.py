@@ -6,7 +6,7 @@ import pytest
 
 from demo.pages.routes import cards
 from demo.pages.state import ProjectState, checks, next_step
-from fastopp.auth.models import User
+from fastopp.features.accounts.models import User
 from fastopp.settings import Settings, load_settings
 
 READY = ProjectState(superuser=True, products=8, registrants=13)

@@ -10,8 +10,8 @@ from demo.webinars.permissions import PAGE_RIGHTS, RIGHTS, TABLE
 from demo.webinars.sample_data import UPCOMING, WITH_PHOTO
 from demo.webinars.schemas import AttendeeItem, NewRegistrant
 from demo.webinars.showcase import by_webinar
-from fastopp.auth.models import User
-from fastopp.auth.permissions import Rights
+from fastopp.features.accounts.models import User
+from fastopp.features.accounts.permissions import Rights
 from tests.services.demo import new_registrant
 
 VALID: dict[str, Any] = {

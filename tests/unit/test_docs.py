@@ -19,12 +19,12 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from starlette.routing import Mount
 
-from fastopp.apps import find_apps
-from fastopp.assembly import assemble
 from fastopp.checks.catalogue import all_checks
-from fastopp.cli.project import list_apps
+from fastopp.console.project import list_apps
+from fastopp.core.apps import find_apps
+from fastopp.core.assembly import assemble
 from fastopp.settings import load_settings
-from fastopp.settings_reference import variables
+from fastopp.settings.reference import variables
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fastopp.garbage import lasting_objects
+from fastopp.core.garbage import lasting_objects
 
 
 @pytest.fixture(autouse=True)

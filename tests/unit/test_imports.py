@@ -38,7 +38,7 @@ assert sent[0]["status"] == 200, sent
     ),
     (
         "the SQLite schema of tasks",
-        "import fastopp.tasks.sqlite\nfastopp.tasks.sqlite.schema_statements()",
+        "import fastopp.tasks.queue.sqlite\nfastopp.tasks.sqlite.schema_statements()",
         ALL,
     ),
     (
@@ -64,14 +64,14 @@ def answer() -> dict[str, str]: ...
     ),
     (
         "the storage of an application",
-        "import fastopp.runtime, fastopp.web.uploads",
+        "import fastopp.core.runtime, fastopp.web.uploads",
         (*FILES, "pydantic.v1"),
     ),
     (
         "an application that has started and queues no task",
         """
 import asyncio, tempfile
-from fastopp.application import FastOpp
+from fastopp.core.application import FastOpp
 async def start(use=lambda app: None):
     with tempfile.TemporaryDirectory() as folder:
         settings = load_settings({"DATABASE_URL": f"sqlite:///{folder}/t.db", "TASK_WORKER": "false"})
@@ -82,9 +82,9 @@ asyncio.run(start())
         (
             "prometheus_client",
             "procrastinate",
-            "fastopp.tasks.work.queue",
+            "fastopp.tasks.worker.queue",
             "fastopp.tasks.models",
-            "fastopp.tasks.work.drain",
+            "fastopp.tasks.worker.drain",
             "sqladmin",
             "alembic",
             "PIL",
@@ -98,15 +98,15 @@ asyncio.run(start())
     (
         "a request without a token",
         """
-import fastopp.auth.routes
-from fastopp.auth.tokens import read_token
+import fastopp.features.accounts.routes
+from fastopp.features.accounts.tokens import read_token
 read_token("an-ops-token", None)
 """,
         PASSWORDS,
     ),
     (
         "the admin before its first request",
-        "from fastopp.admin.mount import admin_mount\nadmin_mount()",
+        "from fastopp.features.admin.mount import admin_mount\nadmin_mount()",
         ("sqladmin", "wtforms"),
     ),
 ]

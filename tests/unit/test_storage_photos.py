@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.database.session import Database
-from fastopp.platform import LOCAL
+from fastopp.platforms.local import LOCAL
 from fastopp.settings import Settings
 from fastopp.storage.base import StorageFull, StorageUnavailable, StoredFile
 from fastopp.storage.evidence import FileEvidence
@@ -234,7 +234,7 @@ CRASHING = """
 import asyncio, os, sys
 from pathlib import Path
 from fastopp.database.session import Database
-from fastopp.platform import LOCAL
+from fastopp.platforms.local import LOCAL
 from fastopp.settings import Settings
 from fastopp.storage.images import Photo
 from fastopp.storage.local import LocalStorage

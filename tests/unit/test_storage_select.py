@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from fastopp.runtime import open_runtime
+from fastopp.core.runtime import open_runtime
 from fastopp.settings import Settings, SettingsError, load_settings
 from fastopp.storage.leapcell import FREE_PLAN, LeapCellStorage
 from fastopp.storage.local import LocalStorage
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.select import CACHE_FOLDER, NoObjectStorage, open_object_storage, open_storage
 from fastopp.storage.tiered import TieredStorage
-from fastopp.web.headers import asset_origin
+from fastopp.web.middleware.headers import asset_origin
 
 S3 = {"S3_ACCESS_KEY": "an-access-key", "S3_SECRET_KEY": "a-secret-key", "S3_BUCKET": "os-bucket"}
 LEAPCELL = {"FASTOPP_PLATFORM": "leapcell", "SECRET_KEY": "6c0f6e1b9a4d4c7e8f2a1b3c5d7e9f00",

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastopp.apps import find_apps
+from fastopp.core.apps import find_apps
 from fastopp.settings import load_settings
 from fastopp.tasks.arguments import fill, pack
 from fastopp.tasks.errors import TaskArguments, TaskDefinitionError, TaskUnknown
 from fastopp.tasks.failure import describe
 from fastopp.tasks.limits import MAX_ERROR
-from fastopp.tasks.postgres.schema import drop_statements, schema_statements
+from fastopp.tasks.queue.postgres.schema import drop_statements, schema_statements
 from fastopp.tasks.registry import TaskRegistry
 from fastopp.tasks.task import Retry, Task, periodic, task
 
@@ -107,7 +107,7 @@ def test_any_exception_can_be_described():
 def test_the_schema_is_procrastinates():
     """A difference here says that procrastinate has changed its tables: make a migration of what it changed."""
     installed = (resources.files("procrastinate") / "sql/schema.sql").read_text()
-    ours = (resources.files("fastopp.tasks.postgres") / "procrastinate_3_10.sql").read_text()
+    ours = (resources.files("fastopp.tasks.queue.postgres") / "procrastinate_3_10.sql").read_text()
     assert ours.endswith(installed)
     statements = schema_statements()
     assert len(statements) == 42

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 import pytest
 
-from fastopp.apps import NavItem
+from fastopp.core.apps import NavItem
 from fastopp.web.templating import (
     FRAMEWORK_TEMPLATES,
     Templates,

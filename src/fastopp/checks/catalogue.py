@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from fastopp.checks import (
-    accounts,
     database,
     database_live,
     environment,
     manifest,
-    migrations,
     requirements,
     secrets,
     shared_memory,
     speed,
-    storage,
-    storage_live,
     writing,
 )
 from fastopp.checks.check import Check
+from fastopp.features.accounts import checks as accounts
+from fastopp.features.files import checks as storage
+from fastopp.features.files import live_checks as storage_live
+from fastopp.features.migrations import checks as migrations
 
 _MODULES = (
     secrets, environment, database, database_live, migrations, accounts, storage, storage_live, manifest, requirements,

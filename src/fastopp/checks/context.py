@@ -8,15 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fastopp.apps import App
 from fastopp.checks.check import CannotCheck
 from fastopp.checks.lockfile import Lock, read_lock
 from fastopp.checks.source import SourceFile, read_sources
 from fastopp.checks.trial_run import TrialRun
+from fastopp.core.apps import App
 from fastopp.emulator.manifest import Manifest, ManifestError, read_manifest
-from fastopp.platform import LEAPCELL, PLATFORMS, Platform, detect_platform
+from fastopp.platforms.base import Platform
+from fastopp.platforms.detection import PLATFORMS, detect_platform
+from fastopp.platforms.leapcell import LEAPCELL
 from fastopp.settings import Settings, SettingsError, load_settings, read_variables
-from fastopp.settings_check import SettingProblem
+from fastopp.settings.problems import SettingProblem
 
 # What `load_settings` says of the size of all variables; there is a check for that, which counts more exactly.
 THE_ENVIRONMENT = "the environment"

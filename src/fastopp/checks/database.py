@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from fastopp.checks.check import Problem, Scope, Subject, check
 from fastopp.checks.context import CheckContext
-from fastopp.database.url import DatabaseURL
+from fastopp.settings.database_url import DatabaseURL
 
 WEAK_MODES = ("disable", "allow", "prefer")  # libpq goes on without TLS in these
 

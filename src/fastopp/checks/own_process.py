@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastopp.settings import read_variables
-from fastopp.settings_reference import variables
+from fastopp.settings.reference import variables
 
 PATIENCE = 60.0  # seconds for a command
 

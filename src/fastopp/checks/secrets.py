@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from fastopp.checks.check import Problem, Scope, Subject, check
 from fastopp.checks.context import CheckContext
-from fastopp.platform import LOCAL
-from fastopp.seeding import DEVELOPMENT_PASSWORD, TEST_PASSWORD
-from fastopp.weak_secrets import weakness_of_key
+from fastopp.features.setup.seeding import DEVELOPMENT_PASSWORD, TEST_PASSWORD
+from fastopp.platforms.local import LOCAL
+from fastopp.settings.weak_secrets import weakness_of_key
 
 PUBLISHED_PASSWORDS = (DEVELOPMENT_PASSWORD, TEST_PASSWORD)
 

@@ -20,7 +20,7 @@ import httpx
 from fastopp.checks.check import CannotCheck
 from fastopp.checks.own_process import run_oppman, trial_environment
 from fastopp.emulator.loopback import free_port
-from fastopp.platform import LEAPCELL_HEALTH_PATH
+from fastopp.platforms.leapcell import LEAPCELL_HEALTH_PATH
 
 PROC: Final = Path("/proc")
 PAGES: Final = 10

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fastopp.cli import demo_mode
-from fastopp.cli.project import write_atomically
+from fastopp.console.project import write_atomically
+from fastopp.features.setup import demo_mode
 
 # What belongs to FastOpp and not to a project made with it. Never .git: its history is the user's. README.md is the
 # last: while it is FastOpp's, so is the rest, and an interrupted `clean` can go on.

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from fastopp.cli.console import emit_json, fail, plain_command, print_table, say
-from fastopp.cli.options import JsonOption
+from fastopp.console.options import JsonOption
+from fastopp.console.output import emit_json, fail, plain_command, print_table, say
 from fastopp.settings import Settings, SettingsError, load_settings
-from fastopp.settings_reference import env_example, markdown_table, variables
+from fastopp.settings.reference import env_example, markdown_table, variables
 
 SECRET_BYTES = 32  # 256 bits, as HS256 wants (RFC 7518, 3.2)
 
@@ -47,7 +47,7 @@ def settings(
 @plain_command
 def emergency() -> None:
     """Print the token for /oppman/emergency, and what to do with it."""
-    from fastopp.auth.emergency import emergency_token  # noqa: PLC0415 - imports FastAPI
+    from fastopp.features.emergency.grants import emergency_token  # noqa: PLC0415 - imports FastAPI
 
     settings = _settings()
     say(f"Token: {emergency_token(settings)}")

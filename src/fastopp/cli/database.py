@@ -10,12 +10,14 @@ from typing import Annotated
 import typer
 from sqlmodel import SQLModel
 
-from fastopp.application import FastOpp
-from fastopp.cli.console import EXIT_MISUSED, command, confirm, fail, plain_command, say
-from fastopp.cli.dropping import confirming_drops
-from fastopp.cli.options import YesOption
-from fastopp.cli.project import load_project
-from fastopp.database.dump.backup_file import (
+from fastopp.console.options import YesOption
+from fastopp.console.output import EXIT_MISUSED, command, confirm, fail, plain_command, say
+from fastopp.console.project import load_project
+from fastopp.core.application import FastOpp
+from fastopp.core.runtime import Runtime, open_runtime
+from fastopp.database.migrations import migrate
+from fastopp.errors import FastOppError
+from fastopp.features.database_backups.dump.backup_file import (
     ENCRYPTED_SUFFIX,
     SUFFIX,
     copy_sqlite,
@@ -24,14 +26,12 @@ from fastopp.database.dump.backup_file import (
     time_stamp,
     write_file,
 )
-from fastopp.database.dump.dump import DatabaseDump
-from fastopp.database.dump.encryption import encrypt
-from fastopp.database.migrations import migrate
-from fastopp.database.url import DatabaseURL
-from fastopp.errors import FastOppError
-from fastopp.ops.stored_backups import prune_backups
-from fastopp.runtime import Runtime, open_runtime
-from fastopp.seeding import migrate_database
+from fastopp.features.database_backups.dump.dump import DatabaseDump
+from fastopp.features.database_backups.dump.encryption import encrypt
+from fastopp.features.database_backups.stored import prune_backups
+from fastopp.features.migrations.dropping import confirming_drops
+from fastopp.features.setup.seeding import migrate_database
+from fastopp.settings.database_url import DatabaseURL
 
 FOLDER = Path("backups/database")
 
@@ -96,7 +96,7 @@ async def restore_file(project: FastOpp, file: Path, *, name: str = "", force: b
     ----------
     name: what people know it by, if that is not the file.
     """
-    from fastopp.database.dump.restore import restore as restore_dump  # noqa: PLC0415 - it imports Alembic
+    from fastopp.features.database_backups.dump.restore import restore as restore_dump  # noqa: PLC0415 - it imports Alembic
 
     url = project.settings.database
     from_sqlite = is_sqlite(file)
@@ -145,7 +145,7 @@ async def _write_backup(runtime: Runtime, target: Path, *, encrypted: bool) -> N
 
 
 async def _upload_backup(runtime: Runtime, keep: int | None) -> None:
-    from fastopp.ops.database_backup import object_storage, upload_backup  # noqa: PLC0415 - it imports FastAPI
+    from fastopp.features.database_backups.routes import object_storage, upload_backup  # noqa: PLC0415 - it imports FastAPI
 
     stored, dump = await upload_backup(runtime)
     say(f"The backup is {stored.key} in Object Storage: {_count(dump.rows)}, {stored.size:,} bytes, encrypted.")

@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from fastopp.checks.requirement_lines import install_commands
-from fastopp.cli.console import EXIT_MISUSED, fail, plain_command, say
 from fastopp.cli.deploy_files import DeployFile, project_name, report_stale_commands, requirements_files, write_files
 from fastopp.cli.leapcell_init import ForceOption
-from fastopp.cli.options import YesOption
-from fastopp.cli.project import ProjectError
-from fastopp.platform import FLY_VOLUME
+from fastopp.console.options import YesOption
+from fastopp.console.output import EXIT_MISUSED, fail, plain_command, say
+from fastopp.console.project import ProjectError
+from fastopp.platforms.fly import FLY_VOLUME
 
 PORT = 8080
 MEMORY = 512  # MB of the machine

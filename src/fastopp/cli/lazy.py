@@ -10,10 +10,10 @@ import typer
 import typer.main
 from typer.core import TyperGroup
 
-from fastopp.garbage import lasting_objects
+from fastopp.core.garbage import lasting_objects
 
 Place = tuple[str, str]
-"""Where a command is, like `fastopp.cli.files:app`, and what it does; a test compares that with its own help."""
+"""Where a command is, like `fastopp.features.files.commands:app`, and its help; a test compares both."""
 
 
 class _Commands(MutableMapping[str, Any]):

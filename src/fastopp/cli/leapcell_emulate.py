@@ -12,11 +12,11 @@ from typing import Annotated, Any
 
 import typer
 
-from fastopp.cli.console import EXIT_MISUSED, command, fail
+from fastopp.console.output import EXIT_MISUSED, command, fail
 from fastopp.emulator.rule import Rule, parse_size
 from fastopp.emulator.rules import PROFILES, RULES, Rules
 from fastopp.errors import FastOppError
-from fastopp.platform import LEAPCELL_PORT
+from fastopp.platforms.leapcell import LEAPCELL_PORT
 
 ENV_FILE = ".env.leapcell"
 _HOW_TO_INSTALL = 'In FastOpp\'s repository run ./script/emulator, elsewhere: pip install "fastopp[emulator]"'

@@ -15,7 +15,6 @@ import typer
 
 from fastopp.checks.requirement_lines import install_line
 from fastopp.cli.check import LEAPCELL_ENV_FILE
-from fastopp.cli.console import EXIT_MISUSED, fail, plain_command, say
 from fastopp.cli.deploy_files import (
     SECRET,
     DeployFile,
@@ -24,11 +23,12 @@ from fastopp.cli.deploy_files import (
     requirements_files,
     write_files,
 )
-from fastopp.cli.options import YesOption
-from fastopp.cli.project import ProjectError
-from fastopp.database.url import DatabaseURL, DatabaseURLError
-from fastopp.platform import LEAPCELL, LEAPCELL_MAX_MEMORY, LEAPCELL_MIN_MEMORY, LEAPCELL_PORT
+from fastopp.console.options import YesOption
+from fastopp.console.output import EXIT_MISUSED, fail, plain_command, say
+from fastopp.console.project import ProjectError
+from fastopp.platforms.leapcell import LEAPCELL, LEAPCELL_MAX_MEMORY, LEAPCELL_MIN_MEMORY, LEAPCELL_PORT
 from fastopp.settings import read_variables
+from fastopp.settings.database_url import DatabaseURL, DatabaseURLError
 
 MEMORY = 512  # MB, as in LeapCell's own examples
 KEY_BYTES = 32  # 256 bits

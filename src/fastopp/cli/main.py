@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from fastopp.cli.console import plain_command, say
 from fastopp.cli.lazy import lazy_app
 from fastopp.cli.leapcell import COMMANDS as LEAPCELL
 from fastopp.cli.startproject import start_project
+from fastopp.console.output import plain_command, say
 
 app = lazy_app(
     {"emulate": LEAPCELL["emulate"]},  # for projects of other frameworks, which have no oppman.py

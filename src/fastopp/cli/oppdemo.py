@@ -6,53 +6,56 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from fastopp.cli.console import run_program, say
 from fastopp.cli.lazy import lazy_app
+from fastopp.console.output import run_program, say
 
 if TYPE_CHECKING:
-    from fastopp.application import FastOpp
-    from fastopp.seeding import InitReport
+    from fastopp.core.application import FastOpp
+    from fastopp.features.setup.seeding import InitReport
 
 COMMANDS = {
     "init": (
-        "fastopp.cli.demo_commands:init",
+        "fastopp.features.setup.commands:init",
         "Migrate, make the first superuser, test users and sample data. Running it again changes nothing.",
     ),
-    "db": ("fastopp.cli.demo_commands:db", "Bring the tables to the newest revision."),
-    "superuser": ("fastopp.cli.demo_commands:superuser", "Make the first superuser."),
-    "users": ("fastopp.cli.demo_commands:test_users", "Make the test users, on your own machine only."),
-    "products": ("fastopp.cli.demo_commands:products", "Add the sample products."),
-    "webinars": ("fastopp.cli.demo_commands:webinars", "Add the registrants of the sample webinars."),
+    "db": ("fastopp.features.setup.commands:db", "Bring the tables to the newest revision."),
+    "superuser": ("fastopp.features.setup.commands:superuser", "Make the first superuser."),
+    "users": ("fastopp.features.setup.commands:test_users", "Make the test users, on your own machine only."),
+    "products": ("fastopp.features.setup.commands:products", "Add the sample products."),
+    "webinars": ("fastopp.features.setup.commands:webinars", "Add the registrants of the sample webinars."),
     "download_photos": (
-        "fastopp.cli.demo_commands:photos",
+        "fastopp.features.setup.commands:photos",
         "Put the sample photos, which ship with the demo, into the storage.",
     ),
-    "registrants": ("fastopp.cli.demo_commands:registrants", "Add the sample registrants with photos."),
+    "registrants": ("fastopp.features.setup.commands:registrants", "Add the sample registrants with photos."),
     "clear_registrants": (
-        "fastopp.cli.demo_commands:clear_registrants",
+        "fastopp.features.setup.commands:clear_registrants",
         "Delete all registrants with their photos, then add the sample ones again.",
     ),
-    "save": ("fastopp.cli.demo_commands:save", "Copy the demo as it is now to backups/save/."),
+    "save": ("fastopp.features.setup.commands:save", "Copy the demo as it is now to backups/save/."),
     "destroy": (
-        "fastopp.cli.demo_commands:destroy",
+        "fastopp.features.setup.commands:destroy",
         "Turn this into a project without the demo. A backup is made; uploads, data and other apps stay.",
     ),
-    "restore": ("fastopp.cli.demo_commands:restore", "Bring the demo back from its newest backup."),
+    "restore": ("fastopp.features.setup.commands:restore", "Bring the demo back from its newest backup."),
     "diff": (
-        "fastopp.cli.demo_commands:diff",
+        "fastopp.features.setup.commands:diff",
         "Show what changed in the demo since its newest backup; ends with status 1 when something did.",
     ),
-    "backups": ("fastopp.cli.demo_commands:backups", "List the backups that these commands made, newest first."),
-    "check_users": ("fastopp.cli.users:check_users", "Count the accounts; fails when nobody could sign in."),
+    "backups": ("fastopp.features.setup.commands:backups", "List the backups that these commands made, newest first."),
+    "check_users": (
+        "fastopp.features.accounts.commands:check_users",
+        "Count the accounts; fails when nobody could sign in.",
+    ),
     "test_auth": (
-        "fastopp.cli.users:test_auth",
+        "fastopp.features.accounts.commands:test_auth",
         "Make and read a token for an account that can sign in, as a request would.",
     ),
     "change_password": (
-        "fastopp.cli.users:change_password",
+        "fastopp.features.accounts.commands:change_password",
         "Set a new password for an account. The password is asked for, never shown.",
     ),
-    "list_users": ("fastopp.cli.users:list_users", "List every account with its rights."),
+    "list_users": ("fastopp.features.accounts.commands:list_users", "List every account with its rights."),
 }
 
 app = lazy_app(
@@ -70,7 +73,7 @@ async def run_full_init(project: FastOpp | None = None) -> InitReport:
 
     `project` is the FastOpp application of main.py in the current folder by default.
     """
-    from fastopp.cli import demo_commands  # noqa: PLC0415 - imports SQLAlchemy
+    from fastopp.features.setup import commands as demo_commands  # noqa: PLC0415 - imports SQLAlchemy
 
     return await demo_commands.run_full_init(project)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from fastopp.cli.console import run_program, say
 from fastopp.cli.lazy import lazy_app
+from fastopp.console.output import run_program, say
 
 COMMANDS = {
     "runserver": (
@@ -25,7 +25,7 @@ COMMANDS = {
         "Compile byte code and templates, as a build does for a disk that cannot be written to later.",
     ),
     "worker": (
-        "fastopp.cli.worker:worker",
+        "fastopp.features.jobs.worker_command:worker",
         "Work tasks until it is told to stop (SIGTERM, Ctrl+C). The task in hand gets its time, then it is put back.",
     ),
     "backup": (
@@ -38,23 +38,29 @@ COMMANDS = {
     ),
     "delete": ("fastopp.cli.database:delete", "Delete the SQLite database after making a backup. Migrations stay."),
     "makemigrations": (
-        "fastopp.cli.migrations:makemigrations",
+        "fastopp.features.migrations.commands:makemigrations",
         "Write a migration for what changed in the models. What they do not know stays in the database.",
     ),
-    "sqlmigrate": ("fastopp.cli.migrations:sqlmigrate", "Print the SQL of a migration without running it."),
+    "sqlmigrate": (
+        "fastopp.features.migrations.commands:sqlmigrate",
+        "Print the SQL of a migration without running it.",
+    ),
     "showmigrations": (
-        "fastopp.cli.migrations:showmigrations",
+        "fastopp.features.migrations.commands:showmigrations",
         "List the migrations and mark those that the database has.",
     ),
-    "superuser": ("fastopp.cli.demo_commands:superuser", "Make the first superuser."),
-    "check_users": ("fastopp.cli.users:check_users", "Count the accounts; fails when nobody could sign in."),
-    "list_users": ("fastopp.cli.users:list_users", "List every account with its rights."),
+    "superuser": ("fastopp.features.setup.commands:superuser", "Make the first superuser."),
+    "check_users": (
+        "fastopp.features.accounts.commands:check_users",
+        "Count the accounts; fails when nobody could sign in.",
+    ),
+    "list_users": ("fastopp.features.accounts.commands:list_users", "List every account with its rights."),
     "test_auth": (
-        "fastopp.cli.users:test_auth",
+        "fastopp.features.accounts.commands:test_auth",
         "Make and read a token for an account that can sign in, as a request would.",
     ),
     "change_password": (
-        "fastopp.cli.users:change_password",
+        "fastopp.features.accounts.commands:change_password",
         "Set a new password for an account. The password is asked for, never shown.",
     ),
     "emergency": (
@@ -87,18 +93,24 @@ COMMANDS = {
         "Make this repository your own project: the demo and FastOpp's own files move to backups/clean/.",
     ),
     "db": (
-        "fastopp.cli.database_backups:app",
+        "fastopp.features.database_backups.commands:app",
         "Make the tables, or bring them up to date: the same as `migrate upgrade`. Below it: backups.",
     ),
-    "migrate": ("fastopp.cli.migrations:app", "Change the tables, step by step. Without a subcommand: upgrade."),
-    "files": ("fastopp.cli.files:app", "Uploaded files: to the Object Storage, back, and whether both are the same."),
+    "migrate": (
+        "fastopp.features.migrations.commands:app",
+        "Change the tables, step by step. Without a subcommand: upgrade.",
+    ),
+    "files": (
+        "fastopp.features.files.commands:app",
+        "Uploaded files: to the Object Storage, back, and whether both are the same.",
+    ),
     "leapcell": ("fastopp.cli.leapcell:app", "LeapCell: get ready for it, check and build for it."),
     "fly": ("fastopp.cli.fly:app", "Fly.io: get ready for it."),
     "remote": (
         "fastopp.cli.remote:app",
         "A deployed project: its state, migrations, sample data, backups and tasks, without a shell.",
     ),
-    "tasks": ("fastopp.cli.tasks:app", "Tasks: what waits, runs and failed; cancel, retry, work them."),
+    "tasks": ("fastopp.features.jobs.commands:app", "Tasks: what waits, runs and failed; cancel, retry, work them."),
 }
 
 app = lazy_app(
@@ -113,7 +125,7 @@ app = lazy_app(
 
 async def migrate_leapcell() -> None:
     """Run the migrations the way LeapCell needs it. For programs; `oppman.py migrate leapcell` is the command."""
-    from fastopp.cli.migrations import run_migrate_leapcell  # noqa: PLC0415 - imports Alembic
+    from fastopp.features.migrations.commands import run_migrate_leapcell  # noqa: PLC0415 - imports Alembic
     from fastopp.settings import load_settings  # noqa: PLC0415 - imports Pydantic
 
     await run_migrate_leapcell(load_settings())

@@ -9,8 +9,8 @@ import typer
 
 from fastopp.cli import clean as cleaning
 from fastopp.cli import startapp
-from fastopp.cli.console import command, confirm, fail, plain_command, say
-from fastopp.cli.options import YesOption
+from fastopp.console.options import YesOption
+from fastopp.console.output import command, confirm, fail, plain_command, say
 
 
 @command

@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.status import Status
 
-from fastopp.cli.console import EXIT_FAILED, EXIT_MISUSED, confirm, emit_json, error_console, fail, print_table, say
-from fastopp.cli.encrypted_file import encrypted
-from fastopp.cli.options import JsonOption, YesOption
 from fastopp.cli.remote_site import Answer, RemoteSite, WrongToken, describe_error
+from fastopp.console.options import JsonOption, YesOption
+from fastopp.console.output import EXIT_FAILED, EXIT_MISUSED, confirm, emit_json, error_console, fail, print_table, say
 from fastopp.errors import FastOppError
+from fastopp.features.database_backups.encrypted_file import encrypted
 
 TOKEN = "OPS_TOKEN"  # noqa: S105 - the name of a variable
 

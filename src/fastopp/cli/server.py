@@ -17,8 +17,8 @@ from typing import Annotated, NoReturn
 import typer
 
 import fastopp
-from fastopp.cli.console import fail, plain_command, say
-from fastopp.cli.project import find_project_apps, load_project
+from fastopp.console.output import fail, plain_command, say
+from fastopp.console.project import find_project_apps, load_project
 from fastopp.errors import Conflict
 from fastopp.settings import load_settings
 
@@ -107,7 +107,7 @@ _NO_ADDRESS = "Choose another with --host: 127.0.0.1 is for this machine alone, 
 @plain_command
 def compile_ahead() -> None:
     """Compile byte code and templates, as a build does for a disk that cannot be written to later."""
-    from fastopp.assembly import assemble  # noqa: PLC0415 - imports FastAPI and everything else
+    from fastopp.core.assembly import assemble  # noqa: PLC0415 - imports FastAPI and everything else
 
     # The apps are read from main.py and not from the application: a build may lack the settings of the service.
     apps = find_project_apps()

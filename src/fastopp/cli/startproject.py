@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib import metadata, resources
 from pathlib import Path
 
-from fastopp.cli.project import ProjectError, write_atomically
+from fastopp.console.project import ProjectError, write_atomically
 
 TEMPLATE = ("main.py", "oppman.py", "oppdemo.py", "demo", "alembic", "alembic.ini", ".env.example", "LICENSE")
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.errors import TablesMissing, is_table_missing, outage_reason, unavailable
 from fastopp.database.pool import RECYCLE_AFTER, BoundedPool, Driver, check_idle_connections
-from fastopp.database.url import DatabaseURL
+from fastopp.settings.database_url import DatabaseURL
 
 
 def create_engine(
@@ -68,14 +68,14 @@ def create_engine(
 def in_autocommit(engine: AsyncEngine) -> AsyncEngine:
     """The same engine and pool, without transactions: a query is one round trip, and a reader blocks nobody."""
     if engine.dialect.name == "sqlite":
-        from fastopp.database.sqlite_driver import AUTOCOMMIT  # noqa: PLC0415 - loaded only where it is used
+        from fastopp.database.drivers.sqlite import AUTOCOMMIT  # noqa: PLC0415 - loaded only where it is used
 
         return engine.execution_options(**{AUTOCOMMIT: True})
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _create_sqlite(url: DatabaseURL, arguments: dict[str, Any], *, timeout: float) -> AsyncEngine:
-    from fastopp.database import sqlite_driver  # noqa: PLC0415 - loaded only where it is used
+    from fastopp.database.drivers import sqlite as sqlite_driver  # noqa: PLC0415 - loaded only where it is used
 
     registry.register("sqlite.fastopp", sqlite_driver.__name__, "Dialect")
     connect_args = sqlite_driver.connect_arguments(url, timeout=timeout)
@@ -91,13 +91,13 @@ def _create_postgresql(
 ) -> tuple[AsyncEngine, Driver]:
     connect_args: dict[str, Any] = {}
     if url.driver == "asyncpg":
-        from fastopp.database import asyncpg_driver as driver  # noqa: PLC0415 - loaded only where it is used
+        from fastopp.database.drivers import asyncpg as driver  # noqa: PLC0415 - loaded only where it is used
 
         # With unnamed statements this cache holds no statement of the server's, only what it said about the types of
         # parameters and columns, so that a query seen before is one round trip instead of two.
         connect_args = {"prepared_statement_cache_size": 200, "prepared_statement_name_func": str}
     else:
-        from fastopp.database import psycopg_driver as driver  # type: ignore[no-redef] # noqa: PLC0415 - as above
+        from fastopp.database.drivers import psycopg as driver  # type: ignore[no-redef] # noqa: PLC0415 - as above
     name = f"fastopp_{url.driver}"
     registry.register(f"postgresql.{name}", driver.__name__, "Dialect")
     connect_args["async_creator_fn"] = driver.connector(url, timeout=timeout, statement_timeout=statement_timeout)

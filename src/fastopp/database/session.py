@@ -15,8 +15,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.engine import create_engine, in_autocommit
 from fastopp.database.errors import DatabaseUnavailable, unavailable
-from fastopp.database.url import DatabaseURL
 from fastopp.settings import Settings
+from fastopp.settings.database_url import DatabaseURL
 
 __all__ = ["Database", "DatabaseUnavailable", "after_commit"]
 

@@ -29,7 +29,7 @@ from fastopp.emulator.sandbox import choose_sandbox
 from fastopp.emulator.service import Service
 from fastopp.emulator.workplace import Workplace
 from fastopp.errors import BadRequest, Conflict
-from fastopp.platform import LEAPCELL_PORT
+from fastopp.platforms.leapcell import LEAPCELL_PORT
 
 INSTANCE_ACTIONS: Final = ("freeze", "thaw", "kill", "wipe", "sleep")
 """What can be done to one instance: stop it even in the middle of a request, continue it, kill it, empty its /tmp, or

@@ -24,7 +24,7 @@ from fastopp.emulator.loopback import is_loopback
 from fastopp.emulator.manifest import Manifest
 from fastopp.emulator.rules import Rules
 from fastopp.emulator.sandbox import TEMP, Room, Sandbox
-from fastopp.platform import MIB
+from fastopp.platforms.base import MIB
 
 IDLE_CONNECTION: Final = 1.5  # seconds; below the shortest keep-alive of the usual servers (gunicorn's 2 s)
 LARGEST_HEAD: Final = 16 * MIB  # bytes that aiohttp may read of a head; our own limits are lower and say more

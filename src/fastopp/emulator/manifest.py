@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from fastopp.emulator.loopback import is_port
 from fastopp.errors import BadRequest
-from fastopp.platform import (
+from fastopp.platforms.leapcell import (
     LEAPCELL_MAX_MEMORY,
     LEAPCELL_MEMORY_PER_CORE,
     LEAPCELL_MIN_MEMORY,

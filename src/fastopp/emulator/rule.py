@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from fastopp import platform
 from fastopp.errors import BadRequest
+from fastopp.platforms.base import KIB, MIB
 
 LIMITS: Final = "https://docs.leapcell.io/limit/"
 LIFE: Final = "https://docs.leapcell.io/serverless-vs-persistent"
@@ -88,10 +88,10 @@ class Rule:
 
 def format_size(size: int) -> str:
     """Bytes for people, in the largest unit that fits: `5 MiB`, `16 KiB`, `100 MB`, `1.5 MB`."""
-    for unit, name in ((platform.MIB, "MiB"), (MEGABYTE, "MB"), (platform.KIB, "KiB")):
+    for unit, name in ((MIB, "MiB"), (MEGABYTE, "MB"), (KIB, "KiB")):
         if size >= unit and size % unit == 0:
             return f"{size // unit} {name}"
-    for unit, name in ((platform.MIB, "MiB"), (platform.KIB, "KiB")):
+    for unit, name in ((MIB, "MiB"), (KIB, "KiB")):
         if size >= unit:
             return f"{size / unit:.1f} {name}"
     return f"{size} bytes"
@@ -103,5 +103,5 @@ def parse_size(text: str) -> int:
     if match is None:
         raise RuleValueRefused(f"{text} is no size.", hint="Write it like 5MB, 16KiB or 5000.")
     unit = match[2].lower()
-    base = platform.KIB if unit.endswith("ib") else 1000
+    base = KIB if unit.endswith("ib") else 1000
     return int(float(match[1]) * base ** _FACTORS.get(unit[:1], 0))

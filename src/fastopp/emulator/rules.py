@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from fastopp import platform
 from fastopp.emulator.rule import (
     ASYNC,
     DEPLOYMENTS,
@@ -28,6 +27,8 @@ from fastopp.emulator.rule import (
     Rule,
 )
 from fastopp.errors import BadRequest
+from fastopp.platforms import leapcell
+from fastopp.platforms.base import MIB
 
 
 class UnknownProfile(BadRequest):
@@ -63,32 +64,32 @@ class Rules:
         "{found} was stopped: no request in hand.", LIFE, Evidence.DOCUMENTED,
     )
     request_timeout: float = _rule(
-        float(platform.LEAPCELL_REQUEST_TIMEOUT), "E5", "Longest that a request may take",
+        float(leapcell.LEAPCELL_REQUEST_TIMEOUT), "E5", "Longest that a request may take",
         "The request took longer than {limit} and was cut off.", LIMITS, Evidence.DOCUMENTED, unit="seconds",
     )
     max_request_body: int = _rule(
-        platform.LEAPCELL_MAX_REQUEST_BODY, "E6", "Largest body of a request (an older document says 5 MB)",
+        leapcell.LEAPCELL_MAX_REQUEST_BODY, "E6", "Largest body of a request (an older document says 5 MB)",
         "The request's body is bigger than {limit}.", LIMITS, Evidence.DOCUMENTED, unit="bytes",
     )
     max_request_line: int = _rule(
-        platform.LEAPCELL_MAX_REQUEST_LINE, "E6", "Longest request line",
+        leapcell.LEAPCELL_MAX_REQUEST_LINE, "E6", "Longest request line",
         "The request line has {found}, more than {limit}.", LIMITS, Evidence.DOCUMENTED, unit="bytes",
     )
     max_header: int = _rule(
-        platform.LEAPCELL_MAX_HEADER, "E6", "Largest single header of a request",
+        leapcell.LEAPCELL_MAX_HEADER, "E6", "Largest single header of a request",
         "The header {found} is bigger than {limit}.", LIMITS, Evidence.DOCUMENTED, unit="bytes",
     )
     max_request_headers: int = _rule(
-        platform.LEAPCELL_MAX_REQUEST_HEADERS, "E6", "Largest headers of a request together",
+        leapcell.LEAPCELL_MAX_REQUEST_HEADERS, "E6", "Largest headers of a request together",
         "The request's headers have {found}, more than {limit}.", LIMITS, Evidence.DOCUMENTED, unit="bytes",
     )
     max_response_body: int = _rule(
-        platform.LEAPCELL_MAX_RESPONSE_BODY, "E7", "Largest body of a response, as sent",
+        leapcell.LEAPCELL_MAX_RESPONSE_BODY, "E7", "Largest body of a response, as sent",
         "Response is bigger than the maximum allowed size ({limit}); the rest was cut off.", TROUBLE,
         Evidence.DOCUMENTED, unit="bytes",
     )
     max_response_headers: int = _rule(
-        platform.LEAPCELL_MAX_RESPONSE_HEADERS, "E7", "Largest headers of a response together",
+        leapcell.LEAPCELL_MAX_RESPONSE_HEADERS, "E7", "Largest headers of a response together",
         "The response's headers have {found}, more than {limit}.", LIMITS, Evidence.DOCUMENTED, unit="bytes",
     )
     websockets: bool = _rule(
@@ -96,11 +97,11 @@ class Rules:
         "A WebSocket was refused: a serverless instance speaks plain HTTP only.", LIFE, Evidence.DOCUMENTED,
     )
     cold_start: float = _rule(
-        platform.LEAPCELL_COLD_START, "E9", "Time that a cold start adds",
+        leapcell.LEAPCELL_COLD_START, "E9", "Time that a cold start adds",
         "{found} started cold, which added {limit}.", LIFE, Evidence.DOCUMENTED, unit="seconds",
     )
     dormant_after: float = _rule(
-        float(platform.LEAPCELL_DORMANT_AFTER), "E9", "Time without traffic after which an instance is given up",
+        float(leapcell.LEAPCELL_DORMANT_AFTER), "E9", "Time without traffic after which an instance is given up",
         "{found} had no request for {limit} and is gone, with its /tmp.", LIFE, Evidence.DOCUMENTED, unit="seconds",
     )
     start_warning: float = _rule(
@@ -116,11 +117,11 @@ class Rules:
         "{found} was asked for, as LeapCell does.", OBSERVED, Evidence.OBSERVED,
     )
     max_environment: int = _rule(
-        platform.LEAPCELL_MAX_ENVIRONMENT, "E11", "Largest environment: all names and values together",
+        leapcell.LEAPCELL_MAX_ENVIRONMENT, "E11", "Largest environment: all names and values together",
         "The environment has {found}, more than {limit}.", LIMITS, Evidence.DOCUMENTED, unit="bytes",
     )
     max_concurrency: int = _rule(
-        platform.LEAPCELL_MAX_CONCURRENCY, "E12", "Requests at a time, over all instances (the free plan's)",
+        leapcell.LEAPCELL_MAX_CONCURRENCY, "E12", "Requests at a time, over all instances (the free plan's)",
         "More than {limit} were in hand at a time.", LIMITS, Evidence.DOCUMENTED, unit="requests",
     )
     forwarded_proto: str = _rule(
@@ -148,7 +149,7 @@ class Rules:
         "{found} was delayed.", ASYNC, Evidence.INFERRED, unit="seconds",
     )
     max_async_body: int = _rule(
-        platform.LEAPCELL_MAX_ASYNC_BODY, "E14", "Largest body of an async request",
+        leapcell.LEAPCELL_MAX_ASYNC_BODY, "E14", "Largest body of an async request",
         "The async request's body is bigger than {limit}.", ASYNC, Evidence.DOCUMENTED, unit="bytes",
     )
     pooler: str = _rule(
@@ -239,7 +240,7 @@ PROFILES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "default": {},
         # The stored older copy of the limits page.
-        "old": {"max_request_body": 5 * platform.MIB, "cold_start": 0.3},
+        "old": {"max_request_body": 5 * MIB, "cold_start": 0.3},
         # KB and MB read as powers of ten, the processor's share, and an async queue that may do all it may do.
         "strict": {
             "max_request_body": 5 * MEGABYTE,

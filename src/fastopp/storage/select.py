@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.errors import Conflict
-from fastopp.platform import LEAPCELL_OBJECT_STORAGE
+from fastopp.platforms.leapcell import LEAPCELL_OBJECT_STORAGE
 from fastopp.settings import Settings
 from fastopp.storage.addresses import public_addresses
 from fastopp.storage.base import Storage

@@ -23,7 +23,7 @@ from fastopp.tasks.models import jobs, runs
 from fastopp.tasks.outcome import Run
 
 if TYPE_CHECKING:
-    from fastopp.runtime import Runtime
+    from fastopp.core.runtime import Runtime
 
 log = logging.getLogger(__name__)
 

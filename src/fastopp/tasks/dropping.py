@@ -14,14 +14,14 @@ def drop_queue(connection: Connection) -> list[str]:
     names = [name for name in there if name in OURS]
     names += [name for name in there if name.startswith(QUEUE)]
     if connection.dialect.name == "postgresql":
-        from fastopp.tasks.postgres.schema import drop_statements  # noqa: PLC0415 - one of the two
+        from fastopp.tasks.queue.postgres.schema import drop_statements  # noqa: PLC0415 - one of the two
 
         statements = [f"DROP TABLE {name}" for name in names if name in OURS]
         for statement in drop_statements():
             kind, name = statement.split()[1:3]
             statements.append(f"DROP {kind} IF EXISTS {name} CASCADE")
     else:
-        from fastopp.tasks.sqlite import TABLES  # noqa: PLC0415 - as above
+        from fastopp.tasks.queue.sqlite import TABLES  # noqa: PLC0415 - as above
 
         # What refers to another goes first.
         statements = [f"DROP TABLE {name}" for name in (*OURS, *TABLES) if name in names]

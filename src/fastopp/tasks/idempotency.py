@@ -35,7 +35,7 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 from fastopp.database.session import Database
 from fastopp.database.upsert import insert
 from fastopp.errors import BadRequest, Conflict, FastOppError
-from fastopp.platform import LEAPCELL_REQUEST_TIMEOUT
+from fastopp.platforms.leapcell import LEAPCELL_REQUEST_TIMEOUT
 from fastopp.tasks.clock import from_now
 
 HEADER = "Idempotency-Key"

@@ -10,7 +10,7 @@ from fastopp.tasks.errors import TaskDefinitionError, TaskUnknown
 from fastopp.tasks.task import Task
 
 if TYPE_CHECKING:
-    from fastopp.apps import App
+    from fastopp.core.apps import App
 
 
 class TaskRegistry(Mapping[str, Task]):

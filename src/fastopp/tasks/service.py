@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.database.session import after_commit
-from fastopp.tasks.jobs.report import DrainReport, TaskCounts
+from fastopp.tasks.queue.report import DrainReport, TaskCounts
 from fastopp.tasks.task import Task
 
 if TYPE_CHECKING:
-    from fastopp.runtime import Runtime
+    from fastopp.core.runtime import Runtime
     from fastopp.tasks.idempotency import RequestKey
-    from fastopp.tasks.jobs.status import Status, TaskStatus
+    from fastopp.tasks.queue.status import Status, TaskStatus
 
 INIT_TASK = "init-demo"
 BACKUP_TASK = "backup-files"
@@ -60,11 +60,11 @@ class TaskService:
 
     async def queue(self, name: str | Task, /, **args: Any) -> TaskStatus:  # noqa: ANN401 - the task's own arguments
         """Queue a task. Raises TaskUnknown, TaskArguments, TaskTooBig, AlreadyQueued, KeyReused."""
-        from fastopp.tasks.jobs.defer import defer  # noqa: PLC0415 - SQLAlchemy's tables, where something is queued
+        from fastopp.tasks.queue.defer import defer  # noqa: PLC0415 - SQLAlchemy's tables, where something is queued
 
         task, wake = self._find(name), self._runtime.task_process.wake
         if self._key is not None:
-            from fastopp.tasks.jobs.keyed import defer_once  # noqa: PLC0415 - as above
+            from fastopp.tasks.queue.keyed import defer_once  # noqa: PLC0415 - as above
 
             async with self._writing() as session:
                 status = await defer_once(self._runtime, session, self._key, task, args, at=self._at)
@@ -92,7 +92,7 @@ class TaskService:
 
     async def get(self, id: int) -> TaskStatus:  # noqa: A002 - what it is
         """One job. Raises TaskMissing."""
-        from fastopp.tasks.jobs import reading  # noqa: PLC0415 - SQLAlchemy's tables, where something is read
+        from fastopp.tasks.queue import reading  # noqa: PLC0415 - SQLAlchemy's tables, where something is read
 
         async with self._reading() as session:
             return await reading.get(session, id, stalled_after=self._stalled_after)
@@ -107,7 +107,7 @@ class TaskService:
         before: int | None = None,
     ) -> builtins.list[TaskStatus]:
         """Jobs, the newest first; `before` is the id of the last one of the page before."""
-        from fastopp.tasks.jobs import reading  # noqa: PLC0415 - as above
+        from fastopp.tasks.queue import reading  # noqa: PLC0415 - as above
 
         async with self._reading() as session:
             return await reading.find(
@@ -122,14 +122,14 @@ class TaskService:
 
     async def counts(self) -> TaskCounts:
         """How many there are of each."""
-        from fastopp.tasks.jobs import reading  # noqa: PLC0415 - as above
+        from fastopp.tasks.queue import reading  # noqa: PLC0415 - as above
 
         async with self._reading() as session:
             return await reading.count(session, self._runtime.clock, stalled_after=self._stalled_after)
 
     async def cancel(self, id: int, *, abort: bool = True) -> TaskStatus:  # noqa: A002 - as above
         """Cancel a waiting job; ask a running one to stop, if `abort`. Raises TaskMissing, TaskConflict."""
-        from fastopp.tasks.jobs import steering  # noqa: PLC0415 - as above
+        from fastopp.tasks.queue import steering  # noqa: PLC0415 - as above
 
         async with self._writing() as session:
             return await steering.cancel(session, id, abort=abort, stalled_after=self._stalled_after)
@@ -139,7 +139,7 @@ class TaskService:
 
         What it has saved of its place stays. Raises TaskMissing, TaskConflict.
         """
-        from fastopp.tasks.jobs import steering  # noqa: PLC0415 - as above
+        from fastopp.tasks.queue import steering  # noqa: PLC0415 - as above
 
         async with self._writing() as session:
             status = await steering.retry(session, id, stalled_after=self._stalled_after)
@@ -151,7 +151,7 @@ class TaskService:
 
         It ends within the budget and some two seconds. Raises DatabaseUnavailable, TablesMissing.
         """
-        from fastopp.tasks.work.drain import drain  # noqa: PLC0415 - imports procrastinate
+        from fastopp.tasks.worker.drain import drain  # noqa: PLC0415 - imports procrastinate
 
         return await drain(self._runtime, budget, limit=limit)
 
@@ -161,7 +161,7 @@ class TaskService:
 
         The answer's status is "waiting" or "scheduled" when it did not come to its end.
         """
-        from fastopp.tasks.work.single import run_single  # noqa: PLC0415 - imports procrastinate
+        from fastopp.tasks.worker.single import run_single  # noqa: PLC0415 - imports procrastinate
 
         return await run_single(self._runtime, self._find(name), args, budget, self._key)
 

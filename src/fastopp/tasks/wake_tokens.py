@@ -24,7 +24,7 @@ from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.session import Database
 from fastopp.database.upsert import insert
 from fastopp.errors import Conflict, Unauthorized
-from fastopp.platform import LEAPCELL_REQUEST_TIMEOUT
+from fastopp.platforms.leapcell import LEAPCELL_REQUEST_TIMEOUT
 from fastopp.settings import Settings
 
 SCHEME = "Wake"

@@ -8,15 +8,20 @@ from pathlib import Path
 from fastapi import Depends, FastAPI
 from starlette.middleware import Middleware
 
-from fastopp.apps import App, NavItem
+from fastopp.core.apps import App, NavItem
 from fastopp.settings import Settings
 from fastopp.web import api_docs, problems, statics
-from fastopp.web.body_limit import BodyMiddleware
-from fastopp.web.csrf import SameSiteMiddleware, verify_csrf_token
-from fastopp.web.forwarded import ForwardedMiddleware
-from fastopp.web.headers import HeadMiddleware, RequestIdMiddleware, SecurityHeadersMiddleware, asset_origin
-from fastopp.web.hosts import HostMiddleware
-from fastopp.web.redirects import RelativeRedirectMiddleware
+from fastopp.web.middleware.body_limit import BodyMiddleware
+from fastopp.web.middleware.csrf import SameSiteMiddleware, verify_csrf_token
+from fastopp.web.middleware.forwarded import ForwardedMiddleware
+from fastopp.web.middleware.headers import (
+    HeadMiddleware,
+    RequestIdMiddleware,
+    SecurityHeadersMiddleware,
+    asset_origin,
+)
+from fastopp.web.middleware.hosts import HostMiddleware
+from fastopp.web.middleware.redirects import RelativeRedirectMiddleware
 from fastopp.web.templating import FRAMEWORK_STATIC, MenuItem, Templates
 
 # The framework's own part of the menu, after what the apps bring.
@@ -44,7 +49,7 @@ def install(
     ----------
     navigation: the apps' part of the menu.
     project: the project's folder, for its own `templates/`; the current one by default.
-    sessions: what fills `request.session`, as `fastopp.auth.sessions.session_middleware` makes it.
+    sessions: what fills `request.session`, as `fastopp.features.accounts.sessions.session_middleware` makes it.
     """
     root = project or Path.cwd()
     app.state.templates = Templates(

@@ -20,7 +20,7 @@ from fastapi.responses import HTMLResponse
 from markupsafe import Markup, escape
 
 from fastopp.settings import Settings
-from fastopp.web import csrf
+from fastopp.web.middleware import csrf
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -34,7 +34,7 @@ SECTIONS = {"pages": "Pages", "demos": "Demos", "management": "Management"}  # o
 
 
 class MenuItem(Protocol):
-    """One line of the menu; `fastopp.apps.NavItem` is one."""
+    """One line of the menu; `fastopp.core.apps.NavItem` is one."""
 
     @property
     def label(self) -> str: ...  # noqa: D102 - the names say it
@@ -47,7 +47,7 @@ class MenuItem(Protocol):
 
 
 class Account(Protocol):
-    """Who is looking, as far as the menu cares; `fastopp.auth.models.User` is one."""
+    """Who is looking, as far as the menu cares; `fastopp.features.accounts.models.User` is one."""
 
     is_superuser: bool
     is_staff: bool

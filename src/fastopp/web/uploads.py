@@ -15,7 +15,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
-from fastopp.dependencies import get_runtime
+from fastopp.core.dependencies import get_runtime
 from fastopp.errors import FastOppError
 from fastopp.storage import deadlines
 from fastopp.storage.base import FileMissing, PresigningStorage, Storage, StoredFile

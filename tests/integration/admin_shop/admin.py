@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from admin_shop.models import Customer, Note, Order
-from fastopp.admin.views import AdminView
-from fastopp.auth.models import User
-from fastopp.auth.permissions import FULL, Grant
+from fastopp.features.accounts.models import User
+from fastopp.features.accounts.permissions import FULL, Grant
+from fastopp.features.admin.views import AdminView
 
 
 class CustomerAdmin(AdminView, model=Customer):

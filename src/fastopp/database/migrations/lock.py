@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from fastopp.database.migrations.errors import MigrationError, MigrationFailed, MigrationTimeout
-from fastopp.database.url import DatabaseURL
+from fastopp.settings.database_url import DatabaseURL
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from fastopp.database.migrations.alembic_project import Project
     from fastopp.database.session import Database
-    from fastopp.database.url import DatabaseURL
+    from fastopp.settings.database_url import DatabaseURL
 
 __all__ = [
     "Applied", "Check", "MigrationResult", "MigrationState", "NewMigration", "Revision", "check", "current",

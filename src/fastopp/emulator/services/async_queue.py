@@ -26,9 +26,9 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from fastopp import platform
 from fastopp.emulator.loopback import HOST, listen
 from fastopp.emulator.services.notices import Notice, Notices
+from fastopp.platforms import leapcell
 
 KEPT = 50  # requests that the page shows
 MAX_WAITING = 1000  # requests in the queue; ours, to bound the memory
@@ -54,8 +54,8 @@ class AsyncOptions:
     delay: float = 0.0
     """How long a request waits before its delivery."""
     retry_after: float = RETRY_AFTER
-    max_body: int = platform.LEAPCELL_MAX_ASYNC_BODY
-    timeout: float = platform.LEAPCELL_REQUEST_TIMEOUT
+    max_body: int = leapcell.LEAPCELL_MAX_ASYNC_BODY
+    timeout: float = leapcell.LEAPCELL_REQUEST_TIMEOUT
     """How long a delivery may take."""
     port: int = 0
     """0: any that is free."""
@@ -138,8 +138,8 @@ class AsyncQueue:
             self._take,
             auto_decompress=False,
             access_log=None,
-            max_line_size=platform.LEAPCELL_MAX_REQUEST_LINE,
-            max_field_size=platform.LEAPCELL_MAX_HEADER,
+            max_line_size=leapcell.LEAPCELL_MAX_REQUEST_LINE,
+            max_field_size=leapcell.LEAPCELL_MAX_HEADER,
         )
         runner = web.ServerRunner(server, shutdown_timeout=0.5)
         self._exit.push_async_callback(runner.cleanup)

@@ -31,8 +31,8 @@ import yaml  # type: ignore[import-untyped] # it has none
 from croniter import CroniterError, croniter  # type: ignore[import-untyped] # it has none
 from multidict import CIMultiDict
 
-from fastopp import platform
 from fastopp.errors import BadRequest
+from fastopp.platforms import leapcell
 
 IDEMPOTENCY_KEY = "Idempotency-Key"  # of each call a new one, so that what repeats it on the way starts nothing twice
 
@@ -138,7 +138,7 @@ class Cron:
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
-        limit = aiohttp.ClientTimeout(total=platform.LEAPCELL_REQUEST_TIMEOUT)
+        limit = aiohttp.ClientTimeout(total=leapcell.LEAPCELL_REQUEST_TIMEOUT)
         self._session = aiohttp.ClientSession(timeout=limit)
         for timer in self.timers:
             self._start(self._keep(timer))

@@ -1,0 +1,139 @@
+"""Import modules under the names that they had in FastOpp 0.5. For one version, with a DeprecationWarning."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+import warnings
+from collections.abc import Sequence
+from types import ModuleType
+
+_MOVED = {
+    "admin": "features.admin",
+    "allocator": "core.allocator",
+    "application": "core.application",
+    "apps": "core.apps",
+    "assembly": "core.assembly",
+    "auth": "features.accounts",
+    "auth.accounts": "features.accounts.service",
+    "auth.emergency": "features.emergency.grants",
+    "checks.accounts": "features.accounts.checks",
+    "checks.migrations": "features.migrations.checks",
+    "checks.storage": "features.files.checks",
+    "checks.storage_live": "features.files.live_checks",
+    "cli.console": "console.output",
+    "cli.database_backups": "features.database_backups.commands",
+    "cli.demo_commands": "features.setup.commands",
+    "cli.demo_mode": "features.setup.demo_mode",
+    "cli.dropping": "features.migrations.dropping",
+    "cli.encrypted_file": "features.database_backups.encrypted_file",
+    "cli.files": "features.files.commands",
+    "cli.files_status": "features.files.status",
+    "cli.migrations": "features.migrations.commands",
+    "cli.options": "console.options",
+    "cli.project": "console.project",
+    "cli.tasks": "features.jobs.commands",
+    "cli.users": "features.accounts.commands",
+    "cli.worker": "features.jobs.worker_command",
+    "database.asyncpg_driver": "database.drivers.asyncpg",
+    "database.asyncpg_parameters": "database.drivers.asyncpg_parameters",
+    "database.dialect": "database.drivers.dialect",
+    "database.dump": "features.database_backups.dump",
+    "database.libpq": "database.drivers.libpq",
+    "database.one_trip": "database.drivers.one_trip",
+    "database.psycopg_driver": "database.drivers.psycopg",
+    "database.sqlite_driver": "database.drivers.sqlite",
+    "database.tls": "database.drivers.tls",
+    "database.url": "settings.database_url",
+    "dependencies": "core.dependencies",
+    "garbage": "core.garbage",
+    "machine_key": "settings.machine_key",
+    "ops": "features",
+    "ops.access": "features.accounts.detached",
+    "ops.answers": "web.answers",
+    "ops.checks": "features.health.probes",
+    "ops.database_backup": "features.database_backups.routes",
+    "ops.debug": "features.debug.routes",
+    "ops.direct_uploads": "features.files.uploads",
+    "ops.drain": "features.jobs.drain",
+    "ops.emergency": "features.emergency.routes",
+    "ops.file_jobs": "features.files.file_jobs",
+    "ops.files": "features.files.routes",
+    "ops.health": "features.health.routes",
+    "ops.home": "features.setup.home",
+    "ops.metrics": "features.jobs.metrics",
+    "ops.migrations": "features.migrations.routes",
+    "ops.oppdemo": "features.setup.oppdemo",
+    "ops.oppman": "features.setup.oppman",
+    "ops.restore_record": "features.database_backups.restore_record",
+    "ops.routers": "core.routers",
+    "ops.status": "features.health.status",
+    "ops.storage_tasks": "features.files.storage_tasks",
+    "ops.stored_backups": "features.database_backups.stored",
+    "ops.tables": "database.tables",
+    "ops.task_durations": "features.jobs.durations",
+    "ops.task_watch": "features.jobs.watch",
+    "ops.tasks": "features",
+    "ops.tasks.cleaning": "features.jobs.tasks",
+    "ops.tasks.database": "features.database_backups.tasks",
+    "ops.tasks.demo": "features.setup.tasks",
+    "ops.tasks.files": "features.files.tasks",
+    "ops.tasks.running": "features.jobs.running",
+    "ops.tasks_api": "features.jobs.api",
+    "ops.tasks_page": "features.jobs.page",
+    "ops.trigger_direct": "features.jobs.trigger_direct",
+    "ops.triggers": "features.jobs.triggers",
+    "ops.user_management": "features.accounts.management",
+    "platform": "platforms.detection",
+    "runtime": "core.runtime",
+    "seeding": "features.setup.seeding",
+    "settings_check": "settings.problems",
+    "settings_reference": "settings.reference",
+    "tasks.jobs": "tasks.queue",
+    "tasks.postgres": "tasks.queue.postgres",
+    "tasks.sqlite": "tasks.queue.sqlite",
+    "tasks.work": "tasks.worker",
+    "weak_secrets": "settings.weak_secrets",
+    "web.body_limit": "web.middleware.body_limit",
+    "web.csrf": "web.middleware.csrf",
+    "web.disconnect": "web.middleware.disconnect",
+    "web.forwarded": "web.middleware.forwarded",
+    "web.headers": "web.middleware.headers",
+    "web.hosts": "web.middleware.hosts",
+    "web.redirects": "web.middleware.redirects",
+}
+"""The old name of a module or package: the new one. What lies below an old package lies below the new one."""
+
+
+def new_name(old: str) -> str | None:
+    """Return where a module of FastOpp is now, or None if its name is not an old one."""
+    package, _, name = old.partition(".")
+    if package != "fastopp":
+        return None
+    head, tail = name, ""
+    while head:
+        if head in _MOVED:
+            return f"fastopp.{_MOVED[head]}{tail}"
+        head, _, last = head.rpartition(".")
+        tail = f".{last}{tail}"
+    return None
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        return importlib.machinery.ModuleSpec(name, self) if new_name(name) else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        new = new_name(module.__name__)
+        assert new  # noqa: S101 - as `find_spec` has made sure
+        warnings.warn(f"{module.__name__} is {new} now.", DeprecationWarning, stacklevel=2)
+        sys.modules[module.__name__] = importlib.import_module(new)  # one module, under both names
+
+
+def install() -> None:
+    """Find old names. First, since a package would otherwise be searched for its modules under the old name again."""
+    sys.meta_path.insert(0, _Finder())

@@ -1,0 +1,1 @@
+"""What makes an application of settings, apps and features, and what a process owns."""

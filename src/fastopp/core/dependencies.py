@@ -1,0 +1,86 @@
+"""What handlers may ask for with `Depends`. The only module that reads `app.state`."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastopp.clock import Clock
+from fastopp.core.runtime import Runtime
+from fastopp.database.session import Database
+from fastopp.settings import Settings
+from fastopp.storage.base import Storage
+from fastopp.tasks.service import TaskService
+
+READ_ONLY_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def get_runtime(request: Request) -> Runtime:
+    """What this process owns."""
+    runtime: Runtime = request.app.state.runtime
+    return runtime
+
+
+# What FastAPI calls below is asynchronous though it waits for nothing: a plain function would be sent to a
+# worker thread, which costs each request as much as its routing.
+
+
+async def _runtime(request: Request) -> Runtime:
+    return get_runtime(request)
+
+
+RuntimeDep = Annotated[Runtime, Depends(_runtime)]
+
+
+async def get_settings(runtime: RuntimeDep) -> Settings:
+    """The settings of this process."""
+    return runtime.settings
+
+
+async def get_storage(runtime: RuntimeDep) -> Storage:
+    """The storage of uploaded files."""
+    return runtime.storage
+
+
+async def get_database(runtime: RuntimeDep) -> Database:
+    """The database, for a handler that needs a transaction of its own."""
+    return runtime.database
+
+
+async def get_clock(runtime: RuntimeDep) -> Clock:
+    """The clock of this process."""
+    return runtime.clock
+
+
+async def get_session(request: Request, runtime: RuntimeDep) -> AsyncSession:
+    """A session for this request: a GET reads in autocommit, anything else is one transaction.
+
+    The transaction is committed before the answer is sent, so an answer never promises what was not
+    kept; raising any exception rolls it back.
+    """
+    database = runtime.database
+    opened = database.read() if request.method in READ_ONLY_METHODS else database.transaction()
+    # What a dependency of scope "function" that yields would come to, without the cancel scope around it: nothing here
+    # cancels a scope, and it has anyio's asyncio backend imported, 0.8 MiB.
+    stack: AsyncExitStack = request.scope["fastapi_function_astack"]
+    return await stack.enter_async_context(opened)
+
+
+SettingsDep = Annotated[Settings, Depends(get_settings)]
+StorageDep = Annotated[Storage, Depends(get_storage)]
+ClockDep = Annotated[Clock, Depends(get_clock)]
+DatabaseDep = Annotated[Database, Depends(get_database)]
+SessionDep = Annotated[AsyncSession, Depends(get_session)]
+
+
+async def get_tasks(request: Request, runtime: RuntimeDep, session: SessionDep) -> TaskService:
+    """Tasks; what is queued takes effect only if this request's transaction is committed."""
+    if request.method in READ_ONLY_METHODS:
+        return runtime.tasks
+    return runtime.tasks.within(session)
+
+
+TasksDep = Annotated[TaskService, Depends(get_tasks)]

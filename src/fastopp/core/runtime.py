@@ -1,0 +1,68 @@
+"""What a running process owns, opened and closed in one place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from fastopp.clock import SYSTEM_CLOCK, Clock
+from fastopp.core.apps import App, find_apps
+from fastopp.core.features import FEATURES
+from fastopp.database.session import Database
+from fastopp.settings import Settings
+from fastopp.storage.base import Storage
+from fastopp.storage.file_changes import CLOCK
+from fastopp.storage.select import open_storage
+from fastopp.storage.tracking import STORAGE, TrackingSession
+from fastopp.tasks.limits import TaskLimits
+from fastopp.tasks.process import TaskProcess
+from fastopp.tasks.registry import TaskRegistry
+from fastopp.tasks.service import TaskService
+from fastopp.tasks.wake import waker_of
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The settings, the one engine, the storage and the apps of this process."""
+
+    settings: Settings
+    database: Database
+    storage: Storage
+    apps: tuple[App, ...]
+    task_process: TaskProcess = field(default_factory=lambda: TaskProcess(TaskRegistry(())))
+    clock: Clock = SYSTEM_CLOCK
+
+    @property
+    def tasks(self) -> TaskService:
+        """What can be done with tasks."""
+        return TaskService(self)
+
+
+@asynccontextmanager
+async def open_runtime(
+    settings: Settings,
+    apps: tuple[App, ...] = (),
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+    task_limits: TaskLimits | None = None,
+) -> AsyncIterator[Runtime]:
+    """Open what a process needs, without connecting to anything yet, and close it in the end.
+
+    Parameters
+    ----------
+    clock, task_limits: others than a process's own, for tests.
+    """
+    for app in apps:
+        app.load_models()
+    database, storage = Database.from_settings(settings, clock=clock), open_storage(settings, clock=clock)
+    database.session_class, database.session_info = TrackingSession, {STORAGE: storage, CLOCK: clock}
+    tasks = TaskProcess(TaskRegistry((*find_apps(FEATURES), *apps)), waker_of(settings, clock=clock), task_limits)
+    try:
+        yield Runtime(settings, database, storage, apps, tasks, clock)
+    finally:
+        try:
+            if close := getattr(storage, "aclose", None):
+                await close()
+        finally:
+            await database.dispose()

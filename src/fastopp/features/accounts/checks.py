@@ -1,0 +1,44 @@
+"""A check for accounts that anybody could use."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from fastopp.checks.check import CannotCheck, Mode, Problem, Subject, check
+from fastopp.checks.context import CheckContext
+from fastopp.checks.secrets import PUBLISHED_PASSWORDS
+from fastopp.database.errors import TablesMissing
+from fastopp.database.session import Database
+from fastopp.features.accounts.passwords import verify_password
+from fastopp.features.accounts.service import list_users
+
+MOST = 200  # accounts that are looked at: a comparison takes 20 ms and more, on purpose
+
+
+@check(
+    "fastopp.E131",
+    "An account has a published password",
+    mend="Run `python oppman.py change_password`, or delete the account.",
+    subject=Subject.ACCOUNTS,
+    mode=Mode.LIVE,
+)
+async def known_passwords(context: CheckContext) -> AsyncIterator[Problem]:
+    """The passwords of the demo accounts stand in the docs. They are meant for a developer's own machine."""
+    settings = context.settings
+    if settings.development:
+        return
+    database = Database.from_settings(settings)
+    try:
+        async with database.read() as session:
+            users = [user for user in await list_users(session) if user.is_active]
+    except TablesMissing as error:
+        raise CannotCheck("There is no table of accounts yet.") from error
+    finally:
+        await database.dispose()
+    # Those with rights first.
+    users.sort(key=lambda user: not (user.is_superuser or user.is_staff))
+    for user in users[:MOST]:
+        for password in PUBLISHED_PASSWORDS:
+            if (await verify_password(password, user.hashed_password)).matches:
+                yield Problem(f"{user.email} has a password that the docs publish.")
+                break

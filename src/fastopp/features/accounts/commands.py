@@ -1,0 +1,87 @@
+"""Commands about accounts, shared by oppman.py and oppdemo.py."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from fastopp.console.options import JsonOption
+from fastopp.console.output import command, emit_json, fail, print_table, say
+from fastopp.console.project import load_project
+from fastopp.core.runtime import open_runtime
+from fastopp.features.accounts import service as accounts
+from fastopp.features.accounts.models import User
+from fastopp.features.accounts.tokens import issue_token, read_token
+
+
+async def _users() -> list[User]:
+    project = load_project()
+    async with open_runtime(project.settings, project.apps) as runtime, runtime.database.read() as session:
+        return list(await accounts.list_users(session))
+
+
+def _yes(flag: object) -> str:
+    return "yes" if flag else "no"
+
+
+def _as_dict(user: User) -> dict[str, object]:
+    return user.model_dump(mode="json", exclude={"hashed_password"})
+
+
+@command
+async def list_users(*, as_json: JsonOption = False) -> None:
+    """List every account with its rights."""
+    users = await _users()
+    if as_json:
+        emit_json([_as_dict(user) for user in users])
+        return
+    rows = [
+        [user.email, _yes(user.is_active), _yes(user.is_superuser), _yes(user.is_staff), user.group or ""]
+        for user in users
+    ]
+    print_table(["Email", "Active", "Superuser", "Staff", "Group"], rows, title=f"{len(rows)} accounts")
+
+
+@command
+async def check_users() -> None:
+    """Count the accounts; fails when nobody could sign in."""
+    users = await _users()
+    able = [user for user in users if user.is_active and (user.is_staff or user.is_superuser)]
+    superusers = [user for user in able if user.is_superuser]
+    say(f"{len(users)} accounts: {len(able)} can sign in, {len(superusers)} of them as superusers.")
+    if not superusers:
+        fail("No superuser can sign in. `python oppman.py superuser` makes one.")
+
+
+@command
+async def test_auth() -> None:
+    """Make and read a token for an account that can sign in, as a request would."""
+    project = load_project()
+    user = next((user for user in await _users() if user.is_active and (user.is_staff or user.is_superuser)), None)
+    if user is None:
+        fail("Nobody can sign in, so there is nobody to make a token for.")
+    claims = read_token(issue_token(user, project.settings), project.settings)
+    if claims is None or not claims.fits(user, project.settings):
+        fail("The token that was made could not be read. Is the clock of this machine right?")
+    say(f"A token for {user.email} was made and read.")
+
+
+@command
+async def change_password(
+    email: Annotated[str | None, typer.Option(help="Whose password; asked for when not given.")] = None,
+    *,
+    password_stdin: Annotated[bool, typer.Option(help="Read the new password from standard input.")] = False,
+) -> None:
+    """Set a new password for an account. The password is asked for, never shown."""
+    if email is None:
+        email = typer.prompt("Email")
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\n")
+    else:
+        password = typer.prompt("New password", hide_input=True, confirmation_prompt=True)
+    project = load_project()
+    async with open_runtime(project.settings, project.apps) as runtime, runtime.database.transaction() as session:
+        await accounts.change_password(session, email=email, password=password)
+    say(f"The password of {email} is changed. Sessions that were signed in with the old one have ended.")

@@ -1,0 +1,232 @@
+"""Who makes this request, as dependencies for handlers: `OptionalUser`, `StaffUser`, `SuperUser`, `Operator`.
+
+A token only says who somebody is. What they may do is read from their row on every request, so that whoever is
+demoted, switched off or given a new password loses their rights at once.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastopp.clock import SYSTEM_CLOCK, Clock
+from fastopp.core.dependencies import ClockDep, DatabaseDep, SessionDep, SettingsDep, get_runtime
+from fastopp.database.errors import DatabaseUnavailable, TablesMissing
+from fastopp.database.session import Database
+from fastopp.errors import Forbidden, Unauthorized
+from fastopp.features.accounts.lockout import (
+    TooManyAttempts,
+    address_subject,
+    client_address,
+    read_standing,
+    record_failure,
+)
+from fastopp.features.accounts.models import User
+from fastopp.features.accounts.sessions import TOKEN_COOKIE
+from fastopp.features.accounts.tokens import read_token
+from fastopp.settings import Settings
+from fastopp.web.bearer import bearer_token
+from fastopp.web.cookies import read_cookie
+from fastopp.web.doors import guarded_by
+
+# What proxies add: a request that carries one only seems to come from this machine.
+FORWARDED_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+
+
+class NotSignedIn(Unauthorized):
+    """You are not signed in."""
+
+    hint = "Sign in at /login, or send `Authorization: Bearer <token>`."
+
+
+class StaffOnly(Forbidden):
+    """This is for staff."""
+
+    hint = "Sign in with an account that is staff or superuser."
+
+
+class SuperusersOnly(Forbidden):
+    """This is for superusers."""
+
+    hint = "Sign in with an account that is superuser."
+
+
+class NotAnOperator(Unauthorized):
+    """This is for operators."""
+
+    hint = "Sign in as a superuser, or send `Authorization: Bearer <OPS_TOKEN>`."
+
+
+async def load_user(
+    request: Request, session: AsyncSession, settings: Settings, *, clock: Clock = SYSTEM_CLOCK
+) -> User | None:
+    """The active user whose token the request carries. One query if there is a genuine token, else none.
+
+    A bearer token counts alone; without one, the first genuine token of the cookie and the session. Whom another
+    dependency of this request has loaded is not loaded again. Raises DatabaseUnavailable.
+    """
+    known: User | None = getattr(request.state, "user", None)
+    if known is not None:
+        return known
+    for token in _tokens(request):
+        claims = read_token(token, settings, clock=clock)
+        if claims is None:
+            continue
+        try:
+            user = await session.get(User, claims.user_id)
+        except TablesMissing:
+            return None  # emptied after this token was issued: nobody has an account
+        if user is not None and user.is_active and claims.fits(user, settings):
+            # Out of the session, whose rollback would otherwise make the row unreadable for the page that says so.
+            session.expunge(user)
+            return user
+        return None
+    return None
+
+
+async def user_door(request: Request) -> User:
+    """Door of `current_user`, with a short session of its own."""
+    runtime = get_runtime(request)
+    async with runtime.database.read() as session:
+        return await current_user(request, session, runtime.settings, runtime.clock)
+
+
+async def staff_door(request: Request) -> User:
+    """Door of `staff_user`."""
+    return await staff_user(await user_door(request))
+
+
+async def superuser_door(request: Request) -> User:
+    """Door of `superuser`."""
+    return await superuser(await user_door(request))
+
+
+async def operator_door(request: Request) -> User | None:
+    """Door of `operator`."""
+    runtime = get_runtime(request)
+    async with runtime.database.read() as session:
+        return await operator(request, session, runtime.database, runtime.settings, runtime.clock)
+
+
+@guarded_by(user_door)
+async def current_user(request: Request, session: SessionDep, settings: SettingsDep, clock: ClockDep) -> User:
+    """Dependency: whoever is signed in, with or without a role. Raises NotSignedIn, DatabaseUnavailable."""
+    user = request.state.user = await load_user(request, session, settings, clock=clock)
+    if user is None:
+        raise NotSignedIn
+    return user
+
+
+async def optional_user(request: Request, session: SessionDep, settings: SettingsDep, clock: ClockDep) -> User | None:
+    """Dependency: whoever is signed in, for showing it. None also while the database is down."""
+    try:
+        user = await load_user(request, session, settings, clock=clock)
+    except DatabaseUnavailable:
+        user = None
+    request.state.user = user
+    return user
+
+
+@guarded_by(staff_door)
+async def staff_user(user: CurrentUser) -> User:
+    """Dependency: staff or superuser. Raises NotSignedIn, StaffOnly, DatabaseUnavailable."""
+    if not (user.is_staff or user.is_superuser):
+        raise StaffOnly
+    return user
+
+
+@guarded_by(superuser_door)
+async def superuser(user: CurrentUser) -> User:
+    """Dependency: superuser. Raises NotSignedIn, SuperusersOnly, DatabaseUnavailable."""
+    if not user.is_superuser:
+        raise SuperusersOnly
+    return user
+
+
+@guarded_by(operator_door)
+async def operator(
+    request: Request, session: SessionDep, database: DatabaseDep, settings: SettingsDep, clock: ClockDep
+) -> User | None:
+    """Dependency: a superuser, the holder of OPS_TOKEN, or anybody at this machine in local development.
+
+    Returns the superuser, or None for the other two, who need no database: it may be the thing to look at.
+    The right OPS_TOKEN is never locked out, or anybody could stop the scheduled operations; wrong ones are counted
+    and soon answered 429. Raises NotAnOperator, SuperusersOnly, TooManyAttempts, DatabaseUnavailable.
+    """
+    request.state.user = None
+    if holds_ops_token(request, settings) or is_local_development(request, settings):
+        return None
+    bearer = bearer_token(request)
+    if bearer is not None and read_token(bearer, settings, clock=clock) is None:
+        # Before the request's own session asks anything: on SQLite its transaction would be in the way.
+        await _count_wrong_token(database, client_address(request), clock)
+        raise NotAnOperator
+    user = request.state.user = await load_user(request, session, settings, clock=clock)
+    if user is None:
+        raise NotAnOperator
+    if not user.is_superuser:
+        raise SuperusersOnly
+    return user
+
+
+def holds_ops_token(request: Request, settings: Settings) -> bool:
+    """Whether the request carries OPS_TOKEN, compared in constant time; never when none is set."""
+    expected, given = settings.ops_token.get_secret_value(), bearer_token(request)
+    if not expected or given is None:
+        return False
+    return hmac.compare_digest(given.encode(errors="surrogatepass"), expected.encode())
+
+
+def is_local_development(request: Request, settings: Settings) -> bool:
+    """Whether this is a developer's own machine, and the request comes from it and through no proxy.
+
+    It must ask for this machine by name as well, or a web page whose own name resolves to 127.0.0.1 ("DNS
+    rebinding") could run operations from the developer's browser.
+    """
+    own_machine = settings.development and settings.platform.persistent_disk and settings.platform.shell
+    if not own_machine or any(name in request.headers for name in FORWARDED_HEADERS):
+        return False
+    name = request.url.hostname or ""
+    return _is_loopback(client_address(request)) and (name == "localhost" or _is_loopback(name))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+async def _count_wrong_token(database: Database, address: str, clock: Clock) -> None:
+    subject = address_subject(address, purpose="operations")
+    with suppress(DatabaseUnavailable):  # the answer is "no" in any case
+        async with database.transaction() as session:
+            standing = await read_standing(session, subject, clock=clock)
+            if standing.locked_for is None:
+                await record_failure(session, subject, clock=clock)
+        if standing.locked_for:
+            raise TooManyAttempts(standing.locked_for)
+
+
+def _tokens(request: Request) -> Iterator[str]:
+    # A bearer token excludes the cookies: the check of form tokens leaves such a request alone.
+    if bearer := bearer_token(request):
+        yield bearer
+        return
+    session_token = request.session.get("token") if "session" in request.scope else None
+    for token in (read_cookie(request, TOKEN_COOKIE), session_token):
+        if isinstance(token, str) and token:
+            yield token
+
+
+CurrentUser = Annotated[User, Depends(current_user)]
+OptionalUser = Annotated[User | None, Depends(optional_user)]
+StaffUser = Annotated[User, Depends(staff_user)]
+SuperUser = Annotated[User, Depends(superuser)]
+Operator = Annotated[User | None, Depends(operator)]

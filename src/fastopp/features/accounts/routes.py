@@ -1,0 +1,129 @@
+"""/login, /logout, /protected, and /api/token for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel
+from starlette import status
+
+from fastopp.core.dependencies import ClockDep, DatabaseDep, SettingsDep
+from fastopp.errors import FastOppError, Unavailable
+from fastopp.features.accounts.current_user import OptionalUser, StaffUser
+from fastopp.features.accounts.devices import read_device
+from fastopp.features.accounts.landing import landing_page, safe_next
+from fastopp.features.accounts.lockout import client_address
+from fastopp.features.accounts.sessions import begin_session, end_session
+from fastopp.features.accounts.sign_in import may_sign_in, sign_in
+from fastopp.features.accounts.tokens import issue_token, token_lifetime
+from fastopp.web.api_docs import problems
+from fastopp.web.middleware.csrf import CrossSiteRequest, is_cross_site
+from fastopp.web.templating import render
+
+router = APIRouter(tags=["accounts"])
+
+NO_STORE = {"Cache-Control": "no-store"}
+NOTHING_TYPED = "Enter your email address and your password."
+
+
+class Token(BaseModel):
+    """A sign-in token; `expires_in` is in seconds (RFC 6749, 5.1)."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the name of the scheme
+    expires_in: int
+
+
+@router.get("/login", include_in_schema=False)
+async def show_login(
+    request: Request, user: OptionalUser, next_page: Annotated[str, Query(alias="next")] = ""
+) -> Response:
+    """The sign-in form; whoever is signed in already is sent on."""
+    if user is not None and may_sign_in(user):
+        return _redirect(safe_next(next_page, request) or landing_page(user, request))
+    return _form(request, next_page=next_page)
+
+
+@router.post("/login", include_in_schema=False)
+async def login(
+    request: Request,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    clock: ClockDep,
+    username: Annotated[str, Form()] = "",
+    password: Annotated[str, Form()] = "",
+    next_page: Annotated[str, Form(alias="next")] = "",
+) -> Response:
+    """Sign in and go to `next`, or show the form again with the reason why not."""
+    if not username.strip() or not password:
+        return _form(request, status.HTTP_422_UNPROCESSABLE_CONTENT, NOTHING_TYPED, username, next_page)
+    try:
+        user = await sign_in(
+            database,
+            email=username,
+            password=password,
+            address=client_address(request),
+            device=read_device(request, settings),
+            clock=clock,
+        )
+    except Unavailable:
+        raise  # says nothing about the password, so it is answered by the page that says what is the matter
+    except FastOppError as error:
+        return _form(request, error.status, str(error), username, next_page, error.headers)
+    response = _redirect(safe_next(next_page, request) or landing_page(user, request))
+    begin_session(request, response, user, issue_token(user, settings, clock=clock), settings)
+    return response
+
+
+@router.get("/logout", include_in_schema=False)
+@router.post("/logout", include_in_schema=False)
+async def logout(request: Request) -> Response:
+    """Sign out and go home. A GET too, as links and bookmarks of FastOpp 0.4.8 expect; not from another site."""
+    if is_cross_site(request.scope):
+        raise CrossSiteRequest
+    response = _redirect("/")
+    end_session(request, response)
+    return response
+
+
+@router.get("/protected", include_in_schema=False)
+async def protected(request: Request, user: StaffUser) -> Response:
+    """A page that only staff can see."""
+    return render(request, "protected.html", headers=NO_STORE)
+
+
+@router.post("/api/token", responses=problems(401, 403, 422, 429, 503))
+async def create_token(
+    request: Request,
+    response: Response,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    clock: ClockDep,
+    username: Annotated[str, Form(description="Email address")],
+    password: Annotated[str, Form()],
+) -> Token:
+    """A token for programs, to be sent as `Authorization: Bearer <access_token>`; it sets no cookie."""
+    user = await sign_in(database, email=username, password=password, address=client_address(request), clock=clock)
+    response.headers.update(NO_STORE)
+    return Token(
+        access_token=issue_token(user, settings, clock=clock), expires_in=int(token_lifetime(settings).total_seconds())
+    )
+
+
+def _form(
+    request: Request,
+    status_code: int = status.HTTP_200_OK,
+    error: str = "",
+    email: str = "",
+    next_page: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    context = {"error": error, "email": email, "next": safe_next(next_page, request) or ""}
+    return render(request, "login.html", context, status_code=status_code, headers=NO_STORE | dict(headers or {}))
+
+
+def _redirect(address: str) -> RedirectResponse:
+    return RedirectResponse(address, status.HTTP_302_FOUND, headers=NO_STORE)

@@ -1,0 +1,69 @@
+"""The admin at /admin, mounted on first use: a process that nobody asks for it never imports SQLAdmin."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from fastapi import Request
+from starlette.requests import HTTPConnection
+from starlette.routing import BaseRoute, Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fastopp.core.dependencies import get_runtime
+from fastopp.web.middleware.body_limit import MAX_FORM
+
+if TYPE_CHECKING:
+    from fastopp.core.runtime import Runtime
+    from fastopp.features.admin.site import AdminSite
+
+PATH = "/admin"
+NAME = "admin"  # SQLAdmin builds its links from `admin:list` and the like
+
+
+def admin_mount() -> Mount:
+    """The route of the admin, for the end of the application's list: routes below /admin that come first win."""
+    return Mount(PATH, app=LazyAdmin(), name=NAME, max_body_size=MAX_FORM)
+
+
+class LazyAdmin:
+    """An ASGI application that builds the admin at its first request and hands every request over to it.
+
+    Requests that come meanwhile wait for the same building. One that fails is tried again by the next request.
+    """
+
+    def __init__(self) -> None:
+        self._building: asyncio.Task[AdminSite] | None = None
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """What is mounted so far; the application's router makes links from it."""
+        site = self._site()
+        return site.admin.routes if site else []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI connection."""
+        connection = HTTPConnection(scope)
+        site = self._site() or await self._build(get_runtime(Request(scope)), connection.app)
+        await site.admin(scope, receive, send)
+
+    def _site(self) -> AdminSite | None:
+        task = self._building
+        return task.result() if task and task.done() and not _failed(task) else None
+
+    async def _build(self, runtime: Runtime, application: ASGIApp) -> AdminSite:
+        if self._building is None or (self._building.done() and _failed(self._building)):
+            # In a thread, since the imports take half a second of a whole core.
+            self._building = asyncio.create_task(asyncio.to_thread(_build, runtime, application))
+        # Shielded, since the client that came first may go away while others wait.
+        return await asyncio.shield(self._building)
+
+
+def _build(runtime: Runtime, application: ASGIApp) -> AdminSite:
+    from fastopp.features.admin.site import build_site  # noqa: PLC0415 - imports SQLAdmin: 390 ms
+
+    return build_site(runtime, application)
+
+
+def _failed(task: asyncio.Task[AdminSite]) -> bool:
+    return task.cancelled() or task.exception() is not None

@@ -1,0 +1,167 @@
+"""`AdminView`: what an app's admin.py subclasses.
+
+    class ProductAdmin(AdminView, model=Product):
+        rights = {"superuser": FULL, "staff": Grant.of("view", "edit")}
+        column_list = ("name", "price", "in_stock")
+        column_filters = (BooleanFilter("in_stock"),)
+
+Everything of SQLAdmin's ModelView works as its documentation says.
+"""
+
+# ruff: noqa: ANN401 - SQLAdmin and SQLAlchemy hand over rows of any model
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from markupsafe import Markup
+from pydantic_core import PydanticUndefined
+from sqladmin.authorization import Action
+from sqladmin.filters import AllUniqueStringValuesFilter
+from sqladmin.formatters import BASE_FORMATTERS
+from sqladmin.forms import ModelConverter, converts
+from sqladmin.helpers import Writer, secure_filename, stream_to_csv
+from sqladmin.models import ModelView
+from sqlalchemy import Select, inspect
+from starlette import status
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from wtforms import FloatField, Form, ValidationError  # type: ignore[import-untyped]  # WTForms has no types
+
+from fastopp.errors import FastOppError, NotFound
+from fastopp.features.accounts.permissions import Action as Right
+from fastopp.features.accounts.permissions import Grant
+from fastopp.features.admin.csv_cells import csv_cell
+
+
+class InvalidField(FastOppError):
+    """A field of the form has a value that cannot be kept."""
+
+    status = 422
+
+    def __init__(self, field: str, message: str) -> None:
+        self.field = field
+        super().__init__(message)
+
+
+def format_time(moment: datetime) -> Markup:
+    """A moment as people read it, in UTC, in a `<time>` that machines can read."""
+    moment = moment.astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), f"{moment:%d %b %Y, %H:%M} UTC")
+
+
+class ValuesFilter(AllUniqueStringValuesFilter):
+    """A filter that offers the values a text column has now."""
+
+    async def lookups(self, request: Request, model: Any, run_query: Any) -> list[tuple[str, str]]:
+        """The values, sorted; rows without one are found under All."""
+        values = [value for value, _ in await super().lookups(request, model, run_query) if value]
+        return [("__all", "All"), *((value, value) for value in sorted(set(values) - {"__all"}))]
+
+
+class FormConverter(ModelConverter):
+    """SQLAdmin's choice of form fields, and one for Float, which is no Numeric any more since SQLAlchemy 2.1."""
+
+    @converts("Float")  # type: ignore[untyped-decorator]  # SQLAdmin gives it no types
+    def conv_float(self, model: type, prop: Any, kwargs: dict[str, Any]) -> Any:
+        """A number that is one: neither infinite nor NaN, which databases refuse or take for nothing."""
+        return FloatField(**kwargs | {"validators": [*kwargs["validators"], _finite]})
+
+
+def _finite(form: Form, field: FloatField) -> None:
+    if field.data is not None and not math.isfinite(field.data):
+        raise ValidationError("This is not a number.")
+
+
+class AdminView(ModelView):
+    """A table in the admin, with rights that hold, records of changes, readable times and safe exports."""
+
+    rights: ClassVar[Mapping[str, Grant]] = {}
+    """What each role may do: a group's name, or `staff` for all other staff. Superusers may do everything unless
+    `superuser` is named too. What is not granted is denied: without any, only superusers get in."""
+
+    action_rights: ClassVar[Mapping[str, Right]] = {}
+    """The right that each custom `@action` needs, by its slug; `edit` when it is not named."""
+
+    form_converter = FormConverter
+    page_size = 25
+    page_size_options: ClassVar[Sequence[int]] = (10, 25, 50, 100)
+    column_type_formatters: ClassVar[dict[type, Any]] = BASE_FORMATTERS | {datetime: format_time}
+
+    def __init__(self) -> None:
+        # A new record's form starts with the model's own defaults.
+        defaults = {
+            name: {"default": field.default}
+            for name, field in getattr(self.model, "model_fields", {}).items()
+            if field.default is not PydanticUndefined and field.default is not None
+        }
+        self.form_args = {  # type: ignore[misc]  # SQLAdmin reads it from the instance; the class's stays as declared
+            name: defaults.get(name, {}) | self.form_args.get(name, {})
+            for name in defaults.keys() | self.form_args.keys()
+        }
+        names: list[str] = list(inspect(self.model).attrs.keys())
+        words = {name: name.replace("_", " ").capitalize() for name in names}
+        given = {label if isinstance(label, str) else label.key: text for label, text in self.column_labels.items()}
+        self.column_labels = words | given  # type: ignore[assignment,misc]  # as above
+        super().__init__()
+
+    def _stmt_by_identifier(self, identifier: str) -> Select[Any]:
+        try:
+            return super()._stmt_by_identifier(identifier)
+        except (ValueError, TypeError, ArithmeticError):
+            raise HTTPException(status.HTTP_404_NOT_FOUND) from None
+
+    async def check_can_view_details(self, request: Request, model: Any) -> bool:
+        """Whether this row may be looked at. Raises NotFound for a row that the user cannot see."""
+        return await super().check_can_view_details(request, self._found(request, model, Action.DETAILS))
+
+    async def check_can_edit(self, request: Request, model: Any) -> bool:
+        """Whether this row may be changed. Raises NotFound for a row that the user cannot see."""
+        return await super().check_can_edit(request, self._found(request, model, Action.EDIT))
+
+    async def check_can_delete(self, request: Request, model: Any) -> bool:
+        """Whether this row may be deleted. Raises NotFound for a row that the user cannot see."""
+        return await super().check_can_delete(request, self._found(request, model, Action.DELETE))
+
+    def _found(self, request: Request, model: Any, action: Action) -> Any:
+        # Who may not do it with any row is told so, and not which rows exist.
+        if model is None and self.has_permission(request, action):
+            raise NotFound
+        return model
+
+    async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
+        """Keep a new row. Raises InvalidField, StillInUse, AlreadyThere, DoesNotFit."""
+        try:
+            return await super().insert_model(request, data)
+        except InvalidField as error:
+            request.state.invalid_field = error
+            raise
+
+    async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
+        """Keep the changes of a row. Raises InvalidField, StillInUse, AlreadyThere, DoesNotFit."""
+        try:
+            return await super().update_model(request, pk, data)
+        except InvalidField as error:
+            request.state.invalid_field = error
+            raise
+
+    async def export_data(
+        self, data: list[Any], export_type: str = "csv", request: Request | None = None
+    ) -> StreamingResponse:
+        """The rows as a file. CSV: times with their zone, nothing for what is missing, no formulas."""
+        if export_type != "csv" or self.use_pretty_export:
+            return await super().export_data(data, export_type, request)
+
+        names = self.get_export_columns()
+
+        async def lines(writer: Writer) -> AsyncGenerator[Any, None]:
+            yield writer.writerow(names)
+            for row in data:
+                yield writer.writerow([csv_cell(await self.get_prop_value(row, name)) for name in names])
+
+        name = secure_filename(self.get_export_name("csv"))
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return StreamingResponse(stream_to_csv(lines), media_type="text/csv; charset=utf-8", headers=headers)

@@ -1,0 +1,1 @@
+"""Backups of the database: one portable file for both kinds."""

@@ -1,0 +1,1 @@
+"""Backup, restore and comparison of uploaded files, and large direct uploads."""

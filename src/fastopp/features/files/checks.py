@@ -1,0 +1,65 @@
+"""Checks of where uploaded files live that connect to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastopp.checks.check import Problem, Subject, check
+from fastopp.checks.context import CheckContext
+from fastopp.platforms.leapcell import LEAPCELL_WRITABLE
+
+
+@check(
+    "fastopp.E201",
+    "The Object Storage's settings are incomplete or wrong",
+    mend="Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET, as the dashboard shows them.",
+    subject=Subject.STORAGE,
+)
+def object_storage_settings(context: CheckContext) -> Iterator[Problem]:
+    """Only a part of them is a mistake: uploaded files would be lost in silence."""
+    for problem in context.setting_problems:
+        if problem.variable.startswith("S3_"):
+            yield Problem(f"{problem.variable}: {problem.what}", problem.mend)
+
+
+@check(
+    "fastopp.W202",
+    "Uploaded files will be lost",
+    mend="Create an Object Storage and set its S3_ variables (docs/files.md).",
+    subject=Subject.STORAGE,
+)
+def files_do_not_last(context: CheckContext) -> Iterator[Problem]:
+    """No file lasts on this platform, and the next request may meet an instance that never had it."""
+    if not context.platform.persistent_disk and not context.settings.uses_object_storage:
+        yield Problem(f"No Object Storage is set up, and no file lasts on {context.platform.title}.")
+
+
+@check(
+    "fastopp.W203",
+    "Files are not served by the CDN",
+    mend="Set S3_CDN_URL to the bucket's public address, bucket name included.",
+    subject=Subject.STORAGE,
+)
+def no_cdn(context: CheckContext) -> Iterator[Problem]:
+    """Each picture then is a request to the application, which wakes an instance and counts as its time."""
+    settings = context.settings
+    if settings.uses_object_storage and not settings.s3_cdn_url and not context.platform.persistent_disk:
+        yield Problem("S3_CDN_URL is not set.")
+
+
+@check(
+    "fastopp.E204",
+    "A folder that cannot be written to",
+    mend="Remove UPLOAD_DIR, whose default there is /tmp/uploads, or name a folder in /tmp.",
+    subject=Subject.STORAGE,
+)
+def folder_not_writable(context: CheckContext) -> Iterator[Problem]:
+    """On LeapCell only /tmp can be written to; everything else is "Read-only file system"."""
+    folder = context.settings.upload_dir
+    if not context.platform.writable_root and not _is_writable(folder):
+        yield Problem(f"UPLOAD_DIR is {folder}.")
+
+
+def _is_writable(folder: Path) -> bool:
+    return folder.is_absolute() and ".." not in folder.parts and folder.is_relative_to(LEAPCELL_WRITABLE)

@@ -1,0 +1,1 @@
+"""Tasks over HTTP: triggers, drain, the task page and metrics."""

@@ -1,0 +1,173 @@
+"""`POST /async/drain`: the queue is worked inside the request, for a scheduler or the application's own wake-up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy import func, select
+
+from fastopp.core.dependencies import RuntimeDep, get_runtime
+from fastopp.core.runtime import Runtime
+from fastopp.features.accounts.current_user import operator
+from fastopp.features.health.routes import NO_STORE
+from fastopp.features.jobs.triggers import IdempotencyKey
+from fastopp.platforms.base import REQUEST_MARGIN
+from fastopp.platforms.leapcell import LEAPCELL_MAX_ASYNC_BODY, LEAPCELL_REQUEST_TIMEOUT
+from fastopp.tasks import idempotency
+from fastopp.tasks.idempotency import RequestKey
+from fastopp.tasks.models import jobs
+from fastopp.tasks.queue.report import DrainReport
+from fastopp.tasks.wake import waker_of, without_waking
+from fastopp.tasks.wake_tokens import SCHEME, Wake, WakeClaims, read_token
+from fastopp.web.api_docs import problems
+from fastopp.web.doors import guarded_by
+
+log = logging.getLogger(__name__)
+
+MAX_SECONDS = LEAPCELL_REQUEST_TIMEOUT - REQUEST_MARGIN  # where the platform sets no limit: no scheduler waits longer
+
+# Seconds that a drain which the application has asked for itself waits for a task that is to be tried again: long
+# enough for the first two pauses of `Retry`, since nobody else may come by before the next task is started.
+PATIENCE = 60.0
+
+NAME = "drain"  # of these requests among those of tasks; `POST /async/drain` is this route, so no task has it
+
+AGAIN = {"Retry-After": "1"}
+
+_REPORT: dict[str, Any] = {"type": "object", "additionalProperties": True}
+
+router = APIRouter(prefix="/async", tags=["async"], responses=problems(400, 401, 403, 409, 413, 422))
+
+
+async def _drain_door(request: Request) -> Wake | None:
+    return await _woken_or_operator(request, get_runtime(request))
+
+
+@guarded_by(_drain_door)
+async def _woken_or_operator(request: Request, runtime: RuntimeDep) -> Wake | None:
+    """What the application's own wake-up carries, or None for an operator. Raises WakeRefused, NotAnOperator."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == SCHEME.lower():
+        return read_token(token.strip(), runtime.settings, clock=runtime.clock)
+    async with runtime.database.read() as session:
+        await operator(request, session, runtime.database, runtime.settings, runtime.clock)
+    return None
+
+
+@router.post(
+    "/drain",
+    summary="Work the queue",
+    max_body_size=LEAPCELL_MAX_ASYNC_BODY,
+    responses={
+        200: {"description": "What was done.", "content": {"application/json": {"schema": _REPORT}}},
+        503: {
+            "description": "The time was up, and there is more to do: call again.",
+            "content": {"application/json": {"schema": _REPORT}, "application/problem+json": {"schema": _REPORT}},
+        },
+    },
+)
+async def drain(
+    runtime: RuntimeDep,
+    wake: Annotated[Wake | None, Depends(_woken_or_operator)],
+    seconds: Annotated[
+        float | None, Query(gt=0, le=MAX_SECONDS, description="Stop after so long; by default as late as possible.")
+    ] = None,
+    idempotency_key: IdempotencyKey = None,
+) -> JSONResponse:
+    """Tasks are worked until none is left or the time is up. One that fails is in `failed` and does not fail the drain.
+
+    Where the application wakes itself, the rest is taken by another wake-up; elsewhere 503 asks for another call.
+    """
+    limit = runtime.settings.platform.request_budget or MAX_SECONDS
+    budget = min(seconds or limit, limit)
+    key = RequestKey.of(idempotency_key)
+    if wake is None and key is not None:
+        return await _drain_once(runtime, budget, key)
+    if wake is None:
+        return await _drain(runtime, budget)
+    claims = WakeClaims(runtime.database, runtime.clock)
+    claim = await claims.take(wake)
+    if claim is None:
+        return _answer(200, "ignored", "This request has been served before.", {})
+    try:
+        answer = await _drain(runtime, budget, patience=PATIENCE)
+    except BaseException:
+        await asyncio.shield(claims.release(claim))
+        raise
+    await (claims.finish(claim) if answer.status_code < 500 else claims.release(claim))
+    return answer
+
+
+async def _drain_once(runtime: Runtime, budget: float, key: RequestKey) -> JSONResponse:
+    """Serve a request of an operator that may be delivered again."""
+    claimed = await idempotency.claim(runtime.database, key, NAME)
+    if claimed is None:
+        return JSONResponse(await idempotency.kept_answer(runtime.database, key, NAME), headers=NO_STORE)
+    kept: dict[str, Any] | None = None
+    try:
+        answer = await _drain(runtime, budget)
+        if answer.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            kept = json.loads(bytes(answer.body))
+    finally:
+        await asyncio.shield(idempotency.finish(runtime.database, key, claimed, kept))
+    return answer
+
+
+async def _drain(runtime: Runtime, budget: float, patience: float = 0.0) -> JSONResponse:
+    clock = runtime.clock
+    until = clock.monotonic() + budget
+    with without_waking():
+        report = await _work(runtime, until)
+        while report.left == 0 and (pause := await _until_next(runtime)) is not None:
+            # A moment more, since the task is to be due by the database's clock.
+            pause += 0.05
+            if pause > min(patience, until - clock.monotonic()):
+                break
+            await clock.sleep(pause)
+            patience -= pause
+            report = _sum(report, await _work(runtime, until))
+    details = report._asdict()
+    message = f"{report.done:,} task(s) done, {report.failed:,} failed, {report.left:,} left."
+    if report.left == 0 or not report.time_up:  # what is left is another's, or waits for another's lock
+        return _answer(200, "success", message, details)
+    waker = waker_of(runtime.settings, clock=clock)
+    if waker and await waker():
+        return _answer(200, "partial", f"{message} Another request works on them.", details)
+    return _answer(503, "partial", f"{message} The time was up; call again.", details, AGAIN)
+
+
+async def _work(runtime: Runtime, until: float) -> DrainReport:
+    return await runtime.tasks.drain(timedelta(seconds=max(until - runtime.clock.monotonic(), 0)))
+
+
+async def _until_next(runtime: Runtime) -> float | None:
+    """Seconds until a task is due that is not yet; None when there is none."""
+    due = select(func.min(jobs.c.scheduled_at, type_=jobs.c.scheduled_at.type)).where(jobs.c.status == "todo")
+    async with runtime.database.read() as session:
+        moment: datetime | None = (await (await session.connection()).execute(due)).scalar()
+    return None if moment is None else max((moment - runtime.clock.now()).total_seconds(), 0)
+
+
+def _sum(first: DrainReport, second: DrainReport) -> DrainReport:
+    return DrainReport(
+        done=first.done + second.done,
+        failed=first.failed + second.failed,
+        requeued=first.requeued + second.requeued,
+        left=second.left,
+        time_up=second.time_up,
+        seconds=first.seconds + second.seconds,
+    )
+
+
+def _answer(
+    status_code: int, status: str, message: str, details: dict[str, Any], headers: dict[str, str] | None = None
+) -> JSONResponse:
+    content = {"status": status, "message": message, "details": details, "task_id": None}
+    return JSONResponse(content, status_code, NO_STORE | (headers or {}))

@@ -1,0 +1,83 @@
+"""/metrics: figures about tasks from the database, and about this process, for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request, Response
+
+from fastopp.core.dependencies import RuntimeDep
+from fastopp.features.accounts.detached import DetachedOperator
+from fastopp.features.health.routes import NO_STORE
+from fastopp.features.jobs.durations import Durations, durations
+from fastopp.tasks.queue.report import TaskCounts
+from fastopp.web.api_docs import problems
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+_TEXT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The figures", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
+
+router = APIRouter(tags=["health"])
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # prometheus-client keeps collectors by their identity
+class TaskFigures:
+    """Figures about tasks, in the shape of prometheus-client's collectors."""
+
+    counts: TaskCounts
+    durations: list[Durations]
+
+    def collect(self) -> Iterator[Metric]:
+        """What prometheus-client calls."""
+        from prometheus_client.metrics_core import GaugeMetricFamily  # noqa: PLC0415 - only for who asks
+
+        def gauge(name: str, what: str, labels: list[str], rows: Iterable[tuple[list[str], float]]) -> Metric:
+            family = GaugeMetricFamily(f"fastopp_{name}", what, labels=labels)
+            for values, number in rows:
+                family.add_metric(values, number)
+            return family
+
+        groups = (([status, queue, task], count) for queue, task, status, count in self.counts.groups)
+        yield gauge("tasks", "Tasks.", ["status", "queue", "task"], groups)
+        oldest = self.counts.oldest_waiting or 0
+        yield gauge("tasks_oldest_waiting_seconds", "For how long the oldest task waits.", [], [([], oldest)])
+        ended = "that ended within the last hour."
+        rows = [([each.task], each) for each in self.durations]
+        yield gauge("tasks_ended_1h", f"Tasks {ended}", ["task"], ((key, d.count) for key, d in rows))
+        yield gauge("tasks_failed_1h", f"Failed tasks {ended}", ["task"], ((key, d.failed) for key, d in rows))
+        yield gauge(
+            "tasks_duration_seconds_sum_1h",
+            f"Seconds that tasks took {ended}",
+            ["task"],
+            ((key, d.total) for key, d in rows),
+        )
+        yield gauge(
+            "tasks_duration_seconds_1h",
+            f"Seconds that so large a part of the tasks did not exceed {ended}",
+            ["task", "quantile"],
+            (([d.task, f"{percent / 100:g}"], value) for d in self.durations for percent, value in d.quantiles.items()),
+        )
+        yield gauge("task_workers", "Workers that are alive.", [], [([], self.counts.workers)])
+        yield gauge("tasks_stalled", "Tasks whose worker is gone.", [], [([], self.counts.stalled)])
+
+
+@router.get(
+    "/metrics", response_class=Response, responses=_TEXT | problems(401, 403, 503), summary="Figures for Prometheus"
+)
+async def metrics(request: Request, runtime: RuntimeDep, operator: DetachedOperator) -> Response:
+    """About tasks, the same whichever instance answers; `process_…` are about the process that answers."""
+    from prometheus_client import CollectorRegistry, ProcessCollector  # noqa: PLC0415 - 60 ms that nobody else needs
+    from prometheus_client.exposition import choose_encoder  # noqa: PLC0415 - as above
+
+    async with runtime.database.read() as session:
+        figures = TaskFigures(await runtime.tasks.counts(), await durations(session))
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(figures)
+    ProcessCollector(registry=registry)
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(registry), headers=NO_STORE | {"Content-Type": content_type})

@@ -1,0 +1,70 @@
+"""Removing what nobody needs any more: what is told of old jobs, expired files of the cache, orphaned uploads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastopp.core.runtime import Runtime
+from fastopp.features.jobs.running import run_until_stopped
+from fastopp.storage.sweep import remove_leftovers
+from fastopp.tasks import idempotency
+from fastopp.tasks.clock import from_now
+from fastopp.tasks.context import TaskContext
+from fastopp.tasks.errors import Unfinished
+from fastopp.tasks.models import events, jobs, runs
+from fastopp.tasks.task import periodic, task
+from fastopp.tasks.wake_tokens import WakeClaims
+
+KEEP_DAYS = 30  # that people may want to look at what became of a task
+BATCH = 500  # jobs that one transaction removes: others wait for it on SQLite
+
+_DAY = 24 * 60 * 60.0  # seconds
+_OVER = ("succeeded", "failed", "cancelled", "aborted")
+
+
+@periodic(cron="30 3 * * *")
+@task(name="clean-up", lock="clean-up", queueing_lock="clean-up")
+async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[str, Any]:
+    """Remove tasks that ended more than `keep_days` days ago, and what interrupted uploads and deleted rows left."""
+    runtime = context.runtime
+    removed: int = context.place.get("jobs", 0)
+    while True:
+        async with context.transaction() as session:
+            batch = await remove_old_jobs(session, keep_days)
+            removed += batch
+            context.place["jobs"] = removed  # what is gone is gone: only the count is to be kept
+        if not batch:
+            break
+        await context.progress(removed, None, f"{removed:,} old tasks removed")
+        if context.should_stop():
+            raise Unfinished
+    await WakeClaims(runtime.database, runtime.clock).forget_expired()
+    await idempotency.forget_expired(runtime.database)
+    files = await run_until_stopped(context, _remove_files(runtime), _nothing_to_tell)
+    message = f"{removed:,} old tasks and {files:,} files that were given up were removed."
+    return {"message": message, "jobs": removed, "files": files}
+
+
+async def remove_old_jobs(session: AsyncSession, keep_days: float) -> int:
+    """Remove some of the jobs that ended more than so many days ago: how many; 0 when there are none left."""
+    recent = select(events.c.id).where(events.c.job_id == jobs.c.id, events.c.at >= from_now(-keep_days * _DAY))
+    over = jobs.c.status.in_(_OVER) & ~recent.exists() & ~idempotency.has_key(jobs.c.id)
+    old = select(jobs.c.id).where(over).order_by(jobs.c.id).limit(BATCH)
+    connection = await session.connection()
+    # Somebody may be retrying one by hand at this moment.
+    ids = (await connection.execute(old.with_for_update(of=jobs, skip_locked=True))).scalars().all()
+    if ids:
+        await connection.execute(delete(runs).where(runs.c.job_id.in_(ids)))
+        await connection.execute(delete(jobs).where(jobs.c.id.in_(ids)))
+    return len(ids)
+
+
+async def _remove_files(runtime: Runtime) -> int:
+    return await remove_leftovers(runtime.database.engine, runtime.storage, clock=runtime.clock)
+
+
+async def _nothing_to_tell() -> None:
+    """How many files there are, nobody knows before they have been listed."""

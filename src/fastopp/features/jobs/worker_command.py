@@ -1,0 +1,47 @@
+"""`oppman.py worker`: works tasks in a process of its own, on any machine that reaches the database."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Annotated
+
+import typer
+
+from fastopp.console.output import command, say
+from fastopp.console.project import load_project
+from fastopp.core import logs
+from fastopp.core.runtime import open_runtime
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@command
+async def worker(
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, max=100, help="How many tasks at the same time. Default: TASK_CONCURRENCY.")
+    ] = None,
+    queue: Annotated[list[str] | None, typer.Option(help="Only this queue; may be given several times.")] = None,
+) -> None:
+    """Work tasks until it is told to stop (SIGTERM, Ctrl+C). The task in hand gets its time, then it is put back."""
+    from fastopp.tasks.worker.worker import run_worker  # noqa: PLC0415 - imports procrastinate
+
+    project = load_project()
+    logs.configure(project.settings)
+    async with open_runtime(project.settings, project.apps) as runtime:
+        say(f"Working {', '.join(queue) if queue else 'all queues'}. Ctrl+C stops, a second one at once.")
+        await run_worker(runtime, concurrency=concurrency, queues=queue, stop=_stop_event())
+
+
+def _stop_event() -> asyncio.Event:
+    """Set by the first signal. After it Ctrl+C has its usual effect: a second one ends the process at once."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def ask() -> None:
+        stop.set()
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, ask)
+    return stop

@@ -1,0 +1,1 @@
+"""Migrations from the command line and the management page."""

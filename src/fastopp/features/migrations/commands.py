@@ -1,0 +1,212 @@
+"""`oppman.py migrate …` and Django's names for the same: the history of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from fastopp.console.options import JsonOption, YesOption
+from fastopp.console.output import command, emit_json, fail, in_one_line, print_table, say
+from fastopp.console.project import load_project
+from fastopp.database.migrations import migrate
+from fastopp.database.migrations.migrate import Applied
+from fastopp.features.migrations.dropping import confirming_drops
+from fastopp.settings import Settings
+
+app = typer.Typer(help="Change the tables, step by step. Without a subcommand: upgrade.", no_args_is_help=False)
+
+RevisionArgument = Annotated[str, typer.Argument(help="An id, like 0002; `head` is the newest.")]
+
+
+def _settings() -> Settings:
+    """The project's settings, with the tables of all its apps known."""
+    project = load_project()
+    for each in project.apps:
+        each.load_models()
+    return project.settings
+
+
+def _say_applied(step: Applied) -> None:
+    say(f"  {step.revision} {step.title}")
+
+
+async def _upgrade(revision: str = "head", *, yes: bool) -> None:
+    settings = _settings()
+    result = await confirming_drops(
+        lambda allow_drop: migrate.upgrade(settings, revision, progress=_say_applied, allow_drop=allow_drop), yes=yes
+    )
+    if result.adopted:
+        say("A database of FastOpp 0.4.8 was taken over, with everything in it.", style="green")
+    if result.applied:
+        say(f"The database is at {result.current}.", style="green")
+    else:
+        say(f"Nothing to do: the database is at {result.current}.")
+
+
+@app.callback(invoke_without_command=True)
+@command
+async def default(context: typer.Context, *, yes: YesOption = False) -> None:
+    """Change the tables, step by step. Without a subcommand: upgrade."""
+    if context.invoked_subcommand is None:
+        await _upgrade(yes=yes)
+
+
+@app.command()
+@command
+async def upgrade(revision: RevisionArgument = "head", *, yes: YesOption = False) -> None:
+    """Run the migrations that the database lacks; all of them or none. One that deletes data asks first."""
+    await _upgrade(revision, yes=yes)
+
+
+@app.command()
+@command
+async def leapcell(*, yes: YesOption = False) -> None:
+    """Upgrade the way LeapCell needs it: behind the pooler, a statement at a time, within a minute."""
+    await run_migrate_leapcell(_settings(), yes=yes)
+
+
+async def run_migrate_leapcell(settings: Settings, *, yes: bool = False) -> None:
+    """Upgrade and say what was done."""
+    result = await confirming_drops(
+        lambda allow_drop: migrate.migrate_leapcell(settings, progress=_say_applied, allow_drop=allow_drop), yes=yes
+    )
+    say(f"The database is at {result.current}.", style="green")
+
+
+# Without the setting, -1 would be taken for an unknown option.
+@app.command(context_settings={"ignore_unknown_options": True})
+@command
+async def downgrade(
+    revision: Annotated[str, typer.Argument(help="An id, `base`, or -1 for one step.")], *, yes: YesOption = False
+) -> None:
+    """Take migrations back, as far as REVISION; all of them or none. What deletes data asks first."""
+    settings = _settings()
+    result = await confirming_drops(
+        lambda allow_drop: migrate.downgrade(settings, revision, progress=_say_applied, allow_drop=allow_drop), yes=yes
+    )
+    say(f"The database is at {result.current or 'base'}.", style="green")
+
+
+@app.command()
+@command
+async def current() -> None:
+    """Print the migration that the database is at."""
+    say(await migrate.current(_settings()) or "base")
+
+
+@app.command()
+@command
+async def history(*, verbose: Annotated[bool, typer.Option("--verbose", "-v", help="With the files.")] = False) -> None:
+    """List the project's migrations, newest first."""
+    revisions = list(reversed(await migrate.history()))
+    columns = ["Revision", "Title", "File"] if verbose else ["Revision", "Title"]
+    print_table(columns, [[r.id, r.title, str(r.path)][: len(columns)] for r in revisions])
+
+
+@app.command()
+@command
+async def show(revision: RevisionArgument = "head") -> None:
+    """Print one migration's file."""
+    found = await migrate.show(revision)
+    say(f"{found.id} {found.title}\n{found.path}\n")
+    say(found.path.read_text(encoding="utf-8"))
+
+
+@app.command()
+@command
+async def stamp(revision: RevisionArgument = "head") -> None:
+    """Write down that the database is at REVISION, without changing any table."""
+    say(f"The database says that it is at {await migrate.stamp(_settings(), revision) or 'base'}.")
+
+
+@app.command()
+@command
+async def check(*, as_json: JsonOption = False) -> None:
+    """Fail unless the database has every migration and the models have no change without one."""
+    found = await migrate.check(_settings())
+    if as_json:
+        emit_json(
+            {
+                "current": found.current,
+                "head": found.head,
+                "pending": [revision.id for revision in found.pending],
+                "differences": list(found.differences),
+                "kept": list(found.kept),
+            }
+        )
+    if found.pending:
+        names = ", ".join(revision.id for revision in found.pending)
+        fail(f"The database lacks {names}. Run `python oppman.py migrate`.")
+    if found.differences:
+        changes = "\n".join(f"  {difference}" for difference in found.differences)
+        fail(f"The models have changes without a migration:\n{changes}\nRun `python oppman.py makemigrations`.")
+    if not as_json:
+        _say_kept(found.kept)
+        say(f"The database is at {found.current}, and the models fit.", style="green")
+
+
+@app.command()
+@command
+async def init() -> None:
+    """Check that the project has its alembic folder, which comes with it."""
+    say(f"The project has {len(await migrate.history())} migrations in alembic/versions.")
+
+
+@command
+async def makemigrations(
+    message: Annotated[list[str] | None, typer.Argument(help="What changes, in a few words.")] = None,
+    *,
+    empty: Annotated[bool, typer.Option("--empty", help="Make an empty one, to be filled by hand.")] = False,
+    allow_drop: Annotated[bool, typer.Option("--allow-drop", help="Drop what the models do not know.")] = False,
+) -> None:
+    """Write a migration for what changed in the models. What they do not know stays in the database."""
+    made = await migrate.make_migration(
+        _settings(), " ".join(message or []) or "changes", autogenerate=not empty, allow_drop=allow_drop
+    )
+    _say_kept(made.kept)
+    for each in made.dropped:
+        say(f"drops: {each}", style="yellow")
+    if made.path is None:
+        say("No changes detected.")
+    else:
+        say(f"Wrote {made.path}. Read it, then run `python oppman.py migrate`.", style="green")
+
+
+def _say_kept(kept: Sequence[str]) -> None:
+    for each in kept:
+        say(f"kept: not in your models: {in_one_line(each)}", style="yellow")
+    if kept:
+        say("`python oppman.py makemigrations --allow-drop` writes a migration that drops it.")
+
+
+@command
+async def sqlmigrate(
+    revision: Annotated[str, typer.Argument(help="An id, like 0002.")],
+    *,
+    backwards: Annotated[bool, typer.Option("--backwards", help="The SQL that takes it back.")] = False,
+) -> None:
+    """Print the SQL of a migration without running it."""
+    typer.echo(await migrate.sqlmigrate(_settings(), revision, "downgrade" if backwards else "upgrade"))
+
+
+@command
+async def showmigrations(*, as_json: JsonOption = False) -> None:
+    """List the migrations and mark those that the database has."""
+    states = await migrate.show_migrations(_settings())
+    if as_json:
+        emit_json([{"revision": s.revision, "title": s.title, "applied": s.applied} for s in states])
+        return
+    for state in states:
+        say(f"[{'X' if state.applied else ' '}] {state.revision} {state.title}")
+
+
+app.command("create")(makemigrations)
+app.command("setup")(upgrade)
+for _name, _function in (
+    ("makemigrations", makemigrations),
+    ("sqlmigrate", sqlmigrate),
+    ("showmigrations", showmigrations),
+):
+    app.command(_name)(_function)

@@ -1,0 +1,1 @@
+"""The first superuser, seeding, and the management pages."""

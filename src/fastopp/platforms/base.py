@@ -1,0 +1,55 @@
+"""A platform is where the process runs, as capabilities. Code asks a capability, never a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# Seconds before the platform would cut a request off: to bring work to a stop, keep its place, and answer. Ours; a file
+# in flight to the Object Storage gets most of it.
+REQUEST_MARGIN = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """What a place to run offers and demands. Sizes are in bytes, times in seconds; None: no limit."""
+
+    name: str
+    title: str
+    """The name as people write it."""
+    evidence: tuple[str, ...] = ()
+    writable_root: bool = True
+    """The project's folder can be written to."""
+    persistent_disk: bool = True
+    """A file written today is there tomorrow, for every instance."""
+    background_cpu: bool = True
+    """The process runs between requests."""
+    shell: bool = True
+    """An operator can open a shell beside the process."""
+    websockets: bool = True
+    request_timeout: float | None = None
+    max_request_body: int | None = None
+    max_response_body: int | None = None
+    max_environment: int | None = None
+    default_upload_dir: str = "static/uploads"
+    default_environment: str = "development"
+    default_pool_size: int = 5
+    default_pool_overflow: int = 5
+    default_s3_endpoint_url: str | None = None
+    client_address_header: str | None = None
+    """The request header to which the platform's own proxies append the address that they were called from."""
+    proxies: int = 1
+    """The number of those proxies. Entries further to the left come from the client."""
+    requires_tls: bool = False
+    """The database is reached over a network that others share: TLS unless the URL says otherwise."""
+    requires_database_url: bool = False
+    database_url_source: str = "the URL of your PostgreSQL database"
+    """Where the user finds the value of DATABASE_URL, as the end of a sentence."""
+
+    @property
+    def request_budget(self) -> float | None:
+        """Seconds that work inside a request may take; None: as long as it needs."""
+        timeout = self.request_timeout
+        return max(timeout - REQUEST_MARGIN, timeout / 2) if timeout else None

@@ -1,0 +1,18 @@
+"""Fly.io: machines with a volume, which run between requests. [Fly] https://fly.io/docs/"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastopp.platforms.base import Platform
+
+FLY_KILL_TIMEOUT = 5  # seconds between SIGINT and SIGKILL [Fly, reference/configuration]
+FLY_VOLUME = Path("/data")  # where FastOpp projects mount their volume, with UPLOAD_DIR=/data/uploads
+
+FLY = Platform(
+    name="fly",
+    title="Fly.io",
+    default_environment="production",
+    # X-Forwarded-For may hold what the caller made up (https://fly.io/docs/networking/request-headers/).
+    client_address_header="fly-client-ip",
+)

@@ -1,0 +1,74 @@
+"""LeapCell: serverless instances that are frozen between requests and share no disk.
+
+Sources of the numbers: [LC limits] https://docs.leapcell.io/limit/,
+[LC life] https://docs.leapcell.io/serverless-vs-persistent,
+[LC trouble] https://docs.leapcell.io/service/troubleshooting,
+[LC async] https://docs.leapcell.io/service/async, [LC service] https://docs.leapcell.io/service.
+MB and KB are not defined there; the limits are the larger, binary reading.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from fastopp.platforms.base import KIB, MIB, Platform
+
+LEAPCELL_REQUEST_TIMEOUT = 15 * 60  # seconds [LC limits]
+LEAPCELL_MAX_REQUEST_LINE = 16 * KIB  # bytes [LC limits]
+LEAPCELL_MAX_HEADER = 16 * KIB  # bytes, one header [LC limits]
+LEAPCELL_MAX_REQUEST_HEADERS = 64 * KIB  # bytes, all of a request [LC limits]
+LEAPCELL_MAX_RESPONSE_HEADERS = 32 * KIB  # bytes, all of a response [LC limits]
+LEAPCELL_MAX_REQUEST_BODY = 100 * MIB  # bytes [LC limits]; an older copy of the page says 5 MB
+LEAPCELL_MAX_RESPONSE_BODY = 5 * MIB  # bytes, after compression [LC limits]
+LEAPCELL_MAX_ASYNC_BODY = 5 * MIB  # bytes, payload of an async invocation [LC async]
+LEAPCELL_MAX_ENVIRONMENT = 3 * KIB  # bytes, all variables together [LC limits]
+LEAPCELL_MAX_CONCURRENCY = 100  # requests, free plan [LC limits]
+LEAPCELL_DORMANT_AFTER = 30 * 60  # seconds without traffic, "for example" [LC life]
+LEAPCELL_COLD_START = 0.25  # seconds added at most [LC life]
+LEAPCELL_MIN_MEMORY = 128  # MB [LC service]
+LEAPCELL_MAX_MEMORY = 7076  # MB [LC service]
+LEAPCELL_MEMORY_PER_CORE = 1769  # MB that buy one whole core [LC service]
+LEAPCELL_PORT = 8080  # in every official example [LC trouble]
+LEAPCELL_HEALTH_PATH = "/kaithhealth"  # polled until it answers [LC trouble]
+LEAPCELL_OBJECT_STORAGE = "https://objstorage.leapcell.io"  # FastOpp's example.env; no official page
+LEAPCELL_DATABASE_DOMAIN = "leapcellpool.com"  # host of the dashboard's URLs, as users show them
+LEAPCELL_WRITABLE = Path("/tmp")  # noqa: S108 - the one writable place there [LC limits]
+
+# Two of these are misspelled, and LeapCell has been seen to ask for them all the same.
+HEALTH_PATHS = frozenset({LEAPCELL_HEALTH_PATH, "/kaithhealthcheck", "/kaithheathcheck", "/healthz"})
+
+LEAPCELL = Platform(
+    name="leapcell",
+    title="LeapCell",
+    writable_root=False,
+    persistent_disk=False,
+    background_cpu=False,
+    shell=False,
+    websockets=False,
+    request_timeout=LEAPCELL_REQUEST_TIMEOUT,
+    max_request_body=LEAPCELL_MAX_REQUEST_BODY,
+    max_response_body=LEAPCELL_MAX_RESPONSE_BODY,
+    max_environment=LEAPCELL_MAX_ENVIRONMENT,
+    default_upload_dir=str(LEAPCELL_WRITABLE / "uploads"),
+    default_environment="production",
+    # A hundred instances share one pooler, so each takes little.
+    default_pool_size=2,
+    default_pool_overflow=3,
+    default_s3_endpoint_url=LEAPCELL_OBJECT_STORAGE,
+    client_address_header="x-forwarded-for",
+    requires_tls=True,
+    requires_database_url=True,
+    database_url_source="LeapCell's dashboard: open your PostgreSQL, choose Connection, copy the URL",
+)
+
+# Always on, writable, billed by the hour [LC life]. It looks like serverless from within, so it is
+# chosen with FASTOPP_PLATFORM; taken for serverless it still works, only with more care than it needs.
+LEAPCELL_PERSISTENT = replace(
+    LEAPCELL,
+    name="leapcell-persistent",
+    writable_root=True,
+    background_cpu=True,
+    websockets=True,
+    request_timeout=None,
+)

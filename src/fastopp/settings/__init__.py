@@ -1,0 +1,8 @@
+"""The settings of a project: every environment variable, read once and typed."""
+
+from __future__ import annotations
+
+from fastopp.settings.fields import Settings, load_settings, read_variables
+from fastopp.settings.problems import SettingsError
+
+__all__ = ["Settings", "SettingsError", "load_settings", "read_variables"]

@@ -1,0 +1,188 @@
+"""What can be wrong with the settings, said so that it can be mended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastopp.errors import FastOppError
+from fastopp.platforms.base import Platform
+from fastopp.platforms.detection import PLATFORMS
+from fastopp.settings.database_url import DatabaseURLError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from fastopp.settings import Settings
+
+MIN_SECRET_KEY = 32  # characters; HS256 wants a key of at least 256 bits (RFC 7518, 3.2)
+MIN_OPS_TOKEN = 24  # characters: of `oppman.py secrets` 144 bits, out of reach of guessing
+MIN_BACKUP_KEY = 16  # characters: scrypt makes each guess dear
+
+# Values that stand in tutorials, examples and FastOpp's own history: anyone can sign with them.
+PUBLISHED_KEYS = (
+    "dev_secret_key",
+    "change_in_production",
+    "change-in-production",
+    "changeme",
+    "change-me",
+    "your-secret-key",
+    "your_secret_key",
+    "your-super-secret",
+    "insecure",
+    "example",
+)
+
+_ADDRESS = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?$")
+# Without TLS only on this machine, since a token is sent there; no user, no path: it is the service's own address.
+_ASYNC_ADDRESS = re.compile(
+    r"(https://[^/?#\s@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?)/?$", re.IGNORECASE
+)
+
+_HOST_NAME = re.compile(r"(\*?\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]*", re.IGNORECASE)
+
+OBJECT_STORAGE_VARIABLES = ("s3_access_key", "s3_secret_key", "s3_bucket")
+
+
+class SettingProblem(NamedTuple):
+    """One mistake: which variable, what is wrong, how to mend it."""
+
+    variable: str
+    what: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.variable}: {self.what} {self.mend}".rstrip()
+
+
+class SettingsError(FastOppError):
+    """The configuration has mistakes."""
+
+    def __init__(self, problems: list[SettingProblem]) -> None:
+        self.problems = problems
+        count = "a mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        super().__init__(f"The configuration has {count}:\n{lines}")
+
+
+def find_problems(settings: Settings, given: Iterable[str]) -> list[SettingProblem]:
+    """Everything that is wrong with settings whose single values are valid.
+
+    `given` holds the names, in lower case, of the variables that were set.
+    """
+    given = frozenset(given)
+    return [
+        *_platform(settings),
+        *_secret_key(settings),
+        *_ops_token(settings),
+        *_backup_key(settings),
+        *_database_url(settings, given),
+        *_object_storage(settings, given),
+        *_async_url(settings),
+        *_allowed_hosts(settings),
+    ]
+
+
+def explain(details: ErrorDetails) -> SettingProblem:
+    """A pydantic error, in our words and without the value, which may be a secret."""
+    variable = str(details["loc"][0]).upper() if details["loc"] else "the configuration"
+    context: Mapping[str, Any] = details.get("ctx", {})
+    if details["type"] == "literal_error":
+        return SettingProblem(variable, "The value is none of those allowed.", f"Use {context['expected']}.")
+    return SettingProblem(variable, details["msg"] + ".", "See docs/settings.md.")
+
+
+def environment_too_big(variables: Mapping[str, str], platform: Platform) -> list[SettingProblem]:
+    """Check the size of all variables together, as `NAME=value` and a terminator, against the platform's limit."""
+    limit = platform.max_environment
+    size = sum(len(f"{name}={value}".encode()) + 1 for name, value in variables.items())
+    if limit is None or size <= limit:
+        return []
+    what = f"All variables together are {size:,} bytes; {platform.name} allows {limit:,}."
+    return [SettingProblem("the environment", what, "Shorten or remove some.")]
+
+
+def _platform(settings: Settings) -> list[SettingProblem]:
+    if not settings.fastopp_platform or settings.fastopp_platform.lower() in PLATFORMS:
+        return []
+    return [SettingProblem("FASTOPP_PLATFORM", "There is no such platform.", f"Use one of {', '.join(PLATFORMS)}.")]
+
+
+def _secret_key(settings: Settings) -> list[SettingProblem]:
+    key = settings.secret_key.get_secret_value()
+    if settings.development:
+        return []
+    if not key:
+        what = "It is not set, and sessions cannot be signed without it."
+    elif any(published in key.lower() for published in PUBLISHED_KEYS):
+        what = "It is a published example, so anyone can sign in with it."
+    elif len(key) < MIN_SECRET_KEY:
+        what = f"It has {len(key)} characters; {MIN_SECRET_KEY} is the least."
+    elif len(set(key)) < MIN_SECRET_KEY // 4:
+        what = "It repeats too few characters to be a secret."
+    else:
+        return []
+    return [SettingProblem("SECRET_KEY", what, "Run `python oppman.py secrets` and set the line that it prints.")]
+
+
+def _ops_token(settings: Settings) -> list[SettingProblem]:
+    if not 0 < len(settings.ops_token.get_secret_value()) < MIN_OPS_TOKEN:
+        return []
+    what = f"It has fewer than {MIN_OPS_TOKEN} characters, so it can be guessed."
+    return [SettingProblem("OPS_TOKEN", what, "Run `python oppman.py secrets` and set the line that it prints.")]
+
+
+def _backup_key(settings: Settings) -> list[SettingProblem]:
+    if not 0 < len(settings.backup_key.get_secret_value()) < MIN_BACKUP_KEY:
+        return []
+    what = f"It has fewer than {MIN_BACKUP_KEY} characters, so it can be guessed."
+    return [SettingProblem("BACKUP_KEY", what, "Make one like a SECRET_KEY: `python oppman.py secrets` prints it.")]
+
+
+def _database_url(settings: Settings, given: frozenset[str]) -> list[SettingProblem]:
+    if settings.platform.requires_database_url and not given & {"database_url", "database_dsn"}:
+        return [
+            SettingProblem("DATABASE_URL", "It is not set.", f"Take it from {settings.platform.database_url_source}.")
+        ]
+    try:
+        _ = settings.database
+    except DatabaseURLError as error:
+        return [SettingProblem("DATABASE_URL", error.message, error.hint or "")]
+    return []
+
+
+def _object_storage(settings: Settings, given: frozenset[str]) -> list[SettingProblem]:
+    problems = [
+        SettingProblem(variable, "It is no address.", "It begins with https://, as the dashboard shows it.")
+        for variable, url in (("S3_ENDPOINT_URL", settings.s3_endpoint_url), ("S3_CDN_URL", settings.s3_cdn_url))
+        if url and not _ADDRESS.match(url)
+    ]
+    return problems + _incomplete_object_storage(settings, given)
+
+
+def _incomplete_object_storage(settings: Settings, given: frozenset[str]) -> list[SettingProblem]:
+    present = [name for name in OBJECT_STORAGE_VARIABLES if name in given]
+    if not present and settings.storage_type != "s3":
+        return []
+    because = f"{present[0].upper()} is set" if present else "STORAGE_TYPE is s3"
+    return [
+        SettingProblem(name.upper(), f"It is not set, although {because}.", "Object Storage needs all three.")
+        for name in OBJECT_STORAGE_VARIABLES
+        if name not in given
+    ]
+
+
+def _async_url(settings: Settings) -> list[SettingProblem]:
+    if not settings.leapcell_async_url or _ASYNC_ADDRESS.match(settings.leapcell_async_url):
+        return []
+    mend = "It is the service's own, like https://my-service.leapcell-async.dev, without a path."
+    return [SettingProblem("LEAPCELL_ASYNC_URL", "It is no https:// address.", mend)]
+
+
+def _allowed_hosts(settings: Settings) -> list[SettingProblem]:
+    names = (name.strip() for name in settings.allowed_hosts.split(","))
+    if all(_HOST_NAME.fullmatch(name) for name in names if name):
+        return []
+    fix = "Use names without scheme, port and path: `shop.example.com, *.shop.example.com`."
+    return [SettingProblem("ALLOWED_HOSTS", "It is not a list of host names.", fix)]

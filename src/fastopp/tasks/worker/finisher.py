@@ -1,0 +1,63 @@
+"""Ends of tries, written together: while one statement is under way, the next ones gather."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from procrastinate import exceptions
+
+from fastopp.tasks.outcome import Outcome
+from fastopp.tasks.worker.store import JobStore
+
+log = logging.getLogger(__name__)
+
+# Seconds between tries while the database is away: a minute and a half altogether. By then the job counts as stalled
+# and another worker may have it.
+PAUSES = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0)
+
+
+class Finisher:
+    """Writes the outcomes of one worker's jobs."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self._waiting: list[tuple[Outcome, asyncio.Future[bool]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def finish(self, outcome: Outcome, worker_id: int) -> bool:
+        """Write an outcome, however long the database is away; whether the job was still this worker's.
+
+        Raises ConnectorException when the database stays away: then the job will be taken over.
+        """
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((outcome, done))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write(worker_id), name="write outcomes")
+        return await asyncio.shield(done)
+
+    async def _write(self, worker_id: int) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                try:
+                    mine = await self._write_batch([outcome for outcome, _ in batch], worker_id)
+                except Exception as error:  # noqa: BLE001 - the edge: nobody is to wait for what will never come
+                    for _, done in batch:
+                        if not done.done():
+                            done.set_exception(error)
+                else:
+                    for outcome, done in batch:
+                        if not done.done():
+                            done.set_result(outcome.job_id in mine)
+        finally:
+            self._writing = None
+
+    async def _write_batch(self, outcomes: list[Outcome], worker_id: int) -> set[int]:
+        for pause in PAUSES:
+            try:
+                return await self._store.finish(outcomes, worker_id)
+            except exceptions.ConnectorException as error:
+                log.warning("The end of %d jobs could not be written; trying again: %s", len(outcomes), error)
+                await asyncio.sleep(pause)
+        return await self._store.finish(outcomes, worker_id)

@@ -1,0 +1,56 @@
+"""The list of apps in main.py is read and changed without running the file or losing what else is in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from fastopp.console.project import ProjectError, add_apps, list_apps, remove_apps
+
+WRITTEN = '''"""Mine."""
+import fastopp
+
+x = "é"  # not ascii
+app = fastopp.FastOpp(apps=["one", "two"], settings=None)  # keep me
+'''
+
+
+@pytest.fixture
+def main(tmp_path):
+    path = tmp_path / "main.py"
+    path.write_text(WRITTEN, encoding="utf-8")
+    return path
+
+
+def test_add_and_remove(main):
+    add_apps(main, ["three", "one"])
+    assert list_apps(main) == ["one", "two", "three"]
+    assert "# keep me" in main.read_text(encoding="utf-8")
+    assert 'x = "é"' in main.read_text(encoding="utf-8")
+    remove_apps(main, ["one", "two", "nothing"])
+    assert list_apps(main) == ["three"]
+    remove_apps(main, ["three"])
+    assert list_apps(main) == []
+    compile(main.read_text(encoding="utf-8"), "main.py", "exec")
+
+
+def test_nothing_to_do_leaves_the_file_alone(main):
+    before = main.stat().st_mtime_ns
+    add_apps(main, ["one"])
+    remove_apps(main, ["nine"])
+    assert main.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("app = FastOpp(apps=[", "line 1"),
+        ("app = FastOpp(apps=APPS)", "can be changed"),
+        ("app = FastOpp(apps=[*more, 'x'])", "more than plain names"),
+        ("print('hello')", "can be changed"),
+    ],
+)
+def test_what_cannot_be_changed_is_said(main, text, says):
+    main.write_text(text)
+    with pytest.raises(ProjectError, match=says):
+        add_apps(main, ["three"])
+    assert main.read_text() == text
