@@ -22,6 +22,7 @@ from fastopp.features.accounts.models import AuditLog, User
 from fastopp.features.accounts.passwords import hash_password
 from fastopp.platforms.detection import PLATFORMS
 from fastopp.settings import Settings
+from fastopp.settings.loading import from_variables
 
 PASSWORD = "correct horse"
 BROWSER = {"accept": "text/html,*/*;q=0.8"}
@@ -75,7 +76,7 @@ def settings(database_url: str, folder: Path) -> Settings:
         "ENVIRONMENT": "development",
         "ALLOWED_HOSTS": "site.test",
     }
-    return Settings.from_variables(variables, PLATFORMS["local"])
+    return from_variables(variables, PLATFORMS["local"])
 
 
 @asynccontextmanager

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fastopp.checks.check import CannotCheck
 from fastopp.checks.context import CheckContext
+from fastopp.checks.errors import CannotCheck
 from fastopp.database.migrations import migrate
 from fastopp.database.session import Database
 from fastopp.emulator.services.postgres import Postgres

@@ -13,7 +13,7 @@ from fastopp.emulator.environment import EnvironmentRefused
 from fastopp.emulator.fleet import Fleet
 from fastopp.emulator.image import ProjectMissing, copy_project
 from fastopp.emulator.loopback import PortTaken, free_port
-from fastopp.emulator.sandbox import SandboxUnavailable, choose_sandbox
+from fastopp.emulator.sandbox_choice import SandboxUnavailable, choose_sandbox
 from fastopp.emulator.saved import NothingToLoad
 from tests.services.emulator import PROJECTS, copy_of, running, until, write_project
 

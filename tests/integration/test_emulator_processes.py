@@ -14,7 +14,8 @@ import pytest
 
 from fastopp.emulator.confined import ConfinedProcess
 from fastopp.emulator.rules import Rules
-from fastopp.emulator.sandbox import Room, choose_sandbox
+from fastopp.emulator.sandbox import Room
+from fastopp.emulator.sandbox_choice import choose_sandbox
 from fastopp.emulator.services.process import ServiceFailed, ServiceProcess, make_folder
 
 STAYS = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open('started', 'w'); time.sleep(600)"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fastopp.checks.check import CannotCheck
+from fastopp.checks.errors import CannotCheck
 from fastopp.checks.lockfile import LockUnreadable, read_lock
 from fastopp.checks.manifest import listens
 from fastopp.checks.requirement_lines import Pins, Requirement, by_name, install_line, read_requirements

@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from fastopp.checks import runner
-from fastopp.checks.check import CannotCheck, Check, Level, Problem, Subject, check
+from fastopp.checks.check import Check, Level, Problem, Subject, check
 from fastopp.checks.context import CheckContext
+from fastopp.checks.errors import CannotCheck
 from fastopp.checks.runner import run_checks
 from fastopp.errors import Unavailable
 

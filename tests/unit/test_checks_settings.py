@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fastopp.checks.catalogue import all_checks
-from fastopp.checks.check import CannotCheck, Mode
+from fastopp.checks.check import Mode
+from fastopp.checks.errors import CannotCheck
 from fastopp.checks.runner import run_checks, select
 from tests.services.checks_project import GOOD, KEY, context, local, make_project, run
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fastopp.checks.check import CannotCheck
 from fastopp.checks.context import CheckContext
+from fastopp.checks.errors import CannotCheck
 from fastopp.checks.trial_run import TrialRun, measure
 from tests.services.checks_project import context, make_project, run
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fastopp.core import logs
+from fastopp import logs
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.settings import Settings, load_settings
 

@@ -6,12 +6,9 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from fastopp.errors import FastOppError
-
-if TYPE_CHECKING:
-    from fastopp.checks.context import CheckContext
+from fastopp.checks.context import CheckContext
 
 PAGE: Final = "docs/checks.md"
 
@@ -62,10 +59,6 @@ class Subject(StrEnum):
     SPEED = "speed"
 
 
-class CannotCheck(FastOppError):
-    """What this check looks at is not there."""
-
-
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What a check's function yields: what is wrong here, and how to mend it if that is not always the same."""
@@ -95,7 +88,7 @@ class Finding:
         }
 
 
-CheckFunction = Callable[["CheckContext"], Iterator[Problem] | AsyncIterator[Problem]]
+CheckFunction = Callable[[CheckContext], Iterator[Problem] | AsyncIterator[Problem]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fastopp.checks.check import CannotCheck
+from fastopp.checks.errors import CannotCheck
 from fastopp.checks.lockfile import Lock, read_lock
 from fastopp.checks.source import SourceFile, read_sources
 from fastopp.checks.trial_run import TrialRun
@@ -18,6 +18,7 @@ from fastopp.platforms.base import Platform
 from fastopp.platforms.detection import PLATFORMS, detect_platform
 from fastopp.platforms.leapcell import LEAPCELL
 from fastopp.settings import Settings, SettingsError, load_settings, read_variables
+from fastopp.settings.loading import from_variables
 from fastopp.settings.problems import SettingProblem
 
 # What `load_settings` says of the size of all variables; there is a check for that, which counts more exactly.
@@ -69,7 +70,7 @@ class CheckContext:
         except SettingsError as error:
             problems = tuple(problem for problem in error.problems if problem.variable != THE_ENVIRONMENT)
             if not problems:  # they are too many, and nothing else: that is no reason not to look further
-                settings = Settings.from_variables(variables, platform)
+                settings = from_variables(variables, platform)
         return cls(folder, ours, platform, settings, problems, load_apps)
 
     @property

@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fastopp.checks.check import CannotCheck, Mode, Problem, Subject, check
+from fastopp.checks.check import Mode, Problem, Subject, check
 from fastopp.checks.context import CheckContext
 from fastopp.checks.database import is_near
+from fastopp.checks.errors import CannotCheck
 from fastopp.database.engine import in_autocommit
 from fastopp.database.session import Database
 from fastopp.errors import FastOppError

@@ -12,8 +12,9 @@ from typing import Final
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from fastopp.checks.check import CannotCheck, Problem, Scope, Subject, check
+from fastopp.checks.check import Problem, Scope, Subject, check
 from fastopp.checks.context import CheckContext
+from fastopp.checks.errors import CannotCheck
 from fastopp.checks.lockfile import Lock, LockedPackage
 from fastopp.checks.requirement_lines import (
     REQUIREMENTS,

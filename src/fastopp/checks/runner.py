@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from fastopp.checks.check import CannotCheck, Check, Finding, Level, Mode, Scope, Subject
+from fastopp.checks.check import Check, Finding, Level, Mode, Scope, Subject
 from fastopp.checks.context import CheckContext
+from fastopp.checks.errors import CannotCheck
 from fastopp.errors import FastOppError
 
 TIME_LIMIT = 60.0  # seconds for one check; what does not answer by then does not work

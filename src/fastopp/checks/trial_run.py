@@ -17,7 +17,7 @@ from typing import Final
 
 import httpx
 
-from fastopp.checks.check import CannotCheck
+from fastopp.checks.errors import CannotCheck
 from fastopp.checks.own_process import run_oppman, trial_environment
 from fastopp.emulator.loopback import free_port
 from fastopp.platforms.leapcell import LEAPCELL_HEALTH_PATH

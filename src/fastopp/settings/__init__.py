@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fastopp.settings.fields import Settings, load_settings, read_variables
+from fastopp.settings.fields import Settings
+from fastopp.settings.loading import get_upload_dir, load_settings, read_variables
 from fastopp.settings.problems import SettingsError
 
-__all__ = ["Settings", "SettingsError", "load_settings", "read_variables"]
+__all__ = ["Settings", "SettingsError", "get_upload_dir", "load_settings", "read_variables"]

@@ -1,26 +1,20 @@
 """Every environment variable FastOpp reads: parsed once, typed, with the platform's defaults filled in.
 
-No other module reads the environment. The field descriptions here become `.env.example` and the table
-in docs/settings.md.
+Only `loading.py` reads the environment. The field descriptions here become `.env.example` and the table in
+docs/settings.md.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, GetPydanticSchema, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, GetPydanticSchema, SecretStr
 from pydantic_core.core_schema import is_instance_schema
 
 from fastopp.platforms.base import Platform
-from fastopp.platforms.detection import PLATFORMS, PRODUCTION_ENVIRONMENTS, detect_platform
+from fastopp.platforms.detection import PLATFORMS
 from fastopp.settings.database_url import DatabaseURL
-from fastopp.settings.machine_key import machine_key
-from fastopp.settings.problems import SettingProblem, SettingsError, environment_too_big, explain, find_problems
-
-__all__ = ["SettingProblem", "Settings", "SettingsError", "get_upload_dir", "load_settings", "read_variables"]
 
 
 class Settings(BaseModel):
@@ -205,97 +199,3 @@ class Settings(BaseModel):
     def database(self) -> DatabaseURL:
         """The database URL, parsed, with the platform's demand for TLS applied."""
         return DatabaseURL.parse(self.leapcell_database_url, require_tls=self.platform.requires_tls)
-
-    @classmethod
-    def from_variables(cls, variables: Mapping[str, str], platform: Platform) -> Self:
-        """Parse variables, fill in the platform's defaults, and check everything.
-
-        Raises SettingsError with every mistake at once.
-        """
-        given = {name.lower(): value.strip() for name, value in variables.items() if name.lower() in _VARIABLES}
-        given = {name: value.lower() if name in _CASELESS else value for name, value in given.items() if value}
-        values: dict[str, Any] = {
-            "platform": platform,
-            "environment": platform.default_environment,
-            "upload_dir": platform.default_upload_dir,
-            "db_pool_size": platform.default_pool_size,
-            "db_max_overflow": platform.default_pool_overflow,
-            "s3_endpoint_url": platform.default_s3_endpoint_url or "",
-        } | given
-        if _says_production(given):
-            values["environment"] = "production"
-        if values["environment"] == "development":
-            values.setdefault("secret_key", machine_key())
-        problems: list[SettingProblem] = []
-        try:
-            settings = cls.model_validate(values)
-        except ValidationError as error:
-            problems = [explain(details) for details in error.errors(include_url=False)]
-            # What is valid is checked as well, so that one message names every mistake.
-            wrong = {problem.variable.lower() for problem in problems}
-            settings = cls.model_validate({name: value for name, value in values.items() if name not in wrong})
-        problems += find_problems(settings, given)
-        if problems:
-            raise SettingsError(problems)
-        return settings
-
-
-_VARIABLES = (Settings.model_fields.keys() - {"platform"}) | {"database_dsn"}
-_CASELESS = frozenset({"environment", "log_level", "storage_type", "fastopp_platform"})
-_PRODUCTION_MARKERS = ("production", "railway_environment", "leapcell_environment")
-
-
-def _says_production(given: Mapping[str, str]) -> bool:
-    marked = any(given.get(marker, "false").lower() not in ("false", "0", "no") for marker in _PRODUCTION_MARKERS)
-    return marked or given.get("environment") in PRODUCTION_ENVIRONMENTS
-
-
-def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | None = None) -> Settings:
-    """Read the environment, and `.env` beneath it, once.
-
-    Parameters
-    ----------
-    environ: the variables; the process's own by default.
-    env_file: a file of `NAME=value` lines that variables override; `.env` in the current folder by
-        default, if it is there. Unknown names in it are ignored.
-
-    Raises
-    ------
-    SettingsError: with every mistake, each with the variable, what is wrong and how to mend it.
-    """
-    variables, ours = read_variables(environ, env_file=env_file)
-    platform = detect_platform(variables)
-    problems = environment_too_big(ours, platform)
-    try:
-        settings = Settings.from_variables(variables, platform)
-    except SettingsError as error:
-        raise SettingsError(error.problems + problems) from None
-    if problems:
-        raise SettingsError(problems)
-    return settings
-
-
-def read_variables(
-    environ: Mapping[str, str] | None = None, *, env_file: Path | None = None
-) -> tuple[dict[str, str], dict[str, str]]:
-    """All variables, and those among them that somebody set for FastOpp. The parameters are those of `load_settings`.
-
-    What the operating system adds cannot be told apart from the rest, so only known names count, and whatever is in
-    the file.
-    """
-    process = dict(os.environ if environ is None else environ)
-    from_file: dict[str, str] = {}
-    path = env_file or Path(".env")
-    if path.is_file():
-        from dotenv import dotenv_values  # noqa: PLC0415 - 30 ms that a deployed process does not need
-
-        from_file = {name: value for name, value in dotenv_values(path).items() if value is not None}
-    variables = from_file | process
-    return variables, {
-        name: value for name, value in variables.items() if name.lower() in _VARIABLES or name in from_file
-    }
-
-
-def get_upload_dir(settings: Settings | None = None) -> Path:
-    """The folder of uploaded files: `UPLOAD_DIR`, or the platform's default."""
-    return (settings or load_settings()).upload_dir

@@ -14,7 +14,7 @@ from fastopp.settings.database_url import DatabaseURLError
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    from fastopp.settings import Settings
+    from fastopp.settings.fields import Settings
 
 MIN_SECRET_KEY = 32  # characters; HS256 wants a key of at least 256 bits (RFC 7518, 3.2)
 MIN_OPS_TOKEN = 24  # characters: of `oppman.py secrets` 144 bits, out of reach of guessing

@@ -20,7 +20,7 @@ from fastapi.responses import HTMLResponse
 from markupsafe import Markup, escape
 
 from fastopp.settings import Settings
-from fastopp.web.middleware import csrf
+from fastopp.web import csrf_tokens as csrf
 
 if TYPE_CHECKING:
     from jinja2 import Environment

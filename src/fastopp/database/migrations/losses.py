@@ -10,19 +10,17 @@ losses, and a `DROP TABLE` in plain SQL is found like any other.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from fastopp.database.migrations.errors import DataWouldBeLost
 from fastopp.database.migrations.results import Applied
+from fastopp.database.migrations.revisions import Revision
 from fastopp.database.migrations.snapshot import Column, read_columns, tables_in_drops
-
-if TYPE_CHECKING:
-    from fastopp.database.migrations.alembic_project import Project
 
 
 class Loss(NamedTuple):
@@ -36,7 +34,7 @@ class Loss(NamedTuple):
 
 
 def run_migrations(
-    project: Project,
+    revisions: Mapping[str, Revision],
     connection: Connection,
     move: Callable[[Connection, str, Callable[[str], None]], None],
     target: str,
@@ -59,7 +57,7 @@ def run_migrations(
         run()
     else:
         run_keeping_data(connection, run)
-    return [Applied(revision, project.revisions[revision].title) for revision in applied]
+    return [Applied(revision, revisions[revision].title) for revision in applied]
 
 
 def run_keeping_data(connection: Connection, run: Callable[[], None]) -> None:

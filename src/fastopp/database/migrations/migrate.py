@@ -86,7 +86,7 @@ async def upgrade(
         adopted = adopt(connection, project.revisions)
         steps: list[Applied] = []
         if target not in ancestors(project.revisions, project.applied(connection)):
-            steps = run_migrations(project, connection, project.upgrade, target, allow_drop=allow_drop)
+            steps = run_migrations(project.revisions, connection, project.upgrade, target, allow_drop=allow_drop)
         return MigrationResult(tuple(steps), _newest(project, connection), adopted)
 
     return _report(await _migrate(source, timeout, migrate), progress)
@@ -112,7 +112,7 @@ async def downgrade(
     target = revision if relative else find_revision(project.revisions, revision).id
 
     def migrate(connection: Connection) -> MigrationResult:
-        steps = run_migrations(project, connection, project.downgrade, target, allow_drop=allow_drop)
+        steps = run_migrations(project.revisions, connection, project.downgrade, target, allow_drop=allow_drop)
         return MigrationResult(tuple(steps), _newest(project, connection))
 
     return _report(await _migrate(source, timeout, migrate), progress)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from fastopp.checks.check import CannotCheck, Mode, Problem, Subject, check
+from fastopp.checks.check import Mode, Problem, Subject, check
 from fastopp.checks.context import CheckContext
+from fastopp.checks.errors import CannotCheck
 from fastopp.checks.secrets import PUBLISHED_PASSWORDS
 from fastopp.database.errors import TablesMissing
 from fastopp.database.session import Database

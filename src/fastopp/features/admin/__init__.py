@@ -1,1 +1,3 @@
 """The admin panel, on SQLAdmin."""
+
+PATH = "/admin"

@@ -11,13 +11,13 @@ from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastopp.core.dependencies import get_runtime
+from fastopp.features.admin import PATH
 from fastopp.web.middleware.body_limit import MAX_FORM
 
 if TYPE_CHECKING:
     from fastopp.core.runtime import Runtime
     from fastopp.features.admin.site import AdminSite
 
-PATH = "/admin"
 NAME = "admin"  # SQLAdmin builds its links from `admin:list` and the like
 
 

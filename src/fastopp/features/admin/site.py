@@ -32,9 +32,9 @@ from fastopp.features.accounts.models import AuditLog, User
 from fastopp.features.accounts.sessions import begin_session, end_session
 from fastopp.features.accounts.sign_in import may_sign_in, sign_in
 from fastopp.features.accounts.tokens import issue_token
+from fastopp.features.admin import PATH
 from fastopp.features.admin.audit_admin import AuditLogAdmin
 from fastopp.features.admin.authentication import SiteAuthentication, SiteAuthorization, UnsuitableText
-from fastopp.features.admin.mount import PATH
 from fastopp.features.admin.sessions import admin_sessions
 from fastopp.features.admin.user_admin import UserAdmin
 from fastopp.features.admin.views import AdminView, FormConverter

@@ -7,8 +7,9 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from fastopp.checks.check import CannotCheck, Mode, Problem, Subject, check
+from fastopp.checks.check import Mode, Problem, Subject, check
 from fastopp.checks.context import CheckContext
+from fastopp.checks.errors import CannotCheck
 from fastopp.errors import FastOppError
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.s3.quota import WARN_AT

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from fastopp import logs
 from fastopp.console.output import command, say
 from fastopp.console.project import load_project
-from fastopp.core import logs
 from fastopp.core.runtime import open_runtime
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)

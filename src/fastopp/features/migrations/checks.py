@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from fastopp.checks.check import CannotCheck, Mode, Problem, Subject, check
+from fastopp.checks.check import Mode, Problem, Subject, check
 from fastopp.checks.context import CheckContext
+from fastopp.checks.errors import CannotCheck
 from fastopp.checks.own_process import run_oppman, trial_environment
 from fastopp.database.migrations import migrate
 from fastopp.platforms.local import LOCAL

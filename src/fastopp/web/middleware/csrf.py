@@ -17,7 +17,6 @@ browser repeats those of Basic authentication by itself.
 from __future__ import annotations
 
 import hmac
-import secrets
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,12 +26,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastopp.errors import Forbidden
 from fastopp.web.bearer import bearer_token
-from fastopp.web.cookies import read_cookie
-
-FIELD = "csrf_token"  # of a form
-HEADER = "X-CSRF-Token"  # of a request that a script sends
-SESSION_KEY = "csrf"
-TOKEN_COOKIE = "access_token"  # noqa: S105 - the name of the cookie that a browser sends along by itself
+from fastopp.web.csrf_tokens import FIELD, HEADER, SESSION_KEY, is_wanted, session_of
+from fastopp.web.problems import answer
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, 9.2.1
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -50,37 +45,11 @@ class BadCsrfToken(Forbidden):
     hint = f"Reload the page and send it again. A script sends the token as the `{HEADER}` header."
 
 
-def token(request: Request) -> str:
-    """The session's token, made on first use (which sets the session cookie)."""
-    known = request.session.get(SESSION_KEY)
-    if isinstance(known, str):
-        return known
-    fresh = secrets.token_urlsafe(24)
-    request.session[SESSION_KEY] = fresh
-    return fresh
-
-
-def rotate(request: Request) -> str:
-    """A new token in place of the old one. Call it when somebody signs in."""
-    request.session.pop(SESSION_KEY, None)
-    return token(request)
-
-
-def is_wanted(request: Request) -> bool:
-    """Whether an unsafe request from this browser would need a token."""
-    return has_token_cookie(request) or bool(_session(request))
-
-
-def has_token_cookie(request: Request) -> bool:
-    """Whether the browser sends a sign-in token, be it genuine or not."""
-    return read_cookie(request, TOKEN_COOKIE) is not None
-
-
 async def verify_csrf_token(request: Request) -> None:
     """Dependency of every route. Raises BadCsrfToken."""
     if request.method in SAFE_METHODS or bearer_token(request) or not is_wanted(request):
         return
-    expected = _session(request).get(SESSION_KEY)
+    expected = session_of(request).get(SESSION_KEY)
     given: Any = request.headers.get(HEADER)
     if given is None and request.headers.get("content-type", "").lower().startswith(FORM_TYPES):
         given = (await request.form()).get(FIELD)
@@ -88,11 +57,6 @@ async def verify_csrf_token(request: Request) -> None:
         raise BadCsrfToken
     if not hmac.compare_digest(expected.encode(), given.encode()):
         raise BadCsrfToken
-
-
-def _session(request: Request) -> dict[str, Any]:
-    session: dict[str, Any] = request.scope.get("session") or {}
-    return session
 
 
 class SameSiteMiddleware:
@@ -104,8 +68,6 @@ class SameSiteMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and is_cross_site(scope):
-            from fastopp.web.problems import answer  # noqa: PLC0415 - a circle: pages carry tokens
-
             response = await answer(Request(scope, receive), CrossSiteRequest())
             await response(scope, receive, send)
             return

@@ -1,0 +1,9 @@
+"""What can keep a check from looking."""
+
+from __future__ import annotations
+
+from fastopp.errors import FastOppError
+
+
+class CannotCheck(FastOppError):
+    """What this check looks at is not there."""

@@ -1,0 +1,109 @@
+"""Read the environment once, and report all mistakes in it together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from fastopp.platforms.base import Platform
+from fastopp.platforms.detection import PRODUCTION_ENVIRONMENTS, detect_platform
+from fastopp.settings.fields import Settings
+from fastopp.settings.machine_key import machine_key
+from fastopp.settings.problems import SettingProblem, SettingsError, environment_too_big, explain, find_problems
+
+_VARIABLES = (Settings.model_fields.keys() - {"platform"}) | {"database_dsn"}
+_CASELESS = frozenset({"environment", "log_level", "storage_type", "fastopp_platform"})
+_PRODUCTION_MARKERS = ("production", "railway_environment", "leapcell_environment")
+
+
+def _says_production(given: Mapping[str, str]) -> bool:
+    marked = any(given.get(marker, "false").lower() not in ("false", "0", "no") for marker in _PRODUCTION_MARKERS)
+    return marked or given.get("environment") in PRODUCTION_ENVIRONMENTS
+
+
+def from_variables(variables: Mapping[str, str], platform: Platform) -> Settings:
+    """Parse variables, fill in the platform's defaults, and check everything.
+
+    Raises SettingsError with every mistake at once.
+    """
+    given = {name.lower(): value.strip() for name, value in variables.items() if name.lower() in _VARIABLES}
+    given = {name: value.lower() if name in _CASELESS else value for name, value in given.items() if value}
+    values: dict[str, Any] = {
+        "platform": platform,
+        "environment": platform.default_environment,
+        "upload_dir": platform.default_upload_dir,
+        "db_pool_size": platform.default_pool_size,
+        "db_max_overflow": platform.default_pool_overflow,
+        "s3_endpoint_url": platform.default_s3_endpoint_url or "",
+    } | given
+    if _says_production(given):
+        values["environment"] = "production"
+    if values["environment"] == "development":
+        values.setdefault("secret_key", machine_key())
+    problems: list[SettingProblem] = []
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        problems = [explain(details) for details in error.errors(include_url=False)]
+        # What is valid is checked as well, so that one message names every mistake.
+        wrong = {problem.variable.lower() for problem in problems}
+        settings = Settings.model_validate({name: value for name, value in values.items() if name not in wrong})
+    problems += find_problems(settings, given)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | None = None) -> Settings:
+    """Read the environment, and `.env` beneath it, once.
+
+    Parameters
+    ----------
+    environ: the variables; the process's own by default.
+    env_file: a file of `NAME=value` lines that variables override; `.env` in the current folder by
+        default, if it is there. Unknown names in it are ignored.
+
+    Raises
+    ------
+    SettingsError: with every mistake, each with the variable, what is wrong and how to mend it.
+    """
+    variables, ours = read_variables(environ, env_file=env_file)
+    platform = detect_platform(variables)
+    problems = environment_too_big(ours, platform)
+    try:
+        settings = from_variables(variables, platform)
+    except SettingsError as error:
+        raise SettingsError(error.problems + problems) from None
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def read_variables(
+    environ: Mapping[str, str] | None = None, *, env_file: Path | None = None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """All variables, and those among them that somebody set for FastOpp. The parameters are those of `load_settings`.
+
+    What the operating system adds cannot be told apart from the rest, so only known names count, and whatever is in
+    the file.
+    """
+    process = dict(os.environ if environ is None else environ)
+    from_file: dict[str, str] = {}
+    path = env_file or Path(".env")
+    if path.is_file():
+        from dotenv import dotenv_values  # noqa: PLC0415 - 30 ms that a deployed process does not need
+
+        from_file = {name: value for name, value in dotenv_values(path).items() if value is not None}
+    variables = from_file | process
+    return variables, {
+        name: value for name, value in variables.items() if name.lower() in _VARIABLES or name in from_file
+    }
+
+
+def get_upload_dir(settings: Settings | None = None) -> Path:
+    """The folder of uploaded files: `UPLOAD_DIR`, or the platform's default."""
+    return (settings or load_settings()).upload_dir
