@@ -17,11 +17,11 @@ from sqlalchemy.exc import OperationalError as AnyOperationalError
 from sqlmodel import Field, MetaData, SQLModel, select
 
 from fastopp.database.engine import create_engine
-from fastopp.database.errors import DatabaseURLError
 from fastopp.database.session import Database, DatabaseUnavailable
 from fastopp.platforms.local import LOCAL
 from fastopp.settings import Settings
 from fastopp.settings.database_url import DatabaseURL
+from fastopp.settings.database_url_error import DatabaseURLError
 from tests.services import forks
 from tests.services.postgres import Postgres
 

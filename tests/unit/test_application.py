@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from fastopp.core.application import FastOpp
-from fastopp.platforms.leapcell import HEALTH_PATHS
+from fastopp.platforms.base import HEALTH_PATHS
 from fastopp.settings import load_settings
 
 

@@ -29,14 +29,17 @@ COMMANDS = {
         "Work tasks until it is told to stop (SIGTERM, Ctrl+C). The task in hand gets its time, then it is put back.",
     ),
     "backup": (
-        "fastopp.cli.database:backup",
+        "fastopp.features.database_backups.local:backup",
         "Back the database up while it is in use: a portable file, or a copy beside a SQLite database.",
     ),
     "restore": (
-        "fastopp.cli.database:restore",
+        "fastopp.features.database_backups.local:restore",
         "Bring a backup back into an empty database, SQLite or PostgreSQL; all of it or nothing.",
     ),
-    "delete": ("fastopp.cli.database:delete", "Delete the SQLite database after making a backup. Migrations stay."),
+    "delete": (
+        "fastopp.features.database_backups.local:delete",
+        "Delete the SQLite database after making a backup. Migrations stay.",
+    ),
     "makemigrations": (
         "fastopp.features.migrations.commands:makemigrations",
         "Write a migration for what changed in the models. What they do not know stays in the database.",

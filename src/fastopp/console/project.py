@@ -9,26 +9,40 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
-from fastopp.core.application import FastOpp
 from fastopp.core.apps import App, find_apps
 from fastopp.core.garbage import lasting_objects
 from fastopp.errors import FastOppError
+from fastopp.settings import Settings
 
 
 class ProjectError(FastOppError):
     """This folder does not hold a FastOpp project."""
 
 
-def load_project() -> FastOpp:
+class Project(Protocol):
+    """What commands need of a project's `FastOpp`, which this module does not import: it imports every feature."""
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings."""
+        ...
+
+    @property
+    def apps(self) -> tuple[App, ...]:
+        """Its apps."""
+        ...
+
+
+def load_project() -> Project:
     """Import `app` from the main.py of the current folder. A misconfigured project ends the process with status 2."""
     _enter_project()
     with lasting_objects():
         app = getattr(importlib.import_module("main"), "app", None)
-    if not isinstance(app, FastOpp):
+    if not isinstance(getattr(app, "settings", None), Settings):
         raise ProjectError("main.py has no `app = FastOpp(...)`.", hint="See docs/apps.md for the few lines it needs.")
-    return app
+    return cast("Project", app)
 
 
 def find_project_apps() -> tuple[App, ...]:

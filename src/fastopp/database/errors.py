@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastopp.errors import FastOppError, Unavailable
+from fastopp.errors import Unavailable
 
 # SQLSTATE classes and codes that say "not now" rather than "not so".
 # Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -34,10 +34,6 @@ _REFUSALS = (
     (("3d000",), "It has no database of that name."),
     (("too many", "no more connections", "connection slots are reserved"), "It has too many connections."),
 )
-
-
-class DatabaseURLError(FastOppError):
-    """The database URL cannot be used."""
 
 
 class DatabaseUnavailable(Unavailable):

@@ -12,7 +12,8 @@ import aiohttp
 from fastopp.emulator.confined import ConfinedProcess, StartFailed
 from fastopp.emulator.events import Journal
 from fastopp.emulator.loopback import HOST
-from fastopp.platforms.leapcell import HEALTH_PATHS, LEAPCELL_HEALTH_PATH
+from fastopp.platforms.base import HEALTH_PATHS
+from fastopp.platforms.leapcell import LEAPCELL_HEALTH_PATH
 
 POLL_INTERVAL: Final = 0.02  # seconds between two looks
 POLL_PATIENCE: Final = 5.0  # seconds that one of them may take

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 KIB = 1024
 MIB = 1024 * KIB
 
+# Liveness is answered at each of them on every platform. LeapCell documents the first; two are misspelled, and LeapCell
+# has been seen to ask for them all the same.
+HEALTH_PATHS = frozenset({"/kaithhealth", "/kaithhealthcheck", "/kaithheathcheck", "/healthz"})
+
 # Seconds before the platform would cut a request off: to bring work to a stop, keep its place, and answer. Ours; a file
 # in flight to the Object Storage gets most of it.
 REQUEST_MARGIN = 60.0
@@ -47,6 +51,7 @@ class Platform:
     requires_database_url: bool = False
     database_url_source: str = "the URL of your PostgreSQL database"
     """Where the user finds the value of DATABASE_URL, as the end of a sentence."""
+    health_paths: frozenset[str] = HEALTH_PATHS
 
     @property
     def request_budget(self) -> float | None:

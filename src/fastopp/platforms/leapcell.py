@@ -35,9 +35,6 @@ LEAPCELL_OBJECT_STORAGE = "https://objstorage.leapcell.io"  # FastOpp's example.
 LEAPCELL_DATABASE_DOMAIN = "leapcellpool.com"  # host of the dashboard's URLs, as users show them
 LEAPCELL_WRITABLE = Path("/tmp")  # noqa: S108 - the one writable place there [LC limits]
 
-# Two of these are misspelled, and LeapCell has been seen to ask for them all the same.
-HEALTH_PATHS = frozenset({LEAPCELL_HEALTH_PATH, "/kaithhealthcheck", "/kaithheathcheck", "/healthz"})
-
 LEAPCELL = Platform(
     name="leapcell",
     title="LeapCell",

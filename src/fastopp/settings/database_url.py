@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote, unquote_plus
 
-from fastopp.database.drivers.asyncpg_parameters import check_asyncpg
-from fastopp.database.drivers.libpq import SECRET_PARAMETERS, check_parameters, is_known, unknown_parameter
-from fastopp.database.errors import DatabaseURLError
+from fastopp.settings.asyncpg_parameters import check_asyncpg
+from fastopp.settings.database_url_error import DatabaseURLError
+from fastopp.settings.libpq import SECRET_PARAMETERS, check_parameters, is_known, unknown_parameter
 
 __all__ = ["DEFAULT_PORT", "DatabaseURL", "DatabaseURLError", "Host"]
 

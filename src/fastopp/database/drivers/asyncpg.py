@@ -13,9 +13,9 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from fastopp.database import keepalive
 from fastopp.database.drivers import tls
-from fastopp.database.drivers.asyncpg_parameters import ARGUMENTS, SERVER_SETTINGS
 from fastopp.database.drivers.dialect import PreparedDialect
 from fastopp.database.errors import unavailable
+from fastopp.settings.asyncpg_parameters import ARGUMENTS, SERVER_SETTINGS
 from fastopp.settings.database_url import DatabaseURL
 
 

@@ -15,8 +15,8 @@ from sqlalchemy.engine.interfaces import Dialect as AnyDialect
 from sqlalchemy.pool import PoolProxiedConnection
 
 from fastopp.database.drivers import one_trip
-from fastopp.database.errors import DatabaseURLError
 from fastopp.settings.database_url import DatabaseURL
+from fastopp.settings.database_url_error import DatabaseURLError
 
 # An execution option of the engine that reads: no BEGIN, so that a reader never waits for the writer.
 AUTOCOMMIT = "sqlite_autocommit"

@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from fastopp.cli.database import FOLDER, make_tables, restore_file
 from fastopp.console.options import JsonOption, YesOption
 from fastopp.console.output import command, confirm, emit_json, print_table, say
 from fastopp.console.project import load_project
 from fastopp.features.database_backups.dump.backup_file import SUFFIX, write_file
+from fastopp.features.database_backups.local import FOLDER, make_tables, restore_file
 from fastopp.features.database_backups.stored import (
     NoSuchBackup,
     is_backup,

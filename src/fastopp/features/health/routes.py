@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from fastopp.core.dependencies import RuntimeDep
 from fastopp.features.accounts.current_user import holds_ops_token
 from fastopp.features.health.probes import HealthMonitor
-from fastopp.platforms.leapcell import HEALTH_PATHS
+from fastopp.platforms.base import HEALTH_PATHS
 from fastopp.settings.database_url import DEFAULT_PORT, DatabaseURL
 
 ROBOTS = "User-agent: *\n" + "".join(

@@ -10,8 +10,7 @@ import typer
 
 from fastopp.console.options import JsonOption, YesOption
 from fastopp.console.output import command, confirm, emit_json, plain_command, print_table, say
-from fastopp.console.project import load_project
-from fastopp.core.application import FastOpp
+from fastopp.console.project import Project, load_project
 from fastopp.core.runtime import Runtime, open_runtime
 from fastopp.database.migrations import migrate
 from fastopp.features.accounts import service as accounts
@@ -20,7 +19,7 @@ from fastopp.features.setup.seeding import InitReport, StepOutcome, run_step
 from fastopp.features.setup.seeding import run_full_init as run_seeding
 
 
-async def run_full_init(project: FastOpp | None = None) -> InitReport:
+async def run_full_init(project: Project | None = None) -> InitReport:
     """See `fastopp.cli.oppdemo.run_full_init`."""
     project = project or load_project()
     async with open_runtime(project.settings, project.apps) as runtime:

@@ -12,8 +12,7 @@ from sqlmodel import SQLModel
 
 from fastopp.console.options import YesOption
 from fastopp.console.output import EXIT_MISUSED, command, confirm, fail, plain_command, say
-from fastopp.console.project import load_project
-from fastopp.core.application import FastOpp
+from fastopp.console.project import Project, load_project
 from fastopp.core.runtime import Runtime, open_runtime
 from fastopp.database.migrations import migrate
 from fastopp.errors import FastOppError
@@ -89,7 +88,7 @@ async def restore(
     await restore_file(load_project(), file, force=force, yes=yes)
 
 
-async def restore_file(project: FastOpp, file: Path, *, name: str = "", force: bool, yes: bool) -> None:
+async def restore_file(project: Project, file: Path, *, name: str = "", force: bool, yes: bool) -> None:
     """Bring a backup back, and say what was done.
 
     Parameters

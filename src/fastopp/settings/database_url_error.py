@@ -1,0 +1,9 @@
+"""What is wrong with a database URL."""
+
+from __future__ import annotations
+
+from fastopp.errors import FastOppError
+
+
+class DatabaseURLError(FastOppError):
+    """The database URL cannot be used."""
