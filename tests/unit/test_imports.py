@@ -38,7 +38,7 @@ assert sent[0]["status"] == 200, sent
     ),
     (
         "the SQLite schema of tasks",
-        "import fastopp.tasks.queue.sqlite\nfastopp.tasks.sqlite.schema_statements()",
+        "import fastopp.tasks.queue.sqlite\nfastopp.tasks.queue.sqlite.schema_statements()",
         ALL,
     ),
     (
