@@ -23,7 +23,7 @@ from fastopp.tasks.models import jobs, runs
 from fastopp.tasks.outcome import Run
 
 if TYPE_CHECKING:
-    from fastopp.core.runtime import Runtime
+    from fastopp.tasks.host import Host
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class TaskContext:
     def __init__(
         self,
         *,
-        runtime: Runtime,
+        runtime: Host,
         job_id: int,
         worker_id: int,
         name: str,

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from fastopp.tasks.errors import TaskDefinitionError, TaskUnknown
 from fastopp.tasks.task import Task
 
-if TYPE_CHECKING:
-    from fastopp.core.apps import App
+
+class TaskSource(Protocol):
+    """An app, or whatever else defines tasks."""
+
+    @property
+    def package(self) -> str:
+        """Its import path, for messages."""
+        ...
+
+    def tasks(self) -> Sequence[Task]:
+        """Import and return its tasks."""
+        ...
 
 
 class TaskRegistry(Mapping[str, Task]):
     """Finds tasks by name. The apps' `tasks.py` are imported when the first one is looked for."""
 
-    def __init__(self, apps: Iterable[App]) -> None:
+    def __init__(self, apps: Iterable[TaskSource]) -> None:
         self._apps = tuple(apps)
 
     def find(self, name: str) -> Task:

@@ -15,7 +15,7 @@ from fastopp.tasks.queue.report import DrainReport, TaskCounts
 from fastopp.tasks.task import Task
 
 if TYPE_CHECKING:
-    from fastopp.core.runtime import Runtime
+    from fastopp.tasks.host import Host
     from fastopp.tasks.idempotency import RequestKey
     from fastopp.tasks.queue.status import Status, TaskStatus
 
@@ -29,7 +29,7 @@ class TaskService:
 
     def __init__(
         self,
-        runtime: Runtime,
+        runtime: Host,
         *,
         session: AsyncSession | None = None,
         at: datetime | None = None,

@@ -32,6 +32,7 @@ from fastopp.storage.base import Storage, StoredFile
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
 from fastopp.storage.select import open_object_storage
 from fastopp.storage.tiered import TieredStorage
+from fastopp.tasks.host import Host
 from fastopp.web.api_docs import problems
 from fastopp.web.middleware.disconnect import while_connected
 
@@ -60,7 +61,7 @@ class BackupTooBig(FastOppError):
     hint = "Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET, and it is put into Object Storage instead."
 
 
-async def upload_backup(runtime: Runtime, key: str | None = None) -> tuple[StoredFile, DatabaseDump]:
+async def upload_backup(runtime: Host, key: str | None = None) -> tuple[StoredFile, DatabaseDump]:
     """Put an encrypted dump into Object Storage as `key`, by default a new one. Raises NoObjectStorage."""
     key = key or new_key()
     storage = object_storage(runtime)
@@ -167,7 +168,7 @@ async def restore_database(
     return JSONResponse(answer, headers=NO_STORE)
 
 
-def object_storage(runtime: Runtime) -> Storage:
+def object_storage(runtime: Host) -> Storage:
     """The Object Storage without a cache in front of it, be it for uploaded files too or only for backups."""
     if isinstance(runtime.storage, TieredStorage):
         return runtime.storage.durable
@@ -175,7 +176,7 @@ def object_storage(runtime: Runtime) -> Storage:
 
 
 @asynccontextmanager
-async def _encrypted_dump(runtime: Runtime) -> AsyncGenerator[tuple[DatabaseDump, AsyncIterable[bytes]]]:
+async def _encrypted_dump(runtime: Host) -> AsyncGenerator[tuple[DatabaseDump, AsyncIterable[bytes]]]:
     dump = DatabaseDump(runtime.database.url, SQLModel.metadata)
     async with aclosing(dump.chunks()) as chunks:  # its connection is closed whatever becomes of the reader
         yield dump, encrypt(chunks, runtime.settings.backup_keys[0])

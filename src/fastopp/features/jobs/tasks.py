@@ -7,13 +7,13 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastopp.core.runtime import Runtime
 from fastopp.features.jobs.running import run_until_stopped
 from fastopp.storage.sweep import remove_leftovers
 from fastopp.tasks import idempotency
 from fastopp.tasks.clock import from_now
 from fastopp.tasks.context import TaskContext
 from fastopp.tasks.errors import Unfinished
+from fastopp.tasks.host import Host
 from fastopp.tasks.models import events, jobs, runs
 from fastopp.tasks.task import periodic, task
 from fastopp.tasks.wake_tokens import WakeClaims
@@ -62,7 +62,7 @@ async def remove_old_jobs(session: AsyncSession, keep_days: float) -> int:
     return len(ids)
 
 
-async def _remove_files(runtime: Runtime) -> int:
+async def _remove_files(runtime: Host) -> int:
     return await remove_leftovers(runtime.database.engine, runtime.storage, clock=runtime.clock)
 
 

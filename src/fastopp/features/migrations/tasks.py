@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastopp.core.runtime import Runtime
 from fastopp.database.migrations import migrate as migrations
 from fastopp.database.migrations.results import MigrationResult
 from fastopp.tasks.context import TaskContext
+from fastopp.tasks.host import Host
 from fastopp.tasks.task import task
 
 
@@ -17,7 +17,7 @@ async def migrate(context: TaskContext, *, allow_drop: bool = False) -> dict[str
     return await migrate_now(context.runtime, allow_drop=allow_drop)
 
 
-async def migrate_now(runtime: Runtime, *, allow_drop: bool = False) -> dict[str, Any]:
+async def migrate_now(runtime: Host, *, allow_drop: bool = False) -> dict[str, Any]:
     """The same, without a task around it. All or nothing, so there is no place to save. Raises MigrationError."""
     bounded = runtime.settings.platform.request_timeout is not None
     timeout = migrations.LEAPCELL_TIMEOUT if bounded else migrations.DEFAULT_TIMEOUT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 from fastopp.core.runtime import Runtime
 from fastopp.errors import Conflict, FastOppError
@@ -20,6 +20,7 @@ from fastopp.features.setup.seeding import (
 from fastopp.settings import Settings
 from fastopp.tasks.context import TaskContext
 from fastopp.tasks.errors import Unfinished
+from fastopp.tasks.host import Host
 from fastopp.tasks.task import task
 
 # What a waiting request may tell its caller, and nobody may write down. A dictionary that the request has put here is
@@ -44,7 +45,7 @@ class InitFailed(FastOppError):
 @task(name="init-demo", lock="init-demo", queueing_lock="init-demo")
 async def init_demo(context: TaskContext) -> dict[str, Any]:
     """Make the tables, the first superuser, and the sample data of every app."""
-    runtime = context.runtime
+    runtime = cast("Runtime", context.runtime)  # the process that tasks run in, with its apps
     await _refuse_unheard_password(runtime)
     outcomes = [StepOutcome(**known) for known in context.place.get("outcomes", ())]
     total = sum(not step.destructive for step in init_steps(runtime))
@@ -85,7 +86,7 @@ def tell_password(outcome: StepOutcome) -> None:
         listener["superuser_password"] = outcome.generated_password
 
 
-async def _refuse_unheard_password(runtime: Runtime) -> None:
+async def _refuse_unheard_password(runtime: Host) -> None:
     """Raises NobodyToTell, before anything is done."""
     settings = runtime.settings
     given = settings.superuser_password.get_secret_value() or known_passwords_allowed(settings)

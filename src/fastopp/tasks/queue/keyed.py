@@ -19,11 +19,11 @@ from fastopp.tasks.queue.status import TaskStatus
 from fastopp.tasks.task import Task
 
 if TYPE_CHECKING:
-    from fastopp.core.runtime import Runtime
+    from fastopp.tasks.host import Host
 
 
 async def defer_once(
-    runtime: Runtime,
+    runtime: Host,
     session: AsyncSession,
     key: RequestKey,
     task: Task,
@@ -64,7 +64,7 @@ async def one_at_a_time(session: AsyncSession, task: Task) -> None:
 
 
 async def keyed_job(
-    runtime: Runtime, session: AsyncSession, key: RequestKey | None, task: Task, packed: dict[str, Any]
+    runtime: Host, session: AsyncSession, key: RequestKey | None, task: Task, packed: dict[str, Any]
 ) -> TaskStatus | None:
     """Return the job that an earlier request with this key has queued. Raise KeyReused."""
     job_id = None if key is None else await idempotency.job_of(session, key, task.name)

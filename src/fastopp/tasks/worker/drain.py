@@ -23,7 +23,7 @@ from fastopp.tasks.worker.runner import Runner
 from fastopp.tasks.worker.takeover import take_over_stalled
 
 if TYPE_CHECKING:
-    from fastopp.core.runtime import Runtime
+    from fastopp.tasks.host import Host
 
 # Undefined function, undefined object: of PostgreSQL's queue, functions and types come with the tables.
 _QUEUE_MISSING = ("42883", "42704")
@@ -36,7 +36,7 @@ GRACE_SHARE = 0.2
 
 
 async def drain(
-    runtime: Runtime, budget: timedelta | None, *, limit: int | None = None, only: int | None = None
+    runtime: Host, budget: timedelta | None, *, limit: int | None = None, only: int | None = None
 ) -> DrainReport:
     """Work the queue until it is empty or the budget is spent.
 
@@ -63,7 +63,7 @@ async def drain(
         raise unavailable(runtime.database.url.masked, cause) from error
 
 
-async def _drain(runtime: Runtime, budget: timedelta | None, *, limit: int | None, only: int | None) -> DrainReport:
+async def _drain(runtime: Host, budget: timedelta | None, *, limit: int | None, only: int | None) -> DrainReport:
     clock = runtime.clock
     started = clock.monotonic()
     seconds = float("inf") if budget is None else max(budget.total_seconds(), 0.0)

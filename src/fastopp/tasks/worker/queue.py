@@ -28,7 +28,7 @@ from fastopp.tasks.worker.statements import POSTGRESQL, SQLITE
 from fastopp.tasks.worker.store import JobStore
 
 if TYPE_CHECKING:
-    from fastopp.core.runtime import Runtime
+    from fastopp.tasks.host import Host
 
 CONNECTIONS = 3
 """Of one worker at most: one fetches, one writes what has ended, one is for progress and signs of life."""
@@ -68,7 +68,7 @@ class _Worker(Worker):
 class Queue:
     """The queue of a runtime's database."""
 
-    runtime: Runtime
+    runtime: Host
     connector: BaseAsyncConnector
     store: JobStore
 
@@ -155,7 +155,7 @@ class Queue:
 
 
 @asynccontextmanager
-async def open_queue(runtime: Runtime) -> AsyncIterator[Queue]:
+async def open_queue(runtime: Host) -> AsyncIterator[Queue]:
     """Open the queue, without connecting yet, and close it in the end."""
     connector: BaseAsyncConnector
     url = runtime.database.url

@@ -24,7 +24,7 @@ from fastopp.tasks.task import Task
 from fastopp.tasks.worker.fenced import FencedJobManager
 
 if TYPE_CHECKING:
-    from fastopp.core.runtime import Runtime
+    from fastopp.tasks.host import Host
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +67,7 @@ class Runner:
     deadline: when functions are to stop, by the runtime's monotonic clock; None where they have all the time.
     """
 
-    def __init__(
-        self, runtime: Runtime, manager: FencedJobManager, *, concurrency: int, deadline: float | None
-    ) -> None:
+    def __init__(self, runtime: Host, manager: FencedJobManager, *, concurrency: int, deadline: float | None) -> None:
         self.runtime = runtime
         self.manager = manager
         self.deadline = deadline

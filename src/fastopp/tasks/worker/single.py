@@ -24,7 +24,7 @@ from fastopp.tasks.task import Task
 from fastopp.tasks.worker.drain import drain
 
 if TYPE_CHECKING:
-    from fastopp.core.runtime import Runtime
+    from fastopp.tasks.host import Host
 
 HOLD = 30.0
 """Seconds for which no worker takes a job that a caller is about to work itself, in database time. Should the caller's
@@ -34,7 +34,7 @@ _LOOKED_AT = 50  # jobs of one task, the newest: those with other arguments are 
 
 
 async def run_single(
-    runtime: Runtime,
+    runtime: Host,
     task: Task,
     args: Mapping[str, Any],
     budget: timedelta | None,
@@ -74,7 +74,7 @@ async def run_single(
     return status
 
 
-async def _continue(runtime: Runtime, session: AsyncSession, known: TaskStatus) -> int:
+async def _continue(runtime: Host, session: AsyncSession, known: TaskStatus) -> int:
     """Put a job back that did not succeed. Raise AlreadyRunning."""
     if known.status == "running" and not known.stalled:
         raise AlreadyRunning(f"The task {known.name} is being worked on already.", task_id=known.id)
@@ -83,9 +83,7 @@ async def _continue(runtime: Runtime, session: AsyncSession, known: TaskStatus) 
     return known.id
 
 
-async def _find_or_defer(
-    runtime: Runtime, session: AsyncSession, task: Task, packed: dict[str, Any]
-) -> tuple[int, bool]:
+async def _find_or_defer(runtime: Host, session: AsyncSession, task: Task, packed: dict[str, Any]) -> tuple[int, bool]:
     """The id of the job to work, and whether it is new. Raises AlreadyRunning."""
     connection, stalled_after = await session.connection(), runtime.task_process.limits.stalled_after
     query = (
@@ -131,7 +129,7 @@ async def _holder(session: AsyncSession, lock: str | None) -> int | None:
     return holder
 
 
-async def _forget(runtime: Runtime, job_id: int) -> None:
+async def _forget(runtime: Host, job_id: int) -> None:
     """Discard what was queued for this call alone, so that it does not run later."""
     async with runtime.database.transaction() as session:
         connection = await session.connection()

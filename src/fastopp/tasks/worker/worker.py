@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastopp.core.runtime import Runtime
+    from fastopp.tasks.host import Host
     from fastopp.tasks.worker.fenced import FencedJobManager
     from fastopp.tasks.worker.listen import Listen
     from fastopp.tasks.worker.queue import Queue
@@ -22,7 +22,7 @@ procrastinate takes a fifth of a second of processor time, which the first visit
 
 
 async def run_worker(
-    runtime: Runtime, *, concurrency: int | None = None, stop: asyncio.Event, queues: list[str] | None = None
+    runtime: Host, *, concurrency: int | None = None, stop: asyncio.Event, queues: list[str] | None = None
 ) -> None:
     """Work the queue until `stop` is set; then jobs in hand have TASK_STOP_TIMEOUT seconds before they go back.
 
@@ -54,7 +54,7 @@ async def run_worker(
         failures += 1
 
 
-async def _run_once(runtime: Runtime, concurrency: int, stop: asyncio.Event, queues: list[str] | None) -> None:
+async def _run_once(runtime: Host, concurrency: int, stop: asyncio.Event, queues: list[str] | None) -> None:
     """One worker, from signing on to signing off. Raises ConnectorException."""
     from fastopp.tasks.worker.fenced import FencedJobManager  # noqa: PLC0415 - imported where tasks are worked
     from fastopp.tasks.worker.listen import is_pooled  # noqa: PLC0415 - as above
@@ -130,7 +130,7 @@ async def _look_for_stalled(queue: Queue, manager: FencedJobManager) -> None:
 
 
 @asynccontextmanager
-async def worker_in_background(runtime: Runtime) -> AsyncIterator[None]:
+async def worker_in_background(runtime: Host) -> AsyncIterator[None]:
     """A worker beside the application, for as long as the block lasts."""
     stop, due = asyncio.Event(), asyncio.Event()
 

@@ -1,0 +1,66 @@
+"""What tasks need of the process that they run in: `fastopp.core.runtime.Runtime`, which lies above this package."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from fastopp.clock import Clock
+from fastopp.database.session import Database
+from fastopp.settings import Settings
+from fastopp.storage.base import Storage
+from fastopp.tasks.process import TaskProcess
+from fastopp.tasks.queue.status import TaskStatus
+from fastopp.tasks.task import Task
+
+
+class Queue(Protocol):
+    """Queues tasks; see `fastopp.tasks.service.TaskService`."""
+
+    def within(self, session: AsyncSession, /) -> Queue:
+        """Return one that queues in the transaction of a session."""
+        ...
+
+    def later(self, when: datetime | timedelta, /) -> Queue:
+        """Return one whose tasks run later."""
+        ...
+
+    async def queue(self, name: str | Task, /, **args: Any) -> TaskStatus:  # noqa: ANN401 - a task's own arguments
+        """Queue a task."""
+        ...
+
+
+class Host(Protocol):
+    """The settings, the database and the storage of a process."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings."""
+        ...
+
+    @property
+    def database(self) -> Database:
+        """The database."""
+        ...
+
+    @property
+    def storage(self) -> Storage:
+        """The storage of uploaded files."""
+        ...
+
+    @property
+    def task_process(self) -> TaskProcess:
+        """What the process keeps about tasks."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The clock."""
+        ...
+
+    @property
+    def tasks(self) -> Queue:
+        """Queues further tasks."""
+        ...
