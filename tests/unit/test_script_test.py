@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -94,11 +95,18 @@ def test_all_clears_the_markers_and_another_choice_wins(clone: Path) -> None:
     assert pytest_arguments(clone, "--all", "-m", "full") == [*plain, "-m", "", "-m", "full"]
 
 
-def test_help_is_four_lines_and_makes_no_environment(clone: Path) -> None:
+def test_coverage_prints_a_table_and_writes_a_report(clone: Path) -> None:
+    plain = pytest_arguments(clone)
+    reports = ["--cov-report=term:skip-covered", "--cov-report=html", "--cov-report=xml"]
+    assert pytest_arguments(clone, "--coverage", "tests/unit") == ["--cov", *reports, *plain, "tests/unit"]
+
+
+def test_help_is_a_line_for_each_option_and_makes_no_environment(clone: Path) -> None:
     (clone / "bin/uv").write_text("#!/bin/sh\nexit 9\n")
     answer = run(clone, "--help")
     assert answer.returncode == 0
-    assert len(answer.stdout.splitlines()) == 4
+    usage, *options = answer.stdout.splitlines()
+    assert [line.split()[0] for line in options] == re.findall(r"\[(--\w+)", usage)
     assert not (clone / "arguments").exists()
 
 
