@@ -21,16 +21,21 @@ BUILD = "import sys; from hatchling.build import build_wheel; print(build_wheel(
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel's content, as pip unpacks it."""
-    if find_spec("hatchling") is None:
-        pytest.skip("hatchling is not installed")
+    """The content of the wheel in FASTOPP_WHEEL, or else of one built here, as pip unpacks it."""
     folder = tmp_path_factory.mktemp("wheel")
-    done = subprocess.run([sys.executable, "-c", BUILD, folder], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (wheel,) = folder.glob("*.whl")
+    wheel = os.environ.get("FASTOPP_WHEEL") or build(folder)
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
     return folder / "site"
+
+
+def build(folder: Path) -> Path:
+    if find_spec("hatchling") is None:
+        pytest.skip("hatchling is not installed")
+    done = subprocess.run([sys.executable, "-c", BUILD, folder], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = folder.glob("*.whl")
+    return wheel
 
 
 def run(installed: Path, cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -28,6 +28,15 @@ read -r code < wait
 exit "$code"
 """
 
+# uv: records its arguments, and makes an environment where it is asked for one.
+UV = """\
+#!/bin/sh
+echo "$*" >> uv-arguments
+[ "$1" = sync ] || exit 0
+mkdir -p "$UV_PROJECT_ENVIRONMENT/bin"
+cp .venv-kept/bin/python "$UV_PROJECT_ENVIRONMENT/bin"
+"""
+
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -50,7 +59,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / name).chmod(0o755)
     (folder / ".gitignore").write_text("/.venv/\n/bin/\n/arguments\n/wait\n")
     monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
-    monkeypatch.delenv("UV_PROJECT_ENVIRONMENT", raising=False)
+    for name in ("UV_PROJECT_ENVIRONMENT", "FASTOPP_WHEEL"):
+        monkeypatch.delenv(name, raising=False)
     git(folder, "init", "--quiet", "--initial-branch=main")
     commit(folder)
     git(folder, "switch", "--quiet", "--create", "work")
@@ -99,6 +109,26 @@ def test_coverage_prints_a_table_and_writes_a_report(clone: Path) -> None:
     plain = pytest_arguments(clone)
     reports = ["--cov-report=term:skip-covered", "--cov-report=html", "--cov-report=xml"]
     assert pytest_arguments(clone, "--coverage", "tests/unit") == ["--cov", *reports, *plain, "tests/unit"]
+
+
+def test_a_wheel_is_tested_in_an_environment_without_the_source(clone: Path) -> None:
+    (clone / "bin/uv").write_text(UV)
+    write(clone / "dist/it.whl")
+    (clone / ".venv").rename(clone / ".venv-kept")
+    answer = run(clone, "--wheel", str(clone / "dist/it.whl"), "tests/unit")
+    assert answer.returncode == 0, answer.stderr
+    sync, install = (clone / "uv-arguments").read_text().splitlines()
+    assert "--no-install-project" in sync.split()
+    assert install.split()[-2:] == ["--no-deps", str(clone / "dist/it.whl")]
+    assert "[tests/unit]" in (clone / "arguments").read_text()
+    assert not (clone / ".venv").exists()
+
+
+@pytest.mark.parametrize("words", [("--wheel",), ("--wheel=",), ("--wheel", "dist/missing.whl")])
+def test_a_wheel_that_is_missing_is_an_error(clone: Path, words: Sequence[str]) -> None:
+    answer = run(clone, *words)
+    assert answer.returncode == 2
+    assert answer.stderr == "--wheel needs a file, as in: script/test --wheel dist/fastopp-1.0.0-py3-none-any.whl\n"
 
 
 def test_help_is_a_line_for_each_option_and_makes_no_environment(clone: Path) -> None:

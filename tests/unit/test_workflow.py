@@ -35,7 +35,7 @@ def test_every_command_exists() -> None:
 
 def test_every_script_exists() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in WORKFLOWS.iterdir())
-    scripts = re.findall(r"\./script/\w+", text)
+    scripts = re.findall(r"\./script/[\w-]+", text)
     assert scripts
     for script in scripts:
         assert (ROOT / script).is_file()
