@@ -27,7 +27,8 @@ from fastopp.settings import load_settings
 from fastopp.settings.reference import variables
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+README = ROOT / "README.md"
+PAGES = [README, *sorted(set(ROOT.glob("*.md")) - {README}), *sorted((ROOT / "docs").rglob("*.md"))]
 FOLDERS = ("src", "demo", "alembic", "docs", "script", "tests", "frontend", "benchmarks")
 
 # What a dependency of a route demands, in the words of docs/routes.md.
@@ -222,7 +223,7 @@ def test_pictures_are_small_and_shown_somewhere() -> None:
 
 
 def test_the_readme_leads_to_every_guide() -> None:
-    readme = read(ROOT / "README.md")
+    readme = read(README)
     assert [page.name for page in PAGES[1:] if str(page.relative_to(ROOT)) not in readme] == []
 
 

@@ -10,7 +10,19 @@ from fastopp.features.setup import demo_mode
 
 # What belongs to FastOpp and not to a project made with it. Never .git: its history is the user's. README.md is the
 # last: while it is FastOpp's, so is the rest, and an interrupted `clean` can go on.
-FASTOPPS_OWN = ("docs", "tests", "benchmarks", ".ci", ".github", "LICENSE", "README.md")
+FASTOPPS_OWN = (
+    "docs",
+    "tests",
+    "benchmarks",
+    ".ci",
+    ".github",
+    ".pre-commit-config.yaml",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "LICENSE",
+    "README.md",
+)
 FASTOPPS_README = "# FastOpp\n"
 
 
