@@ -1,25 +1,107 @@
-"""FastOpp: a Django-like stack on FastAPI that runs unchanged locally, on Fly.io and on LeapCell."""
+"""FastOpp: a Django-like stack on FastAPI that runs unchanged locally, on Fly.io and on LeapCell.
+
+The names below are the public API. Each is imported when it is first asked for, so that a program that needs one of
+them does not pay for all.
+"""
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from fastopp import _moved
+from fastopp._public import MODULES
 
 if TYPE_CHECKING:
     from fastopp.core.application import FastOpp
+    from fastopp.core.apps import NavItem, SeedStep, StepResult
+    from fastopp.core.dependencies import (
+        ClockDep,
+        DatabaseDep,
+        RuntimeDep,
+        SessionDep,
+        SettingsDep,
+        StorageDep,
+        TasksDep,
+    )
+    from fastopp.core.runtime import open_runtime
+    from fastopp.database.migrations.synchronous import migrate_leapcell
+    from fastopp.errors import BadRequest, Conflict, FastOppError, Forbidden, NotFound
+    from fastopp.features.accounts.current_user import CurrentUser, Operator, OptionalUser, StaffUser, SuperUser
+    from fastopp.features.accounts.models import User, utc_now
+    from fastopp.features.accounts.permissions import FULL, Grant
+    from fastopp.features.admin.views import AdminView
+    from fastopp.features.setup.seeding import run_full_init
+    from fastopp.platforms.detection import PlatformDetector, detect_platform
+    from fastopp.settings import Settings, get_upload_dir, load_settings
+    from fastopp.storage.base import Storage
+    from fastopp.storage.images import process_photo
+    from fastopp.storage.leapcell import LeapCellStorage
+    from fastopp.storage.photos import remove_photo, replace_photo, store_photo
+    from fastopp.tasks.context import TaskContext
+    from fastopp.tasks.errors import AlreadyQueued, Unfinished
+    from fastopp.tasks.service import TaskService
+    from fastopp.tasks.task import Retry, periodic, task
+    from fastopp.web.templating import render
 
 __version__ = "0.5.0"
 
-__all__ = ["FastOpp", "__version__"]
+__all__ = [
+    "FULL",
+    "AdminView",
+    "AlreadyQueued",
+    "BadRequest",
+    "ClockDep",
+    "Conflict",
+    "CurrentUser",
+    "DatabaseDep",
+    "FastOpp",
+    "FastOppError",
+    "Forbidden",
+    "Grant",
+    "LeapCellStorage",
+    "NavItem",
+    "NotFound",
+    "Operator",
+    "OptionalUser",
+    "PlatformDetector",
+    "Retry",
+    "RuntimeDep",
+    "SeedStep",
+    "SessionDep",
+    "Settings",
+    "SettingsDep",
+    "StaffUser",
+    "StepResult",
+    "Storage",
+    "StorageDep",
+    "SuperUser",
+    "TaskContext",
+    "TaskService",
+    "TasksDep",
+    "Unfinished",
+    "User",
+    "__version__",
+    "detect_platform",
+    "get_upload_dir",
+    "load_settings",
+    "migrate_leapcell",
+    "open_runtime",
+    "periodic",
+    "process_photo",
+    "remove_photo",
+    "render",
+    "replace_photo",
+    "run_full_init",
+    "store_photo",
+    "task",
+    "utc_now",
+]
 
 _moved.install()
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attributes
-    """Import the application when it is asked for: whoever needs a part of the package does not pay for all."""
-    if name == "FastOpp":
-        from fastopp.core.application import FastOpp  # noqa: PLC0415 - see above
-
-        return FastOpp
+    if module := MODULES.get(name):
+        return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

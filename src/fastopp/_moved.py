@@ -1,4 +1,4 @@
-"""Import modules under the names that they had in FastOpp 0.5. For one version, with a DeprecationWarning."""
+"""Import modules under the names that they had before `features` and `core`, for one version, with a warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Modules under the names that they had in FastOpp 0.5."""
+"""Modules under the names that they had before."""
 
 from __future__ import annotations
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fastopp.settings.fields import Settings
-from fastopp.settings.loading import get_upload_dir, load_settings, read_variables
+from fastopp.settings.loading import Settings, get_upload_dir, load_settings, read_variables
 from fastopp.settings.problems import SettingsError
 
 __all__ = ["Settings", "SettingsError", "get_upload_dir", "load_settings", "read_variables"]

@@ -17,8 +17,8 @@ from fastopp.platforms.detection import PLATFORMS
 from fastopp.settings.database_url import DatabaseURL
 
 
-class Settings(BaseModel):
-    """The configuration of one process. Make it with `load_settings`; tests may make it by hand."""
+class SettingsFields(BaseModel):
+    """Every setting, with its type, its default and what it is for. `fastopp.settings.Settings` reads them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 

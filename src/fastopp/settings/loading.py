@@ -11,9 +11,23 @@ from pydantic import ValidationError
 
 from fastopp.platforms.base import Platform
 from fastopp.platforms.detection import PRODUCTION_ENVIRONMENTS, detect_platform
-from fastopp.settings.fields import Settings
+from fastopp.settings.fields import SettingsFields
 from fastopp.settings.machine_key import machine_key
 from fastopp.settings.problems import SettingProblem, SettingsError, environment_too_big, explain, find_problems
+
+
+class Settings(SettingsFields):
+    """The configuration of one process."""
+
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - of the fields' types
+        """Take the values of all fields; without any, read the environment as `load_settings` does.
+
+        Raises
+        ------
+        SettingsError: with every mistake in the environment.
+        """
+        super().__init__(**(values or dict(load_settings())))
+
 
 _VARIABLES = (Settings.model_fields.keys() - {"platform"}) | {"database_dsn"}
 _CASELESS = frozenset({"environment", "log_level", "storage_type", "fastopp_platform"})

@@ -14,7 +14,7 @@ from fastopp.settings.database_url import DatabaseURLError
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    from fastopp.settings.fields import Settings
+    from fastopp.settings.fields import SettingsFields
 
 MIN_SECRET_KEY = 32  # characters; HS256 wants a key of at least 256 bits (RFC 7518, 3.2)
 MIN_OPS_TOKEN = 24  # characters: of `oppman.py secrets` 144 bits, out of reach of guessing
@@ -66,7 +66,7 @@ class SettingsError(FastOppError):
         super().__init__(f"The configuration has {count}:\n{lines}")
 
 
-def find_problems(settings: Settings, given: Iterable[str]) -> list[SettingProblem]:
+def find_problems(settings: SettingsFields, given: Iterable[str]) -> list[SettingProblem]:
     """Everything that is wrong with settings whose single values are valid.
 
     `given` holds the names, in lower case, of the variables that were set.
@@ -103,13 +103,13 @@ def environment_too_big(variables: Mapping[str, str], platform: Platform) -> lis
     return [SettingProblem("the environment", what, "Shorten or remove some.")]
 
 
-def _platform(settings: Settings) -> list[SettingProblem]:
+def _platform(settings: SettingsFields) -> list[SettingProblem]:
     if not settings.fastopp_platform or settings.fastopp_platform.lower() in PLATFORMS:
         return []
     return [SettingProblem("FASTOPP_PLATFORM", "There is no such platform.", f"Use one of {', '.join(PLATFORMS)}.")]
 
 
-def _secret_key(settings: Settings) -> list[SettingProblem]:
+def _secret_key(settings: SettingsFields) -> list[SettingProblem]:
     key = settings.secret_key.get_secret_value()
     if settings.development:
         return []
@@ -126,21 +126,21 @@ def _secret_key(settings: Settings) -> list[SettingProblem]:
     return [SettingProblem("SECRET_KEY", what, "Run `python oppman.py secrets` and set the line that it prints.")]
 
 
-def _ops_token(settings: Settings) -> list[SettingProblem]:
+def _ops_token(settings: SettingsFields) -> list[SettingProblem]:
     if not 0 < len(settings.ops_token.get_secret_value()) < MIN_OPS_TOKEN:
         return []
     what = f"It has fewer than {MIN_OPS_TOKEN} characters, so it can be guessed."
     return [SettingProblem("OPS_TOKEN", what, "Run `python oppman.py secrets` and set the line that it prints.")]
 
 
-def _backup_key(settings: Settings) -> list[SettingProblem]:
+def _backup_key(settings: SettingsFields) -> list[SettingProblem]:
     if not 0 < len(settings.backup_key.get_secret_value()) < MIN_BACKUP_KEY:
         return []
     what = f"It has fewer than {MIN_BACKUP_KEY} characters, so it can be guessed."
     return [SettingProblem("BACKUP_KEY", what, "Make one like a SECRET_KEY: `python oppman.py secrets` prints it.")]
 
 
-def _database_url(settings: Settings, given: frozenset[str]) -> list[SettingProblem]:
+def _database_url(settings: SettingsFields, given: frozenset[str]) -> list[SettingProblem]:
     if settings.platform.requires_database_url and not given & {"database_url", "database_dsn"}:
         return [
             SettingProblem("DATABASE_URL", "It is not set.", f"Take it from {settings.platform.database_url_source}.")
@@ -152,7 +152,7 @@ def _database_url(settings: Settings, given: frozenset[str]) -> list[SettingProb
     return []
 
 
-def _object_storage(settings: Settings, given: frozenset[str]) -> list[SettingProblem]:
+def _object_storage(settings: SettingsFields, given: frozenset[str]) -> list[SettingProblem]:
     problems = [
         SettingProblem(variable, "It is no address.", "It begins with https://, as the dashboard shows it.")
         for variable, url in (("S3_ENDPOINT_URL", settings.s3_endpoint_url), ("S3_CDN_URL", settings.s3_cdn_url))
@@ -161,7 +161,7 @@ def _object_storage(settings: Settings, given: frozenset[str]) -> list[SettingPr
     return problems + _incomplete_object_storage(settings, given)
 
 
-def _incomplete_object_storage(settings: Settings, given: frozenset[str]) -> list[SettingProblem]:
+def _incomplete_object_storage(settings: SettingsFields, given: frozenset[str]) -> list[SettingProblem]:
     present = [name for name in OBJECT_STORAGE_VARIABLES if name in given]
     if not present and settings.storage_type != "s3":
         return []
@@ -173,14 +173,14 @@ def _incomplete_object_storage(settings: Settings, given: frozenset[str]) -> lis
     ]
 
 
-def _async_url(settings: Settings) -> list[SettingProblem]:
+def _async_url(settings: SettingsFields) -> list[SettingProblem]:
     if not settings.leapcell_async_url or _ASYNC_ADDRESS.match(settings.leapcell_async_url):
         return []
     mend = "It is the service's own, like https://my-service.leapcell-async.dev, without a path."
     return [SettingProblem("LEAPCELL_ASYNC_URL", "It is no https:// address.", mend)]
 
 
-def _allowed_hosts(settings: Settings) -> list[SettingProblem]:
+def _allowed_hosts(settings: SettingsFields) -> list[SettingProblem]:
     names = (name.strip() for name in settings.allowed_hosts.split(","))
     if all(_HOST_NAME.fullmatch(name) for name in names if name):
         return []

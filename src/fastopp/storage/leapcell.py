@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
+from fastopp.settings import load_settings
+from fastopp.storage.base import StorageMisconfigured
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.s3.quota import Quota
 
@@ -25,10 +27,10 @@ class LeapCellStorage(ObjectStorage):
 
     def __init__(
         self,
-        bucket: str,
+        bucket: str = "",
         *,
-        access_key: str,
-        secret_key: str,
+        access_key: str = "",
+        secret_key: str = "",
         endpoint: str = ENDPOINT,
         region: str = REGION,
         cdn_url: str = "",
@@ -36,6 +38,14 @@ class LeapCellStorage(ObjectStorage):
         quota: Quota | None = FREE_PLAN,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        """Read the bucket and its keys from the settings where they are not given. Raises StorageMisconfigured."""
+        if not (bucket and access_key and secret_key):
+            settings = load_settings()
+            bucket = bucket or settings.s3_bucket
+            access_key = access_key or settings.s3_access_key.get_secret_value()
+            secret_key = secret_key or settings.s3_secret_key.get_secret_value()
+        if not (bucket and access_key and secret_key):
+            raise StorageMisconfigured("Set S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY, or pass them.")
         super().__init__(
             bucket,
             endpoint=endpoint,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.database.session import after_commit
+from fastopp.errors import FastOppError
 from fastopp.tasks.queue.report import DrainReport, TaskCounts
 from fastopp.tasks.task import Task
 
@@ -24,17 +25,25 @@ BACKUP_TASK = "backup-files"
 RESTORE_TASK = "restore-files"
 
 
+class NoRuntime(FastOppError):
+    """A TaskService belongs to a running application."""
+
+    hint = "Ask for `TasksDep` in a handler, or take `runtime.tasks` of `open_runtime(Settings())`."
+
+
 class TaskService:
     """What can be done with tasks. Making one costs nothing and connects to nothing."""
 
     def __init__(
         self,
-        runtime: Host,
+        runtime: Host | None = None,
         *,
         session: AsyncSession | None = None,
         at: datetime | None = None,
         key: RequestKey | None = None,
     ) -> None:
+        if runtime is None:
+            raise NoRuntime
         self._runtime = runtime
         self._session = session
         self._at = at
