@@ -11,7 +11,7 @@ class FastOppError(Exception):
     """Something went wrong."""
 
     # A subclass's docstring is its default message; `status` is the HTTP status it is answered
-    # with, `headers` go along, `hint` is the sentence that says how to mend it, `extensions` are more keys of the
+    # with, `headers` go along, `hint` is the sentence that says how to fix it, `extensions` are more keys of the
     # JSON answer (RFC 9457, 3.2).
     status: ClassVar[int] = 500
     hint: str | None = None

@@ -250,7 +250,7 @@ async def test_some_files_do_not_arrive(rclone: RcloneServer, bucket: str, folde
         report = await backup_files(storage, folder)
         assert (report.status, report.copied, report.failed_count) == ("error", 37, 3)
         proxy.faults = [Fault("PUT", times=3, skip=5, corrupt_upload=True), Fault("PUT", times=2, drop_upload=10)]
-        report = await backup_files(storage, folder)  # mended by sending again
+        report = await backup_files(storage, folder)  # fixed by sending again
         assert report.status == "success"
     assert (await verify_files(open_bucket(bucket, rclone.endpoint), folder)).equal
 

@@ -19,7 +19,7 @@ from fastopp.errors import Unavailable
 
 
 def decorated(number: str) -> Any:
-    return check(f"fastopp.{number}", f"Title of {number}", mend="Mend it.", subject=Subject.SETTINGS)
+    return check(f"fastopp.{number}", f"Title of {number}", fix="Fix it.", subject=Subject.SETTINGS)
 
 
 @decorated("I001")
@@ -73,7 +73,7 @@ async def test_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert began == [each.id for each in CHECKS]
     assert report.ran == 2
     found = [(finding.message, finding.hint) for finding in report.findings]
-    assert found == [("one", "Mend it."), ("two", "Otherwise."), ("known", "")], "the worst first"
+    assert found == [("one", "Fix it."), ("two", "Otherwise."), ("known", "")], "the worst first"
     reasons = {each.id: each.reason for each in report.unchecked}
     assert reasons["fastopp.E003"] == "There is none."
     assert reasons["fastopp.E004"] == Unavailable().message

@@ -199,7 +199,7 @@ def test_every_check_says_what_it_is() -> None:
     for each in all_checks():
         assert each.level.value[0].upper() == each.id.removeprefix("fastopp.")[0]
         assert each.means.endswith((".", ":"))
-        assert each.mend.endswith((".", "?"))
+        assert each.fix.endswith((".", "?"))
         assert each.title
         assert not each.title.endswith(".")
 

@@ -234,7 +234,7 @@ def test_every_check_that_the_docs_name_exists() -> None:
         assert named <= known | {"fastopp.W999"}, page.name  # that one is an example
 
 
-def test_every_error_text_has_a_meaning_and_a_mend() -> None:
+def test_every_error_text_has_a_cause_and_a_fix() -> None:
     rows = [row for row in read(ROOT / "docs/troubleshooting.md").splitlines() if row.startswith("| ")]
     assert len(rows) > 40
     for row in rows:

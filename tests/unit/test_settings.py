@@ -24,7 +24,7 @@ def load(**environ: str) -> Settings:
 def problems(**environ: str) -> dict[str, str]:
     with pytest.raises(SettingsError) as caught:
         load(**environ)
-    return {problem.variable: f"{problem.what} {problem.mend}" for problem in caught.value.problems}
+    return {problem.variable: f"{problem.what} {problem.fix}" for problem in caught.value.problems}
 
 
 def test_nothing_needs_to_be_set_on_ones_own_machine():

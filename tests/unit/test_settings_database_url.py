@@ -211,7 +211,7 @@ def test_settings_for_poolers_are_accepted_since_they_always_hold() -> None:
         ("postgresql://u:p@h/d e", "blank"),
     ],
 )
-def test_mistakes_say_what_is_wrong_and_how_to_mend_it(text: str, message: str) -> None:
+def test_mistakes_say_what_is_wrong_and_how_to_fix_it(text: str, message: str) -> None:
     with pytest.raises(DatabaseURLError, match=message) as caught:
         DatabaseURL.parse(text)
 

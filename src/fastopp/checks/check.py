@@ -61,7 +61,7 @@ class Subject(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a check's function yields: what is wrong here, and how to mend it if that is not always the same."""
+    """What a check's function yields: what is wrong here, and how to fix it if that is not always the same."""
 
     message: str
     hint: str | None = None
@@ -100,7 +100,7 @@ class Check:
     """What is wrong when it fires, in a few words."""
     means: str
     """Why that matters; the function's docstring."""
-    mend: str
+    fix: str
     subject: Subject
     scope: Scope
     mode: Mode
@@ -124,7 +124,7 @@ class Check:
         return [self._finding(problem) for problem in problems]
 
     def _finding(self, problem: Problem) -> Finding:
-        hint = self.mend if problem.hint is None else problem.hint
+        hint = self.fix if problem.hint is None else problem.hint
         return Finding(self.id, self.level, problem.message, hint, self.link)
 
 
@@ -132,7 +132,7 @@ def check(
     check_id: str,
     title: str,
     *,
-    mend: str,
+    fix: str,
     subject: Subject,
     scope: Scope = Scope.PROJECT,
     mode: Mode = Mode.STATIC,
@@ -143,11 +143,11 @@ def check(
     ----------
     check_id: `fastopp.` and a letter for the level (E, W, I) and three digits.
     title: what is wrong when it fires, in a few words.
-    mend: what to do about it, for the docs and wherever a problem brings no hint of its own.
+    fix: what to do about it, for the docs and wherever a problem brings no hint of its own.
     """
 
     def make(function: CheckFunction) -> Check:
         means = " ".join(inspect.cleandoc(function.__doc__ or "").split())
-        return Check(check_id, title, means, mend, subject, scope, mode, function)
+        return Check(check_id, title, means, fix, subject, scope, mode, function)
 
     return make

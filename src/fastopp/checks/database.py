@@ -15,19 +15,19 @@ WEAK_MODES = ("disable", "allow", "prefer")  # libpq goes on without TLS in thes
 @check(
     "fastopp.E101",
     "DATABASE_URL is missing or cannot be read",
-    mend="Copy it from your database's page as it is. docs/database.md shows every form.",
+    fix="Copy it from your database's page as it is. docs/database.md shows every form.",
     subject=Subject.DATABASE,
 )
 def database_url(context: CheckContext) -> Iterator[Problem]:
     """Without a database the application does not start."""
     for problem in context.problems_of("DATABASE_URL", "DATABASE_DSN"):
-        yield Problem(f"DATABASE_URL: {problem.what}", problem.mend)
+        yield Problem(f"DATABASE_URL: {problem.what}", problem.fix)
 
 
 @check(
     "fastopp.E102",
     "SQLite where no disk lasts",
-    mend="Create a PostgreSQL in the platform's dashboard and set its URL as DATABASE_URL.",
+    fix="Create a PostgreSQL in the platform's dashboard and set its URL as DATABASE_URL.",
     subject=Subject.DATABASE,
 )
 def sqlite_does_not_last(context: CheckContext) -> Iterator[Problem]:
@@ -39,7 +39,7 @@ def sqlite_does_not_last(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.E103",
     "sslmode allows a database connection without TLS",
-    mend="Remove sslmode from DATABASE_URL, or write sslmode=require.",
+    fix="Remove sslmode from DATABASE_URL, or write sslmode=require.",
     subject=Subject.DATABASE,
     scope=Scope.LEAPCELL,
 )
@@ -52,7 +52,7 @@ def tls_not_demanded(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.W104",
     "The password may travel unencrypted to the database",
-    mend="Add sslmode=require to DATABASE_URL, better verify-full (docs/database.md).",
+    fix="Add sslmode=require to DATABASE_URL, better verify-full (docs/database.md).",
     subject=Subject.DATABASE,
 )
 def tls_not_demanded_elsewhere(context: CheckContext) -> Iterator[Problem]:

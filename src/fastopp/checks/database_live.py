@@ -23,7 +23,7 @@ ROUNDS = 3  # transactions of each of two connections, whose servers are compare
 @check(
     "fastopp.E110",
     "The database does not answer",
-    mend="Is DATABASE_URL the one that the dashboard shows now, and does the database run?",
+    fix="Is DATABASE_URL the one that the dashboard shows now, and does the database run?",
     subject=Subject.DATABASE,
     mode=Mode.LIVE,
 )
@@ -39,7 +39,7 @@ async def unreachable(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.E111",
     "The database connection is not encrypted",
-    mend="Write sslmode=require in DATABASE_URL. If it then fails, the server offers no TLS.",
+    fix="Write sslmode=require in DATABASE_URL. If it then fails, the server offers no TLS.",
     subject=Subject.DATABASE,
     mode=Mode.LIVE,
 )
@@ -59,7 +59,7 @@ async def unencrypted(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.I112",
     "A transaction pooler is in front of the database",
-    mend="Nothing, as long as your own code keeps nothing on the server between transactions (docs/database.md).",
+    fix="Nothing, as long as your own code keeps nothing on the server between transactions (docs/database.md).",
     subject=Subject.DATABASE,
     mode=Mode.LIVE,
 )
@@ -84,7 +84,7 @@ async def transaction_pooler(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.W113",
     "The pool may ask for more connections than the server has",
-    mend="Lower DB_POOL_SIZE and DB_MAX_OVERFLOW.",
+    fix="Lower DB_POOL_SIZE and DB_MAX_OVERFLOW.",
     subject=Subject.DATABASE,
     mode=Mode.LIVE,
 )

@@ -15,7 +15,7 @@ def size_of(variables: Mapping[str, str]) -> int:
     return sum(len(name.encode()) + len(value.encode()) for name, value in variables.items())
 
 
-@check("fastopp.E021", "The environment is too big", mend=_SHORTER, subject=Subject.SETTINGS)
+@check("fastopp.E021", "The environment is too big", fix=_SHORTER, subject=Subject.SETTINGS)
 def environment_too_big(context: CheckContext) -> Iterator[Problem]:
     """LeapCell takes 3 KB, names and values of all variables together (docs.leapcell.io/limit)."""
     size, limit = size_of(context.variables), context.platform.max_environment
@@ -23,7 +23,7 @@ def environment_too_big(context: CheckContext) -> Iterator[Problem]:
         yield Problem(f"All variables together have {size:,} bytes; {context.platform.title} takes {limit:,}.")
 
 
-@check("fastopp.W022", "The environment is nearly too big", mend=_SHORTER, subject=Subject.SETTINGS)
+@check("fastopp.W022", "The environment is nearly too big", fix=_SHORTER, subject=Subject.SETTINGS)
 def environment_nearly_too_big(context: CheckContext) -> Iterator[Problem]:
     """Whether the 3 KB are 3,000 or 3,072 bytes, and whether what separates them counts, is not documented."""
     limit = context.platform.max_environment

@@ -27,7 +27,7 @@ class Listening:
 @check(
     "fastopp.E301",
     "leapcell.yaml is missing or cannot be used",
-    mend="Run `python oppman.py leapcell init`, or mend the line.",
+    fix="Run `python oppman.py leapcell init`, or fix the line.",
     subject=Subject.MANIFEST,
     scope=Scope.LEAPCELL,
 )
@@ -43,7 +43,7 @@ def unusable(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.W302",
     "A key of leapcell.yaml is not known",
-    mend=f"The keys are {', '.join(KEYS)}; runtime is one of {', '.join(RUNTIMES)}.",
+    fix=f"The keys are {', '.join(KEYS)}; runtime is one of {', '.join(RUNTIMES)}.",
     subject=Subject.MANIFEST,
     scope=Scope.LEAPCELL,
 )
@@ -57,7 +57,7 @@ def unknown_keys(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.E303",
     "The start command listens on another port",
-    mend="Write the same port in both places; 8080 is what every official example has.",
+    fix="Write the same port in both places; 8080 is what every official example has.",
     subject=Subject.MANIFEST,
     scope=Scope.LEAPCELL,
 )
@@ -71,7 +71,7 @@ def other_port(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.W304",
     "The start command listens on this machine only",
-    mend="Add --host 0.0.0.0 to the start command (gunicorn: -b 0.0.0.0:8080).",
+    fix="Add --host 0.0.0.0 to the start command (gunicorn: -b 0.0.0.0:8080).",
     subject=Subject.MANIFEST,
     scope=Scope.LEAPCELL,
 )
@@ -85,7 +85,7 @@ def loopback_only(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.W305",
     "Byte code is not compiled by the build",
-    mend="Add `&& python oppman.py leapcell build --no-install` to the build command.",
+    fix="Add `&& python oppman.py leapcell build --no-install` to the build command.",
     subject=Subject.MANIFEST,
     scope=Scope.LEAPCELL,
 )

@@ -38,7 +38,7 @@ _AGAIN = (
 @check(
     "fastopp.E321",
     "requirements.txt is missing",
-    mend="Run `python oppman.py leapcell init` and commit the file.",
+    fix="Run `python oppman.py leapcell init` and commit the file.",
     subject=Subject.REQUIREMENTS,
     scope=Scope.LEAPCELL,
 )
@@ -51,7 +51,7 @@ def missing(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.E322",
     "requirements.txt is not what the project needs",
-    mend=_AGAIN,
+    fix=_AGAIN,
     subject=Subject.REQUIREMENTS,
     scope=Scope.LEAPCELL,
 )
@@ -110,7 +110,7 @@ def _read(path: Path) -> dict[str, Pins]:
 @check(
     "fastopp.E324",
     f"The build command does not install {UNHASHED}",
-    mend=f"Let the buildCommand of leapcell.yaml begin with `{install_line(both=True)}`.",
+    fix=f"Let the buildCommand of leapcell.yaml begin with `{install_line(both=True)}`.",
     subject=Subject.REQUIREMENTS,
     scope=Scope.LEAPCELL,
 )
@@ -141,7 +141,7 @@ def _installs(command: str, path: Path) -> bool:
 @check(
     "fastopp.W323",
     "A package has no wheel for Linux on x86-64 or arm64",
-    mend="Choose a version or another package that has one, or make sure that the build can compile it.",
+    fix="Choose a version or another package that has one, or make sure that the build can compile it.",
     subject=Subject.REQUIREMENTS,
     scope=Scope.LEAPCELL,
 )

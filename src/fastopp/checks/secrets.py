@@ -15,24 +15,24 @@ PUBLISHED_PASSWORDS = (DEVELOPMENT_PASSWORD, TEST_PASSWORD)
 _PRINT_SECRETS = "Run `python oppman.py secrets` and set the line that it prints."
 
 
-@check("fastopp.E001", "SECRET_KEY is missing, short or published", mend=_PRINT_SECRETS, subject=Subject.SETTINGS)
+@check("fastopp.E001", "SECRET_KEY is missing, short or published", fix=_PRINT_SECRETS, subject=Subject.SETTINGS)
 def secret_key(context: CheckContext) -> Iterator[Problem]:
     """Sessions and tokens are signed with it. Whoever knows or guesses it can sign in as anybody."""
     for problem in context.problems_of("SECRET_KEY"):
-        yield Problem(f"SECRET_KEY: {problem.what}", problem.mend)
+        yield Problem(f"SECRET_KEY: {problem.what}", problem.fix)
 
 
-@check("fastopp.E002", "OPS_TOKEN or BACKUP_KEY can be guessed", mend=_PRINT_SECRETS, subject=Subject.SETTINGS)
+@check("fastopp.E002", "OPS_TOKEN or BACKUP_KEY can be guessed", fix=_PRINT_SECRETS, subject=Subject.SETTINGS)
 def short_secrets(context: CheckContext) -> Iterator[Problem]:
     """The first runs operations without an account, the second decrypts backups."""
     for problem in context.problems_of("OPS_TOKEN", "BACKUP_KEY"):
-        yield Problem(f"{problem.variable}: {problem.what}", problem.mend)
+        yield Problem(f"{problem.variable}: {problem.what}", problem.fix)
 
 
 @check(
     "fastopp.W003",
     "No OPS_TOKEN where there is no shell",
-    mend="Run `python oppman.py secrets` and set its OPS_TOKEN line.",
+    fix="Run `python oppman.py secrets` and set its OPS_TOKEN line.",
     subject=Subject.SETTINGS,
 )
 def no_ops_token(context: CheckContext) -> Iterator[Problem]:
@@ -44,7 +44,7 @@ def no_ops_token(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.W004",
     "Emergency access is open",
-    mend="Remove EMERGENCY_ACCESS_ENABLED once nobody needs it.",
+    fix="Remove EMERGENCY_ACCESS_ENABLED once nobody needs it.",
     subject=Subject.SETTINGS,
 )
 def emergency_access(context: CheckContext) -> Iterator[Problem]:
@@ -56,7 +56,7 @@ def emergency_access(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.W005",
     "Debug logging in production",
-    mend="Remove DEBUG, and set LOG_LEVEL to info.",
+    fix="Remove DEBUG, and set LOG_LEVEL to info.",
     subject=Subject.SETTINGS,
 )
 def debug(context: CheckContext) -> Iterator[Problem]:
@@ -73,7 +73,7 @@ def debug(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.E006",
     "Development settings on a hosting platform",
-    mend="Remove ENVIRONMENT, or set it to production.",
+    fix="Remove ENVIRONMENT, or set it to production.",
     subject=Subject.SETTINGS,
 )
 def development(context: CheckContext) -> Iterator[Problem]:
@@ -85,14 +85,14 @@ def development(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.E007",
     "Another setting has a mistake",
-    mend="docs/settings.md says what each setting takes.",
+    fix="docs/settings.md says what each setting takes.",
     subject=Subject.SETTINGS,
 )
 def other_settings(context: CheckContext) -> Iterator[Problem]:
     """The application does not start with it."""
     for problem in context.setting_problems:
         if not problem.variable.startswith(_CHECKED_ELSEWHERE):
-            yield Problem(f"{problem.variable}: {problem.what}", problem.mend)
+            yield Problem(f"{problem.variable}: {problem.what}", problem.fix)
 
 
 _CHECKED_ELSEWHERE = ("SECRET_KEY", "OPS_TOKEN", "BACKUP_KEY", "DATABASE_", "S3_")
@@ -101,7 +101,7 @@ _CHECKED_ELSEWHERE = ("SECRET_KEY", "OPS_TOKEN", "BACKUP_KEY", "DATABASE_", "S3_
 @check(
     "fastopp.W008",
     "Nothing wakes tasks",
-    mend="Set LEAPCELL_ASYNC_URL, or have a scheduler call /async/drain (docs/tasks.md).",
+    fix="Set LEAPCELL_ASYNC_URL, or have a scheduler call /async/drain (docs/tasks.md).",
     subject=Subject.SETTINGS,
     scope=Scope.LEAPCELL,
 )
@@ -114,7 +114,7 @@ def no_wake(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.E009",
     "The first superuser's password is published",
-    mend="Remove SUPERUSER_PASSWORD: one is generated and shown once.",
+    fix="Remove SUPERUSER_PASSWORD: one is generated and shown once.",
     subject=Subject.SETTINGS,
 )
 def superuser_password(context: CheckContext) -> Iterator[Problem]:
@@ -127,7 +127,7 @@ def superuser_password(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.W010",
     "A secret is weak",
-    mend=_PRINT_SECRETS,
+    fix=_PRINT_SECRETS,
     subject=Subject.SETTINGS,
 )
 def weak_secrets(context: CheckContext) -> Iterator[Problem]:

@@ -23,7 +23,7 @@ BROWSER_FLAG: Final = "--disable-dev-shm-usage"
 @check(
     "fastopp.W341",
     "Shared memory is used",
-    mend="Use threads (anyio.to_thread), a task, or a subprocess with pipes.",
+    fix="Use threads (anyio.to_thread), a task, or a subprocess with pipes.",
     subject=Subject.SOURCE,
     scope=Scope.LEAPCELL,
 )
@@ -37,7 +37,7 @@ def multiprocessing(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.W342",
     "A browser without --disable-dev-shm-usage",
-    mend=f'Start it with args=["{BROWSER_FLAG}"].',
+    fix=f'Start it with args=["{BROWSER_FLAG}"].',
     subject=Subject.SOURCE,
     scope=Scope.LEAPCELL,
 )

@@ -19,7 +19,7 @@ _BIGGER = "Raise memory in leapcell.yaml, which buys processor time too, or impo
 @check(
     "fastopp.W401",
     "The application starts too slowly for its size",
-    mend=_BIGGER,
+    fix=_BIGGER,
     subject=Subject.SPEED,
     scope=Scope.LEAPCELL,
     mode=Mode.MEASURE,
@@ -36,7 +36,7 @@ async def slow_start(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.W402",
     "The first page is too slow for the application's size",
-    mend=_BIGGER,
+    fix=_BIGGER,
     subject=Subject.SPEED,
     scope=Scope.LEAPCELL,
     mode=Mode.MEASURE,
@@ -52,7 +52,7 @@ async def slow_page(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.E403",
     "The application needs more memory than it gets",
-    mend="Raise memory in leapcell.yaml.",
+    fix="Raise memory in leapcell.yaml.",
     subject=Subject.SPEED,
     scope=Scope.LEAPCELL,
     mode=Mode.MEASURE,
@@ -67,7 +67,7 @@ async def too_little_memory(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.W404",
     "Memory is nearly used up",
-    mend="Raise memory in leapcell.yaml.",
+    fix="Raise memory in leapcell.yaml.",
     subject=Subject.SPEED,
     scope=Scope.LEAPCELL,
     mode=Mode.MEASURE,
@@ -82,7 +82,7 @@ async def little_memory(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.E405",
     "The first page fails",
-    mend="Run `python oppman.py runserver` and look at the log.",
+    fix="Run `python oppman.py runserver` and look at the log.",
     subject=Subject.SPEED,
     scope=Scope.LEAPCELL,
     mode=Mode.MEASURE,
@@ -97,7 +97,7 @@ async def failing_page(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.I406",
     "What was measured",
-    mend="Nothing.",
+    fix="Nothing.",
     subject=Subject.SPEED,
     scope=Scope.LEAPCELL,
     mode=Mode.MEASURE,

@@ -16,7 +16,7 @@ WRITABLE: Final = ("/tmp/", "/dev/null", "/dev/std")  # noqa: S108 - the one wri
 @check(
     "fastopp.W343",
     "A file is written outside /tmp",
-    mend="Keep data in the database or the storage (StorageDep), and passing files in tempfile.TemporaryDirectory().",
+    fix="Keep data in the database or the storage (StorageDep), and passing files in tempfile.TemporaryDirectory().",
     subject=Subject.SOURCE,
     scope=Scope.LEAPCELL,
 )

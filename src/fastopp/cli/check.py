@@ -100,7 +100,7 @@ async def _run(context: CheckContext, checks: list[Check], *, quiet: bool) -> Ch
 
 
 def print_report(report: CheckReport) -> None:
-    """Print findings for people: the worst first, each with how to mend it."""
+    """Print findings for people: the worst first, each with how to fix it."""
     for finding in report.findings:
         _print_finding(finding)
     reasons: dict[str, list[str]] = {}

@@ -53,7 +53,7 @@ def emergency() -> None:
     say(f"Token: {emergency_token(settings)}")
     if not settings.emergency_access_enabled:
         say("1. Set EMERGENCY_ACCESS_ENABLED=true and restart; the page does not exist until then.")
-    say("2. Open /oppman/emergency, enter the token, and make or mend the account within fifteen minutes.")
+    say("2. Open /oppman/emergency, enter the token, and make or fix the account within fifteen minutes.")
     say("3. Remove EMERGENCY_ACCESS_ENABLED and restart.")
 
 

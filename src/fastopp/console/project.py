@@ -95,7 +95,7 @@ def _list(source: str) -> ast.List:
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
-        raise ProjectError(f"main.py, line {error.lineno}: {error.msg}.", hint="Mend it and try again.") from None
+        raise ProjectError(f"main.py, line {error.lineno}: {error.msg}.", hint="Fix it and try again.") from None
     for call in ast.walk(tree):
         if not isinstance(call, ast.Call) or not ast.unparse(call.func).endswith("FastOpp"):
             continue

@@ -42,7 +42,7 @@ def free_port() -> int:
 
 
 def listen(port: int, *, what: str, option: str) -> socket.socket:
-    """A listening socket on loopback; port 0: any. Raises `PortTaken`, which names the option that mends it."""
+    """A listening socket on loopback; port 0: any. Raises `PortTaken`, which names the option that fixes it."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     # A port that an ended emulator's connections still linger on can be had; one that is listened on cannot.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -90,7 +90,7 @@ class DatabaseURL:
 
         Raises
         ------
-        DatabaseURLError: with what is wrong and how to mend it, and never with the password.
+        DatabaseURLError: with what is wrong and how to fix it, and never with the password.
         """
         text = text.strip().strip("'\"`").strip()
         if not text:

@@ -83,7 +83,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | 
 
     Raises
     ------
-    SettingsError: with every mistake, each with the variable, what is wrong and how to mend it.
+    SettingsError: with every mistake, each with the variable, what is wrong and how to fix it.
     """
     variables, ours = read_variables(environ, env_file=env_file)
     platform = detect_platform(variables)

@@ -1,4 +1,4 @@
-"""What can be wrong with the settings, said so that it can be mended."""
+"""What can be wrong with the settings, with the fix for each."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ OBJECT_STORAGE_VARIABLES = ("s3_access_key", "s3_secret_key", "s3_bucket")
 
 
 class SettingProblem(NamedTuple):
-    """One mistake: which variable, what is wrong, how to mend it."""
+    """One mistake: which variable, what is wrong, how to fix it."""
 
     variable: str
     what: str
-    mend: str
+    fix: str
 
     def __str__(self) -> str:
-        return f"{self.variable}: {self.what} {self.mend}".rstrip()
+        return f"{self.variable}: {self.what} {self.fix}".rstrip()
 
 
 class SettingsError(FastOppError):
@@ -176,8 +176,8 @@ def _incomplete_object_storage(settings: SettingsFields, given: frozenset[str]) 
 def _async_url(settings: SettingsFields) -> list[SettingProblem]:
     if not settings.leapcell_async_url or _ASYNC_ADDRESS.match(settings.leapcell_async_url):
         return []
-    mend = "It is the service's own, like https://my-service.leapcell-async.dev, without a path."
-    return [SettingProblem("LEAPCELL_ASYNC_URL", "It is no https:// address.", mend)]
+    fix = "It is the service's own, like https://my-service.leapcell-async.dev, without a path."
+    return [SettingProblem("LEAPCELL_ASYNC_URL", "It is no https:// address.", fix)]
 
 
 def _allowed_hosts(settings: SettingsFields) -> list[SettingProblem]:

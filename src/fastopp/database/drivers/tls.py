@@ -100,7 +100,7 @@ def _check_files(query: Mapping[str, str]) -> None:
     for name in _FILES:
         value = query.get(name)
         if value and not (name == "sslrootcert" and value == SYSTEM) and not Path(value).is_file():
-            raise DatabaseURLError(f"The file that {name} names is not there.", hint=f"Mend {name}, or remove it.")
+            raise DatabaseURLError(f"The file that {name} names is not there.", hint=f"Fix {name}, or remove it.")
     if query.get("sslmode") in _VERIFYING and not query.get("sslrootcert"):
         root = _home("root.crt")
         if not root or not root.is_file():

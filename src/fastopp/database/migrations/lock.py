@@ -125,7 +125,7 @@ async def _sqlite(connection: AsyncConnection, _timeout: float) -> AsyncIterator
                 raise MigrationError(
                     f"The migration leaves rows of {table} that point to rows of {parent} that are not there. "
                     "Nothing was changed.",
-                    hint="Let the migration mend or delete those rows as well.",
+                    hint="Let the migration fix or delete those rows as well.",
                 )
 
 

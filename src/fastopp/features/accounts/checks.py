@@ -19,7 +19,7 @@ MOST = 200  # accounts that are looked at: a comparison takes 20 ms and more, on
 @check(
     "fastopp.E131",
     "An account has a published password",
-    mend="Run `python oppman.py change_password`, or delete the account.",
+    fix="Run `python oppman.py change_password`, or delete the account.",
     subject=Subject.ACCOUNTS,
     mode=Mode.LIVE,
 )

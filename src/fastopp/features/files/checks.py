@@ -13,20 +13,20 @@ from fastopp.platforms.leapcell import LEAPCELL_WRITABLE
 @check(
     "fastopp.E201",
     "The Object Storage's settings are incomplete or wrong",
-    mend="Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET, as the dashboard shows them.",
+    fix="Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET, as the dashboard shows them.",
     subject=Subject.STORAGE,
 )
 def object_storage_settings(context: CheckContext) -> Iterator[Problem]:
     """Only a part of them is a mistake: uploaded files would be lost in silence."""
     for problem in context.setting_problems:
         if problem.variable.startswith("S3_"):
-            yield Problem(f"{problem.variable}: {problem.what}", problem.mend)
+            yield Problem(f"{problem.variable}: {problem.what}", problem.fix)
 
 
 @check(
     "fastopp.W202",
     "Uploaded files will be lost",
-    mend="Create an Object Storage and set its S3_ variables (docs/files.md).",
+    fix="Create an Object Storage and set its S3_ variables (docs/files.md).",
     subject=Subject.STORAGE,
 )
 def files_do_not_last(context: CheckContext) -> Iterator[Problem]:
@@ -38,7 +38,7 @@ def files_do_not_last(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.W203",
     "Files are not served by the CDN",
-    mend="Set S3_CDN_URL to the bucket's public address, bucket name included.",
+    fix="Set S3_CDN_URL to the bucket's public address, bucket name included.",
     subject=Subject.STORAGE,
 )
 def no_cdn(context: CheckContext) -> Iterator[Problem]:
@@ -51,7 +51,7 @@ def no_cdn(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.E204",
     "A folder that cannot be written to",
-    mend="Remove UPLOAD_DIR, whose default there is /tmp/uploads, or name a folder in /tmp.",
+    fix="Remove UPLOAD_DIR, whose default there is /tmp/uploads, or name a folder in /tmp.",
     subject=Subject.STORAGE,
 )
 def folder_not_writable(context: CheckContext) -> Iterator[Problem]:

@@ -24,7 +24,7 @@ CDN_PATIENCE = 10.0  # seconds
 @check(
     "fastopp.E210",
     "The Object Storage cannot be written or read",
-    mend="Compare the S3_ variables with the dashboard. The log of the application says what the server answered.",
+    fix="Compare the S3_ variables with the dashboard. The log of the application says what the server answered.",
     subject=Subject.STORAGE,
     mode=Mode.LIVE,
 )
@@ -49,7 +49,7 @@ async def unusable(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.E211",
     "The CDN does not serve the bucket's files",
-    mend="Copy S3_CDN_URL anew: the public address of the bucket, with the bucket's name as its path.",
+    fix="Copy S3_CDN_URL anew: the public address of the bucket, with the bucket's name as its path.",
     subject=Subject.STORAGE,
     mode=Mode.LIVE,
 )
@@ -71,7 +71,7 @@ async def cdn(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.W212",
     "The Object Storage is nearly full",
-    mend="Delete what is not needed, or take a bigger plan and say so in S3_QUOTA_MB and S3_QUOTA_FILES.",
+    fix="Delete what is not needed, or take a bigger plan and say so in S3_QUOTA_MB and S3_QUOTA_FILES.",
     subject=Subject.STORAGE,
     mode=Mode.LIVE,
 )

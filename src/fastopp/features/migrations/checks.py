@@ -21,7 +21,7 @@ VERSIONS = "alembic/versions"
 @check(
     "fastopp.E121",
     "Models have changes without a migration",
-    mend='Run `python oppman.py makemigrations "What changed"` and commit the file.',
+    fix='Run `python oppman.py makemigrations "What changed"` and commit the file.',
     subject=Subject.MIGRATIONS,
 )
 async def models_without_migration(context: CheckContext) -> AsyncIterator[Problem]:
@@ -34,7 +34,7 @@ async def models_without_migration(context: CheckContext) -> AsyncIterator[Probl
         upgraded = await run_oppman(context.folder, "migrate", "upgrade", environ=environ)
         if upgraded.status:
             yield Problem(
-                f"The migrations fail on a new database: {_last_line(upgraded.errors)}", "Mend the migration."
+                f"The migrations fail on a new database: {_last_line(upgraded.errors)}", "Fix the migration."
             )
             return
         compared = await run_oppman(context.folder, "migrate", "check", "--json", environ=environ)
@@ -49,7 +49,7 @@ async def models_without_migration(context: CheckContext) -> AsyncIterator[Probl
 @check(
     "fastopp.W122",
     "A migration is not committed",
-    mend="Run `git add alembic/versions` and commit.",
+    fix="Run `git add alembic/versions` and commit.",
     subject=Subject.MIGRATIONS,
 )
 async def not_committed(context: CheckContext) -> AsyncIterator[Problem]:
@@ -76,7 +76,7 @@ async def not_committed(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.E123",
     "The database lacks migrations",
-    mend="Run `python oppman.py migrate`, on LeapCell `POST /async/init-demo` (docs/database.md).",
+    fix="Run `python oppman.py migrate`, on LeapCell `POST /async/init-demo` (docs/database.md).",
     subject=Subject.MIGRATIONS,
     mode=Mode.LIVE,
 )
