@@ -46,7 +46,7 @@ async def test_a_killed_instance_takes_its_requests_with_it() -> None:
         await until(lambda: service.emulator.fleet.in_hand == 1)
         assert await service.emulator.act("kill", "i1") == "i1 is gone, with its /tmp."
         assert (await slow).status_code == 502
-        assert "broke off GET /slow" in service.said
+        assert "interrupted GET /slow" in service.said
         assert (await service.client.get("/")).status_code == 200
 
 

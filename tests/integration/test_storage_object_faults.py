@@ -105,9 +105,9 @@ async def test_a_download_goes_on_where_it_broke_off(storage: ObjectStorage, pro
     ("fault", "sentence"),
     [
         (Fault("PUT", refuse=(503, "SlowDown"), times=99), "fewer requests"),
-        (Fault("PUT", refuse=(500, "InternalError"), times=99), "trouble of its own"),
-        (Fault("PUT", drop_upload=100, times=99), "broke off"),
-        (Fault("PUT", silent=True, times=99), "in time|broke off"),
+        (Fault("PUT", refuse=(500, "InternalError"), times=99), "reports an internal error"),
+        (Fault("PUT", drop_upload=100, times=99), "was interrupted"),
+        (Fault("PUT", silent=True, times=99), "in time|was interrupted"),
     ],
     ids=["slow down", "internal error", "dropped", "black hole"],
 )

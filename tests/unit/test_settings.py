@@ -83,10 +83,10 @@ def test_database_dsn_is_an_alias():
 @pytest.mark.parametrize(
     ("key", "says"),
     [
-        ("", "not set"),
-        ("short", "5 characters"),
+        ("", "Not set"),
+        ("short", "(got 5)"),
         ("dev_secret_key_change_in_production_and_so_on", "published"),
-        ("x" * 40, "too few"),
+        ("x" * 40, "Too few"),
     ],
 )
 def test_production_needs_a_real_secret_key(key, says):

@@ -140,7 +140,7 @@ def test_no_error_and_no_representation_repeats_the_password(password: str, rest
 
 
 def test_a_password_that_can_be_read_in_two_ways_is_an_error() -> None:
-    with pytest.raises(DatabaseURLError, match="percent form"):
+    with pytest.raises(DatabaseURLError, match="Percent-encode each character of the password"):
         DatabaseURL.parse("postgresql://user:a/b@c@db.example.com/shop?application_name=x@y")
 
 
@@ -201,7 +201,7 @@ def test_settings_for_poolers_are_accepted_since_they_always_hold() -> None:
         ("postgresql://u:p@h:99999/d", "port is not a number"),
         ("postgresql://u:p@h:0/d", "port is not a number"),
         ("postgresql://u:p@h:port/d", "password"),
-        ("postgresql://h:port/d", "cannot be read"),
+        ("postgresql://h:port/d", "host, port or parameters are invalid"),
         ("postgresql://u:p@h/d?port=1,2", "1 host"),
         ("postgresql://u:p@h/d?sslmod=require", "Did you mean sslmode"),
         ("postgresql://u:p@h/d?sslmode=on", "Use one of disable, allow"),

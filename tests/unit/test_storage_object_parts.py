@@ -124,7 +124,7 @@ def answer(status: int, code: str) -> str:
         (answer(503, "SlowDown"), StorageUnavailable, "fewer"),
         ("kind: Timeout", StorageUnavailable, "in time"),
         ("dns error", StorageUnavailable, "S3_ENDPOINT_URL"),
-        ("anything", StorageUnavailable, "broke off"),
+        ("anything", StorageUnavailable, "was interrupted"),
     ],
 )
 def test_errors_are_told_in_our_words(text: str, kind: type[Exception], word: str) -> None:

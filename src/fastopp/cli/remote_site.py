@@ -176,10 +176,10 @@ class RemoteSite:
                 raise NoTLS(f"The connection to {self.url} cannot be made secure: {error}.") from None
             raise NoAnswer(f"{self.url} cannot be reached: {error}.") from None
         except httpx.HTTPError as error:
-            raise NoAnswer(f"{self.url} broke off: {error or type(error).__name__}.") from None
+            raise NoAnswer(f"The connection to {self.url} failed: {error or type(error).__name__}.") from None
         if response.is_redirect:
             # The token must not follow to wherever that leads.
-            raise AddressRefused(f"{self.url} leads on to {response.headers['Location']}.", hint="Name that address.")
+            raise AddressRefused(f"{self.url} redirects to {response.headers['Location']}.", hint="Use that URL.")
         return response
 
     def _accept(self, response: httpx.Response, path: str) -> Answer:

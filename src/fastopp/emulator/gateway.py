@@ -223,9 +223,9 @@ class Gateway:
         path = f"{request.method} {request.path}"
         # A request that may be repeated was sent again, and met a process that is no more.
         why = "it has ended" if isinstance(error, aiohttp.ClientConnectorError) else str(error)
-        self._journal.say(f"{instance.name} broke off {path}: {why}.", level="error", instance=instance.name)
+        self._journal.say(f"{instance.name} interrupted {path}: {why}.", level="error", instance=instance.name)
         if response is None:
-            return _text(count, 502, "The instance broke off the request.\n")
+            return _text(count, 502, "The instance interrupted the request.\n")
         _cut_off(request)
         return response
 

@@ -27,5 +27,5 @@ def check_asyncpg(query: Mapping[str, str]) -> None:
     done = {*ARGUMENTS, *SERVER_SETTINGS, *_TLS, *_OURS}
     for name, value in query.items():
         if name not in done and value not in _ALREADY_SO.get(name, ()):
-            hint = f"Remove {name}, or write postgresql:// to use psycopg, which can."
-            raise DatabaseURLError(f"The driver asyncpg cannot do {name}={value}.", hint=hint)
+            hint = f"Remove {name}, or use psycopg with postgresql://."
+            raise DatabaseURLError(f"The driver asyncpg does not support {name}={value}.", hint=hint)

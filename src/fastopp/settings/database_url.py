@@ -28,8 +28,8 @@ _POSTGRESQL_DRIVERS: Mapping[str | None, Literal["psycopg", "asyncpg"]] = {
 }  # fmt: skip
 _SQLITE_DRIVERS = (None, "aiosqlite", "pysqlite")
 
-_ENCODE = "A character of the password that is not a letter or digit is written in percent form, @ as %40."
-_EXAMPLE = "It looks like postgresql://user:password@host:5432/database, or sqlite:///./test.db."
+_ENCODE = "Percent-encode each character of the password that is not a letter or digit: @ as %40."
+_EXAMPLE = "Use a URL like postgresql://user:password@host:5432/database, or sqlite:///./test.db."
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+(?:%25\w+)?\]|[\w.%~-]*")
 
 
@@ -94,18 +94,18 @@ class DatabaseURL:
         """
         text = text.strip().strip("'\"`").strip()
         if not text:
-            raise DatabaseURLError("It is empty.", hint=_EXAMPLE)
+            raise DatabaseURLError("The URL is empty.", hint=_EXAMPLE)
         if any(character.isspace() for character in text):
-            raise DatabaseURLError("It has a blank or a line break inside.", hint="Write a blank as %20.")
+            raise DatabaseURLError("The URL contains a blank or a line break.", hint="Write a blank as %20.")
         scheme, separator, rest = text.partition("://")
         if not separator or not re.fullmatch(r"[A-Za-z][\w.+-]*", scheme):
-            raise DatabaseURLError("It does not start with a kind of database and ://.", hint=_EXAMPLE)
+            raise DatabaseURLError("The URL does not start with a database type and ://.", hint=_EXAMPLE)
         backend, _, driver = scheme.lower().partition("+")
         if backend == "sqlite":
             return _parse_sqlite(driver or None, rest)
         if backend in ("postgres", "postgresql"):
             return _parse_postgresql(driver or None, rest, require_tls=require_tls)
-        raise DatabaseURLError(f"It is for {backend}, which FastOpp does not speak.", hint="Use PostgreSQL or SQLite.")
+        raise DatabaseURLError(f"FastOpp does not support {backend}.", hint="Use PostgreSQL or SQLite.")
 
     @property
     def host(self) -> str | None:
@@ -167,7 +167,7 @@ def _write_host(host: Host) -> str:
 
 def _parse_sqlite(driver: str | None, rest: str) -> DatabaseURL:
     if driver not in _SQLITE_DRIVERS:
-        raise DatabaseURLError(f"There is no SQLite driver {driver}.", hint="Write sqlite:///./test.db.")
+        raise DatabaseURLError(f"Unknown SQLite driver {driver}.", hint="Write sqlite:///./test.db.")
     location, _, query = rest.partition("?")
     parameters = dict(_pairs(query, plus_is_blank=True))
     # Both are decided by the engine; tutorials write the first one for threads that are not here.
@@ -176,18 +176,18 @@ def _parse_sqlite(driver: str | None, rest: str) -> DatabaseURL:
     path = location.removeprefix("/")
     if path in ("", ":memory:") or path.startswith("file:") or location in (":memory:", "/:memory:"):
         raise DatabaseURLError(
-            "A SQLite database in memory is gone with the process that migrates it.",
+            "A SQLite database in memory is lost when the process that migrates it ends.",
             hint="Use a file: sqlite:///./test.db.",
         )
     if not location.startswith("/"):
-        raise DatabaseURLError("A SQLite URL has three slashes.", hint="Write sqlite:///./test.db.")
+        raise DatabaseURLError("A SQLite URL needs three slashes.", hint="Write sqlite:///./test.db.")
     return DatabaseURL("sqlite", "aiosqlite", database=path)
 
 
 def _parse_postgresql(driver: str | None, rest: str, *, require_tls: bool) -> DatabaseURL:
     if driver not in _POSTGRESQL_DRIVERS:
-        hint = "Write postgresql://, or postgresql+asyncpg:// for that driver."
-        raise DatabaseURLError(f"There is no driver {driver} here.", hint=hint)
+        hint = "Use postgresql:// or postgresql+asyncpg://."
+        raise DatabaseURLError(f"The driver {driver} is not supported.", hint=hint)
     # SQLAlchemy, whose forms name a driver, writes a blank as +; libpq takes + for itself.
     login, places, path, parameters = _split(rest, plus_is_blank=driver is not None)
     user, colon, password = login.partition(":")
@@ -198,7 +198,7 @@ def _parse_postgresql(driver: str | None, rest: str, *, require_tls: bool) -> Da
     if given := parameters.pop("port", None):
         ports = [_read_port(port) for port in given.split(",")]
         if len(ports) not in (1, len(hosts)):
-            raise DatabaseURLError(f"It has {len(hosts)} host(s) and {len(ports)} ports.", hint="Give one each.")
+            raise DatabaseURLError(f"The URL has {len(hosts)} host(s) and {len(ports)} ports.", hint="Give one port for each host.")
         ports = ports * len(hosts) if len(ports) == 1 else ports
         hosts = tuple(Host(host.name, port) for host, port in zip(hosts, ports, strict=True))
     query = check_parameters(parameters, require_tls=require_tls and not all(host.is_socket for host in hosts))
@@ -241,8 +241,8 @@ def _split(rest: str, *, plus_is_blank: bool) -> tuple[str, str, str, dict[str, 
     if len(readings) == 1:
         return readings[0]
     if readings or "@" in rest:
-        raise DatabaseURLError("It can be read in several ways or none, because of its password.", hint=_ENCODE)
-    raise DatabaseURLError("Its host, port or parameters cannot be read.", hint=_EXAMPLE)
+        raise DatabaseURLError("The password makes the URL ambiguous or unreadable.", hint=_ENCODE)
+    raise DatabaseURLError("The host, port or parameters are invalid.", hint=_EXAMPLE)
 
 
 def _read_tail(tail: str, *, plus_is_blank: bool) -> tuple[str, str, dict[str, str]] | None:

@@ -28,13 +28,13 @@ class SettingsFields(BaseModel):
     # The application
     environment: Literal["development", "production"] = Field(
         "development",
-        description="`development` or `production`; `leapcell` says production on LeapCell. "
+        description="`development` or `production`; `leapcell` means production on LeapCell. "
         "Default: development on your machine, production on a hosting platform.",
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
-        description="Signs sessions and tokens; at least 32 characters. Required in production; "
-        "on your own machine one is derived from the machine.",
+        description="Key that signs sessions and tokens; at least 32 characters. Required in production; "
+        "on your own machine the default is derived from the machine.",
     )
     debug: bool = Field(False, description="Log at debug level, SQL included (never its values).")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line shown.")
@@ -45,8 +45,8 @@ class SettingsFields(BaseModel):
     )
     allowed_hosts: str = Field(
         "",
-        description="Host names that the site answers to, with commas between them; `*.example.com` is all below it. "
-        "In development `localhost` and loopback addresses are added; elsewhere nothing set means every name.",
+        description="Host names that the site accepts, separated by commas; `*.example.com` means all subdomains. "
+        "In development `localhost` and loopback addresses are added; in production an empty value means every name.",
     )
     production: bool = Field(False, description="`true` is the same as `ENVIRONMENT=production`.")
     railway_environment: str = Field("", description="Set by Railway; any value means production.")
@@ -56,39 +56,39 @@ class SettingsFields(BaseModel):
     fastopp_platform: str = Field(
         "", description=f"Overrides the detection of the platform: {', '.join(f'`{n}`' for n in PLATFORMS)}."
     )
-    leapcell_app_name: str = Field("", description="Any value says that this is LeapCell.")
+    leapcell_app_name: str = Field("", description="Any value selects LeapCell.")
     fly_app_name: str = Field("", description="Set by Fly.io.")
 
     # The database
     database_url: SecretStr = Field(
         SecretStr("sqlite+aiosqlite:///./test.db"),
         validation_alias=AliasChoices("database_url", "database_dsn"),
-        description="Any SQLite or PostgreSQL URL, as your dashboard gives it. `DATABASE_DSN` is read too. "
+        description="Any SQLite or PostgreSQL URL, as your dashboard shows it. `DATABASE_DSN` is an alias. "
         "Required on LeapCell.",
     )
     db_pool_size: int = Field(
-        5, ge=1, le=100, description="Database connections a process keeps. Default: 2 on LeapCell, else 5."
+        5, ge=1, le=100, description="Database connections that a process keeps open. Default: 2 on LeapCell, otherwise 5."
     )
     db_max_overflow: int = Field(
-        5, ge=0, le=100, description="Connections it may open beyond those. Default: 3 on LeapCell, else 5."
+        5, ge=0, le=100, description="Additional connections that it may open. Default: 3 on LeapCell, otherwise 5."
     )
     db_timeout: float = Field(
         10,
         gt=0,
         le=300,
-        description="Seconds to wait for a connection, and for each PostgreSQL statement, before it counts as down.",
+        description="Seconds to wait for a connection, and for each PostgreSQL statement, before the database counts as down.",
     )
 
     # Accounts and operations
     access_token_expire_minutes: int = Field(30, ge=1, le=60 * 24 * 365, description="Lifetime of a sign-in token.")
     ops_token: SecretStr = Field(
         SecretStr(""),
-        description="Lets scripts run operations: `Authorization: Bearer <token>`; at least 24 characters.",
+        description="Token for scripts that run operations: `Authorization: Bearer <token>`; at least 24 characters.",
     )
     backup_key: SecretStr = Field(
         SecretStr(""),
-        description="Encrypts backups of the database; at least 16 characters. Default: `SECRET_KEY`. "
-        "Keep a copy of it elsewhere: without it they cannot be read.",
+        description="Key that encrypts backups of the database; at least 16 characters. Default: `SECRET_KEY`. "
+        "Keep a copy elsewhere: without the key, backups cannot be read.",
     )
     superuser_email: str = Field("admin@example.com", description="Email address of the first superuser.")
     superuser_password: SecretStr = Field(
@@ -96,13 +96,13 @@ class SettingsFields(BaseModel):
         description="Password of the first superuser. Default: `admin123` on your own machine, generated elsewhere.",
     )
     emergency_access_enabled: bool = Field(
-        False, description="Opens /oppman/emergency for those who know the token of `oppman.py emergency`."
+        False, description="Enables /oppman/emergency, which needs the token of `oppman.py emergency`."
     )
 
     leapcell_async_url: str = Field(
         "",
-        description="The service's `https://….leapcell-async.dev` address. With it a task that is started is worked "
-        "at once where nothing runs between requests; without it, while its page is open or when a scheduler calls "
+        description="The service's `https://….leapcell-async.dev` URL. With it, a queued task is run " 
+        "immediately where nothing runs between requests; without it, while its page is open or when a scheduler calls "
         "`/async/drain`.",
     )
 
@@ -112,11 +112,11 @@ class SettingsFields(BaseModel):
     )
     storage_type: Literal["auto", "filesystem", "s3"] = Field(
         "auto",
-        description="Where uploaded files live: `filesystem` is UPLOAD_DIR, `s3` the Object Storage with a cache in "
-        "UPLOAD_DIR. `auto` is `s3` where no disk lasts and the Object Storage is set, else `filesystem`.",
+        description="Where uploaded files are stored: `filesystem` is UPLOAD_DIR, `s3` the Object Storage with a cache in "
+        "UPLOAD_DIR. `auto` is `s3` where no disk is persistent and the Object Storage is set, otherwise `filesystem`.",
     )
     storage_cache_max_mb: int = Field(
-        256, ge=1, le=1_000_000, description="Megabytes that the cache in front of the Object Storage may hold."
+        256, ge=1, le=1_000_000, description="Maximum size in megabytes of the cache in front of the Object Storage."
     )
     s3_access_key: SecretStr = Field(SecretStr(""), description="Access key of the Object Storage.")
     s3_secret_key: SecretStr = Field(SecretStr(""), description="Secret key of the Object Storage.")
@@ -124,42 +124,42 @@ class SettingsFields(BaseModel):
     s3_endpoint_url: str = Field("", description="Address of the Object Storage. Default: LeapCell's on LeapCell.")
     s3_region: str = Field("us-east-1", description="Region of the Object Storage.")
     direct_uploads_max: int = Field(
-        20, ge=1, le=100_000, description="Direct uploads that one account may have announced and not completed."
+        20, ge=1, le=100_000, description="Direct uploads that one account may have in progress."
     )
     direct_uploads_max_mb: int = Field(
-        20_000, ge=1, le=100_000_000, description="Megabytes that these may have together."
+        20_000, ge=1, le=100_000_000, description="Total size in megabytes of these uploads."
     )
     s3_cdn_url: str = Field(
-        "", description="Public address of the bucket, bucket name included: browsers get uploaded files from there."
+        "", description="Public URL of the bucket, including its name: browsers load uploaded files from there."
     )
     s3_quota_mb: int | None = Field(
-        None, ge=0, description="Megabytes that your plan lets the bucket hold; 0: any. Default: 100 at LeapCell."
+        None, ge=0, description="Size limit of the bucket in megabytes; 0 means no limit. Default: 100 at LeapCell."
     )
     s3_quota_files: int | None = Field(
-        None, ge=0, description="Files that your plan lets the bucket hold; 0: any. Default: 5000 at LeapCell."
+        None, ge=0, description="Maximum number of files in the bucket; 0 means no limit. Default: 5000 at LeapCell."
     )
 
     # Tasks
     task_worker: bool = Field(
         True,
-        description="Work the queue beside the application, where the platform lets a process run between requests.",
+        description="Run queued tasks in the application's process, where the platform lets a process run between requests.",
     )
-    task_concurrency: int = Field(4, ge=1, le=100, description="Tasks that a worker or a drain runs at a time.")
+    task_concurrency: int = Field(4, ge=1, le=100, description="Number of tasks that a worker or a drain runs concurrently.")
     task_stop_timeout: float = Field(
         3,
         ge=0,
         le=3600,
-        description="Seconds that running tasks have when their process is to end, before they go back to the queue. "
-        "Fly.io kills a process after 5, unless fly.toml says otherwise (`kill_timeout`).",
+        description="Seconds that running tasks get to finish when their process stops, before they return to the queue. "
+        "Fly.io kills a process after 5, unless fly.toml sets `kill_timeout`.",
     )
 
     # The AI demo
-    openrouter_api_key: SecretStr = Field(SecretStr(""), description="Key for the AI demo. Without it: canned answers.")
+    openrouter_api_key: SecretStr = Field(SecretStr(""), description="Key for the AI demo. Without it, the answers are canned.")
     openrouter_llm_model: str = Field(
-        "meta-llama/llama-3.3-70b-instruct:free", description="Model that the AI demo asks."
+        "meta-llama/llama-3.3-70b-instruct:free", description="Model that the AI demo uses."
     )
     openrouter_base_url: str = Field(
-        "https://openrouter.ai/api/v1", description="Any service that speaks OpenAI's chat protocol."
+        "https://openrouter.ai/api/v1", description="URL of a service that supports OpenAI's chat protocol."
     )
     openai_api_key: SecretStr = Field(SecretStr(""), description="For your own code; FastOpp does not use it.")
 

@@ -64,12 +64,12 @@ def check_parameters(given: dict[str, str], *, require_tls: bool) -> dict[str, s
             raise unknown_parameter(name, _LIBPQ_PARAMETERS)
         if name in _CHOICES and value not in _CHOICES[name]:
             choices = ", ".join(_CHOICES[name])
-            raise DatabaseURLError(f"The parameter {name} has a value it cannot have.", hint=f"Use one of {choices}.")
+            raise DatabaseURLError(f"The parameter {name} has an invalid value.", hint=f"Use one of {choices}.")
         if name in _NUMBERS and not re.fullmatch(r"\d{1,9}", value):
             raise DatabaseURLError(f"The parameter {name} is not a whole number.", hint=f"Write {name}=10.")
     if query.get("sslrootcert") == "system":  # libpq: nothing weaker goes with the system's certificates
         if query.setdefault("sslmode", "verify-full") != "verify-full":
-            hint = "Write sslmode=verify-full, or name a file of certificates."
+            hint = "Use sslmode=verify-full, or a file of certificates."
             raise DatabaseURLError("sslrootcert=system needs sslmode=verify-full.", hint=hint)
     elif require_tls:
         query.setdefault("sslmode", "require")

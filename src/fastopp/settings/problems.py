@@ -89,7 +89,7 @@ def explain(details: ErrorDetails) -> SettingProblem:
     variable = str(details["loc"][0]).upper() if details["loc"] else "the configuration"
     context: Mapping[str, Any] = details.get("ctx", {})
     if details["type"] == "literal_error":
-        return SettingProblem(variable, "The value is none of those allowed.", f"Use {context['expected']}.")
+        return SettingProblem(variable, "The value is not allowed.", f"Use {context['expected']}.")
     return SettingProblem(variable, details["msg"] + ".", "See docs/settings.md.")
 
 
@@ -106,7 +106,7 @@ def environment_too_big(variables: Mapping[str, str], platform: Platform) -> lis
 def _platform(settings: SettingsFields) -> list[SettingProblem]:
     if not settings.fastopp_platform or settings.fastopp_platform.lower() in PLATFORMS:
         return []
-    return [SettingProblem("FASTOPP_PLATFORM", "There is no such platform.", f"Use one of {', '.join(PLATFORMS)}.")]
+    return [SettingProblem("FASTOPP_PLATFORM", "Unknown platform.", f"Use one of {', '.join(PLATFORMS)}.")]
 
 
 def _secret_key(settings: SettingsFields) -> list[SettingProblem]:
@@ -114,13 +114,13 @@ def _secret_key(settings: SettingsFields) -> list[SettingProblem]:
     if settings.development:
         return []
     if not key:
-        what = "It is not set, and sessions cannot be signed without it."
+        what = "Not set. Sessions cannot be signed without it."
     elif any(published in key.lower() for published in PUBLISHED_KEYS):
-        what = "It is a published example, so anyone can sign in with it."
+        what = "This is a published example, so anyone can sign in with it."
     elif len(key) < MIN_SECRET_KEY:
-        what = f"It has {len(key)} characters; {MIN_SECRET_KEY} is the least."
+        what = f"Must be at least {MIN_SECRET_KEY} characters (got {len(key)})."
     elif len(set(key)) < MIN_SECRET_KEY // 4:
-        what = "It repeats too few characters to be a secret."
+        what = "Too few different characters for a secret."
     else:
         return []
     return [SettingProblem("SECRET_KEY", what, "Run `python oppman.py secrets` and set the line that it prints.")]
@@ -129,21 +129,21 @@ def _secret_key(settings: SettingsFields) -> list[SettingProblem]:
 def _ops_token(settings: SettingsFields) -> list[SettingProblem]:
     if not 0 < len(settings.ops_token.get_secret_value()) < MIN_OPS_TOKEN:
         return []
-    what = f"It has fewer than {MIN_OPS_TOKEN} characters, so it can be guessed."
+    what = f"Must be at least {MIN_OPS_TOKEN} characters, or it can be guessed."
     return [SettingProblem("OPS_TOKEN", what, "Run `python oppman.py secrets` and set the line that it prints.")]
 
 
 def _backup_key(settings: SettingsFields) -> list[SettingProblem]:
     if not 0 < len(settings.backup_key.get_secret_value()) < MIN_BACKUP_KEY:
         return []
-    what = f"It has fewer than {MIN_BACKUP_KEY} characters, so it can be guessed."
-    return [SettingProblem("BACKUP_KEY", what, "Make one like a SECRET_KEY: `python oppman.py secrets` prints it.")]
+    what = f"Must be at least {MIN_BACKUP_KEY} characters, or it can be guessed."
+    return [SettingProblem("BACKUP_KEY", what, "Use a value like the SECRET_KEY that `python oppman.py secrets` prints.")]
 
 
 def _database_url(settings: SettingsFields, given: frozenset[str]) -> list[SettingProblem]:
     if settings.platform.requires_database_url and not given & {"database_url", "database_dsn"}:
         return [
-            SettingProblem("DATABASE_URL", "It is not set.", f"Take it from {settings.platform.database_url_source}.")
+            SettingProblem("DATABASE_URL", "Not set.", f"Copy it from {settings.platform.database_url_source}.")
         ]
     try:
         _ = settings.database
@@ -154,7 +154,7 @@ def _database_url(settings: SettingsFields, given: frozenset[str]) -> list[Setti
 
 def _object_storage(settings: SettingsFields, given: frozenset[str]) -> list[SettingProblem]:
     problems = [
-        SettingProblem(variable, "It is no address.", "It begins with https://, as the dashboard shows it.")
+        SettingProblem(variable, "Not a valid URL.", "Use the https:// URL that the dashboard shows.")
         for variable, url in (("S3_ENDPOINT_URL", settings.s3_endpoint_url), ("S3_CDN_URL", settings.s3_cdn_url))
         if url and not _ADDRESS.match(url)
     ]
@@ -167,7 +167,7 @@ def _incomplete_object_storage(settings: SettingsFields, given: frozenset[str]) 
         return []
     because = f"{present[0].upper()} is set" if present else "STORAGE_TYPE is s3"
     return [
-        SettingProblem(name.upper(), f"It is not set, although {because}.", "Object Storage needs all three.")
+        SettingProblem(name.upper(), f"Not set, although {because}.", "Object Storage needs all three variables.")
         for name in OBJECT_STORAGE_VARIABLES
         if name not in given
     ]
@@ -176,8 +176,8 @@ def _incomplete_object_storage(settings: SettingsFields, given: frozenset[str]) 
 def _async_url(settings: SettingsFields) -> list[SettingProblem]:
     if not settings.leapcell_async_url or _ASYNC_ADDRESS.match(settings.leapcell_async_url):
         return []
-    fix = "It is the service's own, like https://my-service.leapcell-async.dev, without a path."
-    return [SettingProblem("LEAPCELL_ASYNC_URL", "It is no https:// address.", fix)]
+    fix = "Use the service's own URL, like https://my-service.leapcell-async.dev, without a path."
+    return [SettingProblem("LEAPCELL_ASYNC_URL", "Not an https:// URL.", fix)]
 
 
 def _allowed_hosts(settings: SettingsFields) -> list[SettingProblem]:
@@ -185,4 +185,4 @@ def _allowed_hosts(settings: SettingsFields) -> list[SettingProblem]:
     if all(_HOST_NAME.fullmatch(name) for name in names if name):
         return []
     fix = "Use names without scheme, port and path: `shop.example.com, *.shop.example.com`."
-    return [SettingProblem("ALLOWED_HOSTS", "It is not a list of host names.", fix)]
+    return [SettingProblem("ALLOWED_HOSTS", "Not a list of host names.", fix)]

@@ -35,13 +35,13 @@ _LEET = str.maketrans("0134578@$!", "oleastbasi")
 def weakness_of_key(key: str) -> str | None:
     """Return why a key can be guessed, as a sentence; None if nothing speaks for it."""
     if len(set(key)) < MIN_VARIETY:
-        return "It is made of too few different characters."
+        return "It has too few different characters."
     if _repeats(key):
         return "It repeats itself."
     # What is left without the common parts has to be long enough by itself.
     rest = _without_common(key)
     if len(rest) < len(key) and len(rest) < 16:
-        return "It is made of words and rows of characters that everyone tries first."
+        return "It consists of common words and character sequences."
     return None
 
 
@@ -54,7 +54,7 @@ def weakness_of_password(password: str, email: str = "") -> str | None:
     if len(name) > 2:
         rest = rest.replace(name, "")
     if len(rest.strip("0123456789!?.-_ ")) < 4:
-        return "It is one of those that everyone tries first, or made of the email address."
+        return "It is a common password, or derived from the email address."
     return None
 
 

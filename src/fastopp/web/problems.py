@@ -170,7 +170,7 @@ class UnhandledErrorMiddleware:
             request = Request(scope, receive)
             if started and isinstance(error, FastOppError):
                 # Too late for another answer. Returning early has the server cut the connection.
-                logger.warning("broke off: %s", error, extra=_log_extra(request, "broke_off"))
+                logger.warning("response interrupted: %s", error, extra=_log_extra(request, "broke_off"))
                 return
             if started:  # as above; the server logs the traceback
                 raise

@@ -21,7 +21,7 @@ MEMORY_COST = 19 * 1024  # KiB
 TIME_COST = 2  # passes over that memory
 PARALLELISM = 1  # threads; a small instance has less than one core
 
-MIN_PASSWORD = 6  # characters, as ever in FastOpp
+MIN_PASSWORD = 6  # characters, as in FastOpp 0.4.8
 MAX_PASSWORD = 1024  # bytes; nobody types more, and a body of megabytes would be hashed otherwise
 
 # A hash takes 19 MiB while it is computed, one of FastOpp 0.4.8's takes 64 MiB, and LeapCell's smallest

@@ -17,11 +17,11 @@ T = TypeVar("T")
 async def run_until_stopped(
     context: TaskContext, work: Coroutine[Any, Any, T], tell: Callable[[], Awaitable[None]]
 ) -> T:
-    """Await `work`, calling `tell` meanwhile. It must be such that it can be broken off and run again.
+    """Await `work`, calling `tell` meanwhile. It must be safe to cancel and run again.
 
     Raises
     ------
-    Unfinished: the time is up, or the task is to stop; the work has been broken off by then.
+    Unfinished: the time is up, or the task is to stop; the work has been cancelled by then.
     """
     running = asyncio.create_task(work)
     try:

@@ -129,7 +129,7 @@ class Bucket:
                 result = await call(self.reading, obstore.get_async, self.reading, name)
                 try:
                     return _quoted(result.meta["e_tag"]), bytes(await call(self.reading, result.bytes_async))
-                except BaseError:  # it broke off half-way, and the server knows no ranges: else obstore had gone on
+                except BaseError:  # it failed half-way, and the server supports no ranges: otherwise obstore had continued
                     failures += 1
                     if failures > self._patience.retries or time.monotonic() - begun > self._patience.retry_for:
                         raise
@@ -217,7 +217,7 @@ class Bucket:
                 with explained(self.name):
                     try:
                         batch = await call(self.reading, stream.__anext__)
-                    except BaseError as error:  # obstore tries all again but an answer that breaks off half-way
+                    except BaseError as error:  # obstore retries everything except a response that fails half-way
                         failures += 1
                         if "ListResponseBody" not in str(error) or failures > self._patience.retries:
                             raise

@@ -133,11 +133,11 @@ def _unavailable(answer: Refusal, text: str) -> StorageUnavailable:
     if answer.code == "SlowDown" or answer.status == 429:
         return StorageUnavailable("The Object Storage asks for fewer requests.", hint="Try again in a while.")
     if answer.status:
-        return StorageUnavailable(f"The Object Storage has trouble of its own (status {answer.status}).")
+        return StorageUnavailable(f"The Object Storage reports an internal error (status {answer.status}).")
     if "dns error" in text or "ConnectionRefused" in text or "InvalidCertificate" in text or "InvalidUri" in text:
         return StorageUnavailable(
             "The Object Storage cannot be reached.", hint="If it stays so, check S3_ENDPOINT_URL and the network."
         )
     if "Timeout" in text or "TimedOut" in text:
         return StorageUnavailable("The Object Storage does not answer in time.")
-    return StorageUnavailable("The connection to the Object Storage broke off.")
+    return StorageUnavailable("The connection to the Object Storage was interrupted.")

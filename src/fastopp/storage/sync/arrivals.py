@@ -173,7 +173,7 @@ class Arrivals:
         return errors
 
     def settle(self) -> None:
-        """Make the names that were given survive a power cut, those of a run that was broken off too."""
+        """Make the new names survive a power failure, including those of an interrupted run."""
         touched, self._touched = self._touched, set()
         for folder in touched:
             with suppress(FileNotFoundError):  # removed since

@@ -2,7 +2,7 @@
 
 Small files come in worker threads, each of which takes one after the other from the request to the rename: what a
 file costs is then little more than the request. A file that does not come like that at once, and every large one,
-takes the careful way, on which requests are repeated and can be broken off.
+takes the careful way, where requests are repeated and can be cancelled.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class Transfer:
         self._failures_in_a_row = 0
         self._is_over = False
         self.tasks: asyncio.TaskGroup
-        """What runs beside the caller, and is over or broken off when the run is."""
+        """Background tasks, cancelled when the run ends."""
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:

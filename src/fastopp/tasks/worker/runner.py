@@ -74,7 +74,7 @@ class Runner:
         self._limits = runtime.task_process.limits
         self._running: set[asyncio.Task[Any]] = set()
         self._all_cancelled = False
-        # Threads of their own: FastAPI's are for requests. One that was left to itself keeps its place until it ends.
+        # Threads of their own: FastAPI's are for requests. A detached one keeps its slot until it ends.
         self._threads = anyio.CapacityLimiter(3 * concurrency)
         self.done = self.failed = self.requeued = 0
 

@@ -1,0 +1,122 @@
+"""`script/words`: which texts it looks at, and what it reports."""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def words() -> ModuleType:
+    """Import script/words, whose name has no `.py`."""
+    loader = SourceFileLoader("script_words", str(ROOT / "script/words"))
+    spec = spec_from_loader("script_words", loader)
+    assert spec
+    module = module_from_spec(spec)
+    sys.modules["script_words"] = module  # NamedTuple looks its module up
+    loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def project(tmp_path: Path, words: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project, and a list with one word for everything and one for the docs."""
+    monkeypatch.setattr(words, "EVERYWHERE", {"broken off": "cancelled"})
+    monkeypatch.setattr(words, "DOCS_ONLY", {"mend|mends": "fix"})
+    (tmp_path / "docs/deploy").mkdir(parents=True)
+    (tmp_path / "src/fastopp/tasks").mkdir(parents=True)
+    (tmp_path / "README.md").write_text("# Shop\n", encoding="utf-8")
+    return tmp_path
+
+
+def module(project: Path, source: str) -> None:
+    (project / "src/fastopp/tasks/task.py").write_text(source, encoding="utf-8")
+
+
+def page(project: Path, text: str) -> None:
+    (project / "docs/deploy/fly.md").write_text(text, encoding="utf-8")
+
+
+def test_this_project_uses_none_of_the_words(words: ModuleType) -> None:
+    assert words.check(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("# Fly\n\nMend it.\n", 3),
+        ("# Fly\n\nIt was broken\noff. Try again.\n", 3),
+        ("# Fly\n\n| It MENDS | a cell |\n", 3),
+    ],
+)
+def test_a_word_in_the_docs(words: ModuleType, project: Path, text: str, line: int) -> None:
+    page(project, text)
+    (found,) = words.check(project)
+    assert found.startswith(f"docs/deploy/fly.md:{line}: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Fly\n\nRun `mend`.\n",
+        "# Fly\n\n```sh\nmend\n```\n",
+        "# Fly\n\nSee [the guide](#mend).\n",
+        "# Fly\n\n<!-- begin: checks -->\nTo mend it: run it.\n<!-- end: checks -->\n",
+        "# Fly\n\nAn amendment.\n",
+    ],
+    ids=["code", "block", "link", "generated", "part of a word"],
+)
+def test_code_and_generated_parts_are_left_out(words: ModuleType, project: Path, text: str) -> None:
+    page(project, text)
+    assert words.check(project) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ('"""Run a task.\n\nIt may be broken off.\n"""\n', 3),
+        ("x = 1\n# It may be broken\n# off at any time.\n", 2),
+        ("x = 1  # it was broken off\n", 1),
+        ('x = "It was broken off."\n', 1),
+        ('x = f"{1} was broken off by {2}"\n', 1),
+    ],
+    ids=["docstring", "comment on two lines", "comment behind code", "string", "f-string"],
+)
+def test_a_word_in_the_source(words: ModuleType, project: Path, source: str, line: int) -> None:
+    module(project, source)
+    assert words.check(project) == [f"src/fastopp/tasks/task.py:{line}: 'broken off': write cancelled"]
+
+
+def test_names_are_not_found(words: ModuleType, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "EVERYWHERE", {"mend": "fix"})
+    module(project, 'mend = {"mend": 1}\nprint(f"{mend} is the number of {len(mend)}")\n')
+    assert words.check(project) == []
+
+
+def test_words_for_the_docs_are_counted_in_the_source(
+    words: ModuleType, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module(project, '"""What mends it."""\n\n# Mend it.\n\n\ndef run():\n    """Where it runs."""\n')
+    assert words.check(project) == []
+    assert words.left(project) == {"mend|mends": 2, "docstrings that begin with What or Where": 2}
+
+    assert words.main(["--left"], project) == 0
+    assert capsys.readouterr().out.split("\n")[0] == "    2 mend|mends"
+
+
+def test_the_status_says_whether_a_word_was_found(
+    words: ModuleType, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert words.main([], project) == 0
+    assert capsys.readouterr().out == ""
+
+    page(project, "# Fly\n\nMend it.\n")
+    assert words.main([], project) == 1
+    assert capsys.readouterr().out == "docs/deploy/fly.md:3: 'Mend': write fix\n"
