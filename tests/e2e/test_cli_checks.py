@@ -64,7 +64,7 @@ def test_findings_and_status(project: Path, tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert lines[0].startswith("error fastopp.E001  SECRET_KEY:")
     assert lines[2].strip() == "docs/checks.md#fastoppe001"
-    assert [line for line in lines if line.startswith("not checked  The settings have mistakes.")]
+    assert [line for line in lines if line.startswith("not checked  The settings are invalid.")]
     assert "2 errors" in lines[-1]
     assert "changeme" not in done.stdout
     assert run_command(project, *words, "--skip", "E001", "--skip", "E101").returncode == 0
@@ -139,7 +139,7 @@ def test_a_migration_that_is_not_committed(tmp_path: Path) -> None:
 
 def test_build(project: Path) -> None:
     said = succeed(project, "oppman.py", "leapcell", "build", "--no-install")
-    assert "templates are compiled" in said
+    assert "Compiled byte code and" in said
     assert "static files are compressed" in said
     assert "checks: nothing found." in said
     assert list((project / "demo/chat/static/chat/__pycache__").glob("*.gz"))

@@ -283,7 +283,7 @@ def test_clean(project: Path) -> None:
     assert not (project / "demo").exists()
     assert (project / "oppdemo.py").exists(), "its init adds the sample data of apps to come"
     assert (project / "README.md").read_text().startswith("# Mine")
-    assert "nothing to clean" in fail(project, "oppman.py", "clean", *words), "README.md, docs and tests are the user's"
+    assert "Nothing to clean" in fail(project, "oppman.py", "clean", *words), "README.md, docs and tests are the user's"
     assert tomllib.loads((project / "pyproject.toml").read_text())["project"]["authors"] == [{"name": 'M "E"'}]
     succeed(project, "oppman.py", "check_users")
 
@@ -304,7 +304,7 @@ def test_serving(words: tuple[str, ...], project: Path) -> None:
                 time.sleep(0.1)
         # A second one finds the port taken and ends; the first can be stopped all the same.
         said = fail(project, "oppman.py", *words, "--host", "127.0.0.1", "--port", str(port))
-        assert f"Port {port} is taken" in said
+        assert f"Port {port} is in use" in said
         assert "FastOpp is at" not in said
         assert "stopped" in succeed(project, "oppman.py", "stopserver")
         out, err = server.communicate(timeout=PATIENCE)

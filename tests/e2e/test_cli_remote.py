@@ -71,7 +71,7 @@ def test_a_project_is_set_up_and_kept(remote_site: Site, tmp_path: Path) -> None
     assert "Superuser owner@example.com, password " in made
     again = succeed(project, *words(remote_site, "init", "--json"), environ=token)
     assert "superuser_password" not in json.loads(again)["details"]
-    assert "The operations token is taken" in succeed(project, *words(remote_site, "status"), environ=token)
+    assert "The operations token is accepted" in succeed(project, *words(remote_site, "status"), environ=token)
     backed = json.loads(succeed(project, *words(remote_site, "backup", "--json"), environ=token))
     assert backed["files"]["files_count"] == 5
     only = json.loads(succeed(project, *words(remote_site, "backup", "--only", "files", "--json"), environ=token))
@@ -102,7 +102,7 @@ def test_wrong_token_no_token(remote_site: Site) -> None:
     project = remote_site.project
     wrong = run_command(project, *words(remote_site, "migrate"), environ={"OPS_TOKEN": "wrong" * 8})
     assert (wrong.returncode, wrong.stdout) == (1, "")
-    assert "does not take this token" in wrong.stderr
+    assert "does not accept this token" in wrong.stderr
     assert "wrongwrong" not in wrong.stderr
     missing = run_command(project, *words(remote_site, "migrate"))
     assert (missing.returncode, "set OPS_TOKEN" in missing.stderr) == (2, True)
@@ -214,7 +214,7 @@ def test_what_does_not_get_better_is_given_up() -> None:
     [
         ((200, {"Content-Type": "text/html"}, b"<h1>Welcome</h1>"), NotFastOpp, "200 OK .text/html."),
         ((404, {}, b'{"detail": "Not Found"}'), NotFastOpp, "404"),
-        ((200, {}, b"[1]"), NotFastOpp, "no FastOpp"),
+        ((200, {}, b"[1]"), NotFastOpp, "not a FastOpp"),
         ((401, {}, b'{"detail": "Sign in"}'), WrongToken, "401"),
         ((403, {}, b'{"detail": "No"}'), WrongToken, "403"),
         ((302, {"Location": "https://elsewhere.example/"}, b""), AddressRefused, "elsewhere"),

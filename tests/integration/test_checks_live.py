@@ -64,7 +64,7 @@ async def test_a_pooler_is_recognised(project: Path, pooler_url: str, driver: st
 async def test_a_pooler_whose_servers_take_turns_is_recognised(project: Path) -> None:
     async with Postgres() as database:
         (finding,) = await run_async("I112", context(project, DATABASE_URL=database.url))
-    assert finding.message.startswith("A transaction pooler was recognised")
+    assert finding.message.startswith("A transaction pooler was detected")
 
 
 async def test_too_many_connections(project: Path, tls_url: str) -> None:

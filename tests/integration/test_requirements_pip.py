@@ -128,5 +128,5 @@ def test_leapcell_build_installs_both_files(python: Path, project: Path) -> None
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for name in (REQUIREMENTS, UNHASHED):
-        assert f"{name} is installed." in done.stdout
+        assert f"Installed {name}." in done.stdout
     subprocess.run([python, "-c", "import shop, tomato"], cwd="/", check=True)

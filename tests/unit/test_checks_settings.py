@@ -177,7 +177,7 @@ async def test_what_cannot_look_is_told(project: Path) -> None:
     checks = select(all_checks(), leapcell=True, skip=["E121"])
     report = await run_checks(checks, context(project, SECRET_KEY=""))
     assert [finding.id for finding in report.findings] == ["fastopp.E001"]
-    assert {each.reason for each in report.unchecked} == {"The settings have mistakes."}
+    assert {each.reason for each in report.unchecked} == {"The settings are invalid."}
     assert report.ran + len(report.unchecked) == len(checks)
 
 

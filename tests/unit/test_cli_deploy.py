@@ -82,7 +82,7 @@ def test_again_changes_nothing(project: Path) -> None:
     init("--yes", "--database-url", URL)
     before = {name: (project / name).read_bytes() for name in ("leapcell.yaml", "requirements.txt", ".env.leapcell")}
     said = init("--yes").output
-    assert said.count("is as it should be") == 3
+    assert said.count("is up to date") == 3
     assert before == {name: (project / name).read_bytes() for name in before}
 
 
@@ -90,7 +90,7 @@ def test_nothing_is_overwritten_without_asking(project: Path) -> None:
     (project / "leapcell.yaml").write_text("mine: true\n")
     (project / ".env.leapcell").write_text(f"SECRET_KEY={'k' * 20}{'q' * 20}\nMY_OWN=1\n")
     said = init("--yes", "--database-url", URL).output
-    assert "leapcell.yaml is there with another content and stays" in said
+    assert "leapcell.yaml exists with other content and is kept" in said
     assert (project / "leapcell.yaml").read_text() == "mine: true\n"
     assert "DATABASE_URL" not in variables(project)
     init("--yes", "--force", "--database-url", URL)
@@ -245,7 +245,7 @@ def test_names_that_fly_does_not_take(project: Path, words: tuple[str, str]) -> 
 
 def test_fly_leaves_what_is_there(project: Path) -> None:
     (project / "Dockerfile").write_text("FROM mine\n")
-    assert "Dockerfile is there with another content" in run("fly", "init", "--yes").output
+    assert "Dockerfile exists with other content" in run("fly", "init", "--yes").output
     assert (project / "Dockerfile").read_text() == "FROM mine\n"
     run("fly", "init", "--yes", "--force")
     assert "FROM python" in (project / "Dockerfile").read_text()

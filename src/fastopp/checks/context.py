@@ -77,7 +77,7 @@ class CheckContext:
     def settings(self) -> Settings:
         """The settings. Raises CannotCheck when they have mistakes."""
         if self.configuration is None:
-            raise CannotCheck("The settings have mistakes.")
+            raise CannotCheck("The settings are invalid.")
         return self.configuration
 
     def problems_of(self, *variables: str) -> tuple[SettingProblem, ...]:
@@ -95,7 +95,7 @@ class CheckContext:
         try:
             return read_manifest(self.folder)
         except ManifestError as error:
-            raise CannotCheck("leapcell.yaml cannot be used.") from error
+            raise CannotCheck("leapcell.yaml is invalid.") from error
 
     @cached_property
     def lock(self) -> Lock | None:

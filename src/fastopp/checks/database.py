@@ -15,36 +15,36 @@ WEAK_MODES = ("disable", "allow", "prefer")  # libpq goes on without TLS in thes
 @check(
     "fastopp.E101",
     "DATABASE_URL is missing or cannot be read",
-    fix="Copy it from your database's page as it is. docs/database.md shows every form.",
+    fix="Copy it unchanged from your database's page. docs/database.md lists all forms.",
     subject=Subject.DATABASE,
 )
 def database_url(context: CheckContext) -> Iterator[Problem]:
-    """Without a database the application does not start."""
+    """The application does not start without a database."""
     for problem in context.problems_of("DATABASE_URL", "DATABASE_DSN"):
         yield Problem(f"DATABASE_URL: {problem.what}", problem.fix)
 
 
 @check(
     "fastopp.E102",
-    "SQLite where no disk lasts",
+    "SQLite on a platform without a persistent disk",
     fix="Create a PostgreSQL in the platform's dashboard and set its URL as DATABASE_URL.",
     subject=Subject.DATABASE,
 )
 def sqlite_does_not_last(context: CheckContext) -> Iterator[Problem]:
-    """The file is gone with the instance, and each instance has another one."""
+    """The file is lost with the instance, and each instance has its own."""
     if not context.platform.persistent_disk and context.settings.database.backend == "sqlite":
-        yield Problem(f"The database is a SQLite file, and no file lasts on {context.platform.title}.")
+        yield Problem(f"The database is a SQLite file, and {context.platform.title} has no persistent disk.")
 
 
 @check(
     "fastopp.E103",
     "sslmode allows a database connection without TLS",
-    fix="Remove sslmode from DATABASE_URL, or write sslmode=require.",
+    fix="Remove sslmode from DATABASE_URL, or set sslmode=require.",
     subject=Subject.DATABASE,
     scope=Scope.LEAPCELL,
 )
 def tls_not_demanded(context: CheckContext) -> Iterator[Problem]:
-    """LeapCell's databases are reached over a network that others share, and take encrypted connections only."""
+    """LeapCell's databases are reached over a shared network, and accept encrypted connections only."""
     if context.platform.requires_tls and (mode := _weak_mode(context.settings.database)):
         yield Problem(f"DATABASE_URL has sslmode={mode}.")
 
@@ -52,11 +52,11 @@ def tls_not_demanded(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.W104",
     "The password may travel unencrypted to the database",
-    fix="Add sslmode=require to DATABASE_URL, better verify-full (docs/database.md).",
+    fix="Add sslmode=require, or better verify-full, to DATABASE_URL (docs/database.md).",
     subject=Subject.DATABASE,
 )
 def tls_not_demanded_elsewhere(context: CheckContext) -> Iterator[Problem]:
-    """Without sslmode, libpq takes an unencrypted connection where the server offers nothing else."""
+    """Without sslmode, libpq accepts an unencrypted connection if the server offers no other."""
     url = context.settings.database
     if context.platform.requires_tls or url.backend == "sqlite" or context.settings.development or is_near(url):
         return

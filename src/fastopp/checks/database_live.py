@@ -23,12 +23,12 @@ ROUNDS = 3  # transactions of each of two connections, whose servers are compare
 @check(
     "fastopp.E110",
     "The database does not answer",
-    fix="Is DATABASE_URL the one that the dashboard shows now, and does the database run?",
+    fix="Check that DATABASE_URL is the one in the dashboard, and that the database is running.",
     subject=Subject.DATABASE,
     mode=Mode.LIVE,
 )
 async def unreachable(context: CheckContext) -> AsyncIterator[Problem]:
-    """Every page that reads something would answer 503."""
+    """Every page that uses the database would answer 503."""
     try:
         async with _connection(context) as connection:
             await connection.execute(text("SELECT 1"))
@@ -39,12 +39,12 @@ async def unreachable(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.E111",
     "The database connection is not encrypted",
-    fix="Write sslmode=require in DATABASE_URL. If it then fails, the server offers no TLS.",
+    fix="Set sslmode=require in DATABASE_URL. If the connection then fails, the server does not offer TLS.",
     subject=Subject.DATABASE,
     mode=Mode.LIVE,
 )
 async def unencrypted(context: CheckContext) -> AsyncIterator[Problem]:
-    """What the settings ask for is one thing; this looks at the connection itself, as far as the pooler."""
+    """This tests the connection itself, as far as the pooler, and not only the settings."""
     settings, url = context.settings, context.settings.database
     if url.backend == "sqlite" or all(host.is_socket for host in url.hosts):
         return
@@ -59,13 +59,13 @@ async def unencrypted(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.I112",
     "A transaction pooler is in front of the database",
-    fix="Nothing, as long as your own code keeps nothing on the server between transactions (docs/database.md).",
+    fix="None needed, if your own code keeps nothing on the server between transactions (docs/database.md).",
     subject=Subject.DATABASE,
     mode=Mode.LIVE,
 )
 async def transaction_pooler(context: CheckContext) -> AsyncIterator[Problem]:
-    """Each transaction may meet another connection of the server's: named prepared statements, SET, LISTEN, temporary
-    tables and session locks do not last. FastOpp uses none of them."""
+    """Each transaction may use another server connection, so named prepared statements, SET, LISTEN, temporary tables
+    and session locks do not last. FastOpp uses none of them."""
     if context.settings.database.backend == "sqlite":
         return
     async with _database(context) as database, database.engine.connect() as one, database.engine.connect() as other:
@@ -76,20 +76,20 @@ async def transaction_pooler(context: CheckContext) -> AsyncIterator[Problem]:
                 processes.append(await _server_process(connection))
                 await connection.commit()
         if set(processes[::2]) & set(processes[1::2]):
-            yield Problem("A transaction pooler was recognised: two connections met the same server process.")
+            yield Problem("A transaction pooler was detected: two connections used the same server process.")
         elif len(set(processes)) > 2:
-            yield Problem("A transaction pooler was recognised: a connection met another server process each time.")
+            yield Problem("A transaction pooler was detected: a connection used another server process each time.")
 
 
 @check(
     "fastopp.W113",
-    "The pool may ask for more connections than the server has",
+    "The pool may open more connections than the server allows",
     fix="Lower DB_POOL_SIZE and DB_MAX_OVERFLOW.",
     subject=Subject.DATABASE,
     mode=Mode.LIVE,
 )
 async def too_many_connections(context: CheckContext) -> AsyncIterator[Problem]:
-    """Every process has a pool. What the server cannot give fails with "too many connections"."""
+    """Every process has a pool. Connections above the server's limit fail with "too many connections"."""
     settings = context.settings
     if settings.database.backend == "sqlite":
         return
@@ -97,7 +97,7 @@ async def too_many_connections(context: CheckContext) -> AsyncIterator[Problem]:
         allowed = int((await connection.execute(text("SHOW max_connections"))).scalar_one())
     wanted = settings.db_pool_size + settings.db_max_overflow
     if wanted > allowed:
-        yield Problem(f"One process may open {wanted} connections; the server takes {allowed}.")
+        yield Problem(f"One process may open {wanted} connections; the server allows {allowed}.")
 
 
 def is_encrypted(driver_connection: Any) -> bool:  # noqa: ANN401 - psycopg's or asyncpg's
@@ -106,7 +106,7 @@ def is_encrypted(driver_connection: Any) -> bool:  # noqa: ANN401 - psycopg's or
         return bool(driver_connection.pgconn.ssl_in_use)
     transport = getattr(driver_connection, "_transport", None)  # asyncpg has no public name for it
     if transport is None:
-        raise CannotCheck("This driver does not tell whether it uses TLS.")
+        raise CannotCheck("This driver does not report whether it uses TLS.")
     return transport.get_extra_info("ssl_object") is not None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from fastopp.checks.check import Problem, Subject, check
 from fastopp.checks.context import CheckContext
 
-_SHORTER = "Remove what is a default anyway, and settings of programs that do not run there."
+_SHORTER = "Remove settings that have the default value, and settings of programs that do not run on LeapCell."
 
 
 def size_of(variables: Mapping[str, str]) -> int:
@@ -17,18 +17,18 @@ def size_of(variables: Mapping[str, str]) -> int:
 
 @check("fastopp.E021", "The environment is too big", fix=_SHORTER, subject=Subject.SETTINGS)
 def environment_too_big(context: CheckContext) -> Iterator[Problem]:
-    """LeapCell takes 3 KB, names and values of all variables together (docs.leapcell.io/limit)."""
+    """LeapCell allows 3 KB for the names and values of all variables together (docs.leapcell.io/limit)."""
     size, limit = size_of(context.variables), context.platform.max_environment
     if limit is not None and size > limit:
-        yield Problem(f"All variables together have {size:,} bytes; {context.platform.title} takes {limit:,}.")
+        yield Problem(f"All variables together have {size:,} bytes; {context.platform.title} allows {limit:,}.")
 
 
 @check("fastopp.W022", "The environment is nearly too big", fix=_SHORTER, subject=Subject.SETTINGS)
 def environment_nearly_too_big(context: CheckContext) -> Iterator[Problem]:
-    """Whether the 3 KB are 3,000 or 3,072 bytes, and whether what separates them counts, is not documented."""
+    """It is not documented whether the 3 KB are 3,000 or 3,072 bytes, and whether separators count."""
     limit = context.platform.max_environment
     if limit is None or size_of(context.variables) > limit:
         return
     size, decimal = size_of(context.variables) + 2 * len(context.variables), limit // 1024 * 1000
     if size > decimal:
-        yield Problem(f"All variables together have {size:,} bytes with what separates them, more than {decimal:,}.")
+        yield Problem(f"All variables together have {size:,} bytes including separators, more than {decimal:,}.")

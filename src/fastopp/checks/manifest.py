@@ -26,13 +26,13 @@ class Listening:
 
 @check(
     "fastopp.E301",
-    "leapcell.yaml is missing or cannot be used",
+    "leapcell.yaml is missing or invalid",
     fix="Run `python oppman.py leapcell init`, or fix the line.",
     subject=Subject.MANIFEST,
     scope=Scope.LEAPCELL,
 )
 def unusable(context: CheckContext) -> Iterator[Problem]:
-    """It says how the service is built and started. Memory is 128 to 7076 MB, port a number."""
+    """It defines how the service is built and started. Memory must be 128 to 7076 MB, port a number."""
     try:
         read_manifest(context.folder)
     except ManifestError as error:
@@ -42,13 +42,13 @@ def unusable(context: CheckContext) -> Iterator[Problem]:
 
 @check(
     "fastopp.W302",
-    "A key of leapcell.yaml is not known",
+    "leapcell.yaml has an unknown key",
     fix=f"The keys are {', '.join(KEYS)}; runtime is one of {', '.join(RUNTIMES)}.",
     subject=Subject.MANIFEST,
     scope=Scope.LEAPCELL,
 )
 def unknown_keys(context: CheckContext) -> Iterator[Problem]:
-    """There is no published list of keys. Others than these five are in no official example, so they may do nothing."""
+    """There is no published list of keys. No official example uses others than these five, so they may do nothing."""
     for warning in context.manifest.warnings:
         if warning.startswith(FILE_NAME):
             yield Problem(warning)
@@ -57,12 +57,12 @@ def unknown_keys(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.E303",
     "The start command listens on another port",
-    fix="Write the same port in both places; 8080 is what every official example has.",
+    fix="Set the same port in both places; every official example uses 8080.",
     subject=Subject.MANIFEST,
     scope=Scope.LEAPCELL,
 )
 def other_port(context: CheckContext) -> Iterator[Problem]:
-    """LeapCell asks the port of leapcell.yaml until it answers. Nobody would, and the service never starts."""
+    """LeapCell probes the port in leapcell.yaml until it answers. With another port the service never starts."""
     listening = listens(context.manifest.start_command)
     if listening.port not in (None, context.manifest.port):
         yield Problem(f"The start command listens on {listening.port}, leapcell.yaml says {context.manifest.port}.")
@@ -76,7 +76,7 @@ def other_port(context: CheckContext) -> Iterator[Problem]:
     scope=Scope.LEAPCELL,
 )
 def loopback_only(context: CheckContext) -> Iterator[Problem]:
-    """LeapCell's documents ask for 0.0.0.0. One of its own examples does without and runs; nothing promises that."""
+    """LeapCell's documents require 0.0.0.0. One of its examples runs without it, but this is not guaranteed."""
     host = listens(context.manifest.start_command).host
     if host in LOOPBACK:
         yield Problem(f"The start command listens on {host}.")
@@ -90,7 +90,7 @@ def loopback_only(context: CheckContext) -> Iterator[Problem]:
     scope=Scope.LEAPCELL,
 )
 def byte_code(context: CheckContext) -> Iterator[Problem]:
-    """The disk cannot be written to later, so every cold start would compile every module again: seconds each time."""
+    """The disk is read-only later, so every cold start compiles every module again, which takes seconds."""
     manifest = context.manifest
     if manifest.runtime == "python" and not any(words in manifest.build_command for words in COMPILES):
         yield Problem("The build command compiles no byte code.")

@@ -43,7 +43,7 @@ _AGAIN = (
     scope=Scope.LEAPCELL,
 )
 def missing(context: CheckContext) -> Iterator[Problem]:
-    """LeapCell's build machine has pip; it knows nothing of uv.lock."""
+    """LeapCell's build machine uses pip, which does not read uv.lock."""
     if not (context.folder / REQUIREMENTS).is_file():
         yield Problem("There is no requirements.txt.")
 
@@ -56,7 +56,7 @@ def missing(context: CheckContext) -> Iterator[Problem]:
     scope=Scope.LEAPCELL,
 )
 def out_of_step(context: CheckContext) -> Iterator[Problem]:
-    """The service would run other versions or files than those that were tested, or not start at all."""
+    """The service would run other versions or files than the tested ones, or not start at all."""
     if not (context.folder / REQUIREMENTS).is_file():
         raise CannotCheck("There is no requirements.txt.")
     have = _read(context.folder / REQUIREMENTS)
@@ -115,7 +115,7 @@ def _read(path: Path) -> dict[str, Pins]:
     scope=Scope.LEAPCELL,
 )
 def second_file(context: CheckContext) -> Iterator[Problem]:
-    """What cannot have a hash, like the project itself, is in a second file. Without it the service does not start."""
+    """Packages without a hash, like the project itself, are in a second file. Without it the service does not start."""
     command = context.manifest.build_command
     if not (context.folder / UNHASHED).is_file():
         if UNHASHED in command:
@@ -141,12 +141,12 @@ def _installs(command: str, path: Path) -> bool:
 @check(
     "fastopp.W323",
     "A package has no wheel for Linux on x86-64 or arm64",
-    fix="Choose a version or another package that has one, or make sure that the build can compile it.",
+    fix="Use a version or another package that has a wheel, or make sure that the build can compile it.",
     subject=Subject.REQUIREMENTS,
     scope=Scope.LEAPCELL,
 )
 def no_wheel(context: CheckContext) -> Iterator[Problem]:
-    """It would be compiled during the build, which needs a compiler and the package's own libraries."""
+    """It must be compiled during the build, which needs a compiler and the package's libraries."""
     if context.lock is None:
         raise CannotCheck("There is no uv.lock, which names the files of each package.")
     minor = sys.version_info.minor

@@ -17,14 +17,14 @@ _PRINT_SECRETS = "Run `python oppman.py secrets` and set the line that it prints
 
 @check("fastopp.E001", "SECRET_KEY is missing, short or published", fix=_PRINT_SECRETS, subject=Subject.SETTINGS)
 def secret_key(context: CheckContext) -> Iterator[Problem]:
-    """Sessions and tokens are signed with it. Whoever knows or guesses it can sign in as anybody."""
+    """Sessions and tokens are signed with it. Anyone who knows or guesses it can sign in to any account."""
     for problem in context.problems_of("SECRET_KEY"):
         yield Problem(f"SECRET_KEY: {problem.what}", problem.fix)
 
 
 @check("fastopp.E002", "OPS_TOKEN or BACKUP_KEY can be guessed", fix=_PRINT_SECRETS, subject=Subject.SETTINGS)
 def short_secrets(context: CheckContext) -> Iterator[Problem]:
-    """The first runs operations without an account, the second decrypts backups."""
+    """OPS_TOKEN permits operations without an account, BACKUP_KEY decrypts backups."""
     for problem in context.problems_of("OPS_TOKEN", "BACKUP_KEY"):
         yield Problem(f"{problem.variable}: {problem.what}", problem.fix)
 
@@ -36,21 +36,21 @@ def short_secrets(context: CheckContext) -> Iterator[Problem]:
     subject=Subject.SETTINGS,
 )
 def no_ops_token(context: CheckContext) -> Iterator[Problem]:
-    """Without it a script cannot migrate, initialise or back up; only a superuser's browser can."""
+    """Without it, scripts cannot migrate, initialise or back up; only a signed-in superuser can."""
     if not context.platform.shell and not context.settings.ops_token.get_secret_value():
         yield Problem(f"OPS_TOKEN is not set, and {context.platform.title} has no shell.")
 
 
 @check(
     "fastopp.W004",
-    "Emergency access is open",
-    fix="Remove EMERGENCY_ACCESS_ENABLED once nobody needs it.",
+    "Emergency access is enabled",
+    fix="Remove EMERGENCY_ACCESS_ENABLED when it is no longer needed.",
     subject=Subject.SETTINGS,
 )
 def emergency_access(context: CheckContext) -> Iterator[Problem]:
-    """The page makes superusers for whoever has the emergency token. It is meant for fifteen minutes."""
+    """The holder of the emergency token can create superusers. Enable it for a few minutes only."""
     if context.settings.emergency_access_enabled and not context.settings.development:
-        yield Problem("EMERGENCY_ACCESS_ENABLED is on.")
+        yield Problem("EMERGENCY_ACCESS_ENABLED is true.")
 
 
 @check(
@@ -60,12 +60,12 @@ def emergency_access(context: CheckContext) -> Iterator[Problem]:
     subject=Subject.SETTINGS,
 )
 def debug(context: CheckContext) -> Iterator[Problem]:
-    """Every SQL statement goes to the log. That is slow, fills it, and shows how the application works."""
+    """Every SQL statement is logged. This is slow, fills the log, and reveals how the application works."""
     settings = context.settings
     if settings.development:
         return
     if settings.debug:
-        yield Problem("DEBUG is on.")
+        yield Problem("DEBUG is true.")
     elif settings.log_level == "debug":
         yield Problem("LOG_LEVEL is debug.")
 
@@ -77,19 +77,19 @@ def debug(context: CheckContext) -> Iterator[Problem]:
     subject=Subject.SETTINGS,
 )
 def development(context: CheckContext) -> Iterator[Problem]:
-    """In development everybody knows the passwords, and operations need no token from this machine."""
+    """In development, passwords are published, and operations from the same machine need no token."""
     if context.platform.name != LOCAL.name and context.settings.development:
         yield Problem(f"ENVIRONMENT is development, and this is {context.platform.title}.")
 
 
 @check(
     "fastopp.E007",
-    "Another setting has a mistake",
-    fix="docs/settings.md says what each setting takes.",
+    "Another setting is invalid",
+    fix="See docs/settings.md for the values of each setting.",
     subject=Subject.SETTINGS,
 )
 def other_settings(context: CheckContext) -> Iterator[Problem]:
-    """The application does not start with it."""
+    """The application does not start."""
     for problem in context.setting_problems:
         if not problem.variable.startswith(_CHECKED_ELSEWHERE):
             yield Problem(f"{problem.variable}: {problem.what}", problem.fix)
@@ -100,13 +100,13 @@ _CHECKED_ELSEWHERE = ("SECRET_KEY", "OPS_TOKEN", "BACKUP_KEY", "DATABASE_", "S3_
 
 @check(
     "fastopp.W008",
-    "Nothing wakes tasks",
+    "Nothing starts queued tasks",
     fix="Set LEAPCELL_ASYNC_URL, or have a scheduler call /async/drain (docs/tasks.md).",
     subject=Subject.SETTINGS,
     scope=Scope.LEAPCELL,
 )
 def no_wake(context: CheckContext) -> Iterator[Problem]:
-    """Nothing runs between requests there. A task then waits until somebody opens its page or a scheduler calls."""
+    """On LeapCell nothing runs between requests. A task waits until a user opens its page or a scheduler calls."""
     if not context.platform.background_cpu and not context.settings.leapcell_async_url:
         yield Problem("LEAPCELL_ASYNC_URL is not set.")
 
@@ -114,14 +114,14 @@ def no_wake(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.E009",
     "The first superuser's password is published",
-    fix="Remove SUPERUSER_PASSWORD: one is generated and shown once.",
+    fix="Remove SUPERUSER_PASSWORD. A password is then generated and shown once.",
     subject=Subject.SETTINGS,
 )
 def superuser_password(context: CheckContext) -> Iterator[Problem]:
-    """The passwords of the demo accounts stand in the docs. Whoever comes first with one could do everything."""
+    """The docs contain the passwords of the demo accounts. Anyone who tries one could do everything."""
     settings = context.settings
     if not settings.development and settings.superuser_password.get_secret_value() in PUBLISHED_PASSWORDS:
-        yield Problem("SUPERUSER_PASSWORD is one that the docs publish.")
+        yield Problem("SUPERUSER_PASSWORD is published in the docs.")
 
 
 @check(
@@ -131,7 +131,7 @@ def superuser_password(context: CheckContext) -> Iterator[Problem]:
     subject=Subject.SETTINGS,
 )
 def weak_secrets(context: CheckContext) -> Iterator[Problem]:
-    """It is long enough, and still easy to guess: words, rows of the keyboard, or a repetition."""
+    """It is long enough, but easy to guess: common words, keyboard sequences, or a repetition."""
     settings = context.settings
     if settings.development:
         return

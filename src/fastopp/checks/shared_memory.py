@@ -42,7 +42,7 @@ def multiprocessing(context: CheckContext) -> Iterator[Problem]:
     scope=Scope.LEAPCELL,
 )
 def browser(context: CheckContext) -> Iterator[Problem]:
-    """Chromium keeps pictures in /dev/shm and crashes where there is none, unless it is told to use /tmp."""
+    """Chromium stores pictures in /dev/shm and crashes without it, unless this flag makes it use /tmp."""
     if any(BROWSER_FLAG in text for file in context.sources for text in file.strings()):
         return
     for file in context.sources:

@@ -13,7 +13,7 @@ from fastopp.emulator.rules import Rules
 NEARLY: Final = 0.8  # of the memory: a large request or ten at a time take the rest
 SHOWN_AS_ERROR: Final = 500  # HTTP status
 
-_BIGGER = "Raise memory in leapcell.yaml, which buys processor time too, or import less before the first page."
+_BIGGER = "Raise memory in leapcell.yaml, which also buys processor time, or import less before the first page."
 
 
 @check(
@@ -25,8 +25,8 @@ _BIGGER = "Raise memory in leapcell.yaml, which buys processor time too, or impo
     mode=Mode.MEASURE,
 )
 async def slow_start(context: CheckContext) -> AsyncIterator[Problem]:
-    """Memory buys a share of a core: 512 MB are 29 %. Processor time until the health path answers, divided by that
-    share, is what a cold start takes there on a core like this machine's."""
+    """Memory buys a share of a core: 512 MB are 29 %. A cold start on LeapCell is estimated as the
+    processor time until the health path answers, divided by that share, on a core like this machine's."""
     run = await _measured(context)
     seconds, limit = run.until_health / share(context), Rules().start_warning
     if seconds > limit:
@@ -42,7 +42,7 @@ async def slow_start(context: CheckContext) -> AsyncIterator[Problem]:
     mode=Mode.MEASURE,
 )
 async def slow_page(context: CheckContext) -> AsyncIterator[Problem]:
-    """Whoever comes first after half an hour without visitors waits that long."""
+    """The first visitor after half an hour without requests waits that long."""
     run = await _measured(context)
     seconds, limit = run.until_page / share(context), Rules().start_warning
     if seconds > limit:
@@ -58,7 +58,7 @@ async def slow_page(context: CheckContext) -> AsyncIterator[Problem]:
     mode=Mode.MEASURE,
 )
 async def too_little_memory(context: CheckContext) -> AsyncIterator[Problem]:
-    """The process would be ended."""
+    """LeapCell would kill the process."""
     run = await _measured(context)
     if run.resident > context.manifest.memory:
         yield Problem(f"After ten pages it has {run.resident:.0f} MB of {context.manifest.memory} MB.")
@@ -73,7 +73,7 @@ async def too_little_memory(context: CheckContext) -> AsyncIterator[Problem]:
     mode=Mode.MEASURE,
 )
 async def little_memory(context: CheckContext) -> AsyncIterator[Problem]:
-    """An upload, a password's hash or ten requests at a time need more than a page does."""
+    """An upload, a password hash or ten concurrent requests need more memory than a page."""
     run, memory = await _measured(context), context.manifest.memory
     if memory * NEARLY < run.resident <= memory:
         yield Problem(f"After ten pages it has {run.resident:.0f} MB of {memory} MB.")
@@ -82,13 +82,13 @@ async def little_memory(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.E405",
     "The first page fails",
-    fix="Run `python oppman.py runserver` and look at the log.",
+    fix="Run `python oppman.py runserver` and read the log.",
     subject=Subject.SPEED,
     scope=Scope.LEAPCELL,
     mode=Mode.MEASURE,
 )
 async def failing_page(context: CheckContext) -> AsyncIterator[Problem]:
-    """With a new database and no files, as on the first day."""
+    """The page is requested with a new database and no files."""
     run = await _measured(context)
     if run.page_status >= SHOWN_AS_ERROR:
         yield Problem(f"The page / answers {run.page_status}.")
@@ -96,14 +96,14 @@ async def failing_page(context: CheckContext) -> AsyncIterator[Problem]:
 
 @check(
     "fastopp.I406",
-    "What was measured",
-    fix="Nothing.",
+    "Measured times and memory",
+    fix="None needed.",
     subject=Subject.SPEED,
     scope=Scope.LEAPCELL,
     mode=Mode.MEASURE,
 )
 async def measured(context: CheckContext) -> AsyncIterator[Problem]:
-    """Processor time of this machine, and what it comes to with the share of a core that the memory buys."""
+    """The processor time of this machine, and the estimate for the share of a core that the memory buys."""
     run, part = await _measured(context), share(context)
     yield Problem(
         f"With {context.manifest.memory} MB ({part:.0%} of a core): health path after {run.until_health / part:.1f} s, "

@@ -47,7 +47,7 @@ class TrialRun:
 async def measure(project: Path, *, platform: str) -> TrialRun:
     """Start the project's `main:app` under uvicorn and look. Raises CannotCheck."""
     if not (PROC / "self/stat").is_file():
-        raise CannotCheck("Only Linux tells what a process has used.")
+        raise CannotCheck("Only Linux reports the resources that a process has used.")
     if not (project / "main.py").is_file():
         raise CannotCheck("There is no main.py here.")
     with tempfile.TemporaryDirectory(prefix="fastopp-check-") as folder:

@@ -16,13 +16,13 @@ WRITABLE: Final = ("/tmp/", "/dev/null", "/dev/std")  # noqa: S108 - the one wri
 @check(
     "fastopp.W343",
     "A file is written outside /tmp",
-    fix="Keep data in the database or the storage (StorageDep), and passing files in tempfile.TemporaryDirectory().",
+    fix="Keep data in the database or the storage (StorageDep), and temporary files in tempfile.TemporaryDirectory().",
     subject=Subject.SOURCE,
     scope=Scope.LEAPCELL,
 )
 def writes(context: CheckContext) -> Iterator[Problem]:
-    """On LeapCell it fails with "Read-only file system". Only what main.py and the apps write to a name that stands
-    there as a literal text is found, so that nothing is reported in vain; computed names are not."""
+    """On LeapCell it fails with "Read-only file system". Only writes to a literal file name in main.py and the apps are
+    found, to avoid false positives."""
     if context.platform.writable_root:
         return
     for file in context.sources:

@@ -23,15 +23,17 @@ NO_FILE = Path("/nonexistent")
 _STYLES = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.INFO: "cyan"}
 
 EnvFileOption = Annotated[
-    Path | None, typer.Option(help="Take the settings from this file instead of the environment and .env.")
+    Path | None, typer.Option(help="Read the settings from this file instead of the environment and .env.")
 ]
 LeapcellEnvFileOption = Annotated[
     Path | None,
-    typer.Option(help="Take the settings from this file. Default: .env.leapcell if it is there, else the environment."),
+    typer.Option(
+        help="Read the settings from this file. Default: .env.leapcell if it exists, otherwise the environment."
+    ),
 ]
-LiveOption = Annotated[bool, typer.Option("--live", help="Connect to the database and the Object Storage too.")]
-FailLevelOption = Annotated[Level, typer.Option(help="The least level that makes the status 1.")]
-SkipOption = Annotated[list[str] | None, typer.Option(help="An id to leave out, like W203; may be repeated.")]
+LiveOption = Annotated[bool, typer.Option("--live", help="Also connect to the database and the Object Storage.")]
+FailLevelOption = Annotated[Level, typer.Option(help="The lowest level that ends with status 1.")]
+SkipOption = Annotated[list[str] | None, typer.Option(help="An id to skip, like W203; may be repeated.")]
 
 
 @command
@@ -43,7 +45,7 @@ async def check(
     fail_level: FailLevelOption = Level.ERROR,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for mistakes in the settings, the migrations and, with --live, in what they lead to."""
+    """Check the settings and migrations and, with --live, the database and storage that they name."""
     modes = {Mode.STATIC, *([Mode.LIVE] if live else [])}
     context = read_context(env_file)
     await report_on(context, select(all_checks(), leapcell=False, modes=modes, skip=skip or ()), fail_level, as_json)
@@ -54,14 +56,17 @@ async def leapcell_check(
     *,
     live: LiveOption = False,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Start the application here, and compare its needs with leapcell.yaml.")
+        bool,
+        typer.Option(
+            "--measure", help="Start the application here, and compare its time and memory with leapcell.yaml."
+        ),
     ] = False,
     env_file: LeapcellEnvFileOption = None,
     skip: SkipOption = None,
     fail_level: FailLevelOption = Level.ERROR,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for everything that would go wrong on LeapCell: settings, build, start, database, files."""
+    """Check everything that could fail on LeapCell: settings, build, start, database, files."""
     modes = {Mode.STATIC, *([Mode.LIVE] if live else []), *([Mode.MEASURE] if measure else [])}
     context = read_context(env_file, for_leapcell=True)
     await report_on(context, select(all_checks(), leapcell=True, modes=modes, skip=skip or ()), fail_level, as_json)

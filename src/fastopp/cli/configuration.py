@@ -18,14 +18,14 @@ SECRET_BYTES = 32  # 256 bits, as HS256 wants (RFC 7518, 3.2)
 
 @plain_command
 def secrets() -> None:
-    """Generate a SECRET_KEY and an OPS_TOKEN to set; nothing is written."""
+    """Generate a SECRET_KEY and an OPS_TOKEN and print them. Writes nothing."""
     for name in ("SECRET_KEY", "OPS_TOKEN"):
         say(f"{name}={random.token_urlsafe(SECRET_BYTES)}")
 
 
 @plain_command
 def env(*, as_json: JsonOption = False) -> None:
-    """Show the platform, how it was detected, and every setting with secrets masked. Status 2 if any is wrong."""
+    """Show the platform, how it was detected, and every setting with secrets masked. Status 2 if any is invalid."""
     settings = _settings()
     shown = {variable.name: _shown(settings, variable.name) for variable in variables()}
     if as_json:
@@ -38,22 +38,22 @@ def env(*, as_json: JsonOption = False) -> None:
 @plain_command
 def settings(
     *,
-    env_file: Annotated[bool, typer.Option("--env", help="Print them as the content of .env.example.")] = False,
+    env_file: Annotated[bool, typer.Option("--env", help="Print the content of .env.example.")] = False,
 ) -> None:
-    """Print every setting with its default and meaning, as the Markdown table of docs/settings.md."""
+    """Print all settings with defaults and meanings, as the Markdown table of docs/settings.md."""
     typer.echo(env_example() if env_file else markdown_table(), nl=False)
 
 
 @plain_command
 def emergency() -> None:
-    """Print the token for /oppman/emergency, and what to do with it."""
+    """Print the token for /oppman/emergency, and how to use it."""
     from fastopp.features.emergency.grants import emergency_token  # noqa: PLC0415 - imports FastAPI
 
     settings = _settings()
     say(f"Token: {emergency_token(settings)}")
     if not settings.emergency_access_enabled:
         say("1. Set EMERGENCY_ACCESS_ENABLED=true and restart; the page does not exist until then.")
-    say("2. Open /oppman/emergency, enter the token, and make or fix the account within fifteen minutes.")
+    say("2. Open /oppman/emergency, enter the token, and create or recover the account within fifteen minutes.")
     say("3. Remove EMERGENCY_ACCESS_ENABLED and restart.")
 
 

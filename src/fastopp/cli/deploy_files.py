@@ -52,15 +52,15 @@ def write_files(folder: Path, files: Iterable[DeployFile], *, force: bool, yes: 
         path = folder / file.name
         if _is_there(path, file.text):
             path.chmod(file.mode)
-            say(f"  {file.name} is as it should be.")
+            say(f"  {file.name} is up to date.")
         elif path.exists() and not force and not _may_replace(file.name, yes=yes):
             left.append(file.name)
-            say(f"  {file.name} is there with another content and stays; --force replaces it.", style="yellow")
+            say(f"  {file.name} exists with other content and is kept; --force replaces it.", style="yellow")
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, file.text.encode())
             path.chmod(file.mode)
-            say(f"  {file.name} is written.")
+            say(f"  Wrote {file.name}.")
     return left
 
 
@@ -69,7 +69,7 @@ def _is_there(path: Path, text: str) -> bool:
 
 
 def _may_replace(name: str, *, yes: bool) -> bool:
-    return not yes and sys.stdin.isatty() and typer.confirm(f"{name} is there with another content. Replace it?")
+    return not yes and sys.stdin.isatty() and typer.confirm(f"{name} exists with other content. Replace it?")
 
 
 def requirements_files(folder: Path) -> tuple[DeployFile, ...]:
@@ -105,7 +105,7 @@ def _declared(pyproject: Path) -> list[str]:
         project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
         return [str(line) for line in project["dependencies"]]
     except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
-        hint = "Write what the project needs into the dependencies of pyproject.toml, then `uv lock`."
+        hint = "Add the project's dependencies to pyproject.toml, then run `uv lock`."
         raise ProjectError("There is neither a uv.lock nor a pyproject.toml with dependencies.", hint=hint) from error
 
 
@@ -128,4 +128,4 @@ def hide_from_git(folder: Path, name: str) -> None:
         before = text if not text or text.endswith("\n") else f"{text}\n"
         write_atomically(path, f"{before}{name}\n".encode())
         path.chmod(PUBLIC)
-        say(f"  .gitignore names {name} now.")
+        say(f"  Added {name} to .gitignore.")

@@ -21,7 +21,7 @@ PORT = 8080
 MEMORY = 512  # MB of the machine
 STOP_TIME = 30  # seconds to finish requests and put tasks back; Fly gives 5 unless told, 300 at most
 
-app = typer.Typer(help="Fly.io: get ready for it.", no_args_is_help=True)
+app = typer.Typer(help="Prepare a deployment on Fly.io.", no_args_is_help=True)
 
 FLY_TOML = """\
 # What Fly.io does with this project (https://fly.io/docs/reference/configuration/).
@@ -85,7 +85,7 @@ CMD ["sh", "-c", "python oppman.py migrate upgrade && exec python oppman.py prod
 """
 
 DOCKERIGNORE = """\
-# What must not get into the image: secrets, data, and what is made anew. Written by `python oppman.py fly init`.
+# Excluded from the image: secrets, data, and generated files. Written by `python oppman.py fly init`.
 .git
 .venv
 .env
@@ -103,14 +103,14 @@ node_modules
 
 @app.callback()
 def fly() -> None:
-    """Fly.io: get ready for it."""
+    """Prepare a deployment on Fly.io."""
 
 
 @app.command("init")
 @plain_command
 def fly_init(
     name: Annotated[str | None, typer.Option(help="Name of the app at Fly. Default: the project's.")] = None,
-    region: Annotated[str, typer.Option(help="Where it runs; `fly platform regions` lists them.")] = "fra",
+    region: Annotated[str, typer.Option(help="Region to run in; `fly platform regions` lists them.")] = "fra",
     *,
     yes: YesOption = False,
     force: ForceOption = False,

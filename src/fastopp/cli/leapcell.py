@@ -7,15 +7,15 @@ from fastopp.cli.lazy import lazy_app
 COMMANDS = {
     "init": (
         "fastopp.cli.leapcell_init:leapcell_init",
-        "Write leapcell.yaml, requirements.txt and .env.leapcell, asking for what only the dashboard knows.",
+        "Write leapcell.yaml, requirements.txt and .env.leapcell; ask for values that only the dashboard shows.",
     ),
     "check": (
         "fastopp.cli.check:leapcell_check",
-        "Look for everything that would go wrong on LeapCell: settings, build, start, database, files.",
+        "Check everything that could fail on LeapCell: settings, build, start, database, files.",
     ),
     "build": (
         "fastopp.cli.leapcell_build:leapcell_build",
-        "Install, check, compile and compress: what LeapCell's build machine runs.",
+        "Install, check, compile and compress. This is LeapCell's build command.",
     ),
     "emulate": (
         "fastopp.cli.leapcell_emulate:emulate",
@@ -25,7 +25,7 @@ COMMANDS = {
 
 app = lazy_app(
     COMMANDS,
-    help="LeapCell: get ready for it, check and build for it.",
+    help="Prepare, check, build and emulate a deployment on LeapCell.",
     no_args_is_help=True,
     add_completion=False,
 )

@@ -30,7 +30,7 @@ def leapcell_build(
     install: Annotated[bool, typer.Option(help="Install requirements.txt first.")] = True,
     check: Annotated[bool, typer.Option(help="Run the checks that need no network.")] = True,
 ) -> None:
-    """Install, check, compile and compress: what LeapCell's build machine runs."""
+    """Install, check, compile and compress. This is LeapCell's build command."""
     if install:
         _install()
     if check:  # before the rest, which takes longer, since it may end the build
@@ -47,12 +47,12 @@ def _install() -> None:
     if find_spec("pip") is None:  # an environment that uv has made
         uv = shutil.which("uv")
         if uv is None:
-            fail("Neither pip nor uv is here to install with.")
+            fail("Neither pip nor uv is installed.")
         pip = [uv, "pip", "install", "-q", "--python", sys.executable]
     for command in install_commands(pip, both=Path(UNHASHED).is_file()):
         if subprocess.run(command, check=False).returncode:  # noqa: S603 - a fixed command
-            fail(f"What {command[-1]} names could not be installed; the reason is above.")
-        say(f"{command[-1]} is installed.")
+            fail(f"The packages in {command[-1]} could not be installed; the reason is above.")
+        say(f"Installed {command[-1]}.")
 
 
 def _compile_packages() -> None:

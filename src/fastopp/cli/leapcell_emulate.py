@@ -27,20 +27,24 @@ FolderOption = Annotated[Path, typer.Option(help="The project's folder, with lea
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the public address; 0: any.")]
 AsyncPortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the address for Async; 0: any.")]
 BuildOption = Annotated[
-    bool, typer.Option(help="Run the build command, in a new virtual environment; without, use this one.")
+    bool, typer.Option(help="Run the build command in a new virtual environment, or use the current one.")
 ]
 EnvOption = Annotated[
     list[str] | None, typer.Option("--env", help="A variable of the service, NAME=VALUE; repeatable.")
 ]
 EnvFileOption = Annotated[
     Path | None,
-    typer.Option(help=f"File with its variables, read for each deployment. Default: {ENV_FILE}, if it is there."),
+    typer.Option(
+        help=f"File with the service's variables, read for each deployment. Default: {ENV_FILE}, if it exists."
+    ),
 ]
 ProfileOption = Annotated[str, typer.Option(help=f"Values of all rules: {', '.join(PROFILES)}.")]
-SandboxOption = Annotated[str, typer.Option(help="bubblewrap, landlock, or auto: the better one that works here.")]
+SandboxOption = Annotated[str, typer.Option(help="bubblewrap, landlock, or auto: the better one that is available.")]
 DatabaseOption = Annotated[bool, typer.Option(help="Run a PostgreSQL and set DATABASE_URL.")]
 StorageOption = Annotated[bool, typer.Option(help="Run an Object Storage and set S3_*.")]
-RedisOption = Annotated[bool, typer.Option(help="Run a Redis and set REDIS_URL; SSL_CERT_FILE makes it trusted.")]
+RedisOption = Annotated[
+    bool, typer.Option(help="Run a Redis and set REDIS_URL, and SSL_CERT_FILE to trust its certificate.")
+]
 ExecOption = Annotated[
     str | None,
     typer.Option(
@@ -49,9 +53,9 @@ ExecOption = Annotated[
         "and the service's variables.",
     ),
 ]
-SaveOption = Annotated[Path | None, typer.Option(help="Keep what the services hold in this folder at the end.")]
-LoadOption = Annotated[Path | None, typer.Option(help="Start with what was kept there.")]
-CronOption = Annotated[Path | None, typer.Option(help="File with the requests to make on a timer.")]
+SaveOption = Annotated[Path | None, typer.Option(help="Save the services' data in this folder at the end.")]
+LoadOption = Annotated[Path | None, typer.Option(help="Load the services' data from this folder.")]
+CronOption = Annotated[Path | None, typer.Option(help="File with scheduled requests.")]
 
 
 async def _emulate(
@@ -84,7 +88,7 @@ async def _emulate(
         from fastopp.emulator.emulator import Emulator, EmulatorOptions  # noqa: PLC0415 - as above
         from fastopp.emulator.parts import make_services  # noqa: PLC0415 - as above
     except ImportError as error:
-        fail(f"The emulator needs parts that are not installed ({error.name}). {_HOW_TO_INSTALL}")
+        fail(f"The emulator needs packages that are not installed ({error.name}). {_HOW_TO_INSTALL}")
     if env_file is None and (folder / ENV_FILE).is_file():
         env_file = folder / ENV_FILE
     options = EmulatorOptions(

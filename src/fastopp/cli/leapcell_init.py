@@ -69,12 +69,12 @@ ASKED = (
 )
 GENERATED = ("SECRET_KEY", "OPS_TOKEN")
 
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there with another content.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace existing files that have other content.")]
 
 
 @plain_command
 def leapcell_init(
-    database_url: Annotated[str | None, typer.Option(help="As the dashboard shows it.")] = None,
+    database_url: Annotated[str | None, typer.Option(help="The database URL, as the dashboard shows it.")] = None,
     s3_bucket: Annotated[str | None, typer.Option(help="Bucket of the Object Storage.")] = None,
     s3_access_key: Annotated[str | None, typer.Option(help="Access key of the Object Storage.")] = None,
     s3_secret_key: Annotated[str | None, typer.Option(help="Secret key of the Object Storage.")] = None,
@@ -82,7 +82,7 @@ def leapcell_init(
     superuser_email: Annotated[str | None, typer.Option(help="Email address of the first superuser.")] = None,
     leapcell_async_url: Annotated[str | None, typer.Option(help="Async endpoint of the service.")] = None,
     memory: Annotated[
-        int, typer.Option(min=LEAPCELL_MIN_MEMORY, max=LEAPCELL_MAX_MEMORY, help="MB of an instance.")
+        int, typer.Option(min=LEAPCELL_MIN_MEMORY, max=LEAPCELL_MAX_MEMORY, help="Memory of an instance in MB.")
     ] = MEMORY,
     *,
     github: Annotated[
@@ -91,7 +91,7 @@ def leapcell_init(
     yes: YesOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Write leapcell.yaml, requirements.txt and .env.leapcell, asking for what only the dashboard knows."""
+    """Write leapcell.yaml, requirements.txt and .env.leapcell; ask for values that only the dashboard shows."""
     folder = Path.cwd()
     if not (folder / "main.py").is_file():
         raise ProjectError("There is no main.py here.", hint="Run the command in the folder of your project.")
@@ -106,7 +106,7 @@ def leapcell_init(
     }
     given = {name: value for name, value in options.items() if value is not None}
     if not yes and not sys.stdin.isatty():
-        fail("There is nobody to ask here: add --yes, and what you know as options.", status=EXIT_MISUSED)
+        fail("No terminal to ask on: add --yes, and pass known values as options.", status=EXIT_MISUSED)
     if mistake := _mistake("DATABASE_URL", given.get("DATABASE_URL", "")):
         fail(f"--database-url: {mistake}", status=EXIT_MISUSED)
     _, present = read_variables({}, env_file=folder / LEAPCELL_ENV_FILE)
@@ -126,7 +126,7 @@ def leapcell_init(
     report_stale_commands(folder, requirements, left)
     _say_what_is_next(variables, [file.name for file in requirements])
     if github:
-        say(f"  {WORKFLOW} says at its top which branches and secrets it needs.")
+        say(f"  {WORKFLOW} lists at its top the branches and secrets that it needs.")
 
 
 def complete(present: Mapping[str, str], *, ask: bool, asked: list[Variable]) -> dict[str, str]:
@@ -154,7 +154,7 @@ def env_text(variables: Mapping[str, str]) -> str:
 
 def _ask(variable: Variable, known: str) -> str:
     while True:
-        keep = "; Enter keeps what is there" if known else ""
+        keep = "; Enter keeps the current value" if known else ""
         text: str = typer.prompt(
             f"{variable.name} ({variable.where}{keep})", default=known, show_default=False, hide_input=variable.secret
         )
@@ -172,7 +172,7 @@ def _mistake(name: str, value: str) -> str:
     if name == "DATABASE_URL" and value:
         try:
             if DatabaseURL.parse(value).backend == "sqlite":
-                return "SQLite does not last there. It must be a PostgreSQL."
+                return "SQLite is not persistent there. Use a PostgreSQL."
         except DatabaseURLError as error:
             return str(error)
     return ""
@@ -186,7 +186,7 @@ def _quoted(value: str) -> str:
 def _say_what_is_next(variables: Mapping[str, str], requirements: list[str]) -> None:
     say("Next:", style="green")
     if not variables.get("DATABASE_URL"):
-        say("  Write DATABASE_URL into .env.leapcell: it is in LeapCell's dashboard.")
+        say("  Set DATABASE_URL in .env.leapcell: LeapCell's dashboard shows it.")
     say(f"  git add leapcell.yaml {' '.join(requirements)} && git commit, and push")
     say("  python oppman.py leapcell check --live")
     say("  In the dashboard: paste .env.leapcell into the service's environment, and deploy.")

@@ -26,7 +26,9 @@ app = lazy_app(
 @app.command()
 @plain_command
 def startproject(
-    folder: Annotated[Path, typer.Argument(help="Where; made if it is not there. Default: here.")] = Path(),
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of the project; created if it does not exist. Default: the current folder.")
+    ] = Path(),
 ) -> None:
     """Make a project with its demo. A file that is there with other content is never overwritten."""
     started = start_project(folder)

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 COMMANDS = {
     "init": (
         "fastopp.features.setup.commands:init",
-        "Migrate, make the first superuser, test users and sample data. Running it again changes nothing.",
+        "Migrate, and create the first superuser, test users and sample data. Running it again changes nothing.",
     ),
-    "db": ("fastopp.features.setup.commands:db", "Bring the tables to the newest revision."),
-    "superuser": ("fastopp.features.setup.commands:superuser", "Make the first superuser."),
-    "users": ("fastopp.features.setup.commands:test_users", "Make the test users, on your own machine only."),
+    "db": ("fastopp.features.setup.commands:db", "Run all pending migrations."),
+    "superuser": ("fastopp.features.setup.commands:superuser", "Create the first superuser."),
+    "users": ("fastopp.features.setup.commands:test_users", "Create the test users, on your own machine only."),
     "products": ("fastopp.features.setup.commands:products", "Add the sample products."),
     "webinars": ("fastopp.features.setup.commands:webinars", "Add the registrants of the sample webinars."),
     "download_photos": (
         "fastopp.features.setup.commands:photos",
-        "Put the sample photos, which ship with the demo, into the storage.",
+        "Copy the demo's sample photos into the storage.",
     ),
     "registrants": ("fastopp.features.setup.commands:registrants", "Add the sample registrants with photos."),
     "clear_registrants": (
@@ -35,33 +35,33 @@ COMMANDS = {
     "save": ("fastopp.features.setup.commands:save", "Copy the demo as it is now to backups/save/."),
     "destroy": (
         "fastopp.features.setup.commands:destroy",
-        "Turn this into a project without the demo. A backup is made; uploads, data and other apps stay.",
+        "Turn this into a project without the demo. Makes a backup; keeps uploads, data and other apps.",
     ),
-    "restore": ("fastopp.features.setup.commands:restore", "Bring the demo back from its newest backup."),
+    "restore": ("fastopp.features.setup.commands:restore", "Restore the demo from its newest backup."),
     "diff": (
         "fastopp.features.setup.commands:diff",
-        "Show what changed in the demo since its newest backup; ends with status 1 when something did.",
+        "Show changes in the demo since its newest backup; ends with status 1 if there are any.",
     ),
     "backups": ("fastopp.features.setup.commands:backups", "List the backups that these commands made, newest first."),
     "check_users": (
         "fastopp.features.accounts.commands:check_users",
-        "Count the accounts; fails when nobody could sign in.",
+        "Count the accounts; fails if no superuser can sign in.",
     ),
     "test_auth": (
         "fastopp.features.accounts.commands:test_auth",
-        "Make and read a token for an account that can sign in, as a request would.",
+        "Create and verify a token for an account that can sign in.",
     ),
     "change_password": (
         "fastopp.features.accounts.commands:change_password",
-        "Set a new password for an account. The password is asked for, never shown.",
+        "Set a new password for an account. Prompts for the password without showing it.",
     ),
-    "list_users": ("fastopp.features.accounts.commands:list_users", "List every account with its rights."),
+    "list_users": ("fastopp.features.accounts.commands:list_users", "List all accounts with their permissions."),
 }
 
 app = lazy_app(
     COMMANDS,
     name="oppdemo.py",
-    help="The demo of FastOpp: its data, and the project without it.",
+    help="Manage the demo of FastOpp and its data.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,

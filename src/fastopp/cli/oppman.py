@@ -10,7 +10,7 @@ from fastopp.console.output import run_program, say
 COMMANDS = {
     "runserver": (
         "fastopp.cli.server:runserver",
-        "Serve the project on this machine and restart it when a file changes.",
+        "Serve the project on this machine, and restart when a file changes.",
     ),
     "stopserver": (
         "fastopp.cli.server:stopserver",
@@ -18,31 +18,31 @@ COMMANDS = {
     ),
     "production": (
         "fastopp.cli.server:production",
-        "Serve the project as a platform would: no reload, on every address, proxy headers honoured.",
+        "Serve the project as in production: no reload, on all addresses, with proxy headers.",
     ),
     "compile": (
         "fastopp.cli.server:compile_ahead",
-        "Compile byte code and templates, as a build does for a disk that cannot be written to later.",
+        "Compile byte code and templates, for a build whose disk is read-only later.",
     ),
     "worker": (
         "fastopp.features.jobs.worker_command:worker",
-        "Work tasks until it is told to stop (SIGTERM, Ctrl+C). The task in hand gets its time, then it is put back.",
+        "Run queued tasks until SIGTERM or Ctrl+C. Running tasks get time to finish, then return to the queue.",
     ),
     "backup": (
         "fastopp.features.database_backups.local:backup",
-        "Back the database up while it is in use: a portable file, or a copy beside a SQLite database.",
+        "Back up the database while it is in use, to a portable file, or to a copy next to a SQLite database.",
     ),
     "restore": (
         "fastopp.features.database_backups.local:restore",
-        "Bring a backup back into an empty database, SQLite or PostgreSQL; all of it or nothing.",
+        "Restore a backup into an empty database, SQLite or PostgreSQL; either everything or nothing.",
     ),
     "delete": (
         "fastopp.features.database_backups.local:delete",
-        "Delete the SQLite database after making a backup. Migrations stay.",
+        "Delete the SQLite database after making a backup. Keeps the migrations.",
     ),
     "makemigrations": (
         "fastopp.features.migrations.commands:makemigrations",
-        "Write a migration for what changed in the models. What they do not know stays in the database.",
+        "Write a migration for changes in the models. Columns and tables that are not in the models are kept.",
     ),
     "sqlmigrate": (
         "fastopp.features.migrations.commands:sqlmigrate",
@@ -50,70 +50,70 @@ COMMANDS = {
     ),
     "showmigrations": (
         "fastopp.features.migrations.commands:showmigrations",
-        "List the migrations and mark those that the database has.",
+        "List the migrations and mark the applied ones.",
     ),
-    "superuser": ("fastopp.features.setup.commands:superuser", "Make the first superuser."),
+    "superuser": ("fastopp.features.setup.commands:superuser", "Create the first superuser."),
     "check_users": (
         "fastopp.features.accounts.commands:check_users",
-        "Count the accounts; fails when nobody could sign in.",
+        "Count the accounts; fails if no superuser can sign in.",
     ),
-    "list_users": ("fastopp.features.accounts.commands:list_users", "List every account with its rights."),
+    "list_users": ("fastopp.features.accounts.commands:list_users", "List all accounts with their permissions."),
     "test_auth": (
         "fastopp.features.accounts.commands:test_auth",
-        "Make and read a token for an account that can sign in, as a request would.",
+        "Create and verify a token for an account that can sign in.",
     ),
     "change_password": (
         "fastopp.features.accounts.commands:change_password",
-        "Set a new password for an account. The password is asked for, never shown.",
+        "Set a new password for an account. Prompts for the password without showing it.",
     ),
     "emergency": (
         "fastopp.cli.configuration:emergency",
-        "Print the token for /oppman/emergency, and what to do with it.",
+        "Print the token for /oppman/emergency, and how to use it.",
     ),
     "startapp": (
         "fastopp.cli.own_project:start_app",
-        "Make a new app: table, page, API, admin view, sample data; it runs at once.",
+        "Create a new app that runs immediately: table, page, API, admin view, sample data.",
     ),
     "secrets": (
         "fastopp.cli.configuration:secrets",
-        "Generate a SECRET_KEY and an OPS_TOKEN to set; nothing is written.",
+        "Generate a SECRET_KEY and an OPS_TOKEN and print them. Writes nothing.",
     ),
     "env": (
         "fastopp.cli.configuration:env",
-        "Show the platform, how it was detected, and every setting with secrets masked. Status 2 if any is wrong.",
+        "Show the platform, how it was detected, and every setting with secrets masked. Status 2 if any is invalid.",
     ),
     "settings": (
         "fastopp.cli.configuration:settings",
-        "Print every setting with its default and meaning, as the Markdown table of docs/settings.md.",
+        "Print all settings with defaults and meanings, as the Markdown table of docs/settings.md.",
     ),
     "check": (
         "fastopp.cli.check:check",
-        "Look for mistakes in the settings, the migrations and, with --live, in what they lead to.",
+        "Check the settings and migrations and, with --live, the database and storage that they name.",
     ),
-    "demo": ("fastopp.cli.own_project:demo", "Say where the commands of the demo are."),
+    "demo": ("fastopp.cli.own_project:demo", "Print where to find the demo's commands."),
     "clean": (
         "fastopp.cli.own_project:clean",
-        "Make this repository your own project: the demo and FastOpp's own files move to backups/clean/.",
+        "Turn this repository into your own project: the demo and FastOpp's own files move to backups/clean/.",
     ),
     "db": (
         "fastopp.features.database_backups.commands:app",
-        "Make the tables, or bring them up to date: the same as `migrate upgrade`. Below it: backups.",
+        "Create or update the tables, like `migrate upgrade`. Subcommands manage backups.",
     ),
     "migrate": (
         "fastopp.features.migrations.commands:app",
-        "Change the tables, step by step. Without a subcommand: upgrade.",
+        "Manage migrations. Without a subcommand: upgrade.",
     ),
     "files": (
         "fastopp.features.files.commands:app",
-        "Uploaded files: to the Object Storage, back, and whether both are the same.",
+        "Back up, restore and compare uploaded files.",
     ),
-    "leapcell": ("fastopp.cli.leapcell:app", "LeapCell: get ready for it, check and build for it."),
-    "fly": ("fastopp.cli.fly:app", "Fly.io: get ready for it."),
+    "leapcell": ("fastopp.cli.leapcell:app", "Prepare, check, build and emulate a deployment on LeapCell."),
+    "fly": ("fastopp.cli.fly:app", "Prepare a deployment on Fly.io."),
     "remote": (
         "fastopp.cli.remote:app",
-        "A deployed project: its state, migrations, sample data, backups and tasks, without a shell.",
+        "Manage a deployed project without a shell: state, migrations, sample data, backups and tasks.",
     ),
-    "tasks": ("fastopp.features.jobs.commands:app", "Tasks: what waits, runs and failed; cancel, retry, work them."),
+    "tasks": ("fastopp.features.jobs.commands:app", "Manage tasks: list, run, cancel and retry them."),
 }
 
 app = lazy_app(

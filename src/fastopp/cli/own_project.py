@@ -15,7 +15,7 @@ from fastopp.console.output import command, confirm, fail, plain_command, say
 
 @command
 async def start_app(name: Annotated[str, typer.Argument(help="Its import path, like `shop`.")]) -> None:
-    """Make a new app: table, page, API, admin view, sample data; it runs at once."""
+    """Create a new app that runs immediately: table, page, API, admin view, sample data."""
     for path in startapp.start_app(Path.cwd(), name):
         say(f"  {path.relative_to(Path.cwd())}")
     say(f"The app {name} is in main.py. Next:", style="green")
@@ -24,7 +24,7 @@ async def start_app(name: Annotated[str, typer.Argument(help="Its import path, l
 
 @plain_command
 def demo() -> None:
-    """Say where the commands of the demo are."""
+    """Print where to find the demo's commands."""
     say("The demo has its own commands: python oppdemo.py --help")
 
 
@@ -32,14 +32,14 @@ def demo() -> None:
 def clean(
     *,
     yes: YesOption = False,
-    name: Annotated[str | None, typer.Option(help="Name of the project; asked for without --yes.")] = None,
-    author: Annotated[str | None, typer.Option(help="Its author; asked for too.")] = None,
-    description: Annotated[str | None, typer.Option(help="What it does, in a sentence; asked for too.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the project; prompted for without --yes.")] = None,
+    author: Annotated[str | None, typer.Option(help="Author of the project; prompted for too.")] = None,
+    description: Annotated[str | None, typer.Option(help="Description in one sentence; prompted for too.")] = None,
 ) -> None:
-    """Make this repository your own project: the demo and FastOpp's own files move to backups/clean/."""
+    """Turn this repository into your own project: the demo and FastOpp's own files move to backups/clean/."""
     names = cleaning.cleanable(Path.cwd())
     if not names:
-        fail("There is nothing to clean: README.md is the project's own already.")
+        fail("Nothing to clean: README.md is already the project's own.")
     confirm(f"Move {', '.join(names)} to backups/clean? .git and your data stay.", yes=yes)
 
     def known(given: str | None, question: str, default: str) -> str:
@@ -53,4 +53,4 @@ def clean(
         author=known(author, "Author", ""),
         description=known(description, "What it does, in a sentence", ""),
     )
-    say(f"Everything was moved to {folder.relative_to(Path.cwd())}.", style="green")
+    say(f"Moved everything to {folder.relative_to(Path.cwd())}.", style="green")

@@ -22,7 +22,7 @@ from fastopp.features.database_backups.encrypted_file import encrypted
 TOKEN = "OPS_TOKEN"  # noqa: S105 - the name of a variable
 
 app = typer.Typer(
-    help="A deployed project: its state, migrations, sample data, backups and tasks, without a shell.",
+    help="Manage a deployed project without a shell: state, migrations, sample data, backups and tasks.",
     no_args_is_help=True,
 )
 
@@ -82,9 +82,9 @@ def status(context: typer.Context, *, as_json: JsonOption = False) -> None:
         print_table(["check", "status", "details"], rows)
         if "token" in answer:
             say(
-                "The operations token is taken."
+                "The operations token is accepted."
                 if answer["token"]
-                else f"The operations token is not taken. {WrongToken.hint}"
+                else f"The operations token is not accepted. {WrongToken.hint}"
             )
     if answer.get("status") != "healthy" or answer.get("token") is False:
         raise typer.Exit(EXIT_FAILED)
@@ -94,7 +94,7 @@ def status(context: typer.Context, *, as_json: JsonOption = False) -> None:
 def migrate(
     context: typer.Context,
     *,
-    allow_drop: Annotated[bool, typer.Option("--allow-drop", help="Permit a migration that deletes data.")] = False,
+    allow_drop: Annotated[bool, typer.Option("--allow-drop", help="Allow a migration that deletes data.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run the migrations that the database lacks."""
@@ -114,14 +114,16 @@ def init(context: typer.Context, *, as_json: JsonOption = False) -> None:
             say(f"  {step.get('status')}: {step.get('step')}: {step.get('message')}")
         if password := details.get("superuser_password"):
             say(f"Superuser {details.get('superuser_email')}, password {password}", style="bold")
-            say("It is shown this once. Sign in and change it at /oppman/.")
+            say("It is shown only once. Sign in and change it at /oppman/.")
 
 
 @app.command("backup")
 def backup(
     context: typer.Context,
     *,
-    only: Annotated[Literal["database", "files"] | None, typer.Option(help="Leave the other out.")] = None,
+    only: Annotated[
+        Literal["database", "files"] | None, typer.Option(help="Back up only the database or only the files.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Back up the database, then the uploaded files, to the site's Object Storage."""
@@ -143,13 +145,16 @@ def restore(
     *,
     database: Annotated[
         str | None,
-        typer.Option(metavar="KEY|FILE", help="Also this backup of the database: a key there, or a file here."),
+        typer.Option(
+            metavar="KEY|FILE",
+            help="Also restore this backup of the database: a key in the Object Storage, or a local file.",
+        ),
     ] = None,
     key_env: Annotated[
         str, typer.Option(help="Name of the variable with the site's BACKUP_KEY or SECRET_KEY: encrypts a file.")
     ] = "BACKUP_KEY",
-    force: Annotated[bool, typer.Option("--force", help="Replace the rows that the database has.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace newer files, too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing rows.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Also replace newer files.")] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -181,7 +186,7 @@ def restore(
 def tasks(
     context: typer.Context,
     *,
-    status: Annotated[str | None, typer.Option(help="Only those in this state, like failed.")] = None,
+    status: Annotated[str | None, typer.Option(help="List only tasks in this state, like failed.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
@@ -215,7 +220,7 @@ def _target(context: typer.Context) -> Target:
     """The chosen site. The option is not marked as needed, since `--help` of a command below needs none."""
     target: Target = context.obj
     if not target.url:
-        fail("Which site? Say it before the command: --url https://your-app.leapcell.dev.", status=EXIT_MISUSED)
+        fail("Missing --url. Pass it before the subcommand: --url https://your-app.leapcell.dev.", status=EXIT_MISUSED)
     return target
 
 

@@ -85,7 +85,7 @@ class RemoteSite:
         self._deadline = time.monotonic() + timeout
         self._tell, self._sleep = tell, sleep
         if token and not (token.isascii() and token.isprintable() and " " not in token):
-            raise WrongToken("The token has characters that no token has.")
+            raise WrongToken("The token contains invalid characters.")
         self._client = httpx.Client(
             base_url=self.url,
             headers={"Accept": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})},
@@ -103,7 +103,7 @@ class RemoteSite:
         response = self._send("GET", "/health")
         answer = _json(response)
         if answer is None or "checks" not in answer:
-            raise NotFastOpp(f"{self.url} is no FastOpp site: /health answers {_describe(response)}.")
+            raise NotFastOpp(f"{self.url} is not a FastOpp site: /health answers {_describe(response)}.")
         return answer
 
     def get(self, path: str, **parameters: Any) -> Answer:  # noqa: ANN401 - of any type that a query can hold
@@ -146,7 +146,7 @@ class RemoteSite:
             if tries > PATIENCE:
                 raise OperationFailed(f"{problem} It was tried {tries} times.", _json(response) or {})
             if time.monotonic() + pause > self._deadline:
-                raise OperationFailed(f"It is not done in the time that --timeout gives. {problem}", {})
+                raise OperationFailed(f"Not finished within --timeout. {problem}", {})
             self._tell(f"{problem} Again in {pause:g} s.")
             self._sleep(pause)
 
@@ -186,10 +186,10 @@ class RemoteSite:
         """The JSON of an answer that is one of FastOpp's, and says that it worked."""
         answer = _json(response)
         if response.status_code in (401, 403) and answer is not None:
-            raise WrongToken(f"{self.url} does not take this token ({response.status_code}).")
+            raise WrongToken(f"{self.url} does not accept this token ({response.status_code}).")
         elsewhere = response.status_code in (404, 405) and not {"status", "message"} & (answer or {}).keys()
         if answer is None or elsewhere:
-            raise NotFastOpp(f"{self.url} is no FastOpp site: {path} answers {_describe(response)}.")
+            raise NotFastOpp(f"{self.url} is not a FastOpp site: {path} answers {_describe(response)}.")
         if not response.is_success or answer.get("status") == "error":
             raise OperationFailed(_message(response), answer)
         return answer
@@ -206,9 +206,9 @@ def site_url(text: str) -> str:
     if url.scheme not in ("http", "https") or not _HOST.fullmatch(url.host):
         raise AddressRefused
     if url.userinfo or url.query or url.fragment or url.path.strip("/"):
-        raise AddressRefused("Only the address of the site is wanted, nothing behind the host.")
+        raise AddressRefused("Pass only the site's address, without a path.")
     if url.scheme == "http" and url.host not in LOOPBACK:
-        raise AddressRefused("Over plain HTTP everyone between could read the token.", hint="Use https://.")
+        raise AddressRefused("Over plain HTTP, anyone on the network path could read the token.", hint="Use https://.")
     return str(url).rstrip("/")
 
 

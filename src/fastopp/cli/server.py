@@ -44,7 +44,7 @@ def runserver(
     *,
     reload: Annotated[bool, typer.Option(help="Restart when a file changes.")] = True,
 ) -> None:
-    """Serve the project on this machine and restart it when a file changes."""
+    """Serve the project on this machine, and restart when a file changes."""
     import uvicorn  # noqa: PLC0415 - 140 ms that the other commands do not need
 
     from fastopp.cli.http_protocol import HeaderTimeoutProtocol  # noqa: PLC0415 - as above
@@ -75,7 +75,7 @@ def production(
     port: PortOption = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes to serve with.")] = 1,
 ) -> None:
-    """Serve the project as a platform would: no reload, on every address, proxy headers honoured."""
+    """Serve the project as in production: no reload, on all addresses, with proxy headers."""
     import uvicorn  # noqa: PLC0415 - as above
 
     from fastopp.cli.http_protocol import HeaderTimeoutProtocol  # noqa: PLC0415 - as above
@@ -93,30 +93,32 @@ def _check_port(host: str, port: int) -> None:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
         reasons = {
-            errno.EADDRINUSE: (f"Port {port} is taken: something listens there.", _TAKEN),
+            errno.EADDRINUSE: (f"Port {port} is in use by another process.", _TAKEN),
             errno.EACCES: (f"Port {port} needs root.", "Choose one from 1024 on with --port."),
         }
-        message, hint = reasons.get(error.errno or 0, (f"{host} is no address of this machine.", _NO_ADDRESS))
+        message, hint = reasons.get(error.errno or 0, (f"{host} is not an address of this machine.", _NO_ADDRESS))
         fail(Conflict(message, hint=hint))
 
 
-_TAKEN = "If it is this project's server, `python oppman.py stopserver` ends it. Or choose another port with --port."
-_NO_ADDRESS = "Choose another with --host: 127.0.0.1 is for this machine alone, 0.0.0.0 for all that reach it."
+_TAKEN = (
+    "If it is this project's server, stop it with `python oppman.py stopserver`. Or choose another port with --port."
+)
+_NO_ADDRESS = "Choose another with --host: 127.0.0.1 for this machine only, 0.0.0.0 for all addresses."
 
 
 @plain_command
 def compile_ahead() -> None:
-    """Compile byte code and templates, as a build does for a disk that cannot be written to later."""
+    """Compile byte code and templates, for a build whose disk is read-only later."""
     from fastopp.core.assembly import assemble  # noqa: PLC0415 - imports FastAPI and everything else
 
     # The apps are read from main.py and not from the application: a build may lack the settings of the service.
     apps = find_project_apps()
     folders = [Path.cwd(), Path(fastopp.__file__).parent]
     if not all(compileall.compile_dir(folder, quiet=1, rx=NOT_OURS) for folder in folders):
-        fail("Some files could not be compiled; their mistakes are above.")
+        fail("Some files could not be compiled; the errors are above.")
     application, _ = assemble(load_settings({}), apps)
     count = application.state.templates.compile_all()
-    say(f"Byte code and {count} templates are compiled.")
+    say(f"Compiled byte code and {count} templates.")
 
 
 @plain_command
@@ -124,7 +126,7 @@ def stopserver() -> None:
     """Stop the server that runserver or production started in this folder."""
     stopping = [path for path in Path().glob(_pid_path("*").name) if _tell_to_stop(path)]
     if not stopping:
-        fail("No server that was started here is running.")
+        fail("No server started from this folder is running.")
     for _ in range(STOP_PATIENCE * 10):
         if not any(path.exists() for path in stopping):
             say("The server has stopped.")

@@ -51,11 +51,11 @@ def _check(package: str, name: str, folder: Path, project: Path) -> None:
     ):
         raise ProjectError(f"{package!r} cannot be the name of an app.", hint=hint)
     if name in RESERVED:
-        raise ProjectError(f"{name!r} is taken by FastOpp itself.", hint=hint)
+        raise ProjectError(f"{name!r} is a name that FastOpp uses itself.", hint=hint)
     if folder.exists():
-        raise ProjectError(f"The folder {folder.relative_to(project)} is there already.", hint="Choose another name.")
+        raise ProjectError(f"The folder {folder.relative_to(project)} already exists.", hint="Choose another name.")
     if any(app.rpartition(".")[2] == name for app in list_apps(project / "main.py")):
-        raise ProjectError(f"An app named {name!r} is there already.", hint="Choose another name.")
+        raise ProjectError(f"An app named {name!r} already exists.", hint="Choose another name.")
     top = package.partition(".")[0]
     if top in sys.stdlib_module_names or (find_spec(top) is not None and not (project / top).is_dir()):
         raise ProjectError(f"{top!r} would hide the Python package of that name.", hint="Choose another name.")

@@ -128,7 +128,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        fail(f"{question} There is nobody to ask here: add --yes to go on.")
+        fail(f"{question} No terminal to ask on: add --yes to confirm.")
     if not typer.confirm(question, default=False):
         say("Nothing was changed.")
         raise typer.Exit(EXIT_FAILED)

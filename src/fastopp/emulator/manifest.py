@@ -36,7 +36,7 @@ memory: 512mb"""
 
 
 class ManifestError(BadRequest):
-    """leapcell.yaml cannot be used."""
+    """leapcell.yaml is invalid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -198,7 +198,9 @@ def _parse_postgresql(driver: str | None, rest: str, *, require_tls: bool) -> Da
     if given := parameters.pop("port", None):
         ports = [_read_port(port) for port in given.split(",")]
         if len(ports) not in (1, len(hosts)):
-            raise DatabaseURLError(f"The URL has {len(hosts)} host(s) and {len(ports)} ports.", hint="Give one port for each host.")
+            raise DatabaseURLError(
+                f"The URL has {len(hosts)} host(s) and {len(ports)} ports.", hint="Give one port for each host."
+            )
         ports = ports * len(hosts) if len(ports) == 1 else ports
         hosts = tuple(Host(host.name, port) for host, port in zip(hosts, ports, strict=True))
     query = check_parameters(parameters, require_tls=require_tls and not all(host.is_socket for host in hosts))

@@ -67,7 +67,10 @@ class SettingsFields(BaseModel):
         "Required on LeapCell.",
     )
     db_pool_size: int = Field(
-        5, ge=1, le=100, description="Database connections that a process keeps open. Default: 2 on LeapCell, otherwise 5."
+        5,
+        ge=1,
+        le=100,
+        description="Database connections that a process keeps open. Default: 2 on LeapCell, otherwise 5.",
     )
     db_max_overflow: int = Field(
         5, ge=0, le=100, description="Additional connections that it may open. Default: 3 on LeapCell, otherwise 5."
@@ -76,7 +79,8 @@ class SettingsFields(BaseModel):
         10,
         gt=0,
         le=300,
-        description="Seconds to wait for a connection, and for each PostgreSQL statement, before the database counts as down.",
+        description="Seconds to wait for a connection, and for each PostgreSQL statement, before the database counts "
+        "as down.",
     )
 
     # Accounts and operations
@@ -101,7 +105,7 @@ class SettingsFields(BaseModel):
 
     leapcell_async_url: str = Field(
         "",
-        description="The service's `https://….leapcell-async.dev` URL. With it, a queued task is run " 
+        description="The service's `https://….leapcell-async.dev` URL. With it, a queued task is run "
         "immediately where nothing runs between requests; without it, while its page is open or when a scheduler calls "
         "`/async/drain`.",
     )
@@ -112,8 +116,9 @@ class SettingsFields(BaseModel):
     )
     storage_type: Literal["auto", "filesystem", "s3"] = Field(
         "auto",
-        description="Where uploaded files are stored: `filesystem` is UPLOAD_DIR, `s3` the Object Storage with a cache in "
-        "UPLOAD_DIR. `auto` is `s3` where no disk is persistent and the Object Storage is set, otherwise `filesystem`.",
+        description="Where uploaded files are stored: `filesystem` is UPLOAD_DIR, `s3` the Object Storage with a cache "
+        "in UPLOAD_DIR. `auto` is `s3` where no disk is persistent and the Object Storage is set, otherwise "
+        "`filesystem`.",
     )
     storage_cache_max_mb: int = Field(
         256, ge=1, le=1_000_000, description="Maximum size in megabytes of the cache in front of the Object Storage."
@@ -142,19 +147,24 @@ class SettingsFields(BaseModel):
     # Tasks
     task_worker: bool = Field(
         True,
-        description="Run queued tasks in the application's process, where the platform lets a process run between requests.",
+        description="Run queued tasks in the application's process, where the platform lets a process run between "
+        "requests.",
     )
-    task_concurrency: int = Field(4, ge=1, le=100, description="Number of tasks that a worker or a drain runs concurrently.")
+    task_concurrency: int = Field(
+        4, ge=1, le=100, description="Number of tasks that a worker or a drain runs concurrently."
+    )
     task_stop_timeout: float = Field(
         3,
         ge=0,
         le=3600,
-        description="Seconds that running tasks get to finish when their process stops, before they return to the queue. "
-        "Fly.io kills a process after 5, unless fly.toml sets `kill_timeout`.",
+        description="Seconds that running tasks get to finish when their process stops, before they return to the "
+        "queue. Fly.io kills a process after 5, unless fly.toml sets `kill_timeout`.",
     )
 
     # The AI demo
-    openrouter_api_key: SecretStr = Field(SecretStr(""), description="Key for the AI demo. Without it, the answers are canned.")
+    openrouter_api_key: SecretStr = Field(
+        SecretStr(""), description="Key for the AI demo. Without it, the answers are canned."
+    )
     openrouter_llm_model: str = Field(
         "meta-llama/llama-3.3-70b-instruct:free", description="Model that the AI demo uses."
     )

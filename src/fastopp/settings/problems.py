@@ -137,14 +137,14 @@ def _backup_key(settings: SettingsFields) -> list[SettingProblem]:
     if not 0 < len(settings.backup_key.get_secret_value()) < MIN_BACKUP_KEY:
         return []
     what = f"Must be at least {MIN_BACKUP_KEY} characters, or it can be guessed."
-    return [SettingProblem("BACKUP_KEY", what, "Use a value like the SECRET_KEY that `python oppman.py secrets` prints.")]
+    return [
+        SettingProblem("BACKUP_KEY", what, "Use a value like the SECRET_KEY that `python oppman.py secrets` prints.")
+    ]
 
 
 def _database_url(settings: SettingsFields, given: frozenset[str]) -> list[SettingProblem]:
     if settings.platform.requires_database_url and not given & {"database_url", "database_dsn"}:
-        return [
-            SettingProblem("DATABASE_URL", "Not set.", f"Copy it from {settings.platform.database_url_source}.")
-        ]
+        return [SettingProblem("DATABASE_URL", "Not set.", f"Copy it from {settings.platform.database_url_source}.")]
     try:
         _ = settings.database
     except DatabaseURLError as error:

@@ -24,7 +24,7 @@ MOST = 200  # accounts that are looked at: a comparison takes 20 ms and more, on
     mode=Mode.LIVE,
 )
 async def known_passwords(context: CheckContext) -> AsyncIterator[Problem]:
-    """The passwords of the demo accounts stand in the docs. They are meant for a developer's own machine."""
+    """The docs contain the passwords of the demo accounts. Use them on a developer's machine only."""
     settings = context.settings
     if settings.development:
         return
@@ -41,5 +41,5 @@ async def known_passwords(context: CheckContext) -> AsyncIterator[Problem]:
     for user in users[:MOST]:
         for password in PUBLISHED_PASSWORDS:
             if (await verify_password(password, user.hashed_password)).matches:
-                yield Problem(f"{user.email} has a password that the docs publish.")
+                yield Problem(f"{user.email} has a password that is published in the docs.")
                 break

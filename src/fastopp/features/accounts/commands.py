@@ -32,7 +32,7 @@ def _as_dict(user: User) -> dict[str, object]:
 
 @command
 async def list_users(*, as_json: JsonOption = False) -> None:
-    """List every account with its rights."""
+    """List all accounts with their permissions."""
     users = await _users()
     if as_json:
         emit_json([_as_dict(user) for user in users])
@@ -46,7 +46,7 @@ async def list_users(*, as_json: JsonOption = False) -> None:
 
 @command
 async def check_users() -> None:
-    """Count the accounts; fails when nobody could sign in."""
+    """Count the accounts; fails if no superuser can sign in."""
     users = await _users()
     able = [user for user in users if user.is_active and (user.is_staff or user.is_superuser)]
     superusers = [user for user in able if user.is_superuser]
@@ -57,7 +57,7 @@ async def check_users() -> None:
 
 @command
 async def test_auth() -> None:
-    """Make and read a token for an account that can sign in, as a request would."""
+    """Create and verify a token for an account that can sign in."""
     project = load_project()
     user = next((user for user in await _users() if user.is_active and (user.is_staff or user.is_superuser)), None)
     if user is None:
@@ -74,7 +74,7 @@ async def change_password(
     *,
     password_stdin: Annotated[bool, typer.Option(help="Read the new password from standard input.")] = False,
 ) -> None:
-    """Set a new password for an account. The password is asked for, never shown."""
+    """Set a new password for an account. Prompts for the password without showing it."""
     if email is None:
         email = typer.prompt("Email")
     if password_stdin:

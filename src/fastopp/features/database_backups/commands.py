@@ -28,7 +28,7 @@ from fastopp.storage.base import FileMissing
 from fastopp.storage.destination import backup_storage
 
 app = typer.Typer(
-    help="Make the tables, or bring them up to date: the same as `migrate upgrade`. Below it: backups.",
+    help="Create or update the tables, like `migrate upgrade`. Subcommands manage backups.",
     no_args_is_help=False,
 )
 
@@ -36,7 +36,7 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 @command
 async def default(context: typer.Context, *, yes: YesOption = False) -> None:
-    """Make the tables, or bring them up to date: the same as `migrate upgrade`. Below it: backups."""
+    """Create or update the tables, like `migrate upgrade`. Subcommands manage backups."""
     if context.invoked_subcommand is None:
         await make_tables(yes=yes)
 

@@ -59,7 +59,7 @@ async def backup(
         int | None, typer.Option("--keep", min=1, help="With --upload: remove all there but the newest so many.")
     ] = None,
 ) -> None:
-    """Back the database up while it is in use: a portable file, or a copy beside a SQLite database."""
+    """Back up the database while it is in use, to a portable file, or to a copy next to a SQLite database."""
     if keep and not upload:
         fail("--keep is for backups in Object Storage: it goes with --upload.", status=EXIT_MISUSED)
     project = load_project()
@@ -84,7 +84,7 @@ async def restore(
     force: Annotated[bool, typer.Option("--force", help="Replace the rows that are there.")] = False,
     yes: YesOption = False,
 ) -> None:
-    """Bring a backup back into an empty database, SQLite or PostgreSQL; all of it or nothing."""
+    """Restore a backup into an empty database, SQLite or PostgreSQL; either everything or nothing."""
     await restore_file(load_project(), file, force=force, yes=yes)
 
 
@@ -120,7 +120,7 @@ async def restore_file(project: Project, file: Path, *, name: str = "", force: b
 
 @plain_command
 def delete(*, yes: YesOption = False) -> None:
-    """Delete the SQLite database after making a backup. Migrations stay."""
+    """Delete the SQLite database after making a backup. Keeps the migrations."""
     url = load_project().settings.database
     if url.backend != "sqlite":
         raise NotAFile

@@ -89,7 +89,7 @@ def create_router(monitor: HealthMonitor) -> APIRouter:
         request: Request,
         runtime: RuntimeDep,
         granted: EmergencySession,
-        allow_drop: Annotated[bool, Form(description="Permit a migration that deletes data.")] = False,  # noqa: FBT002 - a form's field
+        allow_drop: Annotated[bool, Form(description="Allow a migration that deletes data.")] = False,  # noqa: FBT002 - a form's field
     ) -> Response:
         done = await migrate_database(runtime, allow_drop=allow_drop)
         log.warning("Migrated by emergency access", extra={"action": "emergency_migrate"})

@@ -12,12 +12,12 @@ from fastopp.platforms.leapcell import LEAPCELL_WRITABLE
 
 @check(
     "fastopp.E201",
-    "The Object Storage's settings are incomplete or wrong",
+    "The Object Storage settings are incomplete or invalid",
     fix="Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET, as the dashboard shows them.",
     subject=Subject.STORAGE,
 )
 def object_storage_settings(context: CheckContext) -> Iterator[Problem]:
-    """Only a part of them is a mistake: uploaded files would be lost in silence."""
+    """With incomplete settings, uploaded files would be lost silently."""
     for problem in context.setting_problems:
         if problem.variable.startswith("S3_"):
             yield Problem(f"{problem.variable}: {problem.what}", problem.fix)
@@ -30,19 +30,19 @@ def object_storage_settings(context: CheckContext) -> Iterator[Problem]:
     subject=Subject.STORAGE,
 )
 def files_do_not_last(context: CheckContext) -> Iterator[Problem]:
-    """No file lasts on this platform, and the next request may meet an instance that never had it."""
+    """This platform has no persistent disk, and the next request may reach an instance without the file."""
     if not context.platform.persistent_disk and not context.settings.uses_object_storage:
-        yield Problem(f"No Object Storage is set up, and no file lasts on {context.platform.title}.")
+        yield Problem(f"No Object Storage is set up, and {context.platform.title} has no persistent disk.")
 
 
 @check(
     "fastopp.W203",
     "Files are not served by the CDN",
-    fix="Set S3_CDN_URL to the bucket's public address, bucket name included.",
+    fix="Set S3_CDN_URL to the bucket's public URL, including the bucket's name.",
     subject=Subject.STORAGE,
 )
 def no_cdn(context: CheckContext) -> Iterator[Problem]:
-    """Each picture then is a request to the application, which wakes an instance and counts as its time."""
+    """Each picture is then a request to the application, which wakes an instance and uses its time."""
     settings = context.settings
     if settings.uses_object_storage and not settings.s3_cdn_url and not context.platform.persistent_disk:
         yield Problem("S3_CDN_URL is not set.")
@@ -50,12 +50,12 @@ def no_cdn(context: CheckContext) -> Iterator[Problem]:
 
 @check(
     "fastopp.E204",
-    "A folder that cannot be written to",
-    fix="Remove UPLOAD_DIR, whose default there is /tmp/uploads, or name a folder in /tmp.",
+    "The upload folder is read-only",
+    fix="Remove UPLOAD_DIR, whose default on LeapCell is /tmp/uploads, or use a folder in /tmp.",
     subject=Subject.STORAGE,
 )
 def folder_not_writable(context: CheckContext) -> Iterator[Problem]:
-    """On LeapCell only /tmp can be written to; everything else is "Read-only file system"."""
+    """On LeapCell only /tmp is writable; other writes fail with "Read-only file system"."""
     folder = context.settings.upload_dir
     if not context.platform.writable_root and not _is_writable(folder):
         yield Problem(f"UPLOAD_DIR is {folder}.")

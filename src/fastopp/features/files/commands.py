@@ -35,9 +35,7 @@ from fastopp.storage.sync.verify import CacheComparison, verify_uploads
 
 SHOWN = 20  # failures that are listed for people; --json has more
 
-app = typer.Typer(
-    help="Uploaded files: to the Object Storage, back, and whether both are the same.", no_args_is_help=True
-)
+app = typer.Typer(help="Back up, restore and compare uploaded files.", no_args_is_help=True)
 
 
 @app.command("backup")

@@ -24,7 +24,7 @@ CDN_PATIENCE = 10.0  # seconds
 @check(
     "fastopp.E210",
     "The Object Storage cannot be written or read",
-    fix="Compare the S3_ variables with the dashboard. The log of the application says what the server answered.",
+    fix="Compare the S3_ variables with the dashboard. The application's log contains the server's response.",
     subject=Subject.STORAGE,
     mode=Mode.LIVE,
 )
@@ -49,12 +49,12 @@ async def unusable(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.E211",
     "The CDN does not serve the bucket's files",
-    fix="Copy S3_CDN_URL anew: the public address of the bucket, with the bucket's name as its path.",
+    fix="Copy S3_CDN_URL again: the public URL of the bucket, with the bucket's name as its path.",
     subject=Subject.STORAGE,
     mode=Mode.LIVE,
 )
 async def cdn(context: CheckContext) -> AsyncIterator[Problem]:
-    """Pages send browsers there for each picture. A small file is written, fetched through the CDN, and deleted."""
+    """Pages load pictures from the CDN. A small file is written, fetched through the CDN, and deleted."""
     storage = _storage(context)
     if not storage.cdn_url:
         raise CannotCheck("S3_CDN_URL is not set.")
@@ -71,12 +71,12 @@ async def cdn(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.W212",
     "The Object Storage is nearly full",
-    fix="Delete what is not needed, or take a bigger plan and say so in S3_QUOTA_MB and S3_QUOTA_FILES.",
+    fix="Delete unused files, or use a bigger plan and set S3_QUOTA_MB and S3_QUOTA_FILES.",
     subject=Subject.STORAGE,
     mode=Mode.LIVE,
 )
 async def nearly_full(context: CheckContext) -> AsyncIterator[Problem]:
-    """At the cap an upload is answered with 507."""
+    """At the limit, uploads are answered with 507."""
     storage = _storage(context)
     if storage.quota is None:
         return

@@ -19,7 +19,7 @@ from fastopp.tasks.service import TaskService
 
 MESSAGE_SHOWN = 60  # characters in the table; `show` and --json have all of it
 
-app = typer.Typer(help="Tasks: what waits, runs and failed; cancel, retry, work them.", no_args_is_help=True)
+app = typer.Typer(help="Manage tasks: list, run, cancel and retry them.", no_args_is_help=True)
 
 TaskArgument = Annotated[int, typer.Argument(metavar="ID", help="The task's number, as `tasks list` shows it.")]
 

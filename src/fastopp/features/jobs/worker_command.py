@@ -23,7 +23,7 @@ async def worker(
     ] = None,
     queue: Annotated[list[str] | None, typer.Option(help="Only this queue; may be given several times.")] = None,
 ) -> None:
-    """Work tasks until it is told to stop (SIGTERM, Ctrl+C). The task in hand gets its time, then it is put back."""
+    """Run queued tasks until SIGTERM or Ctrl+C. Running tasks get time to finish, then return to the queue."""
     from fastopp.tasks.worker.worker import run_worker  # noqa: PLC0415 - imports procrastinate
 
     project = load_project()

@@ -25,17 +25,15 @@ VERSIONS = "alembic/versions"
     subject=Subject.MIGRATIONS,
 )
 async def models_without_migration(context: CheckContext) -> AsyncIterator[Problem]:
-    """The deployed code would ask for columns that no table has. All migrations are run on a new SQLite database, and
-    the models are compared with it."""
+    """The deployed code would use columns that do not exist. All migrations are run on a new SQLite database, which is
+    compared with the models."""
     if not (context.folder / "oppman.py").is_file():
         raise CannotCheck("There is no oppman.py here.")
     with tempfile.TemporaryDirectory(prefix="fastopp-check-") as folder:
         environ = trial_environment(Path(folder), platform=LOCAL.name)
         upgraded = await run_oppman(context.folder, "migrate", "upgrade", environ=environ)
         if upgraded.status:
-            yield Problem(
-                f"The migrations fail on a new database: {_last_line(upgraded.errors)}", "Fix the migration."
-            )
+            yield Problem(f"The migrations fail on a new database: {_last_line(upgraded.errors)}", "Fix the migration.")
             return
         compared = await run_oppman(context.folder, "migrate", "check", "--json", environ=environ)
     try:
@@ -53,7 +51,7 @@ async def models_without_migration(context: CheckContext) -> AsyncIterator[Probl
     subject=Subject.MIGRATIONS,
 )
 async def not_committed(context: CheckContext) -> AsyncIterator[Problem]:
-    """What is deployed is what is in git. The tables would lack what the code needs."""
+    """Only committed files are deployed, so the tables would lack columns that the code needs."""
     if not (context.folder / ".git").exists() or not (context.folder / VERSIONS).is_dir():
         return
     try:
@@ -81,7 +79,7 @@ async def not_committed(context: CheckContext) -> AsyncIterator[Problem]:
     mode=Mode.LIVE,
 )
 async def not_applied(context: CheckContext) -> AsyncIterator[Problem]:
-    """The code asks for tables or columns that are not there yet."""
+    """The code uses tables or columns that do not exist yet."""
     pending = await migrate.pending(context.settings, folder=context.folder / "alembic")
     if pending:
         yield Problem(f"The database lacks {', '.join(revision.id for revision in pending)}.")

@@ -15,7 +15,7 @@ from fastopp.database.migrations.migrate import Applied
 from fastopp.features.migrations.dropping import confirming_drops
 from fastopp.settings import Settings
 
-app = typer.Typer(help="Change the tables, step by step. Without a subcommand: upgrade.", no_args_is_help=False)
+app = typer.Typer(help="Manage migrations. Without a subcommand: upgrade.", no_args_is_help=False)
 
 RevisionArgument = Annotated[str, typer.Argument(help="An id, like 0002; `head` is the newest.")]
 
@@ -48,7 +48,7 @@ async def _upgrade(revision: str = "head", *, yes: bool) -> None:
 @app.callback(invoke_without_command=True)
 @command
 async def default(context: typer.Context, *, yes: YesOption = False) -> None:
-    """Change the tables, step by step. Without a subcommand: upgrade."""
+    """Manage migrations. Without a subcommand: upgrade."""
     if context.invoked_subcommand is None:
         await _upgrade(yes=yes)
 
@@ -161,7 +161,7 @@ async def makemigrations(
     empty: Annotated[bool, typer.Option("--empty", help="Make an empty one, to be filled by hand.")] = False,
     allow_drop: Annotated[bool, typer.Option("--allow-drop", help="Drop what the models do not know.")] = False,
 ) -> None:
-    """Write a migration for what changed in the models. What they do not know stays in the database."""
+    """Write a migration for changes in the models. Columns and tables that are not in the models are kept."""
     made = await migrate.make_migration(
         _settings(), " ".join(message or []) or "changes", autogenerate=not empty, allow_drop=allow_drop
     )
@@ -193,7 +193,7 @@ async def sqlmigrate(
 
 @command
 async def showmigrations(*, as_json: JsonOption = False) -> None:
-    """List the migrations and mark those that the database has."""
+    """List the migrations and mark the applied ones."""
     states = await migrate.show_migrations(_settings())
     if as_json:
         emit_json([{"revision": s.revision, "title": s.title, "applied": s.applied} for s in states])

@@ -32,7 +32,7 @@ async def init(
     if_empty: Annotated[bool, typer.Option(help="Do nothing when there are accounts already.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Migrate, make the first superuser, test users and sample data. Running it again changes nothing."""
+    """Migrate, and create the first superuser, test users and sample data. Running it again changes nothing."""
     project = load_project()
     async with open_runtime(project.settings, project.apps) as runtime:
         if if_empty and await _has_accounts(runtime):
@@ -81,12 +81,12 @@ def step_command(name: str, title: str) -> Callable[..., None]:
     return run
 
 
-db = step_command("db", "Bring the tables to the newest revision.")
-superuser = step_command("superuser", "Make the first superuser.")
-test_users = step_command("users", "Make the test users, on your own machine only.")
+db = step_command("db", "Run all pending migrations.")
+superuser = step_command("superuser", "Create the first superuser.")
+test_users = step_command("users", "Create the test users, on your own machine only.")
 products = step_command("products", "Add the sample products.")
 webinars = step_command("webinars", "Add the registrants of the sample webinars.")
-photos = step_command("photos", "Put the sample photos, which ship with the demo, into the storage.")
+photos = step_command("photos", "Copy the demo's sample photos into the storage.")
 registrants = step_command("registrants", "Add the sample registrants with photos.")
 
 
@@ -111,7 +111,7 @@ def save() -> None:
 
 @plain_command
 def destroy(*, yes: YesOption = False) -> None:
-    """Turn this into a project without the demo. A backup is made; uploads, data and other apps stay."""
+    """Turn this into a project without the demo. Makes a backup; keeps uploads, data and other apps."""
     confirm("Move the demo away? Its folder goes to backups/destroy; uploads, data and other apps stay.", yes=yes)
     backup = demo_mode.destroy(Path.cwd())
     say(f"The demo is gone; it is kept in {backup.folder.relative_to(Path.cwd())}.", style="green")
@@ -120,14 +120,14 @@ def destroy(*, yes: YesOption = False) -> None:
 
 @plain_command
 def restore() -> None:
-    """Bring the demo back from its newest backup."""
+    """Restore the demo from its newest backup."""
     backup = demo_mode.restore(Path.cwd())
     say(f"The demo is back, from {backup.folder.relative_to(Path.cwd())}.", style="green")
 
 
 @plain_command
 def diff(*, as_json: JsonOption = False) -> None:
-    """Show what changed in the demo since its newest backup; ends with status 1 when something did."""
+    """Show changes in the demo since its newest backup; ends with status 1 if there are any."""
     backup, differences = demo_mode.diff(Path.cwd())
     if as_json:
         emit_json([{"kind": d.kind, "path": d.path} for d in differences])

@@ -162,7 +162,7 @@ async def run_step(runtime: Runtime, name: str) -> StepOutcome:
 
 
 async def migrate_database(runtime: Runtime, *, allow_drop: bool = False) -> StepOutcome:
-    """Bring the tables to the newest revision. Raises DataWouldBeLost unless `allow_drop`."""
+    """Run all pending migrations. Raises DataWouldBeLost unless `allow_drop`."""
     bounded = runtime.settings.platform.request_timeout is not None
     timeout = migrate.LEAPCELL_TIMEOUT if bounded else migrate.DEFAULT_TIMEOUT
     done = await migrate.upgrade(runtime.database, timeout=timeout, allow_drop=allow_drop)

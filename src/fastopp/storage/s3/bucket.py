@@ -129,7 +129,9 @@ class Bucket:
                 result = await call(self.reading, obstore.get_async, self.reading, name)
                 try:
                     return _quoted(result.meta["e_tag"]), bytes(await call(self.reading, result.bytes_async))
-                except BaseError:  # it failed half-way, and the server supports no ranges: otherwise obstore had continued
+                except (
+                    BaseError
+                ):  # it failed half-way, and the server supports no ranges: otherwise obstore had continued
                     failures += 1
                     if failures > self._patience.retries or time.monotonic() - begun > self._patience.retry_for:
                         raise

@@ -85,7 +85,7 @@ class QuotaGuard:
             raise QuotaExceeded(
                 f"The Object Storage is full: its plan holds {self.quota}, "
                 f"and {self._files:,} files with {self._size / 1e6:,.1f} MB are there.",
-                hint="Delete what is not needed, or take a bigger plan and say so in S3_QUOTA_MB and S3_QUOTA_FILES.",
+                hint="Delete unused files, or use a bigger plan and set S3_QUOTA_MB and S3_QUOTA_FILES.",
             )
         self._files += files
         self._size += size
