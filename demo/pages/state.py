@@ -92,8 +92,8 @@ def next_step(state: ProjectState, settings: Settings, user: User | None) -> Nex
         text = "Everything is set up. Staff manage registrants and products; superusers see all of it."
         return NextStep("Sign in", text, href="/login", action="Sign in")
     if settings.platform.shell and settings.development:
-        text = "A folder with models, routes, an admin view and a page, which runs at once."
-        return NextStep("Make an app of your own", text, command="python oppman.py startapp shop")
+        text = "A folder with models, routes, an admin view and a page that runs immediately."
+        return NextStep("Create your own app", text, command="python oppman.py startapp shop")
     return None
 
 

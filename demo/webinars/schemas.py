@@ -121,7 +121,7 @@ ADDS: Responses = {
 }
 PHOTO_REFUSED: Responses = {
     413: {"description": "The picture is over 5 MiB or 40 million pixels"} | PROBLEM,
-    415: {"description": "The file is no JPEG, PNG, WebP or GIF picture"} | PROBLEM,
+    415: {"description": "The file is not a JPEG, PNG, WebP or GIF picture"} | PROBLEM,
     422: {
         "description": "The id, the form or the picture is not right",
         "content": {

@@ -42,19 +42,19 @@ class NotFound(FastOppError):
 
 
 class BadRequest(FastOppError):
-    """The request cannot be understood."""
+    """The request is invalid."""
 
     status = 400
 
 
 class Conflict(FastOppError):
-    """The request does not fit the present state."""
+    """The request conflicts with the current state."""
 
     status = 409
 
 
 class Unauthorized(FastOppError):
-    """Sign in to go on."""
+    """Sign in to continue."""
 
     status = 401
 

@@ -322,7 +322,7 @@ async def test_sign_out_forgets_everything(tmp_path: Path, database: Database, m
     [
         ("staff", "wrong1", 401, "The email address or the password is wrong."),
         ("nobody", "secret1", 401, "The email address or the password is wrong."),
-        ("gone", "secret1", 403, "This account is switched off."),
+        ("gone", "secret1", 403, "This account is deactivated."),
         ("plain", "secret1", 403, "This account may not sign in here."),
         ("staff", "", 422, "Enter your email address and your password."),
         ("staff", "x" * 1025, 422, "too long"),

@@ -163,7 +163,7 @@ async def test_an_account_with_recorded_changes_is_kept(site: AdminApp, client: 
     answer = await client.delete(f"/admin/user/delete?pks={found.id}")
     assert answer.status_code == 200
     shown = await client.get(answer.text)
-    assert "switches the account off" in shown.text
+    assert "Deactivate it instead" in shown.text
     assert await user(site, "sales") == found
     free = await user(site, "support")
     assert "error=" not in (await client.delete(f"/admin/user/delete?pks={free.id}")).text

@@ -146,7 +146,7 @@ async def test_one_at_a_time(rclone: RcloneServer, bucket: str, uploads: Path, t
                 await asyncio.sleep(0.01)
             second = await client.post("/admin/restore-files", headers=BEARER)
             assert second.status_code == 409
-            assert "runs already" in second.json()["message"]
+            assert "is already running" in second.json()["message"]
             assert (await first).status_code == 200
 
 

@@ -225,8 +225,8 @@ async def test_a_server_that_asks_for_a_certificate(
     ("query", "message"),
     [
         ("?sslmode=verify-full", r"no certificates to verify with.*sslrootcert=system"),
-        ("?sslmode=verify-full&sslrootcert=/no/such.pem", "sslrootcert names is not there"),
-        ("?sslmode=require&sslcert=/no/such.pem", "sslcert names is not there"),
+        ("?sslmode=verify-full&sslrootcert=/no/such.pem", "The file in sslrootcert does not exist"),
+        ("?sslmode=require&sslcert=/no/such.pem", "The file in sslcert does not exist"),
     ],
 )
 def test_a_missing_certificate_is_a_mistake_in_the_url(

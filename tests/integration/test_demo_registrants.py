@@ -236,7 +236,7 @@ async def test_a_photo_is_stored_replaced_and_deleted(project: Project) -> None:
 @pytest.mark.parametrize(
     ("data", "status", "words"),
     [
-        (b"<html>hello</html>", 415, "no JPEG, PNG, WebP or GIF"),
+        (b"<html>hello</html>", 415, "not a JPEG, PNG, WebP or GIF"),
         (b"\xff\xd8\xff\xe0 cut off", 422, "damaged"),
         (b"\xff\xd8" + bytes(5 * 2**20), 413, "5 are allowed"),
     ],

@@ -35,7 +35,7 @@ LISTENS = 4.0  # for a Python that is to listen meanwhile, on a busy machine
         (
             "sleep 100",
             1.0,
-            r"did not answer /kaithhealth within 1 s and was given up\. It listens nowhere; .* port 8080",
+            r"did not answer /kaithhealth within 1 s and was stopped\. It listens on no port; .* port 8080",
         ),
         ("python -m http.server 9123", LISTENS, r"It listens on port 9123, but leapcell\.yaml says 8080"),
         (
@@ -87,7 +87,7 @@ async def test_another_port_is_remarked_on(tmp_path: Path) -> None:
     project = write_project(tmp_path / "project", "python server.py", server=server)
     async with running(project, instances=1) as service:
         (event,) = service.fired("only_http")
-        said = f"i1 has bound port {outside}: on LeapCell nobody reaches it, only HTTP to port 8080."
+        said = f"i1 has bound port {outside}: on LeapCell it is unreachable, only HTTP to port 8080 is."
         assert (event.rule, event.instance, event.message) == ("E20", "i1", said)
 
 

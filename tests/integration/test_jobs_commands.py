@@ -89,7 +89,7 @@ def test_list_show_cancel_retry_drain(project: Path) -> None:
     assert [str(task["id"]) for task in tasks_json(project, "list", *filters)] == [bad]
     assert tasks_json(project, "list", "--status", "succeeded", "--before", good) == []
 
-    assert "waits again" in succeed(project, "oppman.py", "tasks", "retry", bad)
+    assert "is waiting again" in succeed(project, "oppman.py", "tasks", "retry", bad)
     done = run_command(project, "oppman.py", "tasks", "retry", good)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert status_of(project, bad) == "todo"

@@ -128,7 +128,7 @@ async def test_one_that_may_wait_once_is_shown_instead(project):
         again = await admin.post("/oppman/tasks", data={"name": "single"}, headers=HTMX)
         assert again.status_code == 200
         assert f'id="task-{first["id"]}"' in again.text
-        assert "queued already" in again.text
+        assert "It is already queued" in again.text
         plain = await admin.post("/oppman/tasks", data={"name": "single"}, headers=BROWSER)
         assert (plain.status_code, plain.headers["location"]) == (303, f"/oppman/tasks/{first['id']}")
 

@@ -325,7 +325,7 @@ async def test_rows_that_would_point_nowhere_stop_it_on_sqlite(tmp_path):
         folder, NEXT, HEAD,
         "op.execute(\"INSERT INTO audit_logs VALUES ('1', 'nobody', 'a', 'b', 'c', null, null, null, '2026-01-01')\")",
     )  # fmt: skip
-    with pytest.raises(MigrationError, match="rows of audit_logs that point to rows of users"):
+    with pytest.raises(MigrationError, match="rows of audit_logs that refer to rows of users"):
         await migrate.upgrade(settings, folder=folder)
     assert await migrate.current(settings) == HEAD
 

@@ -177,7 +177,7 @@ REFUSALS = (
     ((403, "Unheard"), StorageMisconfigured, "Unheard"),
     ((403, "QuotaExceeded"), QuotaExceeded, "quota"),
     ((507, "InsufficientStorage"), StorageFull, "room"),
-    ((400, "BadDigest"), ChecksumMismatch, "not what was sent"),
+    ((400, "BadDigest"), ChecksumMismatch, "received other data than was sent"),
 )
 
 

@@ -102,9 +102,9 @@ def test_routes_may_come_later(package):
     ("later", "said"),
     [
         ('{"stff": ("/staff",)}', "no apptest_wronglater/stff.py"),
-        ('{"staff": ("staff",)}', "it answers at 'staff'"),
-        ('{"staff": ("/",)}', "it answers at '/'"),
-        ('{"staff": ()}', "it answers at ''"),
+        ('{"staff": ("staff",)}', "invalid path 'staff' for 'staff'"),
+        ('{"staff": ("/",)}', "invalid path '/' for 'staff'"),
+        ('{"staff": ()}', "invalid path '' for 'staff'"),
         ('["staff"]', "LATER = {"),
     ],
 )

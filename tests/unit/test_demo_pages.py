@@ -33,7 +33,7 @@ def settings(tmp_path: Path) -> Settings:
         (ProjectState(superuser=True), STAFF, "Load the demo data", "/login?next=/oppdemo/", None),
         (ProjectState(superuser=True), ROOT, "Load the demo data", "/oppdemo/", None),
         (READY, None, "Sign in", "/login", None),
-        (READY, ROOT, "Make an app of your own", None, "python oppman.py startapp shop"),
+        (READY, ROOT, "Create your own app", None, "python oppman.py startapp shop"),
     ],
 )
 def test_the_next_step_follows_the_state(

@@ -6,4 +6,4 @@ from fastopp.errors import FastOppError
 
 
 class CannotCheck(FastOppError):
-    """What this check looks at is not there."""
+    """This check cannot run here."""

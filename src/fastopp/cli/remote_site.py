@@ -29,7 +29,7 @@ Answer = dict[str, Any]
 
 
 class AddressRefused(BadRequest):
-    """This is no address of a site."""
+    """Not a valid site URL."""
 
     hint = "Write it like https://your-app.leapcell.dev."
 
@@ -43,13 +43,13 @@ class NoTLS(Unavailable):
 
 
 class WrongToken(Forbidden):
-    """The site does not take this token."""
+    """The site does not accept this token."""
 
     hint = "It must be the OPS_TOKEN that is set where the site runs. A change there may need a new deployment."
 
 
 class NotFastOpp(NotFound):
-    """This is no FastOpp site, or an older one."""
+    """This is not a FastOpp site, or an older version."""
 
 
 class OperationFailed(Conflict):

@@ -102,7 +102,7 @@ class App(NamedTuple):
         declared = getattr(importlib.import_module(self.package), "LATER", {})
         hint = 'Write it like `LATER = {"staff": ("/shop/staff", "/api/shop")}`.'
         if not isinstance(declared, Mapping):
-            raise AppError(f"LATER of {self.package} does not say which module answers at which paths.", hint=hint)
+            raise AppError(f"LATER of {self.package} does not map modules to paths.", hint=hint)
         found: dict[str, tuple[str, ...]] = {}
         for name, given in declared.items():
             paths = (given,) if isinstance(given, str) else tuple(given)
@@ -110,7 +110,7 @@ class App(NamedTuple):
                 raise AppError(f"LATER of {self.package} names {name!r}, but there is no {self.package}/{name}.py.")
             for path in paths or ("",):
                 if not path.startswith("/") or path == "/":
-                    raise AppError(f"LATER of {self.package} says of {name!r} that it answers at {path!r}.", hint=hint)
+                    raise AppError(f"LATER of {self.package} has the invalid path {path!r} for {name!r}.", hint=hint)
             found[name] = paths
         return found
 

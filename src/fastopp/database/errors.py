@@ -86,12 +86,12 @@ def outage_reason(error: BaseException) -> str | None:
     if isinstance(error, TimeoutError):
         return "It did not answer in time."
     if isinstance(error, OSError):
-        return "It cannot be connected to."
+        return "The connection failed."
     if (code := getattr(error, "sqlite_errorcode", None)) is not None:
         return _SQLITE_OUTAGES.get(code & 0xFF)
     state = getattr(error, "sqlstate", None)
     if state in _REASONS:
         return _REASONS[state]
     if state and (state in _OUTAGE_CODES or state.startswith(_OUTAGE_CLASSES)):
-        return "It refuses connections or has run out of something."
+        return "It refuses connections or is out of resources."
     return None

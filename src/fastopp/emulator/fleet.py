@@ -24,7 +24,7 @@ class UnknownInstance(NotFound):
 
 
 class TooManyRequests(Unavailable):
-    """More requests are in hand than the plan allows."""
+    """More requests are in flight than the plan allows."""
 
     status = 429
 

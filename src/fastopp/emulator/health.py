@@ -77,4 +77,4 @@ class HealthCheck:
             return f"It listens on port {self._port} but does not answer."
         if others := self._other_ports():
             return f"It listens on port {', '.join(map(str, others))}, but leapcell.yaml says {self._port}."
-        return f"It listens nowhere; leapcell.yaml says port {self._port}."
+        return f"It listens on no port; leapcell.yaml says port {self._port}."

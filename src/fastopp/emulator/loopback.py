@@ -38,7 +38,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise PortTaken("No port is free on this machine.", hint="End programs that listen on many.")
+    raise PortTaken("No port is free on this machine.", hint="Stop programs that listen on many ports.")
 
 
 def listen(port: int, *, what: str, option: str) -> socket.socket:

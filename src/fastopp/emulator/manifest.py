@@ -160,7 +160,7 @@ def _check_start(command: str, port: int) -> list[str]:
     """What the start command says that does not go with the rest."""
     found = re.findall(r"(?:--port[ =]|-p[ =]?|(?:-b|--bind)[ =]\S*?:)(\d{2,5})\b", command)
     warnings = [
-        f"The start command listens on port {other}, but {FILE_NAME} says {port}: LeapCell asks there and finds nobody."
+        f"The start command listens on port {other}, but {FILE_NAME} says {port}: LeapCell gets no answer there."
         for other in found
         if int(other) != port
     ]

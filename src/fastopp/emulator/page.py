@@ -51,7 +51,7 @@ class ForeignOrigin(Forbidden):
 
 
 class MethodNotAllowed(BadRequest):
-    """This address cannot be asked so."""
+    """Method not allowed."""
 
     status = 405
 
@@ -139,9 +139,9 @@ async def _read_order(request: web.BaseRequest) -> tuple[str, str | None]:
         order = json.loads(await request.read())
         action, instance = order["action"], order.get("instance")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise BadRequest("The action is no JSON that names one.", hint=hint) from None
+        raise BadRequest("The request body is not JSON with an action.", hint=hint) from None
     if not isinstance(action, str) or not isinstance(instance, str | None):
-        raise BadRequest("An action and an instance are names.", hint=hint)
+        raise BadRequest("The action and the instance must be strings.", hint=hint)
     return action, instance
 
 

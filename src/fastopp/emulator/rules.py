@@ -60,11 +60,11 @@ class Rules:
         "The request went to {found}.", LIFE, Evidence.DOCUMENTED, unit="instances",
     )
     freeze: bool = _rule(
-        True, "E4", "An instance without a request in hand is stopped, with all its processes",
-        "{found} was stopped: no request in hand.", LIFE, Evidence.DOCUMENTED,
+        True, "E4", "An instance without a request in flight is stopped, with all its processes",
+        "{found} was stopped: no request in flight.", LIFE, Evidence.DOCUMENTED,
     )
     request_timeout: float = _rule(
-        float(leapcell.LEAPCELL_REQUEST_TIMEOUT), "E5", "Longest that a request may take",
+        float(leapcell.LEAPCELL_REQUEST_TIMEOUT), "E5", "Time limit of a request",
         "The request took longer than {limit} and was cut off.", LIMITS, Evidence.DOCUMENTED, unit="seconds",
     )
     max_request_body: int = _rule(
@@ -101,31 +101,31 @@ class Rules:
         "{found} started cold, which added {limit}.", LIFE, Evidence.DOCUMENTED, unit="seconds",
     )
     dormant_after: float = _rule(
-        float(leapcell.LEAPCELL_DORMANT_AFTER), "E9", "Time without traffic after which an instance is given up",
+        float(leapcell.LEAPCELL_DORMANT_AFTER), "E9", "Time without traffic after which an instance ends",
         "{found} had no request for {limit} and is gone, with its /tmp.", LIFE, Evidence.DOCUMENTED, unit="seconds",
     )
     start_warning: float = _rule(
-        10.0, "E9", "Time that a start may take before it is remarked on",
+        10.0, "E9", "Time that a start may take before a warning is logged",
         "{found} has not answered {path} within {limit}.", OBSERVED, Evidence.INFERRED, unit="seconds",
     )
     start_timeout: float = _rule(
-        60.0, "E9", "Time after which a start is given up",
-        "{found} did not answer {path} within {limit} and was given up.", OBSERVED, Evidence.INFERRED, unit="seconds",
+        60.0, "E9", "Time after which a start fails",
+        "{found} did not answer {path} within {limit} and was stopped.", OBSERVED, Evidence.INFERRED, unit="seconds",
     )
     stray_probes: bool = _rule(
-        True, "E10", "The misspelled health paths are asked for as well",
-        "{found} was asked for, as LeapCell does.", OBSERVED, Evidence.OBSERVED,
+        True, "E10", "The misspelled health paths are requested too",
+        "{found} was requested, as LeapCell does.", OBSERVED, Evidence.OBSERVED,
     )
     max_environment: int = _rule(
         leapcell.LEAPCELL_MAX_ENVIRONMENT, "E11", "Largest environment: all names and values together",
         "The environment has {found}, more than {limit}.", LIMITS, Evidence.DOCUMENTED, unit="bytes",
     )
     max_concurrency: int = _rule(
-        leapcell.LEAPCELL_MAX_CONCURRENCY, "E12", "Requests at a time, over all instances (the free plan's)",
-        "More than {limit} were in hand at a time.", LIMITS, Evidence.DOCUMENTED, unit="requests",
+        leapcell.LEAPCELL_MAX_CONCURRENCY, "E12", "Concurrent requests, over all instances (the free plan's)",
+        "More than {limit} were in flight at the same time.", LIMITS, Evidence.DOCUMENTED, unit="requests",
     )
     forwarded_proto: str = _rule(
-        "http", "E13", "What X-Forwarded-Proto says; LeapCell's is https, which a browser cannot follow to here",
+        "http", "E13", "Value of X-Forwarded-Proto; LeapCell's is https, which a browser cannot use here",
         "X-Forwarded-For, -Proto and -Host were added.", OBSERVED, Evidence.INFERRED, choices=("http", "https"),
     )
     async_workers: int = _rule(
@@ -161,19 +161,19 @@ class Rules:
         "{found}", OBSERVED, Evidence.CODE,
     )
     storage_quota: int = _rule(
-        100 * MEGABYTE, "E16", "Room in the Object Storage",
+        100 * MEGABYTE, "E16", "Size limit of the Object Storage",
         "The Object Storage is full: {limit}.", OBSERVED, Evidence.OBSERVED, unit="bytes",
     )
     storage_files: int = _rule(
-        5000, "E16", "Files in the Object Storage",
+        5000, "E16", "File limit of the Object Storage",
         "The Object Storage is full: {limit}.", OBSERVED, Evidence.OBSERVED, unit="files",
     )
     cdn_ttl: float = _rule(
-        12 * 3600.0, "E16", "Time that the CDN shows an old copy of a file",
+        12 * 3600.0, "E16", "Time that the CDN serves an old copy of a file",
         "The CDN answered with a copy.", OBSERVED, Evidence.OBSERVED, unit="seconds",
     )
     redis_commands: str = _rule(
-        "listed", "E17", "Commands that Redis takes, over TLS: those listed, and what no client does without, like DEL",
+        "listed", "E17", "Commands that Redis accepts, over TLS: those listed, and those that every client needs, like DEL",
         "{found}", REDIS, Evidence.DOCUMENTED, choices=("listed", "all"),
     )
     memory_cap: bool = _rule(
@@ -186,7 +186,7 @@ class Rules:
         "{found} gets {limit} of a processor.", SERVICE, Evidence.DOCUMENTED,
     )
     build_timeout: float = _rule(
-        600.0, "E19", "Longest that a build may take (the free plan's)",
+        600.0, "E19", "Time limit of a build (the free plan's)",
         "The build took longer than {limit}.", LIMITS, Evidence.DOCUMENTED, unit="seconds",
     )
     deployment_overlap: float = _rule(
@@ -194,8 +194,8 @@ class Rules:
         "{found} replaced {limit}.", DEPLOYMENTS, Evidence.INFERRED, unit="seconds",
     )
     only_http: bool = _rule(
-        True, "E20", "There is no way in but HTTP to the one port: who opens another is told",
-        "{found}: on LeapCell nobody reaches it, only HTTP to port {limit}.", OBSERVED, Evidence.CODE,
+        True, "E20", "Only HTTP to the one port is reachable: opening another is reported",
+        "{found}: on LeapCell it is unreachable, only HTTP to port {limit} is.", OBSERVED, Evidence.CODE,
     )
 
     # fmt: on

@@ -15,7 +15,7 @@ CHOICES: Final = ("auto", "bubblewrap", "landlock")
 
 
 class SandboxUnavailable(FastOppError):
-    """This machine lets nobody keep a program from writing: neither Bubblewrap nor Landlock works."""
+    """No sandbox is available: neither Bubblewrap nor Landlock works on this machine."""
 
     hint = (
         "Bubblewrap needs user namespaces (on Ubuntu 24.04: sysctl kernel.apparmor_restrict_unprivileged_userns=0; in "

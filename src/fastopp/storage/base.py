@@ -33,13 +33,13 @@ class StorageUnavailable(Unavailable):
 
 
 class StorageMisconfigured(FastOppError):
-    """The storage of uploaded files is not set up right."""
+    """The storage of uploaded files is misconfigured."""
 
     # Bucket, keys, address or clock: `hint` names the variable. To try again does not help.
 
 
 class ChecksumMismatch(FastOppError):
-    """What arrived in the storage is not what was sent."""
+    """The storage received other data than was sent."""
 
     status = 502
     hint = "Send the file again."

@@ -45,14 +45,14 @@ _PREFIX = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}(/[a-z0-9][a-z0-9_-]{0,63}){0,3}"
 
 
 class TypeNotTaken(FastOppError):
-    """Files of this type are not taken."""
+    """Files of this type are not accepted."""
 
     status = 415
     hint = "Send a picture (JPEG, PNG, WebP, GIF, AVIF), PDF, MP4, ZIP, CSV, JSON or plain text."
 
 
 class UploadRefused(FastOppError):
-    """What arrived is not what was announced, so it was deleted."""
+    """The uploaded file does not match the announcement, so it was deleted."""
 
     status = 422
     hint = "Announce the file again, with its real size and type, and send it once more."
@@ -65,9 +65,9 @@ class NotArrived(UploadRefused):
 
 
 class BadTicket(BadRequest):
-    """This ticket is not of this upload."""
+    """This ticket belongs to another upload."""
 
-    hint = "Send the `ticket` that came with the address."
+    hint = "Send the `ticket` that was returned with the URL."
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class FileChanges:
 
     def _refuse_savepoint(self) -> None:
         if self.session.in_nested_transaction():
-            message = "Files cannot be changed within a savepoint: its end does not tell how the transaction will end."
+            message = "Files cannot be changed within a savepoint, since its end does not decide the transaction."
             raise RuntimeError(message)
 
     def _join_transaction(self) -> None:

@@ -62,7 +62,7 @@ class PhotoTooLarge(FastOppError):
 
 
 class PhotoNotSupported(FastOppError):
-    """The file is no JPEG, PNG, WebP or GIF picture."""
+    """The file is not a JPEG, PNG, WebP or GIF picture."""
 
     status = 415
     hint = "Save the picture as JPEG and try again."

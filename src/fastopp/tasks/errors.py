@@ -12,7 +12,7 @@ class TaskUnknown(NotFound):
 
 
 class TaskMissing(NotFound):
-    """There is no such task; old ones are cleaned away."""
+    """There is no such task. Old tasks are deleted."""
 
 
 class TaskArguments(FastOppError):
@@ -29,7 +29,7 @@ class TaskTooBig(FastOppError):
 
 
 class TaskConflict(Conflict):
-    """The task is not in a state for that."""
+    """The task's state does not allow this."""
 
     def __init__(self, message: str | None = None, *, task_id: int | None = None, hint: str | None = None) -> None:
         self.task_id = task_id
@@ -38,11 +38,11 @@ class TaskConflict(Conflict):
 
 
 class AlreadyQueued(TaskConflict):
-    """The same is waiting already."""
+    """The same task is already waiting."""
 
 
 class AlreadyRunning(TaskConflict):
-    """The same is being worked on already."""
+    """The same task is already running."""
 
 
 class TaskDefinitionError(FastOppError):
@@ -50,19 +50,19 @@ class TaskDefinitionError(FastOppError):
 
 
 class TaskResultError(FastOppError):
-    """The task returned what JSON cannot hold."""
+    """The task returned a value that is not valid JSON."""
 
     hint = "Return None, or numbers, texts, lists and dictionaries; store anything larger and return its key."
 
 
 class TaskTimeUp(FastOppError):
-    """The time was up, and the task did not stop when it was asked to."""
+    """The time was up, and the task did not stop when asked to."""
 
-    hint = "Ask `context.should_stop()` now and then, save the place and raise `Unfinished`."
+    hint = "Call `context.should_stop()` regularly, save a checkpoint and raise `Unfinished`."
 
 
 class WorkerDied(FastOppError):
-    """The process that worked on it died or was frozen."""
+    """The process that ran the task died or was frozen."""
 
 
 class JobLost(FastOppError):

@@ -161,9 +161,9 @@ def periodic(*, cron: str, id: str = "", **args: Any) -> Callable[[Task], Task]:
 
     def decorate(task: Task) -> Task:
         if not isinstance(task, Task):
-            raise TaskDefinitionError("@periodic stands above @task, not below it.")
+            raise TaskDefinitionError("@periodic must be above @task.")
         if any(schedule.id == id for schedule in task.schedules):
-            raise TaskDefinitionError(f"Give the time tables of task {task.name} different ids.")
+            raise TaskDefinitionError(f"Give the schedules of task {task.name} different ids.")
         return replace(task, schedules=(*task.schedules, Schedule(cron=cron, id=id, args=args)))
 
     return decorate
@@ -180,7 +180,7 @@ def _check(task: Task) -> None:
     if not 0 < len(task.name) <= MAX_NAME or not 0 < len(task.queue) <= MAX_NAME:
         raise TaskDefinitionError(f"The name and the queue of task {task.name} have 1 to {MAX_NAME} characters.")
     if task.retry.attempts < 1:
-        raise TaskDefinitionError(f"Task {task.name} is to be tried at least once.")
+        raise TaskDefinitionError(f"Task {task.name} must have at least one attempt.")
     for parameter in task.parameters.values():
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
             raise TaskDefinitionError(f"Task {task.name} is called with named arguments; {parameter} cannot be one.")

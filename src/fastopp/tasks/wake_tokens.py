@@ -53,11 +53,11 @@ wakes = Table(
 class WakeRefused(Unauthorized):
     """The token is not genuine, or it has expired."""
 
-    hint = "It is made by the application itself, which sends a new one when there is something to do."
+    hint = "The application creates these tokens itself, and sends a new one when a task is queued."
 
 
 class WakeRunning(Conflict):
-    """This very request is being served at the moment."""
+    """This request is being processed."""
 
     headers = {"Retry-After": "60"}  # noqa: RUF012 - as FastOppError has it
 

@@ -22,12 +22,12 @@ Load = Callable[[], Iterable[APIRouter]]
 
 
 class RouteOutOfReach(FastOppError):
-    """A route that nobody could ask for: it lies elsewhere than it was said."""
+    """A lazy router defines a route outside its declared prefixes, so it can never match."""
 
     def __init__(self, path: str, prefixes: tuple[str, ...]) -> None:
         super().__init__(
-            f"The route {path} is neither at nor below {' or '.join(prefixes)}, where its routes were said to be.",
-            hint="Add its path to LATER in the app's __init__.py, or take its module out of there.",
+            f"The route {path} is outside the declared prefixes {' or '.join(prefixes)}.",
+            hint="Add its path to LATER in the app's __init__.py, or remove its module from LATER.",
         )
 
 

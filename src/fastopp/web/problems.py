@@ -37,16 +37,16 @@ LOGIN = "/login"
 # RFC 9110's names where Python's differ from version to version.
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 _DETAILS = {
-    400: "The request cannot be understood.",
-    401: "Sign in to go on.",
+    400: "The request is invalid.",
+    401: "Sign in to continue.",
     403: "Your account may not do this.",
     404: "There is nothing at this address.",
-    405: "This address does not take that kind of request.",
-    408: "What you sent came too slowly.",
-    413: "What you sent is too large.",
-    422: "Something that you sent is not right.",
-    429: "That was too often.",
-    500: "Something went wrong on our side.",
+    405: "This address does not accept this method.",
+    408: "The request body arrived too slowly.",
+    413: "The request is too large.",
+    422: "The request contains invalid values.",
+    429: "Too many requests.",
+    500: "The server encountered an error.",
     503: "A service that this page needs does not answer at the moment.",
 }
 _HINTS = {

@@ -34,7 +34,7 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 class AnswerTooLarge(FastOppError):
-    """The platform does not let an answer be as large as this file."""
+    """The file is larger than this platform allows for a response."""
 
     status = 507
     hint = "Ask for it in parts (Range), or keep uploaded files in an Object Storage: set the S3_ variables."

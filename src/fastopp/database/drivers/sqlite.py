@@ -75,7 +75,9 @@ def connect_arguments(url: DatabaseURL, *, timeout: float) -> dict[str, Any]:
     """
     folder = Path(url.database or "").parent
     if not folder.is_dir():
-        raise DatabaseURLError(f"The folder {folder} of the SQLite file is not there.", hint="Make it, or fix the URL.")
+        raise DatabaseURLError(
+            f"The folder {folder} of the SQLite file does not exist.", hint="Create it, or fix the URL."
+        )
     return {"timeout": timeout, "isolation_level": None}
 
 

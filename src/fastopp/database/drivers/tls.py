@@ -68,7 +68,7 @@ def ssl_context(query: Mapping[str, str]) -> ssl.SSLContext:
             key = _found("sslkey", "postgresql.key", query)
             context.load_cert_chain(certificate, key, password=query.get("sslpassword", ""))
     except (OSError, ssl.SSLError) as error:
-        raise DatabaseURLError("A certificate that it names cannot be read.", hint="It must be a PEM file.") from error
+        raise DatabaseURLError("The certificate cannot be read.", hint="It must be a PEM file.") from error
     for bound in ("min", "max"):
         if version := query.get(f"ssl_{bound}_protocol_version"):
             setattr(context, f"{bound}imum_version", _version(version))
@@ -79,7 +79,7 @@ def _version(name: str) -> ssl.TLSVersion:
     try:
         return ssl.TLSVersion[name.replace(".", "_")]
     except KeyError:
-        raise DatabaseURLError("It names a version of TLS that is unknown.", hint="Write TLSv1.2 or TLSv1.3.") from None
+        raise DatabaseURLError("Unknown TLS version.", hint="Use TLSv1.2 or TLSv1.3.") from None
 
 
 def _found(parameter: str, default: str, query: Mapping[str, str]) -> Path | None:
@@ -100,7 +100,7 @@ def _check_files(query: Mapping[str, str]) -> None:
     for name in _FILES:
         value = query.get(name)
         if value and not (name == "sslrootcert" and value == SYSTEM) and not Path(value).is_file():
-            raise DatabaseURLError(f"The file that {name} names is not there.", hint=f"Fix {name}, or remove it.")
+            raise DatabaseURLError(f"The file in {name} does not exist.", hint=f"Fix {name}, or remove it.")
     if query.get("sslmode") in _VERIFYING and not query.get("sslrootcert"):
         root = _home("root.crt")
         if not root or not root.is_file():

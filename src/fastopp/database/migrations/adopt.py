@@ -59,7 +59,7 @@ def adopt(connection: Connection, revisions: Mapping[str, Revision]) -> bool:
     if applied and not _from_0_4_8(applied, tables):
         raise UnknownRevision(
             f"The database is at migration {applied[0]!r}, which this project does not have.",
-            hint="It was migrated by newer or other code: deploy that, or set DATABASE_URL to this project's database.",
+            hint="It was migrated by other code: deploy that code, or set DATABASE_URL to this project's database.",
         )
     present = [name for name in SCHEMA_0_4_8 if name in tables]
     for name in present:

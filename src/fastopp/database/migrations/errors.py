@@ -13,7 +13,7 @@ class MigrationError(FastOppError):
 
 
 class NoMigrations(MigrationError):
-    """There is no folder of migrations here."""
+    """This folder has no migrations."""
 
     hint = "Run the command in the project's folder: the one with main.py and alembic/."
 
@@ -29,7 +29,7 @@ class MultipleHeads(MigrationError):
 
 
 class SchemaMismatch(MigrationError):
-    """A table of the database is not the one that FastOpp knows by that name. Nothing was changed."""
+    """A table has the name of one of FastOpp's tables, but a different structure. Nothing was changed."""
 
 
 class MigrationFailed(MigrationError):
@@ -61,10 +61,10 @@ class DataWouldBeLost(Conflict):
 class MigrationTimeout(Unavailable):
     """The migration did not end in time, and nothing was changed."""
 
-    hint = "Another process holds a lock on the database. Run it again; while nobody works, if it keeps failing."
+    hint = "Another process holds a lock on the database. Run it again; if it keeps failing, when the site is idle."
 
 
 class VersionsNotWritable(MigrationError):
-    """The folder of migrations cannot be written to."""
+    """The migrations folder is read-only."""
 
     hint = "Make migrations on your own machine, commit the file and deploy it."

@@ -123,7 +123,7 @@ async def _sqlite(connection: AsyncConnection, _timeout: float) -> AsyncIterator
         for (table, parent), count in (await _dangling(connection)).items():
             if count > before[table, parent]:
                 raise MigrationError(
-                    f"The migration leaves rows of {table} that point to rows of {parent} that are not there. "
+                    f"The migration leaves rows of {table} that refer to rows of {parent} that do not exist. "
                     "Nothing was changed.",
                     hint="Let the migration fix or delete those rows as well.",
                 )

@@ -179,7 +179,7 @@ def _in_order(found: Mapping[str, Revision]) -> dict[str, Revision]:
             missing.sort(key=found.__contains__)
             raise MigrationError(
                 f"{revision.path.name} follows {missing[0]}, which is missing or follows it in turn.",
-                hint="Bring the file back, or fix `down_revision`.",
+                hint="Restore the file, or fix `down_revision`.",
             )
         for id_ in ready:
             ordered[id_] = waiting.pop(id_)

@@ -40,7 +40,7 @@ _KEYS = frozenset({"path", "schedule", "every", "method", "headers"})
 
 
 class CronError(BadRequest):
-    """The file with the timers cannot be understood."""
+    """The cron file is invalid."""
 
 
 @dataclass(slots=True, kw_only=True)

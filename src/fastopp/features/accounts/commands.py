@@ -52,7 +52,7 @@ async def check_users() -> None:
     superusers = [user for user in able if user.is_superuser]
     say(f"{len(users)} accounts: {len(able)} can sign in, {len(superusers)} of them as superusers.")
     if not superusers:
-        fail("No superuser can sign in. `python oppman.py superuser` makes one.")
+        fail("No superuser can sign in. Create one with `python oppman.py superuser`.")
 
 
 @command
@@ -61,16 +61,16 @@ async def test_auth() -> None:
     project = load_project()
     user = next((user for user in await _users() if user.is_active and (user.is_staff or user.is_superuser)), None)
     if user is None:
-        fail("Nobody can sign in, so there is nobody to make a token for.")
+        fail("No account can sign in, so no token can be created.")
     claims = read_token(issue_token(user, project.settings), project.settings)
     if claims is None or not claims.fits(user, project.settings):
-        fail("The token that was made could not be read. Is the clock of this machine right?")
-    say(f"A token for {user.email} was made and read.")
+        fail("The created token could not be verified. Check this machine's clock.")
+    say(f"Created and verified a token for {user.email}.")
 
 
 @command
 async def change_password(
-    email: Annotated[str | None, typer.Option(help="Whose password; asked for when not given.")] = None,
+    email: Annotated[str | None, typer.Option(help="Email address of the account; prompted for if omitted.")] = None,
     *,
     password_stdin: Annotated[bool, typer.Option(help="Read the new password from standard input.")] = False,
 ) -> None:
@@ -84,4 +84,4 @@ async def change_password(
     project = load_project()
     async with open_runtime(project.settings, project.apps) as runtime, runtime.database.transaction() as session:
         await accounts.change_password(session, email=email, password=password)
-    say(f"The password of {email} is changed. Sessions that were signed in with the old one have ended.")
+    say(f"The password of {email} was changed. Existing sessions have ended.")

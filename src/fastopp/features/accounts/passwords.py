@@ -80,7 +80,7 @@ def _encode(password: str) -> bytes:
     except UnicodeEncodeError:
         raise PasswordRejected("The password contains characters that are not text.") from None
     if len(encoded) > MAX_PASSWORD:
-        raise PasswordRejected(f"The password is too long: {MAX_PASSWORD:,} bytes are the most.")
+        raise PasswordRejected(f"The password is too long: {MAX_PASSWORD:,} bytes are allowed.")
     return encoded
 
 

@@ -32,9 +32,9 @@ class AccountMissing(NotFound):
 
 
 class AccountInactive(Conflict):
-    """This account is switched off."""
+    """This account is deactivated."""
 
-    hint = "Switch it on first."
+    hint = "Activate it first."
 
 
 def check_email(email: str) -> str:

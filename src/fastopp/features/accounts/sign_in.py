@@ -42,9 +42,9 @@ class SignInFailed(Unauthorized):
 
 
 class SignInInactive(Forbidden):
-    """This account is switched off."""
+    """This account is deactivated."""
 
-    hint = "Ask an administrator to switch it on."
+    hint = "Ask an administrator to activate it."
 
 
 class SignInNotStaff(Forbidden):

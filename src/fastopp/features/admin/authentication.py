@@ -44,7 +44,7 @@ _PLAIN: Mapping[str, Grant] = {SUPERUSER: FULL, STAFF: READ_ONLY}
 
 
 class UnsuitableText(BadRequest):
-    """The request contains a character that no text has (NUL)."""
+    """The request contains a NUL character."""
 
 
 class SiteAuthentication(AuthenticationBackend):

@@ -44,7 +44,7 @@ class AlreadyThere(Conflict):
 
 
 class DoesNotFit(BadRequest):
-    """A value does not fit its column: it is too long, too big or not of the right kind."""
+    """A value does not fit its column: it is too long, too large or of the wrong type."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,7 +185,7 @@ class AdminSite(Admin):
         view = self._view(request.path_params["identity"])
         if any(isinstance(value, UploadFile) and not _takes_file(view, name) for name, value in fields):
             await request.close()
-            raise BadRequest("A file was sent for a field that takes none.")
+            raise BadRequest("A file was sent for a field that does not accept files.")
         return await super()._handle_form_data(request, obj)
 
 

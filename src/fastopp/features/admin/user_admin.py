@@ -27,15 +27,15 @@ _FIELDS = ("email", "group", "is_active", "is_staff", "is_superuser")
 
 
 class LastSuperuser(Conflict):
-    """This is the last active superuser: without one nobody could manage the accounts."""
+    """This is the last active superuser. Without a superuser, accounts cannot be managed."""
 
-    hint = "Make somebody else a superuser first."
+    hint = "Make another account a superuser first."
 
 
 class AccountInUse(Conflict):
     """Changes by this account are on record, so it cannot be deleted."""
 
-    hint = "Edit it and take away `Active` instead: that switches the account off."
+    hint = "Deactivate it instead: edit it and clear `Active`."
 
 
 class OwnAccount(Conflict):
@@ -79,7 +79,7 @@ class UserAdmin(AdminView, model=User):
         if "password" in rules:
             form.password = _password_field("Password", validators=[InputRequired()])
         if "new_password" in rules:
-            form.new_password = _password_field("New password", description="Leave it empty to keep the present one.")
+            form.new_password = _password_field("New password", description="Leave it empty to keep the current one.")
         return form
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:

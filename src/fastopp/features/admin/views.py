@@ -38,7 +38,7 @@ from fastopp.features.admin.csv_cells import csv_cell
 
 
 class InvalidField(FastOppError):
-    """A field of the form has a value that cannot be kept."""
+    """A form field has an invalid value."""
 
     status = 422
 

@@ -70,7 +70,7 @@ async def backups(*, as_json: JsonOption = False) -> None:
 async def restore(
     key: Annotated[str, typer.Argument(help="A key in the Object Storage, or a file, as `db backups` lists them.")],
     *,
-    force: Annotated[bool, typer.Option("--force", help="Replace the rows that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing rows.")] = False,
     yes: YesOption = False,
 ) -> None:
     """Bring a backup back into an empty database; one in the Object Storage by its key."""
@@ -87,7 +87,7 @@ async def restore(
 @app.command("prune")
 @command
 async def prune(
-    keep: Annotated[int, typer.Option("--keep", min=1, help="How many of the newest stay.")],
+    keep: Annotated[int, typer.Option("--keep", min=1, help="How many of the newest to keep.")],
     *,
     yes: YesOption = False,
 ) -> None:

@@ -38,7 +38,7 @@ FOLDER = Path("backups/database")
 class NotAFile(FastOppError):
     """The database of this project is not a SQLite file."""
 
-    hint = "A PostgreSQL database is deleted at your provider; `oppman.py backup` works with it."
+    hint = "Delete a PostgreSQL database at your provider; `oppman.py backup` works with it."
 
 
 async def make_tables(*, yes: bool) -> None:
@@ -54,9 +54,10 @@ async def backup(
     file: Annotated[Path | None, typer.Argument(help="Where a portable backup goes.")] = None,
     *,
     encrypted: Annotated[bool, typer.Option("--encrypt", help="Encrypt it with BACKUP_KEY, or SECRET_KEY.")] = False,
-    upload: Annotated[bool, typer.Option("--upload", help="Put it, encrypted, into Object Storage.")] = False,
+    upload: Annotated[bool, typer.Option("--upload", help="Store it, encrypted, in the Object Storage.")] = False,
     keep: Annotated[
-        int | None, typer.Option("--keep", min=1, help="With --upload: remove all there but the newest so many.")
+        int | None,
+        typer.Option("--keep", min=1, help="With --upload: how many of the newest to keep there."),
     ] = None,
 ) -> None:
     """Back up the database while it is in use, to a portable file, or to a copy next to a SQLite database."""
@@ -79,9 +80,9 @@ async def backup(
 
 @command
 async def restore(
-    file: Annotated[Path, typer.Argument(help="What `backup` made: portable, or a copy of a SQLite database.")],
+    file: Annotated[Path, typer.Argument(help="A file made by `backup`: portable, or a copy of a SQLite database.")],
     *,
-    force: Annotated[bool, typer.Option("--force", help="Replace the rows that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing rows.")] = False,
     yes: YesOption = False,
 ) -> None:
     """Restore a backup into an empty database, SQLite or PostgreSQL; either everything or nothing."""
@@ -113,7 +114,7 @@ async def restore_file(project: Project, file: Path, *, name: str = "", force: b
         )
     say(f"{_count(done.rows)} are restored.", style="green")
     for table, count in done.skipped.items():
-        say(f"{count:,} row(s) of {table} are left out: no migration makes that table here.", style="yellow")
+        say(f"{count:,} row(s) of {table} were left out: no migration creates that table here.", style="yellow")
     if await migrate.pending(project.settings):
         say(f"The database is at migration {done.revision}, as it was then. Next: python oppman.py migrate")
 
@@ -129,7 +130,7 @@ def delete(*, yes: YesOption = False) -> None:
     say(f"The backup is {copy_sqlite(database)}.")
     for suffix in ("", "-wal", "-shm"):
         database.with_name(database.name + suffix).unlink(missing_ok=True)
-    say(f"{database} is deleted. `python oppman.py db` makes an empty one.")
+    say(f"{database} is deleted. `python oppman.py db` creates an empty one.")
 
 
 async def _write_backup(runtime: Runtime, target: Path, *, encrypted: bool) -> None:
@@ -140,7 +141,7 @@ async def _write_backup(runtime: Runtime, target: Path, *, encrypted: bool) -> N
     if encrypted:
         _say_which_key(runtime)
     if dump.revision is None:
-        say("The database was never migrated, and cannot be restored like that.", style="yellow")
+        say("The database was never migrated, so this backup cannot be restored.", style="yellow")
 
 
 async def _upload_backup(runtime: Runtime, keep: int | None) -> None:
@@ -155,7 +156,7 @@ async def _upload_backup(runtime: Runtime, keep: int | None) -> None:
 
 def _say_which_key(runtime: Runtime) -> None:
     if not runtime.settings.backup_key.get_secret_value():
-        say("It can be read with the SECRET_KEY of this place only: keep that safe, or set BACKUP_KEY.", style="yellow")
+        say("It can be read only with this machine's SECRET_KEY: keep that safe, or set BACKUP_KEY.", style="yellow")
 
 
 def _count(rows: dict[str, int]) -> str:

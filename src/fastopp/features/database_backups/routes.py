@@ -48,17 +48,17 @@ router = APIRouter(
 
 _BACKED_UP: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "Where the backup is, or the backup itself.",
+        "description": "The key of the backup, or the backup itself.",
         "content": {"application/json": {}, DEFAULT_CONTENT_TYPE: {}},
     }
 }
 
 
 class BackupTooBig(FastOppError):
-    """The backup is bigger than what this platform lets through as an answer."""
+    """The backup is larger than this platform allows for a response."""
 
     status = 507
-    hint = "Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET, and it is put into Object Storage instead."
+    hint = "Set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET, to store it in the Object Storage instead."
 
 
 async def upload_backup(runtime: Host, key: str | None = None) -> tuple[StoredFile, DatabaseDump]:
@@ -74,11 +74,14 @@ async def upload_backup(runtime: Host, key: str | None = None) -> tuple[StoredFi
             return await storage.put(key, pieces, content_type=DEFAULT_CONTENT_TYPE), dump
 
 
-@router.post("/backup-database", summary="Back the database up", response_model=None, responses=_BACKED_UP)
+@router.post("/backup-database", summary="Back up the database", response_model=None, responses=_BACKED_UP)
 async def backup_database(
     runtime: RuntimeDep,
     operator: DetachedOperator,
-    keep: Annotated[int | None, Query(ge=1, description="Remove all in Object Storage but the newest so many.")] = None,
+    keep: Annotated[
+        int | None,
+        Query(ge=1, description="Then delete all but this number of the newest backups."),
+    ] = None,
 ) -> Response:
     """An encrypted dump: put into Object Storage where that is set up, else sent as the answer.
 
@@ -111,7 +114,7 @@ async def backup_database(
     "/backup-database",
     summary="The backups of the database",
     response_model=None,
-    responses={307: {"description": "Where the backup `key` can be fetched, for five minutes."}},
+    responses={307: {"description": "A URL of the backup `key`, valid for five minutes."}},
 )
 async def list_database_backups(
     runtime: RuntimeDep,
@@ -126,14 +129,14 @@ async def list_database_backups(
     return JSONResponse({"backups": backups}, headers=NO_STORE)
 
 
-@router.post("/restore-database", summary="Bring a backup of the database back", max_body_size=MAX_DUMP)
+@router.post("/restore-database", summary="Restore a backup of the database", max_body_size=MAX_DUMP)
 async def restore_database(
     request: Request,
     runtime: RuntimeDep,
     operator: DetachedOperator,
     confirm: Annotated[Literal["RESTORE"], Query(description="The word RESTORE.")],
     key: Annotated[str, Query(description="A backup in Object Storage. Without it: the file is the body.")] = "",
-    force: Annotated[bool, Query(description="Replace the rows that are there.")] = False,  # noqa: FBT002 - a query parameter
+    force: Annotated[bool, Query(description="Replace existing rows.")] = False,  # noqa: FBT002 - a query parameter
 ) -> JSONResponse:
     """All of it or nothing. 409 for a database that has rows, unless `force` is given: then they are all replaced.
 

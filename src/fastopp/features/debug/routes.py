@@ -40,7 +40,7 @@ async def simple() -> dict[str, str]:
     return {"status": "working", "message": "The application answers.", "timestamp": datetime.now(UTC).isoformat()}
 
 
-@router.get("/leapcell", summary="Where this runs and what follows from it")
+@router.get("/leapcell", summary="The platform and its capabilities")
 async def leapcell(runtime: RuntimeDep, operator: DetachedOperator) -> dict[str, Any]:
     """The platform, why it was taken for that, and its capabilities."""
     settings = runtime.settings
@@ -88,7 +88,7 @@ async def database(runtime: RuntimeDep, operator: DetachedOperator) -> dict[str,
     }
 
 
-@router.get("/database-data", summary="Which tables exist and what is in them")
+@router.get("/database-data", summary="The tables and their contents")
 async def database_data(runtime: RuntimeDep, operator: DetachedOperator) -> dict[str, Any]:
     """Tables, their sizes in rows, and the first few accounts without anything secret."""
     async with asyncio.timeout(TIME_LIMIT), runtime.database.read() as session:

@@ -126,7 +126,7 @@ def create_router(monitor: HealthMonitor) -> APIRouter:
         async with runtime.database.transaction() as session:
             dropped = await drop_tables(session)
         log.warning("Tables dropped by emergency access", extra={"action": "emergency_drop", "tables": dropped})
-        message = f"{len(dropped)} table(s) were dropped. Migrate to have them again, empty."
+        message = f"{len(dropped)} table(s) were dropped. Migrate to create them again, empty."
         return outcome(request, message, refresh=CHANGED, keys={"tables": dropped})
 
     @router.post("/logout", summary="Close emergency access")

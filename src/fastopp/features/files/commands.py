@@ -44,7 +44,7 @@ async def backup(
     *,
     prune: Annotated[
         bool,
-        typer.Option("--prune", help="Then delete there what the folder has not; it is shown first."),
+        typer.Option("--prune", help="Then delete files there that the folder does not have, after listing them."),
     ] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
@@ -66,12 +66,10 @@ async def backup(
 @command
 async def restore(
     *,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files in the folder that are newer, too.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Also replace newer files in the folder.")] = False,
     prune: Annotated[
         bool,
-        typer.Option("--prune", help="Then delete here what is not there; it is shown first."),
+        typer.Option("--prune", help="Then delete files here that are not there, after listing them."),
     ] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
@@ -141,7 +139,7 @@ async def clean(
     *,
     unclaimed: Annotated[
         bool,
-        typer.Option("--unclaimed", help="Also delete files that no row names; they are shown first."),
+        typer.Option("--unclaimed", help="Also delete files that no row names, after listing them."),
     ] = False,
     yes: YesOption = False,
 ) -> None:

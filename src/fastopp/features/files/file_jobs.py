@@ -14,7 +14,7 @@ Job = Literal["backup", "restore", "verify"]
 
 
 class JobRuns(Conflict):
-    """A backup, a restore or a comparison of files runs already."""
+    """A backup, a restore or a comparison of files is already running."""
 
     hint = "Wait until it is done."
 
@@ -36,7 +36,7 @@ class FileJobs:
         JobRuns, and what `backup_files`, `bring_files` and `verify_uploads` do.
         """
         if self.running is not None:
-            raise JobRuns(f"A {self.running} of the files runs already.")
+            raise JobRuns(f"A {self.running} of the files is already running.")
         self.running, self.progress = job, Progress(0, 0, 0)
         try:
             report = await self._run(job, runtime, overwrite=overwrite)

@@ -37,7 +37,7 @@ async def unusable(context: CheckContext) -> AsyncIterator[Problem]:
         await storage.put(key, content, content_type=CONTENT_TYPE)
         doing = "read back"
         if await storage.get(key) != content:
-            yield Problem("A file came back from the Object Storage with another content.")
+            yield Problem("A file in the Object Storage has other content than was written.")
         doing = "deleted"
         await storage.delete(key)
     except FastOppError as error:
@@ -113,6 +113,6 @@ async def _fetch(url: str, content: bytes) -> str:
                 said = f"it does not answer ({type(error).__name__})."
                 continue
             if answer.status_code == httpx.codes.OK:
-                return "" if answer.content == content else "it answers with something else."
+                return "" if answer.content == content else "the content is different."
             said = f"it answers {answer.status_code}."
     return said

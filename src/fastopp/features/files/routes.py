@@ -43,7 +43,7 @@ _REPORTS: dict[int | str, dict[str, Any]] = {
     for status in (409, 500, FAILED, 503)
 }
 
-Overwrite = Annotated[bool, Form(description="Replace files in the folder that are newer, too.")]
+Overwrite = Annotated[bool, Form(description="Also replace newer files in the folder.")]
 
 
 def create_router() -> APIRouter:
@@ -66,7 +66,7 @@ def create_router() -> APIRouter:
         """
         return await _answer(request, runtime, jobs, "restore", operator, overwrite=overwrite)
 
-    @router.get("/oppman/files", summary="Uploaded files, and what became of the last backup")
+    @router.get("/oppman/files", summary="Uploaded files, and the result of the last backup")
     async def state(request: Request, runtime: RuntimeDep, superuser: DetachedSuperUser) -> Response:
         """JSON, or the card's content for HTMX, which asks again each second while something runs."""
         context = await _state(runtime, jobs)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FilesMissed(FastOppError):
-    """Some files did not arrive."""
+    """Some files were not transferred."""
 
     status = 502
 

@@ -23,11 +23,11 @@ class Announcement(BaseModel):
     """A file that a browser wants to send."""
 
     name: str = Field(
-        "", max_length=1024, description="Its name at the user's; tells the type if `content_type` does not"
+        "", max_length=1024, description="The file's original name; determines the type if `content_type` is missing"
     )
     content_type: str = Field("", max_length=200)
     size: int = Field(ge=1, le=MAX_SIZE, description="In bytes")
-    prefix: str = Field(DEFAULT_PREFIX, max_length=260, description="The folder it is to lie in")
+    prefix: str = Field(DEFAULT_PREFIX, max_length=260, description="The folder to store it in")
 
 
 class Completion(BaseModel):
@@ -75,7 +75,7 @@ async def announce_upload(
     return JSONResponse(answer, 201, NO_STORE)
 
 
-@router.post("/{key:path}/complete", summary="Say that a large upload has been sent")
+@router.post("/{key:path}/complete", summary="Complete a large upload")
 async def complete_upload(
     key: str,
     done: Completion,

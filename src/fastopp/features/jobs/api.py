@@ -34,7 +34,7 @@ _TASK: dict[str, Any] = {
 async def list_tasks(
     runtime: RuntimeDep,
     operator: DetachedOperator,
-    status: Annotated[Status | None, Query(description="Only those in this state.")] = None,
+    status: Annotated[Status | None, Query(description="List only tasks in this state.")] = None,
     name: Name = None,
     queue: Name = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PER_PAGE, description="Tasks of a page.")] = PER_PAGE,

@@ -58,11 +58,11 @@ async def queue(
 @command
 async def list_tasks(
     *,
-    status: Annotated[Status | None, typer.Option(help="Only those in this state.")] = None,
-    name: Annotated[str | None, typer.Option(help="Only those of this task.")] = None,
-    queue: Annotated[str | None, typer.Option(help="Only those in this queue.")] = None,
+    status: Annotated[Status | None, typer.Option(help="List only tasks in this state.")] = None,
+    name: Annotated[str | None, typer.Option(help="List only tasks with this name.")] = None,
+    queue: Annotated[str | None, typer.Option(help="List only tasks in this queue.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 50,
-    before: Annotated[int | None, typer.Option(help="Older than the one with this number.")] = None,
+    before: Annotated[int | None, typer.Option(help="List only tasks older than this number.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List tasks, the newest first."""
@@ -94,7 +94,7 @@ async def cancel(task_id: TaskArgument) -> None:
     """Take a waiting task out of the queue; ask a running one to stop."""
     async with _service() as service:
         task = await service.cancel(task_id)
-    say(f"Task {task_id} is asked to stop." if task.status == "running" else f"Task {task_id} is {task.status}.")
+    say(f"Task {task_id} was asked to stop." if task.status == "running" else f"Task {task_id} is {task.status}.")
 
 
 @app.command()
@@ -103,7 +103,7 @@ async def retry(task_id: TaskArgument) -> None:
     """Put a failed, cancelled or stalled task back into the queue; one that is to be tried again later starts now."""
     async with _service() as service:
         await service.retry(task_id)
-    say(f"Task {task_id} waits again.")
+    say(f"Task {task_id} is waiting again.")
 
 
 @app.command()

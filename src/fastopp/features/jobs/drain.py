@@ -63,12 +63,12 @@ async def _woken_or_operator(request: Request, runtime: RuntimeDep) -> Wake | No
 
 @router.post(
     "/drain",
-    summary="Work the queue",
+    summary="Run queued tasks",
     max_body_size=LEAPCELL_MAX_ASYNC_BODY,
     responses={
-        200: {"description": "What was done.", "content": {"application/json": {"schema": _REPORT}}},
+        200: {"description": "The number of tasks.", "content": {"application/json": {"schema": _REPORT}}},
         503: {
-            "description": "The time was up, and there is more to do: call again.",
+            "description": "The time was up, and tasks are left: call again.",
             "content": {"application/json": {"schema": _REPORT}, "application/problem+json": {"schema": _REPORT}},
         },
     },

@@ -45,7 +45,7 @@ class TaskFigures:
         groups = (([status, queue, task], count) for queue, task, status, count in self.counts.groups)
         yield gauge("tasks", "Tasks.", ["status", "queue", "task"], groups)
         oldest = self.counts.oldest_waiting or 0
-        yield gauge("tasks_oldest_waiting_seconds", "For how long the oldest task waits.", [], [([], oldest)])
+        yield gauge("tasks_oldest_waiting_seconds", "Age of the oldest waiting task.", [], [([], oldest)])
         ended = "that ended within the last hour."
         rows = [([each.task], each) for each in self.durations]
         yield gauge("tasks_ended_1h", f"Tasks {ended}", ["task"], ((key, d.count) for key, d in rows))
@@ -63,7 +63,7 @@ class TaskFigures:
             (([d.task, f"{percent / 100:g}"], value) for d in self.durations for percent, value in d.quantiles.items()),
         )
         yield gauge("task_workers", "Workers that are alive.", [], [([], self.counts.workers)])
-        yield gauge("tasks_stalled", "Tasks whose worker is gone.", [], [([], self.counts.stalled)])
+        yield gauge("tasks_stalled", "Tasks whose worker is dead.", [], [([], self.counts.stalled)])
 
 
 @router.get(

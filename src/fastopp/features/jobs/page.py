@@ -61,10 +61,10 @@ async def _may_stream(runtime: RuntimeDep) -> None:
 class Wanted(BaseModel):
     """Which tasks: the parameters of the page."""
 
-    status: Annotated[Status | Literal[""], Field(description="Only those in this state.")] = ""
-    name: Annotated[CleanText, Field(max_length=MAX_NAME, description="Only those of this task.")] = ""
-    queue: Annotated[CleanText, Field(max_length=MAX_NAME, description="Only those in this queue.")] = ""
-    before: Annotated[int | None, Field(ge=1, le=MAX_ID, description="Older than the one with this number.")] = None
+    status: Annotated[Status | Literal[""], Field(description="List only tasks in this state.")] = ""
+    name: Annotated[CleanText, Field(max_length=MAX_NAME, description="List only tasks with this name.")] = ""
+    queue: Annotated[CleanText, Field(max_length=MAX_NAME, description="List only tasks in this queue.")] = ""
+    before: Annotated[int | None, Field(ge=1, le=MAX_ID, description="List only tasks older than this number.")] = None
 
 
 @router.get("", summary="Tasks, and how many there are in each state")
@@ -140,11 +140,11 @@ async def start(
     except AlreadyQueued as error:
         if error.task_id is None:
             raise
-        task, note = await tasks.get(error.task_id), "It is queued already; this is how far it is."
+        task, note = await tasks.get(error.task_id), "It is already queued; this is its progress."
     return _shown(request, runtime, task, note=note, status_code=202, started=True)
 
 
-@router.post("/work", summary="Work the queue for some seconds")
+@router.post("/work", summary="Run queued tasks for some seconds")
 async def work(request: Request, runtime: RuntimeDep, superuser: DetachedSuperUser) -> Response:
     """What the page itself asks for, again and again, where nothing runs between requests."""
     report = await runtime.tasks.drain(WORK_FOR)

@@ -44,7 +44,7 @@ async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[
     await WakeClaims(runtime.database, runtime.clock).forget_expired()
     await idempotency.forget_expired(runtime.database)
     files = await run_until_stopped(context, _remove_files(runtime), _nothing_to_tell)
-    message = f"{removed:,} old tasks and {files:,} files that were given up were removed."
+    message = f"{removed:,} old tasks and {files:,} discarded files were removed."
     return {"message": message, "jobs": removed, "files": files}
 
 

@@ -60,13 +60,13 @@ def _documented(description: str, *, also_problem: bool = False) -> dict[str, An
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: _documented("It has succeeded."),
     202: _documented("It is queued; `Location` is where to look at it."),
-    409: _documented("The same is being worked on already, or it was cancelled.", also_problem=True),
+    409: _documented("The same task is running, or it was cancelled.", also_problem=True),
     500: _documented("It has failed.", also_problem=True),
-    503: _documented("It is not done yet: the time was up, or it is tried again. Call again.", also_problem=True),
+    503: _documented("It is not finished: the time was up, or it is retried. Call again.", also_problem=True),
 }
 _BODY = {
     "requestBody": {
-        "description": "The task's arguments, by name; nothing where it needs none.",
+        "description": "The task's arguments, by name; empty if it needs none.",
         "content": {"application/json": {"schema": {"type": "object", "additionalProperties": True}}},
     }
 }
@@ -79,7 +79,7 @@ IdempotencyKey = Annotated[
     str | None,
     Header(
         alias=idempotency.HEADER,
-        description="Names this request for a day: repeated with the same key, it is served once and answered alike.",
+        description="Identifies this request for a day: repeats with the same key get the same response.",
     ),
 ]
 
@@ -197,7 +197,7 @@ def _tell(task: TaskStatus, told: dict[str, str], clock: Clock) -> JSONResponse:
     if task.status == "succeeded":
         return _answer(200, "success", message or task.message or "The task is done.", details, task.id)
     if task.status == "cancelled":
-        return _answer(409, "cancelled", "It was cancelled. Call again to start anew.", details, task.id)
+        return _answer(409, "cancelled", "It was cancelled. Call again to start over.", details, task.id)
     if task.status == "running":  # another process has taken it over meanwhile
         return _answer(409, "running", "Another process works on it.", details, task.id, _AGAIN_SOON)
     if task.error:
@@ -241,9 +241,9 @@ async def _arguments(request: Request) -> dict[str, Any]:
     try:
         given = json.loads(body)
     except (ValueError, RecursionError):
-        raise TaskArguments("The body is no JSON.") from None
+        raise TaskArguments("The request body is not JSON.") from None
     if not isinstance(given, dict):
-        raise TaskArguments("The body is to be a JSON object: the arguments by their names.")
+        raise TaskArguments("The request body must be a JSON object of named arguments.")
     return given
 
 

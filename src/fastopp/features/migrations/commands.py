@@ -38,7 +38,7 @@ async def _upgrade(revision: str = "head", *, yes: bool) -> None:
         lambda allow_drop: migrate.upgrade(settings, revision, progress=_say_applied, allow_drop=allow_drop), yes=yes
     )
     if result.adopted:
-        say("A database of FastOpp 0.4.8 was taken over, with everything in it.", style="green")
+        say("A FastOpp 0.4.8 database was upgraded, with all its data.", style="green")
     if result.applied:
         say(f"The database is at {result.current}.", style="green")
     else:
@@ -156,10 +156,10 @@ async def init() -> None:
 
 @command
 async def makemigrations(
-    message: Annotated[list[str] | None, typer.Argument(help="What changes, in a few words.")] = None,
+    message: Annotated[list[str] | None, typer.Argument(help="Description in a few words.")] = None,
     *,
-    empty: Annotated[bool, typer.Option("--empty", help="Make an empty one, to be filled by hand.")] = False,
-    allow_drop: Annotated[bool, typer.Option("--allow-drop", help="Drop what the models do not know.")] = False,
+    empty: Annotated[bool, typer.Option("--empty", help="Write an empty migration to edit by hand.")] = False,
+    allow_drop: Annotated[bool, typer.Option("--allow-drop", help="Drop what is not in the models.")] = False,
 ) -> None:
     """Write a migration for changes in the models. Columns and tables that are not in the models are kept."""
     made = await migrate.make_migration(

@@ -132,14 +132,14 @@ async def _run(runtime: Runtime, command: Command, message: str, revision: str, 
             return await migrate.sqlmigrate(database, revision or "head")
         case "create":
             made = await migrate.make_migration(database, _slug(message), allow_drop=allow_drop)
-            first = f"The migration {made.path.name} was written." if made.path else "The models have nothing new."
+            first = f"The migration {made.path.name} was written." if made.path else "The models have no changes."
             return "\n".join([first, *(f"  drops: {each}" for each in made.dropped), *_kept(made.kept)])
         case "check":
             result = await migrate.check(database)
             if result.ok:
                 return "\n".join(["The database, the migrations and the models agree.", *_kept(result.kept)])
             lacking = [f"  pending: {each.id}  {each.title}" for each in result.pending]
-            raise Conflict("\n".join(["There is something left to do.", *lacking, *result.differences]))
+            raise Conflict("\n".join(["Some migrations or changes are pending.", *lacking, *result.differences]))
 
 
 def _kept(kept: Sequence[str]) -> list[str]:
@@ -150,7 +150,7 @@ def _slug(message: str) -> str:
     """What a migration does, as words that a file name and a docstring can hold."""
     words = " ".join(re.findall(r"[\w,.-]+", message))
     if not words:
-        raise BadRequest("Say in a few words what the migration does.", hint="Fill in the field `message`.")
+        raise BadRequest("Describe the migration in a few words.", hint="Fill in the field `message`.")
     return words
 
 

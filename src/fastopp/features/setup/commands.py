@@ -29,7 +29,7 @@ async def run_full_init(project: Project | None = None) -> InitReport:
 @command
 async def init(
     *,
-    if_empty: Annotated[bool, typer.Option(help="Do nothing when there are accounts already.")] = False,
+    if_empty: Annotated[bool, typer.Option(help="Do nothing if there are accounts.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Migrate, and create the first superuser, test users and sample data. Running it again changes nothing."""
@@ -114,8 +114,8 @@ def destroy(*, yes: YesOption = False) -> None:
     """Turn this into a project without the demo. Makes a backup; keeps uploads, data and other apps."""
     confirm("Move the demo away? Its folder goes to backups/destroy; uploads, data and other apps stay.", yes=yes)
     backup = demo_mode.destroy(Path.cwd())
-    say(f"The demo is gone; it is kept in {backup.folder.relative_to(Path.cwd())}.", style="green")
-    say("Its tables and rows stay in the database. `python oppdemo.py restore` brings the demo back.")
+    say(f"The demo was moved to {backup.folder.relative_to(Path.cwd())}.", style="green")
+    say("Its tables and rows are still in the database. Restore the demo with `python oppdemo.py restore`.")
 
 
 @plain_command

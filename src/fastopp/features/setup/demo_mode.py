@@ -72,7 +72,7 @@ def restore(project: Path) -> Backup:
     Raises ProjectError when there is nothing to restore, or when a demo is there.
     """
     if (project / DEMO).exists() and any(_is_demo(app) for app in list_apps(project / "main.py")):
-        raise ProjectError("The demo is here already.", hint="Move the folder demo/ away to restore another one.")
+        raise ProjectError("The demo already exists.", hint="Move the folder demo/ away to restore another one.")
     backup = _newest_with_demo(project)
     if backup is None:
         raise ProjectError("No backup holds a demo.", hint="`python oppdemo.py backups` lists the backups.")
@@ -92,7 +92,7 @@ def diff(project: Path) -> tuple[Backup, list[Difference]]:
     """
     backup = _newest_with_demo(project)
     if backup is None:
-        raise ProjectError("There is no backup to compare with.", hint="`python oppdemo.py save` makes one.")
+        raise ProjectError("There is no backup to compare with.", hint="Make one with `python oppdemo.py save`.")
     now, then = _files(project / DEMO), _files(backup.folder / DEMO)
     found = [Difference("added", path) for path in now.keys() - then.keys()]
     found += [Difference("deleted", path) for path in then.keys() - now.keys()]
@@ -128,7 +128,7 @@ def _back_up(project: Path, operation: str) -> Backup:
 
 def _require_demo(project: Path) -> None:
     if not (project / DEMO).is_dir():
-        hint = "`python oppdemo.py restore` brings it back from a backup."
+        hint = "Restore it from a backup with `python oppdemo.py restore`."
         raise ProjectError("There is no demo in this project.", hint=hint)
 
 

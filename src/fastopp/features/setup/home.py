@@ -69,8 +69,8 @@ def _next_step(settings: Settings, user: User | None, *, ready: bool) -> dict[st
         return step | {"title": "Set it up", "text": text, "command": command}
     if user is None or not settings.development:
         return None
-    text = "A folder with models, routes, an admin view and a page, which runs at once."
-    return step | {"title": "Make an app of your own", "text": text, "command": "python oppman.py startapp shop"}
+    text = "A folder with models, routes, an admin view and a page that runs immediately."
+    return step | {"title": "Create your own app", "text": text, "command": "python oppman.py startapp shop"}
 
 
 def _cards(user: User | None) -> list[dict[str, str]]:

@@ -148,7 +148,7 @@ def init_report(results: list[StepOutcome]) -> InitReport:
     """What became of all steps together."""
     failed = [outcome.step for outcome in results if outcome.status == "error"]
     if failed:
-        return InitReport(False, f"Not everything could be initialised: {', '.join(failed)} failed.", results)
+        return InitReport(False, f"Initialisation is incomplete: {', '.join(failed)} failed.", results)
     return InitReport(True, "The project is initialised.", results)
 
 
@@ -215,7 +215,7 @@ async def create_test_users(runtime: Runtime) -> StepOutcome:
     """Make the seven accounts that show what roles and groups may do; on a developer's machine only."""
     title = "Test Users"
     if not known_passwords_allowed(runtime.settings):
-        message = "Test users have a published password, so they are made on a developer's own machine only."
+        message = "Test users have a published password, so they are created on a developer's own machine only."
         return StepOutcome(title, "skipped", message)
     already = StepOutcome(title, "skipped", "All test users are there already.")
     emails = [email for email, *_ in TEST_USERS]
@@ -276,5 +276,5 @@ async def _guarded(step: InitStep, runtime: Runtime) -> StepOutcome:
     except (SQLAlchemyError, OSError):
         # The driver's text may carry values; it goes to the log, not to the page.
         log.exception("Seed step failed", extra={"action": "seed_failed", "step": step.name})
-        message = "The database or the storage refused it; the log has the reason. Is the database migrated?"
+        message = "The database or the storage refused it; see the log. Check that the database is migrated."
     return StepOutcome(step.title, "error", message, name=step.name)

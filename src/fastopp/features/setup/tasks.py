@@ -29,13 +29,13 @@ told_once: ContextVar[dict[str, str] | None] = ContextVar("fastopp_told_once", d
 
 
 class NobodyToTell(Conflict):
-    """There is no superuser yet, and nobody waits here to be told the password that would be generated."""
+    """There is no superuser yet, and a queued task cannot return the generated password."""
 
     hint = "Set SUPERUSER_PASSWORD, or POST /async/init-demo without `enqueue`, which answers with it."
 
 
 class InitFailed(FastOppError):
-    """Not everything could be initialised."""
+    """Initialisation is incomplete."""
 
     def __init__(self, message: str, result: dict[str, Any]) -> None:
         super().__init__(message)

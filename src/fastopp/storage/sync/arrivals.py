@@ -26,7 +26,7 @@ _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | 
 
 
 class ChangedMeanwhile(LeftOut):
-    """The file in the folder was changed while the other one was fetched; it stays."""
+    """The file in the folder changed during the download, and was kept."""
 
 
 class Version(NamedTuple):

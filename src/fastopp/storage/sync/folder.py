@@ -27,7 +27,7 @@ class FileChanges(FastOppError):
     """The file changes while it is read."""
 
     status = 409
-    hint = "Run it again when nobody writes to the file."
+    hint = "Run it again when no program writes to the file."
 
 
 class LocalFile(NamedTuple):

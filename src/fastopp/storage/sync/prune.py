@@ -20,13 +20,13 @@ AT_ONCE = 32  # files that are removed at the same time
 
 
 class NothingToCompareWith(Conflict):
-    """The side that was copied from holds no files, so everything on the other one would be removed."""
+    """The source has no files, so everything on the other side would be removed."""
 
     hint = "If that is what you want, delete the files by hand."
 
 
 class FolderUnreadable(Conflict):
-    """A part of the folder may not be read, so nobody can say what is not in it."""
+    """A part of the folder cannot be read, so missing files cannot be determined."""
 
     hint = "Let this user read the whole folder."
 

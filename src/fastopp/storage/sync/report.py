@@ -15,7 +15,7 @@ MAX_LISTED = 1000  # entries of a list in a report, so that its size does not gr
 
 
 class LeftOut(Conflict):
-    """The file is not for copying."""
+    """The file is left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ class Transfer:
                 except StorageUnavailable as error:
                     raise StorageUnavailable(
                         f"The Object Storage has not answered for {deadlines.DEAD:g} seconds.",
-                        hint="Run it again: only the rest is done then.",
+                        hint="Run it again to do the rest.",
                     ) from error
             await asyncio.sleep(deadlines.DEAD * 3 / 8)
 
@@ -195,7 +195,7 @@ class Transfer:
         if report.failed_count:
             report.status = "error"
             report.message = f"{done}, {report.failed_count:,} failed. {self.ended_early}".strip()
-            report.message += " Run it again: only the rest is done then."
+            report.message += " Run it again to do the rest."
         elif self._is_over:
             report.status = "partial"
             report.message = f"{done}. The time was up: run it again for the rest."

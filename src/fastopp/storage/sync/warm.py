@@ -14,7 +14,7 @@ from fastopp.storage.sync.restore import restore_files
 from fastopp.storage.sync.transfer import BATCH_FILES, CONCURRENCY, Transfer
 from fastopp.storage.tiered import TieredStorage
 
-NO_ROOM = "The cache has no room for it. It is fetched when somebody asks for it."
+NO_ROOM = "The cache has no room for it. It is downloaded on request."
 
 
 async def bring_files(

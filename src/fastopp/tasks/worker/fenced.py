@@ -236,7 +236,7 @@ class FencedJobManager(JobManager):
         try:
             known = await self.store.heartbeat(worker_id)
         except exceptions.ConnectorException as error:
-            log.warning("The database is away, so this worker could give no sign of life: %s", error)
+            log.warning("The database is away, so this worker could not send a heartbeat: %s", error)
             return
         if not known:
             self._lose()
@@ -256,7 +256,7 @@ class FencedJobManager(JobManager):
 
     def _lose(self) -> None:
         if not self.lost:
-            log.warning("This worker was frozen for so long that others have taken its jobs over")
+            log.warning("This worker was frozen too long, and others have taken its jobs over")
         self.lost = True
         self.stop()
 

@@ -157,7 +157,7 @@ class Runner:
         except (
             exceptions.ConnectorException, JobLost, TypeError, ValueError, RecursionError, asyncio.CancelledError
         ) as error:  # fmt: skip
-            log.warning("The place of job %d could not be saved: %s", context.job_id, type(error).__name__)
+            log.warning("The checkpoint of job %d could not be saved: %s", context.job_id, type(error).__name__)
 
     def _note(self, outcome: Outcome) -> None:
         self.manager.outcomes[outcome.job_id] = outcome
@@ -273,7 +273,7 @@ def _check_result(task: Task, value: Any) -> None:  # noqa: ANN401 - whatever th
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
-        message = f"Task {task.name} returned what JSON cannot hold ({type(value).__name__})."
+        message = f"Task {task.name} returned a value that is not valid JSON ({type(value).__name__})."
         raise TaskResultError(message) from error
     if len(text) > MAX_ARGUMENTS or "\\u0000" in text:
-        raise TaskResultError(f"Task {task.name} returned what is too large to keep, or holds a NUL character.")
+        raise TaskResultError(f"Task {task.name} returned a value that is too large, or contains a NUL character.")

@@ -77,7 +77,7 @@ class JobStore:
         """Write the place; whether the job is still this worker's. Raises TypeError, ValueError: it is no JSON."""
         text = json.dumps(place, allow_nan=False, ensure_ascii=False) if place else None
         if text and (len(text.encode()) > MAX_ARGUMENTS or "\\u0000" in text):
-            raise ValueError("The place is too large to keep, or holds a NUL character.")
+            raise ValueError("The checkpoint is too large, or contains a NUL character.")
         return bool(await self._all(self._statements.save_place, job_id=job_id, worker_id=worker_id, place=text))
 
     async def heartbeat(self, worker_id: int) -> bool:

@@ -26,5 +26,5 @@ async def take_over_stalled(store: JobStore, process: TaskProcess) -> int:
         status = "aborted" if row["abort_requested"] else "todo" if row["attempts"] + 1 < tries else "failed"
         if await store.take_over(row["id"], status, str(WorkerDied())):
             taken += 1
-            log.warning("Job %d (%s) was taken from a worker that gives no sign of life", row["id"], row["task_name"])
+            log.warning("Job %d (%s) was taken from a worker without a heartbeat", row["id"], row["task_name"])
     return taken

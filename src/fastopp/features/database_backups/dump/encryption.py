@@ -33,7 +33,7 @@ _SCRYPT_MEMORY = 64 * 1024 * 1024
 
 
 class NotEncrypted(BadRequest):
-    """This is not an encrypted file of ours."""
+    """This is not an encrypted FastOpp backup."""
 
     hint = "Send an encrypted backup. `oppman.py remote restore --database FILE` encrypts a local one first."
 

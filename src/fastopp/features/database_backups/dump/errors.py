@@ -28,11 +28,11 @@ class BadDump(BadRequest):
 
 
 class ValueDoesNotFit(BadRequest):
-    """The database has no place for a value of the dump."""
+    """A value in the dump does not fit the database."""
 
 
 class RestoreFailed(FastOppError):
-    """The database refused what the dump holds, and nothing was changed."""
+    """The database refused the data in the dump, and nothing was changed."""
 
 
 class DatabaseNotEmpty(Conflict):

@@ -244,4 +244,6 @@ async def _write(
 def _refused(error: DBAPIError, where: str = "") -> RestoreFailed:
     # The first line says what; the lines after it may quote rows.
     reason = str(error.orig).partition("\n")[0]
-    return RestoreFailed(f"The database refused what the dump holds{where}, and nothing was changed. It said: {reason}")
+    return RestoreFailed(
+        f"The database refused the data in the dump{where}, and nothing was changed. It said: {reason}"
+    )
