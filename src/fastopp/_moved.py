@@ -105,7 +105,7 @@ _MOVED = {
     "web.hosts": "web.middleware.hosts",
     "web.redirects": "web.middleware.redirects",
 }
-"""The old name of a module or package: the new one. What lies below an old package lies below the new one."""
+"""Map the old name of each module or package to the new one. Modules below an old package are below the new one."""
 
 
 def new_name(old: str) -> str | None:

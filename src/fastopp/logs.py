@@ -36,7 +36,7 @@ def configure(settings: Settings) -> None:
     else:
         handler.setFormatter(logging.Formatter(READABLE))
     logging.basicConfig(level=level, handlers=[handler])
-    for name in ("alembic", POOL):  # of its plugins, and of each pool that is given up
+    for name in ("alembic", POOL):  # of its plugins, and of each discarded pool
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
     # SQL without its values, which the engine hides; at DEBUG it would show the rows, and so would SQLite's driver.
     logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO if settings.debug else logging.WARNING)

@@ -18,7 +18,7 @@ from packaging.specifiers import SpecifierSet
 from fastopp.checks.requirement_lines import STRONG_HASHES, Requirement
 from fastopp.errors import FastOppError
 
-MINORS: Final = range(9, 15)  # of Python 3, that anybody may run today
+MINORS: Final = range(9, 15)  # of Python 3, in use today
 
 _LINUX: Final[Mapping[str, str]] = {
     "implementation_name": "cpython",

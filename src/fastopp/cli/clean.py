@@ -53,7 +53,7 @@ def clean(project: Path, *, name: str, author: str, description: str) -> Path:
 
 
 def _name_the_package(pyproject: Path, *, author: str, description: str) -> None:
-    """The distribution keeps its name while the framework lies in src/; the rest is the project's."""
+    """The distribution keeps its name while the framework is in src/; the rest is the project's."""
     text = pyproject.read_text(encoding="utf-8")
     text = re.sub(r'(?m)^description = ".*"$', lambda _: f"description = {_toml(description)}", text, count=1)
     text = re.sub(r"(?m)^license-files = .*\n", "", text, count=1)

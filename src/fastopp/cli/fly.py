@@ -135,7 +135,7 @@ def fly_init(
     say("Next:", style="green")
     say(f"  fly apps create {name}")
     say(f"  fly volumes create data --size 1 --region {region}")
-    # Not `fly secrets set NAME=value`: everybody on the machine sees the arguments of a program.
+    # Not `fly secrets set NAME=value`: every user of the machine can see a program's arguments.
     say("  (umask 077; python oppman.py secrets > .env.fly)")
     say("  fly secrets import < .env.fly")
     say("  fly deploy --ha=false")

@@ -135,7 +135,7 @@ def complete(present: Mapping[str, str], *, ask: bool, asked: list[Variable]) ->
     for variable in asked if ask else ():
         variables[variable.name] = _ask(variable, variables.get(variable.name, ""))
     for name in GENERATED:
-        # One that is there stays: with another SECRET_KEY everybody would be signed out, and backups unreadable.
+        # An existing one is kept: another SECRET_KEY would sign out all users and make backups unreadable.
         variables[name] = variables.get(name) or secrets.token_urlsafe(KEY_BYTES)
     return variables
 

@@ -64,7 +64,7 @@ class EmulatorOptions:
     variables: Mapping[str, str] = field(default_factory=dict)
     """The service's environment as entered in the dashboard."""
     env_file: Path | None = None
-    """More of it, read anew for each deployment (E19); `variables` win."""
+    """More of it, read again for each deployment (E19); `variables` win."""
     sandbox: str = "auto"
     save: Path | None = None
     """Where the services' data go at the end."""

@@ -16,7 +16,7 @@ from fastopp.errors import NotFound, Unavailable
 
 WATCH_INTERVAL: Final = 0.5  # seconds between two looks at memory and at who has had no traffic
 KEPT_ENDED: Final = 6  # instances that are no more but still shown
-DRAIN_PATIENCE: Final = 60.0  # seconds that an old instance gets for the requests it has in hand
+DRAIN_PATIENCE: Final = 60.0  # seconds that an old instance gets for its requests in flight
 
 
 class UnknownInstance(NotFound):
@@ -82,7 +82,7 @@ class Fleet:
             task.add_done_callback(self._retiring.discard)
 
     async def _retire(self, old: list[Slot], new: Deployment) -> None:
-        """Let the old ones take requests a little longer, finish what they have in hand, and end them."""
+        """Let the old ones take requests a little longer, finish their requests in flight, and end them."""
         await asyncio.sleep(self.host.rules.deployment_overlap)
         self._slots = [slot for slot in self._slots if slot not in old]
         for slot in old:

@@ -219,7 +219,7 @@ class Gateway:
         response: web.StreamResponse | None,
         error: aiohttp.ClientError,
     ) -> web.StreamResponse:
-        """The instance ended, or broke the connection, with the request in hand."""
+        """The instance ended, or closed the connection, with the request in flight."""
         path = f"{request.method} {request.path}"
         # A request that may be repeated was sent again, and met a process that is no more.
         why = "it has ended" if isinstance(error, aiohttp.ClientConnectorError) else str(error)

@@ -38,7 +38,7 @@ class State(StrEnum):
     RUNNING = "running"
     FROZEN = "frozen"
     DORMANT = "dormant"
-    """Given up for want of traffic; the next request starts another in its place."""
+    """Ended for lack of traffic; the next request starts another."""
     GONE = "gone"
 
 
@@ -67,7 +67,7 @@ class Host:
 
 
 class Instance:
-    """Runs the start command. Each request takes it in hand (`begin`, `end`); in between it is stopped (E4)."""
+    """Run the start command. Each request uses it (`begin`, `end`); in between it is stopped (E4)."""
 
     def __init__(self, name: str, deployment: Deployment, host: Host, *, on_end: Callable[[Instance], None]) -> None:
         """`on_end` hears when it ends by itself."""
@@ -160,7 +160,7 @@ class Instance:
     # Requests
 
     def begin(self) -> None:
-        """Take a request in hand: the instance runs."""
+        """Begin a request: the instance runs."""
         self.in_hand += 1
         self.served += 1
         self.last_used = time.monotonic()

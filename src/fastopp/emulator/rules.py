@@ -173,7 +173,7 @@ class Rules:
         "The CDN answered with a copy.", OBSERVED, Evidence.OBSERVED, unit="seconds",
     )
     redis_commands: str = _rule(
-        "listed", "E17", "Commands that Redis accepts, over TLS: those listed, and those that every client needs, like DEL",
+        "listed", "E17", "Commands that Redis accepts, over TLS: the listed ones, and basic ones like DEL",
         "{found}", REDIS, Evidence.DOCUMENTED, choices=("listed", "all"),
     )
     memory_cap: bool = _rule(

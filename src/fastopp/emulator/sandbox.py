@@ -30,7 +30,7 @@ class Room:
     writable: tuple[Path, ...] = ()
     """What it may change besides /tmp, in a build."""
     readable: tuple[Path, ...] = ()
-    """What it reads even where that lies below /tmp: the environment of a built deployment."""
+    """Folders that it may read even below /tmp: the environment of a built deployment."""
 
     def covered_by_temp(self) -> list[Path]:
         """Return the folders below /tmp that are visible in the private one, read-only: what the command runs by.

@@ -41,7 +41,7 @@ SAFE_OPEN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getatt
 
 
 def locate(root: Path, key: str) -> str:
-    """The file's path. Raises FileMissing when a symbolic link lies on the way, so that none is followed."""
+    """The file's path. Raises FileMissing when a part of it is a symbolic link, so that none is followed."""
     path = os.path.join(os.path.realpath(root), *key.split("/"))  # noqa: PTH118 - pathlib would drop what must be compared
     if os.path.realpath(path) != path or os.path.islink(path):  # noqa: PTH114 - a link to itself resolves to itself
         raise FileMissing

@@ -1,4 +1,4 @@
-"""Photos: checked by what their bytes are, made upright and small, stripped of metadata, encoded anew.
+"""Photos: checked by what their bytes are, made upright and small, stripped of metadata, encoded again.
 
 What is stored is never what was sent. Whatever hides before, in or behind a picture, like a script, a
 position or an archive, does not survive.
@@ -105,7 +105,7 @@ async def process_photo(data: bytes) -> Photo:
 
 
 def prepare_photo(data: bytes) -> Photo:
-    """Check an uploaded picture and encode it anew.
+    """Check an uploaded picture and encode it again.
 
     JPEG, PNG and WebP stay what they are; a GIF becomes PNG. Of a moving picture the first frame is
     kept. The picture is turned upright as its EXIF data says, its colours are converted to sRGB, it is

@@ -160,7 +160,7 @@ class ObjectStorage:
             async for files, older in self._listing.below(place, prefix, refused):
                 legacy |= {file.key: file for file in older}
                 yield files
-        if legacy:  # of a file that lies in both places, the one in the right place counts
+        if legacy:  # of a file that is in both places, the one in the right place counts
             async for files, _ in self._listing.below(places[0], prefix):
                 for file in files:
                     legacy.pop(file.key, None)

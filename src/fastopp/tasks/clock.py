@@ -11,7 +11,7 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 
 
 class from_now(FunctionElement[Any]):  # noqa: N801 - it reads as the SQL function that it is
-    """The moment that lies so many seconds from now; before it when they are negative."""
+    """The moment this many seconds from now; in the past if negative."""
 
     type = UTCDateTime()
     inherit_cache = False  # the number is part of the text

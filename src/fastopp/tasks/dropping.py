@@ -1,4 +1,4 @@
-"""Taking the queue out of a database: for emergency access, which makes everything anew."""
+"""Drop the queue's tables: for emergency access, which creates everything again."""
 
 from __future__ import annotations
 

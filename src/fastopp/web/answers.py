@@ -37,7 +37,7 @@ def outcome(
     ----------
     message: one or two sentences for people.
     context: for the template, beside `message` and `success`: `output` is shown as preformatted text.
-    refresh: the name of a browser event that makes parts of the page load themselves anew (HX-Trigger).
+    refresh: the name of a browser event that makes parts of the page reload themselves (HX-Trigger).
     redirect_to: where a browser goes next instead of showing the message.
     keys: further members of the JSON answer.
     """

@@ -16,7 +16,7 @@ from jinja2.bccache import Bucket
 
 
 class TemplateCache(BytecodeCache):
-    """One file a template in `folder`. Jinja keeps the source's checksum in it and compiles anew when it differs."""
+    """One file a template in `folder`. Jinja keeps the source's checksum in it and compiles again when it differs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -91,7 +91,7 @@ async def migration_transaction(url: DatabaseURL, timeout: float) -> AsyncIterat
 
 
 def timed_out(error: BaseException | None) -> bool:
-    """Whether a driver's error says that the server gave up waiting for a lock, or that a statement took too long."""
+    """Return whether a driver's error is a lock timeout or a statement timeout of the server."""
     return getattr(error, "sqlstate", None) in _TIMEOUT_CODES
 
 

@@ -51,7 +51,7 @@ class Cdn:
         self._copies: dict[str, Copy] = {}
 
     def forget(self) -> None:
-        """Take every file anew when it is next asked for."""
+        """Fetch every file again on its next request."""
         self._copies.clear()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -28,7 +28,7 @@ FOR_THE_EMULATOR = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # which then 
 def give_up_root(folder: Path) -> None:
     """Be nobody from now on, since PostgreSQL and pgbouncer refuse to run as root.
 
-    In a user namespace the process is only called nobody, so it may still read a program that lies below /root. Where
+    In a user namespace the process is only called nobody, so it may still read a program below /root. Where
     there are no user namespaces it becomes the real nobody, who gets the folder.
     """
     nobody = pwd.getpwnam("nobody")

@@ -68,7 +68,7 @@ class StorageUse:
         self._parts[upload] = self._parts.get(upload, 0) + size
 
     def end_upload(self, upload: str) -> None:
-        """An upload in parts was finished or given up."""
+        """A multipart upload was completed or aborted."""
         self._parts.pop(upload, None)
 
     def remove(self, key: str) -> None:

@@ -1,4 +1,4 @@
-"""A check for accounts that anybody could use."""
+"""A check for accounts with published passwords."""
 
 from __future__ import annotations
 

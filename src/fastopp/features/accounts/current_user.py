@@ -153,10 +153,10 @@ async def superuser(user: CurrentUser) -> User:
 async def operator(
     request: Request, session: SessionDep, database: DatabaseDep, settings: SettingsDep, clock: ClockDep
 ) -> User | None:
-    """Dependency: a superuser, the holder of OPS_TOKEN, or anybody at this machine in local development.
+    """Dependency: a superuser, the holder of OPS_TOKEN, or any client on this machine in local development.
 
     Returns the superuser, or None for the other two, who need no database: it may be the thing to look at.
-    The right OPS_TOKEN is never locked out, or anybody could stop the scheduled operations; wrong ones are counted
+    The right OPS_TOKEN is never locked out, or any client could stop scheduled operations; wrong ones are counted
     and soon answered 429. Raises NotAnOperator, SuperusersOnly, TooManyAttempts, DatabaseUnavailable.
     """
     request.state.user = None

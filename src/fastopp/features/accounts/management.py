@@ -24,7 +24,7 @@ from fastopp.web.api_docs import problems
 from fastopp.web.forms import CleanText, EmptyIsNone
 from fastopp.web.templating import render
 
-CHANGED = "users-changed"  # the event on which the page loads its table of users anew
+CHANGED = "users-changed"  # the event on which the page loads its table of users again
 
 GROUPS = ("admin", "marketing", "sales", "support")  # offered by the page; any other name is accepted too
 NO_GROUP = "none"  # takes somebody out of their group; an empty text leaves them in it

@@ -1,4 +1,4 @@
-"""The tables of accounts: who may sign in, what they did, and who tried in vain."""
+"""The tables of accounts: accounts, the audit log, and failed sign-ins."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ async def sign_in(
     SignInFailed: unknown account or wrong password, in the same words and about the same time.
     SignInInactive, SignInNotStaff: only after the right password.
     TooManyAttempts: account, address or device is locked; the password was not looked at.
-    PasswordRejected: too long to be anybody's.
+    PasswordRejected: too long for a password.
     DatabaseUnavailable, SignInsQueued: nothing was found out.
     """
     limiter = _sign_ins()

@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parent
 MAX_DELETED_AT_ONCE = 100  # the longest page of a list
-MAX_LOGIN_FIELDS = 10  # of the sign-in form, which everybody may send
+MAX_LOGIN_FIELDS = 10  # of the sign-in form, which any client may send
 MAX_LOGIN_FIELD = 4096  # bytes
 
 NOTHING_TYPED = "Enter your email address and your password."

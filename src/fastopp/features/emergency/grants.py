@@ -66,7 +66,7 @@ async def verify_emergency_token(
     """Accept the right token and count wrong ones.
 
     There is no lock over all addresses: 256 bits are not guessed from many of them either, and with such a
-    lock anybody could close this door before the owner. Where the database is down or has no tables yet nothing
+    lock any client could lock the owner out. Where the database is down or has no tables yet nothing
     is counted, since this door leads to the repair. Raises WrongEmergencyToken, TooManyAttempts.
     """
     subject = _subject(address)

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 DASHBOARD = "/oppman/emergency/dashboard"
 CONFIRMATION = "DROP"  # what has to be typed before every table goes
 VERSION_TABLE = "alembic_version"  # left behind, later migrations would believe that nothing is to be done
-CHANGED = "emergency-changed"  # the event on which the dashboard loads its state anew
+CHANGED = "emergency-changed"  # the event on which the dashboard loads its state again
 
 NO_STORE = {"Cache-Control": "no-store"}
 

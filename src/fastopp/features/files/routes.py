@@ -30,7 +30,7 @@ from fastopp.web.api_docs import problems
 from fastopp.web.problems import PROBLEM_JSON
 from fastopp.web.templating import render
 
-CHANGED = "files-changed"  # the event on which the card loads its state anew
+CHANGED = "files-changed"  # the event on which the card loads its state again
 FAILED = 502  # some files did not arrive: the answer lists them
 
 _ANYTHING = {"schema": {"type": "object", "additionalProperties": True}}

@@ -35,8 +35,8 @@ from fastopp.web.templating import render
 PAGE = "/oppman/tasks"
 PER_PAGE = 25
 SHOWN_RUNNING = 20  # at the head of the page; the list has them all
-CHANGED = "tasks-changed"  # the browser event on which the list asks for itself anew
-DONE = "task-done"  # the browser event on which a page shows anew what a task may have changed
+CHANGED = "tasks-changed"  # the browser event on which the list reloads itself
+DONE = "task-done"  # the browser event on which a page reloads what a task may have changed
 WORK = "work-tasks"  # the browser event on which the page begins to work the queue
 WORK_FOR = timedelta(seconds=15)  # in one of the page's requests: short enough that a proxy does not give up
 WAITS_FOR = 15 * 60  # seconds: what is due later than that, an open page does not wait for
@@ -253,7 +253,7 @@ def _by_queue(counts: TaskCounts) -> dict[str, dict[str, int]]:
 
 
 def _health(counts: TaskCounts) -> list[tuple[str, str]]:
-    """Whether anybody works, in words."""
+    """Describe whether anything runs tasks."""
     oldest = counts.oldest_waiting
     return [
         ("Workers alive", f"{counts.workers:,}" if counts.workers else "none"),

@@ -16,7 +16,7 @@ from fastopp.errors import FastOppError
 from fastopp.tasks.models import events, jobs, runs
 
 INTERVAL = 1.0  # seconds between two looks at the database
-MAX_STREAM = 300.0  # seconds; then the browser connects anew, and its rights are looked at again
+MAX_STREAM = 300.0  # seconds; then the browser connects again, and its rights are looked at again
 
 
 async def look(session: AsyncSession) -> dict[str, Any]:
@@ -58,7 +58,7 @@ async def watch(database: Database, clock: Clock) -> AsyncIterator[dict[str, Any
                 async with database.read() as session:
                     seen = await look(session)
         except FastOppError:
-            return  # the browser connects anew after a few seconds
+            return  # the browser connects again after a few seconds
         if seen != told:
             yield seen
             told = seen

@@ -22,7 +22,7 @@ from fastopp.web.api_docs import problems
 from fastopp.web.forms import CleanText
 from fastopp.web.templating import render
 
-CHANGED = "migrations-changed"  # the event on which the page loads its list anew
+CHANGED = "migrations-changed"  # the event on which the page loads its list again
 TIMEOUT = migrate.LEAPCELL_TIMEOUT  # seconds; a browser waits no longer
 MAX_MESSAGE = 100  # characters; it becomes part of a file name
 

@@ -26,7 +26,7 @@ from fastopp.web.answers import OperationRoute, outcome
 from fastopp.web.api_docs import problems
 from fastopp.web.templating import render
 
-CHANGED = "demo-changed"  # the event on which the page loads its counts anew
+CHANGED = "demo-changed"  # the event on which the page loads its counts again
 
 # FastOpp 0.4.8's addresses of steps that have other names now.
 ALIASES = {"download-photos": "photos", "download_photos": "photos"}

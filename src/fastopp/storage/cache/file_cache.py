@@ -173,7 +173,7 @@ class FileCache:
 class Copy:
     """A file on its way into the cache. Its methods, `read_at` excepted, raise nothing the disk says.
 
-    What has been written can be read at once, and also after it has got its name or was given up.
+    Written data can be read immediately, and also after it was named or discarded.
     """
 
     def __init__(self, cache: FileCache) -> None:

@@ -1,4 +1,4 @@
-"""How a cached file lies on the disk: its content, what is known about it as JSON, the length of that, a mark.
+"""The format of a cached file: its content, its metadata as JSON, the length of that, a mark.
 
 So one rename puts all of it in place at once, and a file that a crash cut short has no mark and counts as absent.
 """

@@ -1,7 +1,7 @@
-"""Where in a bucket a file lies: the one place that knows FastOpp's layouts, this one and the older ones.
+"""Map keys to names in a bucket: the only module that knows FastOpp's layouts, this one and the older ones.
 
 A file's object has the file's key for its name, behind the storage's own prefix if it has one. What FastOpp's
-fork backed up lies under `uploads/` instead: it is found there too, and never written there. A key that begins
+fork backed up is under `uploads/` instead: it is found there too, and never written there. A key that begins
 with `uploads/` itself gets one more, so that no object stands for two files.
 """
 
@@ -46,7 +46,7 @@ class ObjectNames:
         return tuple(name.rstrip("/") for name in self.names(f"{folder}/"))
 
     def key(self, name: str) -> tuple[str, bool] | None:
-        """The file's key, and whether it lies in the legacy place; None for what is no file of ours."""
+        """Return the file's key, and whether it is in the legacy place; None if it is not a file of FastOpp's."""
         if not name.startswith(self.prefix):
             return None
         key = name.removeprefix(self.prefix)

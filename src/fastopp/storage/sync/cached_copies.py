@@ -1,4 +1,4 @@
-"""What lies in the cache of uploaded files, told without using any of it: what goes first stays the same.
+"""List the cache of uploaded files without using any entry, so that the order of eviction stays the same.
 
 Everything here blocks: it is called in a worker thread.
 """

@@ -24,7 +24,7 @@ from fastopp.storage.sync.folder import FileChanges, digest_of
 from fastopp.storage.threads import run_to_end
 
 RACY = 2_000_000_000  # nanoseconds: the coarsest clock of a file system, FAT's
-MOST_BYTES = 100_000_000  # of our file, for some 500,000 files; then it begins anew
+MOST_BYTES = 100_000_000  # of our file, for some 500,000 files; then it is started over
 TOGETHER = 500  # rows that are written at once
 
 _FORMAT = 1

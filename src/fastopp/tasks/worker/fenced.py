@@ -41,7 +41,7 @@ class FencedJobManager(JobManager):
     concurrency: functions that run at a time.
     only: the id of the one job to work.
     limit: jobs to take at most.
-    stop_when_idle: stop once nothing is left to take and nothing is in hand.
+    stop_when_idle: stop when no job is left to take and none is running.
     listen: tells of what was queued elsewhere.
     queued: called when this worker has queued a periodic job that it may not work itself.
     """
@@ -66,7 +66,7 @@ class FencedJobManager(JobManager):
         self.worker_id: int | None = None
         self._in_hand: Counter[int] = Counter()  # one that was put back may be here again before its first end is over
         self.outcomes: dict[int, Outcome] = {}
-        """How the jobs in hand have ended, as far as they have."""
+        """The outcomes of running jobs that have ended."""
         self.stopping = asyncio.Event()
         self.lost = False
         """Others take this worker for dead, and may have its jobs."""
@@ -261,7 +261,7 @@ class FencedJobManager(JobManager):
         self.stop()
 
     async def defer_periodic_job(self, job: jobs.Job, periodic_id: str, defer_timestamp: int) -> int | None:
-        """As procrastinate does; when that fails the worker is to start anew, since the moment counts as served."""
+        """As procrastinate does; when that fails the worker must restart, since the moment counts as served."""
         try:
             job_id = await super().defer_periodic_job(job, periodic_id, defer_timestamp)
         except exceptions.AlreadyEnqueued:

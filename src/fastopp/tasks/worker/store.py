@@ -86,7 +86,7 @@ class JobStore:
 
     async def forget_stalled_workers(self) -> None:
         """From now on they are not known, so they take nothing more when they wake up: neither what is taken over from
-        them now nor anything else, until they have signed on anew."""
+        them now nor anything else, until they have signed on again."""
         await self.connector.execute_query_all_async(
             sql.queries["prune_stalled_workers"], seconds_since_heartbeat=self._stalled_after
         )

@@ -24,7 +24,7 @@ procrastinate takes a fifth of a second of processor time, which the first visit
 async def run_worker(
     runtime: Host, *, concurrency: int | None = None, stop: asyncio.Event, queues: list[str] | None = None
 ) -> None:
-    """Work the queue until `stop` is set; then jobs in hand have TASK_STOP_TIMEOUT seconds before they go back.
+    """Work the queue until `stop` is set; then running jobs have TASK_STOP_TIMEOUT seconds before they go back.
 
     When the database is away, or has no tables yet, it waits and tries again.
 

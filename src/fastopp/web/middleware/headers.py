@@ -59,7 +59,7 @@ class RequestIdMiddleware:
 class HeadMiddleware:
     """Answers HEAD wherever GET is answered (RFC 9110, 9.3.2): monitors and link checkers ask so.
 
-    What lies under /static answers HEAD itself, without reading the file.
+    Files under /static answer HEAD themselves, without reading the file.
     """
 
     def __init__(self, app: ASGIApp) -> None:

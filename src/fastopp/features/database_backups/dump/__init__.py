@@ -1,1 +1,1 @@
-"""Backups of the database: one portable file for both kinds, and the way back."""
+"""Backups of the database: one portable file for both kinds, and the restore."""

@@ -175,7 +175,7 @@ def _make_room(connection: Connection, header: DumpHeader, metadata: MetaData | 
         for name in reversed(full):
             connection.execute(text(f"DELETE FROM {quote(name)}"))  # noqa: S608 - the name is quoted
     if connection.dialect.has_table(connection, EVIDENCE):
-        # The restored rows may name files that the present ones gave up.
+        # The restored rows may name files that the current ones discarded.
         connection.execute(text(f"DELETE FROM {EVIDENCE}"))  # noqa: S608 - our own name
 
 

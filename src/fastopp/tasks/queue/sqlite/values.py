@@ -23,7 +23,7 @@ class Values:
     Parameters
     ----------
     dumps: makes a JSON text of a task's arguments.
-    loads: the way back.
+    loads: the reverse.
     """
 
     def __init__(self, dumps: Callable[..., str] | None = None, loads: Callable[..., Any] | None = None) -> None:
