@@ -106,7 +106,7 @@
     const refused = state.requests.filter((one) => one.rule || one.status >= 500).length;
     const figures = [
       ["Instances", alive.length, `${count("running")} running, ${count("frozen")} frozen`],
-      ["Requests in hand", state.in_hand, ""],
+      ["Requests in flight", state.in_hand, ""],
       ["Median time", median, `of the last ${times.length}`],
       ["Failed or cut", refused, `of the last ${times.length}`],
       ["Cold starts", state.cold_starts, ""],
@@ -137,7 +137,7 @@
     set(badge, one.state);
     badge.dataset.state = one.state;
     set(card.querySelector(".deployment"), `deployment ${one.deployment}`);
-    fact("requests", `${one.served}${one.in_hand ? `, ${one.in_hand} in hand` : ""}`);
+    fact("requests", `${one.served}${one.in_hand ? `, ${one.in_hand} in flight` : ""}`);
     fact("cpu", one.cpu_seconds === null ? "–" : `${one.cpu_seconds.toFixed(2)} s`);
     fact("temp", `${plural(one.temp_files, "file")}, ${size(one.temp_bytes)}`);
     fact("age", age(one.since));
@@ -339,7 +339,7 @@
   }
 
   async function act(action, instance) {
-    if (action === "deploy") say("The project is built and started anew …");
+    if (action === "deploy") say("The project is rebuilt and restarted …");
     try {
       const answer = await fetch("/__emulator/act", {
         method: "POST",

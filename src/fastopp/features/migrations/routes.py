@@ -79,7 +79,7 @@ async def run_migration(
     confirm: Annotated[CleanText, Form(max_length=40)] = "",
     *,
     allow_drop: Annotated[
-        bool, Form(description="Permit a migration that deletes data; with `create`, write the drops.")
+        bool, Form(description="Allow a migration that deletes data; with `create`, write the drops.")
     ] = False,
 ) -> Response:
     """The commands of `oppman.py migrate`; their report is in `stdout`, the reason of a failure in `stderr`."""
