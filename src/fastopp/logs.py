@@ -29,7 +29,7 @@ def configure(settings: Settings) -> None:
     if not settings.development:
         handler.setFormatter(_json_formatter())
         for name in SERVER_LOGGERS:
-            # The server has handlers of its own, for people; in production its lines are JSON like all others.
+            # The server has its own handlers, for people; in production its lines are JSON like all others.
             logger = logging.getLogger(name)
             logger.handlers.clear()
             logger.propagate = True

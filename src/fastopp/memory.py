@@ -11,7 +11,7 @@ from pathlib import Path
 LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 UNKNOWN = 512 * 1024 * 1024
-"""Bytes to reckon with where the system does not tell: a small instance."""
+"""Bytes to assume where the system does not report them: a small instance."""
 
 
 def instance_memory(limits: tuple[Path, ...] = LIMITS) -> int:

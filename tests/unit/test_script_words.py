@@ -27,9 +27,8 @@ def words() -> ModuleType:
 
 @pytest.fixture
 def project(tmp_path: Path, words: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project, and a list with one word for everything and one for the docs."""
-    monkeypatch.setattr(words, "EVERYWHERE", {"broken off": "cancelled"})
-    monkeypatch.setattr(words, "DOCS_ONLY", {"mend|mends": "fix"})
+    """An empty project, and a list of two entries."""
+    monkeypatch.setattr(words, "WORDS", {"broken off": "cancelled", "mend|mends": "fix"})
     (tmp_path / "docs/deploy").mkdir(parents=True)
     (tmp_path / "src/fastopp/tasks").mkdir(parents=True)
     (tmp_path / "README.md").write_text("# Shop\n", encoding="utf-8")
@@ -94,21 +93,21 @@ def test_a_word_in_the_source(words: ModuleType, project: Path, source: str, lin
     assert words.check(project) == [f"src/fastopp/tasks/task.py:{line}: 'broken off': write cancelled"]
 
 
-def test_names_are_not_found(words: ModuleType, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, "EVERYWHERE", {"mend": "fix"})
-    module(project, 'mend = {"mend": 1}\nprint(f"{mend} is the number of {len(mend)}")\n')
+def test_names_are_not_found(words: ModuleType, project: Path) -> None:
+    module(project, 'mend = {"mend": 1}\nprint(f"{mend} is the number of {len(mend)}, of `mend` too")  # `mend`\n')
     assert words.check(project) == []
 
 
-def test_words_for_the_docs_are_counted_in_the_source(
+def test_docstrings_that_begin_with_what_are_counted(
     words: ModuleType, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    module(project, '"""What mends it."""\n\n# Mend it.\n\n\ndef run():\n    """Where it runs."""\n')
+    module(
+        project,
+        '"""What runs."""\n\n# What it is.\n\n\ndef run():\n    """Where it runs."""\n    return "What is it?"\n',
+    )
     assert words.check(project) == []
-    assert words.left(project) == {"mend|mends": 2, "docstrings that begin with What or Where": 2}
-
     assert words.main(["--left"], project) == 0
-    assert capsys.readouterr().out.split("\n")[0] == "    2 mend|mends"
+    assert capsys.readouterr().out == "2 docstrings begin with What or Where\n"
 
 
 def test_the_status_says_whether_a_word_was_found(

@@ -143,7 +143,7 @@ def check(
     ----------
     check_id: `fastopp.` and a letter for the level (E, W, I) and three digits.
     title: what is wrong when it fires, in a few words.
-    fix: what to do about it, for the docs and wherever a problem brings no hint of its own.
+    fix: what to do about it, for the docs, and for problems without a hint.
     """
 
     def make(function: CheckFunction) -> Check:

@@ -31,7 +31,7 @@ class CheckContext:
 
     folder: Path
     variables: Mapping[str, str] = field(default_factory=dict)
-    """What somebody set: the content of the env file, or FastOpp's variables of the process."""
+    """The variables that were set: the content of the env file, or FastOpp's variables of the process."""
     platform: Platform = LEAPCELL
     configuration: Settings | None = None
     """None when the settings have mistakes."""

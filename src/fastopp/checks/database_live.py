@@ -69,7 +69,7 @@ async def transaction_pooler(context: CheckContext) -> AsyncIterator[Problem]:
     if context.settings.database.backend == "sqlite":
         return
     async with _database(context) as database, database.engine.connect() as one, database.engine.connect() as other:
-        # Without a pooler each stays with a server process of its own, from one transaction to the next.
+        # Without a pooler each keeps its own server process, from one transaction to the next.
         processes = []
         for _ in range(ROUNDS):
             for connection in (one, other):

@@ -1,4 +1,4 @@
-"""Programs of the project, run in processes of their own with settings of their own: nothing of the service's."""
+"""Run programs of the project in separate processes with separate settings: nothing of the service's."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def _tags(wheel: str) -> Iterable[Tag]:
 
 
 def _fits(tag: Tag, minor: int, machines: tuple[str, ...]) -> bool:
-    """Whether Python 3.`minor` of a Linux with glibc takes such a wheel, whatever the age of its glibc."""
+    """Return whether Python 3.`minor` on a Linux with any glibc accepts such a wheel."""
     linux = tag.platform.startswith(("manylinux", "linux")) and tag.platform.endswith(machines)
     if tag.platform != "any" and not linux:
         return False

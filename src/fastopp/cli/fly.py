@@ -19,7 +19,7 @@ from fastopp.platforms.fly import FLY_VOLUME
 
 PORT = 8080
 MEMORY = 512  # MB of the machine
-STOP_TIME = 30  # seconds to finish requests and put tasks back; Fly gives 5 unless told, 300 at most
+STOP_TIME = 30  # seconds to finish requests and put tasks back; Fly gives 5 by default, 300 at most
 
 app = typer.Typer(help="Prepare a deployment on Fly.io.", no_args_is_help=True)
 
@@ -43,7 +43,7 @@ kill_timeout = "{stop_time}s"
   source = "data"
   destination = "{volume}"
 
-# No release_command: it runs in a machine of its own without the volume, so it could not reach the SQLite file.
+# No release_command: it runs in a separate machine without the volume, so it could not reach the SQLite file.
 # Migrations run when a machine starts (see Dockerfile), on any database, and any number of machines may start at once.
 
 [http_service]

@@ -229,7 +229,7 @@ def _carry_out(target: Target, token: str, operation: Callable[[RemoteSite], Ans
     began = time.monotonic()
     try:
         with error_console.status(f"Waiting for {target.url}") as waiting:
-            site = RemoteSite(target.url, token, timeout=target.timeout, tell=_teller(waiting, began, quiet=as_json))
+            site = RemoteSite(target.url, token, timeout=target.timeout, report=_teller(waiting, began, quiet=as_json))
             with site:
                 answer = operation(site)
     except FastOppError as error:

@@ -19,7 +19,7 @@ from fastopp.errors import BadRequest, Conflict, FastOppError, Forbidden, NotFou
 CONNECT_TIMEOUT: Final = 15.0  # seconds
 READ_TIMEOUT: Final = 16 * 60.0  # seconds; LeapCell cuts a request off after 15 minutes
 PATIENCE: Final = 5  # answers in a row that were no progress
-LONGEST_PAUSE: Final = 60.0  # seconds, whatever Retry-After says
+LONGEST_PAUSE: Final = 60.0  # seconds, even if Retry-After is longer
 _HOST: Final = re.compile(r"[\w.:-]+")  # of what httpx has made of it
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -68,7 +68,7 @@ class RemoteSite:
     url: `https://host`; plain HTTP is taken for this machine only, since it would show the token to everyone between.
     token: the site's OPS_TOKEN; empty for what everyone may ask.
     timeout: seconds after which an operation is no longer followed.
-    tell: hears what goes on, a sentence at a time.
+    report: receives progress messages.
     sleep: waits so many seconds.
     """
 
@@ -78,12 +78,12 @@ class RemoteSite:
         token: str = "",
         *,
         timeout: float,
-        tell: Callable[[str], None] = lambda _text: None,
+        report: Callable[[str], None] = lambda _text: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url = site_url(url)
         self._deadline = time.monotonic() + timeout
-        self._tell, self._sleep = tell, sleep
+        self._report, self._sleep = report, sleep
         if token and not (token.isascii() and token.isprintable() and " " not in token):
             raise WrongToken("The token contains invalid characters.")
         self._client = httpx.Client(
@@ -147,7 +147,7 @@ class RemoteSite:
                 raise OperationFailed(f"{problem} It was tried {tries} times.", _json(response) or {})
             if time.monotonic() + pause > self._deadline:
                 raise OperationFailed(f"Not finished within --timeout. {problem}", {})
-            self._tell(f"{problem} Again in {pause:g} s.")
+            self._report(f"{problem} Again in {pause:g} s.")
             self._sleep(pause)
 
     def _post(
@@ -196,7 +196,7 @@ class RemoteSite:
 
 
 def site_url(text: str) -> str:
-    """Scheme, host and port of what somebody typed. Raises `AddressRefused`."""
+    """Return scheme, host and port of the URL that was entered. Raises `AddressRefused`."""
     text = text.strip()
     local = text.partition(":")[0].partition("/")[0] in LOOPBACK
     try:
@@ -213,7 +213,7 @@ def site_url(text: str) -> str:
 
 
 def _worth_repeating(response: httpx.Response) -> bool:
-    """Whether the same request may do better in a moment: somebody is at it, or something does not answer."""
+    """Return whether to retry the request later: another request is running, or a service does not answer."""
     if response.status_code == 409:
         return "Retry-After" in response.headers
     return response.status_code == 503 or (response.status_code in (429, 502, 504) and _json(response) is None)

@@ -88,7 +88,7 @@ def production(
 
 
 def _check_port(host: str, port: int) -> None:
-    """End the command if it cannot listen there: uvicorn would say so in fewer words, after the address is told."""
+    """End the command if it cannot listen there: uvicorn would report it in fewer words, after printing the address."""
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:

@@ -22,7 +22,7 @@ KEPT = frozenset({"LICENSE"})
 IGNORED = ("__pycache__/", ".venv/", ".env", ".env.*", "!.env.example", "*.db", "*.db-shm", "*.db-wal", "*.db.*",
            ".server.*.pid", "/static/uploads/", "/backups/")  # fmt: skip
 
-# The main.py that `uv init` writes, which nobody misses.
+# The main.py that `uv init` writes, which may be overwritten.
 _UV_MAIN = re.compile(
     r'def main\(\)(?: -> None)?:\n    print\("Hello from [^"\n]*!"\)\n+if __name__ == "__main__":\n    main\(\)\n*'
 )

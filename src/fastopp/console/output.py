@@ -36,10 +36,10 @@ _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
 
 
 def run_program(app: typer.Typer) -> None:
-    """Run a command line and end the process, whatever its threads do.
+    """Run a command line and end the process, even if threads are running.
 
     Python would wait for each of them: for one in which a task's function never returns, and for one that Ctrl+C has
-    hit at its start, so that nobody has heard of it.
+    hit at its start, before anything was printed.
     """
     try:
         app()
@@ -109,16 +109,16 @@ def fail(error: FastOppError | str, *, status: int = EXIT_FAILED, as_json: bool 
 
 
 def say(text: str, *, style: str | None = None) -> None:
-    """Print a line for people. Markup in it is not interpreted, since it may hold somebody's data."""
+    """Print a line for people. Markup in it is not interpreted, since it may contain user data."""
     console.print(text, style=style, markup=False)
 
 
 def in_one_line(name: str) -> str:
-    """Somebody's name for something, its control characters as Python writes them: a terminal would obey them."""
+    """Return a name with its control characters escaped as in Python, since a terminal would obey them."""
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], name)
 
 
-def emit_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can say
+def emit_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
     """Print a value for programs."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 

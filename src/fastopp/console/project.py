@@ -127,7 +127,7 @@ def _quoted(app: str) -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file as a whole: whoever reads it, or kills us, finds the old content or the new."""
+    """Replace a file atomically: readers, and a crash, see either the old content or the new."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -143,7 +143,7 @@ def _import_assembly() -> Assemble:
     import_fastapi()
     from fastopp.core.assembly import assemble  # noqa: PLC0415 - imports everything else
 
-    # What type checkers read, of all libraries together: half a megabyte, and nobody asks for it here.
+    # What type checkers read, of all libraries together: half a megabyte that is not used here.
     typing.clear_overloads()
     return assemble
 

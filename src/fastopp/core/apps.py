@@ -115,7 +115,7 @@ class App(NamedTuple):
         return found
 
     def admin_views(self) -> list[type]:
-        """The views of tables and the pages of its own that its admin.py defines, in the order they stand there."""
+        """The views and pages that its admin.py defines, in their order there."""
         module = self._module("admin")
         if module is None:
             return []

@@ -46,7 +46,7 @@ async def get_storage(runtime: RuntimeDep) -> Storage:
 
 
 async def get_database(runtime: RuntimeDep) -> Database:
-    """The database, for a handler that needs a transaction of its own."""
+    """The database, for a handler that needs a separate transaction."""
     return runtime.database
 
 

@@ -34,7 +34,7 @@ def create_engine(
     url: which database.
     pool_size: connections to keep.
     max_overflow: connections to open beyond those.
-    timeout: seconds within which a connection is ready, whatever that takes.
+    timeout: seconds within which a connection must be ready.
     statement_timeout: seconds a statement may take; `timeout` by default. A migration wants more.
 
     Raises
@@ -66,7 +66,7 @@ def create_engine(
 
 
 def in_autocommit(engine: AsyncEngine) -> AsyncEngine:
-    """The same engine and pool, without transactions: a query is one round trip, and a reader blocks nobody."""
+    """The same engine and pool, without transactions: a query is one round trip, and a reader blocks no other."""
     if engine.dialect.name == "sqlite":
         from fastopp.database.drivers.sqlite import AUTOCOMMIT  # noqa: PLC0415 - loaded only where it is used
 
@@ -119,5 +119,5 @@ def _translate_errors(engine: Engine, url: DatabaseURL) -> None:
         if is_table_missing(error):
             raise TablesMissing from error
         if context.execution_context and not isinstance(error, context.dialect.loaded_dbapi.Error):
-            # asyncpg stumbled over an answer: what it remembers of the columns is from before somebody's migration.
+            # asyncpg stumbled over an answer: its cached columns are from before a migration.
             context.is_disconnect = True

@@ -1,4 +1,4 @@
-"""What can be wrong with a database, and how to tell an outage from a mistake in a query."""
+"""Errors of a database, and how to distinguish an outage from a mistake in a query."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def is_table_missing(error: BaseException) -> bool:
 
 
 def unavailable(target: str, error: BaseException) -> DatabaseUnavailable:
-    """The error to raise when connecting failed, with a reason where one can be told.
+    """The error to raise when connecting failed, with a reason if it is known.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ def after_commit(session: AsyncSession, callback: Callable[[], Awaitable[object]
     """Have `callback` called and awaited once the session's transaction is committed, before the answer is sent.
 
     It is not called when the transaction is rolled back, and once even when it is asked for several times. An
-    exception of its own is logged: what is committed stays so. Only sessions of `Database` do this.
+    exception in it is logged: what is committed stays so. Only sessions of `Database` do this.
     """
     # A dictionary keeps the order.
     session.info.setdefault(_AFTER_COMMIT, {})[callback] = None
@@ -39,7 +39,7 @@ async def _committed(session: AsyncSession) -> None:
     for callback in session.info.pop(_AFTER_COMMIT, ()):
         try:
             await callback()
-        except Exception:  # the edge: the caller's work is done, whatever becomes of this
+        except Exception:  # the edge: the caller's work is done, even if this fails
             log.exception("What was to follow a transaction failed")
 
 

@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 
 async def table_names(session: AsyncSession) -> list[str]:
-    """Every table of the database, whoever made it."""
+    """Return every table of the database, including those of other programs."""
     connection = await session.connection()
     return sorted(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
 

@@ -103,7 +103,7 @@ class ConfinedProcess:
         with ours, theirs:
             self._process = await asyncio.create_subprocess_exec(
                 *self._sandbox.wrap(launcher, self._room, self._rules),
-                stdin=asyncio.subprocess.PIPE,  # its end tells a launcher that supervises that the emulator has ended
+                stdin=asyncio.subprocess.PIPE,  # its end notifies a supervising launcher that the emulator has ended
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 env={**variables, **self._sandbox.environment(self._room)},

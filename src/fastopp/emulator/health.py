@@ -68,7 +68,7 @@ class HealthCheck:
             return False
 
     def _other_ports(self) -> list[int]:
-        """The ports that it asked for in place of its own."""
+        """The ports that it bound other than the service's."""
         ports = {port for _, port in self._process.bound if port}
         return [] if self._port in ports else sorted(ports)
 

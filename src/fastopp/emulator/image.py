@@ -87,7 +87,7 @@ async def build(
     variables: dict[str, str],
     tell: Callable[[str], None],
 ) -> Image:
-    """Run the build command in `folder / "project"`, with a virtual environment of its own for Python.
+    """Run the build command in `folder / "project"`, with a new virtual environment for Python.
 
     Raises `BuildFailed` with the last lines of its output.
     """
@@ -142,7 +142,7 @@ def unbuilt(folder: Path) -> Image:
 
 
 def base_environment() -> dict[str, str]:
-    """What a process gets that nobody set: nothing of the developer's own environment but the way to programs."""
+    """Return the variables that a process gets by default: from the developer's environment only PATH."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",

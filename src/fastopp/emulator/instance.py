@@ -148,7 +148,7 @@ class Instance:
             self._say(f"{self.name} listens on {hosts[0]} only: it runs, but LeapCell's documents ask for 0.0.0.0.")
 
     def _note_bound(self, host: str, port: int) -> None:
-        """Tell of an address that would be reached by others, and is not by HTTP to the service's port (E20)."""
+        """Report an address that other machines could reach, other than HTTP to the service's port (E20)."""
         own = self.deployment.manifest.port
         if self._rules.only_http and port not in (0, own) and not is_loopback(host):
             self._journal.fire("only_http", instance=self.name, limit=own, found=f"{self.name} has bound port {port}")
@@ -196,7 +196,7 @@ class Instance:
     async def stop(self, reason: str, *, state: State = State.GONE, politely: bool = False) -> None:
         """End every process and delete its folder; `politely`: with SIGTERM first and time to act on it."""
         if self.state in (State.GONE, State.DORMANT):
-            await self._clear()  # which whoever ended it may have been kept from
+            await self._clear()  # may have been interrupted before
             return
         self.ended = reason
         if politely and not await self._process.terminate():

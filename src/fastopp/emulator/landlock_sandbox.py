@@ -1,6 +1,6 @@
 """The fallback without namespaces: Landlock, which can forbid writing but cannot give each instance its own /tmp.
 
-An instance may write in a folder of its own, named by `TMPDIR`; the machine's /tmp it may not, so an application that
+An instance may write in its own folder, named by `TMPDIR`; the machine's /tmp it may not, so an application that
 writes to /tmp by name fails here although it runs on LeapCell. Rather so than the other way round.
 """
 

@@ -85,7 +85,7 @@ def allow_writing_only(paths: list[str], packages: str) -> None:
 
 
 def main() -> None:
-    """Do as told and become the command."""
+    """Apply the instructions and become the command."""
     launch: dict[str, Any] = json.loads(sys.argv[1])
     channel = socket.socket(fileno=launch["channel"])
     if launch["supervise"]:

@@ -10,7 +10,7 @@ from typing import Final
 from fastopp.errors import Conflict
 
 HOST: Final = "127.0.0.1"
-# Below those that Linux gives to connections and to whoever asks for any (net.ipv4.ip_local_port_range begins at
+# Below those that Linux gives to connections and to port 0 (net.ipv4.ip_local_port_range begins at
 # 32768), so that none of them takes a port between our finding it and a program's listening on it: that may be seconds.
 _PORTS: Final = range(16384, 32768)
 
@@ -30,7 +30,7 @@ def is_loopback(host: str) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody listens on at the moment. Raises `PortTaken` when none can be found."""
+    """Return a port that is free at the moment. Raises `PortTaken` when none can be found."""
     for port in random.sample(_PORTS, 1000):
         with socket.socket() as probe:
             try:

@@ -1,4 +1,4 @@
-"""`leapcell.yaml`: what a project tells LeapCell about itself.
+"""`leapcell.yaml`: a project's configuration for LeapCell.
 
 There is no published schema. Five flat keys are seen in the official examples
 (github.com/leapcell/fastapi-hackernews-clone and others): `runtime`, `startCommand`, `buildCommand`, `port`, `memory`.

@@ -1,8 +1,8 @@
 """The page at `/__emulator`: what goes on in the emulator, as HTML for people and JSON for programs.
 
-Whoever can reach it can end instances, so only this machine and only this page can: the Host header must name loopback
-(a foreign name that was made to resolve to 127.0.0.1 is refused), and an action needs a header that a page of another
-origin cannot send without asking first, which is never granted.
+Any client that reaches it can end instances, so only this machine and only this page may: the Host header must name
+loopback (a foreign name that was made to resolve to 127.0.0.1 is refused), and an action needs a header that a page of
+another origin cannot send without asking first, which is never granted.
 """
 
 from __future__ import annotations
@@ -111,11 +111,11 @@ class Page:
     def _finished(self, task: asyncio.Task[str]) -> None:
         self._acting.discard(task)
         if not task.cancelled():
-            task.exception()  # who asked has been told, or has gone
+            task.exception()  # the client got the error, or has disconnected
 
 
 def check_host(request: web.BaseRequest) -> None:
-    """Raises `ForeignHost` unless the request was made to this machine by one of its own names."""
+    """Raises `ForeignHost` unless the Host header is a name of this machine."""
     try:
         host = URL(f"http://{request.headers.get(hdrs.HOST, '')}").host
     except ValueError:

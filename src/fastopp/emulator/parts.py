@@ -15,7 +15,7 @@ from fastopp.emulator.services.cron import Cron, CronError, Timer, read_timers
 def make_services(
     *, database: bool, object_storage: bool, cron: Path | None, redis: bool = False
 ) -> Callable[[Emulator], Mapping[str, Service]]:
-    """What makes an emulator's services: they take their numbers from its rules and tell its journal.
+    """Create an emulator's services: they take their limits from its rules and report to its journal.
 
     cron: the file with the timers.
     Raises `CronError`.

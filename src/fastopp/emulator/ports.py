@@ -2,8 +2,8 @@
 
 Every instance of a project listens on the same port, and may have it written in its code. So the kernel asks us about
 each `bind` of an instance (seccomp's user notification, Linux 5.6), and for that port we bind the socket ourselves:
-to the instance's port, on loopback. Whatever else it binds it may; we note it, since "the wrong port" is what people
-get wrong. Nothing about the application or its language matters to this, and nobody needs to be root.
+to the instance's port, on loopback. It may bind other ports; we note them, since "the wrong port" is what people
+get wrong. Nothing about the application or its language matters to this, and root is not needed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a rule is, without its value: what it is called, where it is documented, and how it is told to people."""
+"""A rule without its value: its name, its source, and its messages."""
 
 from __future__ import annotations
 

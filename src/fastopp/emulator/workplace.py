@@ -17,7 +17,7 @@ LOCK: Final = "lock"
 
 
 class Workplace:
-    """A new folder, locked as long as we live, so that another emulator can tell a dead one's and delete it."""
+    """A new folder, locked as long as we live, so that another emulator can recognise a dead one's and delete it."""
 
     def __init__(self) -> None:
         parent = shared_parent()
@@ -45,7 +45,7 @@ class Workplace:
 
 
 def shared_parent() -> Path:
-    """Where to make what instances can read: not below /tmp if that can be, since they have a /tmp of their own."""
+    """Where to make what instances can read: not below /tmp if that can be, since each has its own /tmp."""
     preferred = Path("/var/tmp")  # noqa: S108 - mkdtemp makes a folder that only we can enter
     try:
         with tempfile.TemporaryFile(dir=preferred):

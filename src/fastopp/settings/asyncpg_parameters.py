@@ -14,7 +14,7 @@ _TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslpassword", 
 # Done by us, with the socket or the time limit.
 _OURS = ("connect_timeout", "fallback_application_name", "keepalives", "keepalives_idle", "keepalives_interval",
          "keepalives_count", "tcp_user_timeout")  # fmt: skip
-# asyncpg does what these values say without being told, or has no such thing to switch off.
+# asyncpg behaves like these values by default, or has no such feature.
 _ALREADY_SO = {
     "channel_binding": ("disable", "prefer"), "client_encoding": ("utf8", "UTF8", "utf-8", "UTF-8", "auto"),
     "gssencmode": ("disable", "prefer"), "load_balance_hosts": ("disable",), "sslcompression": ("0",),

@@ -175,7 +175,7 @@ class SettingsFields(BaseModel):
 
     @property
     def development(self) -> bool:
-        """Whether this is somebody's own machine: known passwords and open operations exist only here."""
+        """Whether this is a developer's own machine: known passwords and open operations exist only here."""
         return self.environment == "development"
 
     @property

@@ -78,7 +78,7 @@ def check_parameters(given: dict[str, str], *, require_tls: bool) -> dict[str, s
 
 def unknown_parameter(name: str, known: Iterable[str] = ()) -> DatabaseURLError:
     """The error that names a parameter, and those that it may have been meant to be."""
-    import difflib  # noqa: PLC0415 - only for somebody who mistyped
+    import difflib  # noqa: PLC0415 - only needed after a typing error
 
     # A name that does not look like one may be a piece of a mangled password.
     shown = f" {name}" if _NAME.fullmatch(name) else ""

@@ -100,9 +100,9 @@ def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | 
 def read_variables(
     environ: Mapping[str, str] | None = None, *, env_file: Path | None = None
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """All variables, and those among them that somebody set for FastOpp. The parameters are those of `load_settings`.
+    """Return all variables, and those that were set for FastOpp. The parameters are those of `load_settings`.
 
-    What the operating system adds cannot be told apart from the rest, so only known names count, and whatever is in
+    The operating system's variables cannot be distinguished from the rest, so only known names count, and all in
     the file.
     """
     process = dict(os.environ if environ is None else environ)

@@ -21,7 +21,7 @@ from fastopp.storage.evidence import COMPLETING, PENDING, FileEvidence, insert
 from fastopp.storage.reserved import STAGING
 
 COMPLETE_WITHIN = timedelta(days=1)  # of the announcement: 5 GiB take half of it at 1 Mbit/s
-ABANDONED_AFTER = timedelta(days=2)  # so that nothing goes that is being completed, whatever the clocks say
+ABANDONED_AFTER = timedelta(days=2)  # so that no upload in progress is removed, even if clocks differ
 LEASE = timedelta(minutes=15)  # that one request completes an upload alone; longer than the signature of its copy holds
 
 

@@ -63,7 +63,7 @@ class Storage(Protocol):
     """Uploaded files by key, like `photos/4f…a1.jpg`; see `fastopp.storage.keys` for what a key may be.
 
     Every method that takes a key raises InvalidKey for a bad one, and StorageUnavailable when the storage
-    cannot be reached or does not let us in. A file is there as a whole or not at all, whatever happens.
+    cannot be reached or does not let us in. A file is always either complete or absent.
     """
 
     async def put(
@@ -151,7 +151,7 @@ class PromptStorage(Protocol):
     """A storage that can be asked from a worker thread, which is cheaper for many small files."""
 
     def prepare(self) -> None:
-        """Do what `read_promptly` needs to be done once. Blocks, but asks nobody."""
+        """Prepare `read_promptly` once. Blocks, but uses no network."""
         ...
 
     def read_promptly(self, key: str) -> memoryview | None:

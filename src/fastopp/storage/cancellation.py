@@ -1,4 +1,4 @@
-"""What has to be done to its end, whoever is no longer waiting for it."""
+"""Work that is finished even if its caller no longer waits for it."""
 
 from __future__ import annotations
 

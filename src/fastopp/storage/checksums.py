@@ -1,4 +1,4 @@
-"""Checksums as S3 tells them: what an object's ETag says of its content."""
+"""Checksums as S3 reports them: the meaning of an object's ETag."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ContentDigest:
         return self._whole.hexdigest()
 
     def matches(self, etag: str) -> bool | None:
-        """Whether an ETag, with quotes or without, is this content's; None where it does not tell."""
+        """Whether an ETag, with quotes or without, is this content's; None if that is unknown."""
         return etag_matches(etag, self.md5, lambda: self.of_parts)
 
     @property
@@ -64,7 +64,7 @@ class ContentDigest:
 
 
 def etag_matches(etag: str, md5: str, of_parts: Callable[[], str]) -> bool | None:
-    """Whether an ETag, with quotes or without, belongs to these checksums; None where it does not tell."""
+    """Whether an ETag, with quotes or without, belongs to these checksums; None if that is unknown."""
     etag = etag.strip('"')
     if _MD5.fullmatch(etag):
         return etag == md5

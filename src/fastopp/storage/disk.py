@@ -155,7 +155,7 @@ class Incoming:
 
 def described(key: str, status: os.stat_result) -> StoredFile:
     """What the system knows about a file, in our words."""
-    # A renamed-in file has an inode of its own, so a change within one tick of the clock shows too.
+    # A renamed-in file has a new inode, so a change within one tick of the clock shows too.
     etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
     modified = datetime.fromtimestamp(status.st_mtime, UTC)
     return StoredFile(key, status.st_size, etag, content_type_of(key), modified)

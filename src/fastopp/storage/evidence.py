@@ -98,7 +98,7 @@ def keep(connection: Connection, keys: Collection[str]) -> None:
 
 
 def forget(connection: Connection, keys: Collection[str]) -> None:
-    """Remove records, whatever their state."""
+    """Remove records in any state."""
     connection.execute(delete_from(FileEvidence).where(col(FileEvidence.key).in_(keys)))
 
 

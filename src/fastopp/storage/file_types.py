@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: whether they are those of the content type that somebody claims."""
+"""Detect a file's type by its first bytes: whether they match the claimed content type."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Photos: checked by what their bytes are, made upright and small, stripped of metadata, encoded again.
 
-What is stored is never what was sent. Whatever hides before, in or behind a picture, like a script, a
+The stored file is never the uploaded one. Data hidden before, in or behind a picture, like a script, a
 position or an archive, does not survive.
 """
 
@@ -114,7 +114,7 @@ def prepare_photo(data: bytes) -> Photo:
     Raises
     ------
     PhotoEmpty, PhotoTooLarge (over 5 MiB, 40 million pixels, or more memory than `max_decoded_bytes`; known before
-    decoding), PhotoNotSupported (another kind of file, whatever its name says), PhotoDamaged
+    decoding), PhotoNotSupported (another kind of file, regardless of its name), PhotoDamaged
     """
     if not data:
         raise PhotoEmpty

@@ -20,7 +20,7 @@ _RANDOM = re.compile(r"(?:^|/)(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-
 
 _EXTENSION = re.compile(r"[a-z0-9]{1,8}")
 
-# What browsers show safely. All else is a download, whatever the machine's own table says of it.
+# What browsers show safely. All else is a download, regardless of the machine's own table.
 _CONTENT_TYPES = {
     "avif": "image/avif",
     "gif": "image/gif",
@@ -64,7 +64,7 @@ def is_key(text: str) -> bool:
 
 
 def new_key(prefix: str, extension: str) -> str:
-    """A key that nobody can guess and that no other file has: `<prefix>/<32 hex>.<extension>`."""
+    """Return a unique key that cannot be guessed: `<prefix>/<32 hex>.<extension>`."""
     if not _EXTENSION.fullmatch(extension):
         raise InvalidKey(f"“{extension}” is not a file extension.")
     return check_key(f"{prefix}/{secrets.token_hex(16)}.{extension}")

@@ -25,7 +25,7 @@ from fastopp.storage.opened import OpenedFile, opened_from_disk
 from fastopp.storage.threads import run_to_end
 
 LIST_BATCH = 256  # files a thread looks at before it hands over
-ABANDONED_AFTER = 3600  # seconds without a write after which a temporary file is nobody's
+ABANDONED_AFTER = 3600  # seconds without a write after which a temporary file is abandoned
 
 
 class LocalStorage:

@@ -35,7 +35,7 @@ T = TypeVar("T")
 class ObjectStorage:
     """Files in a bucket. Opening it asks nothing of the network.
 
-    What arrived is compared with what was sent: by the ETag, and where that tells nothing by reading it back.
+    What arrived is compared with what was sent: by the ETag, and if that says nothing, by reading it back.
     Requests that failed for a passing reason are repeated with growing pauses.
 
     Parameters
@@ -149,7 +149,7 @@ class ObjectStorage:
 
         Parameters
         ----------
-        refused: told the names of objects that no file can have, like `../x`; perhaps more than once.
+        refused: called with the names of objects that no file can have, like `../x`; perhaps more than once.
         """
         folder = prefix.rpartition("/")[0]
         if folder or prefix.startswith("/"):

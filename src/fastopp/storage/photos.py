@@ -1,4 +1,4 @@
-"""Photos that belong to rows: the database and the storage never disagree, whatever fails in between.
+"""Photos that belong to rows: the database and the storage never disagree, even after a failure.
 
     photo = await process_photo(data)
     url = await store_photo(session, storage, photo)  # before the session's first query: no connection waits for it

@@ -12,4 +12,4 @@ STAGING = f"{RESERVED}/staging/"
 
 def is_reserved(key: str) -> bool:
     """Whether the key is of no upload."""
-    return key.partition("/")[0].lower() == RESERVED  # some disks do not tell capitals apart
+    return key.partition("/")[0].lower() == RESERVED  # some disks ignore case

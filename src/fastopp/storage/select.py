@@ -35,13 +35,13 @@ def open_storage(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Storage:
     from fastopp.storage.cache.file_cache import FileCache  # noqa: PLC0415 - only where there is an Object Storage
     from fastopp.storage.tiered import TieredStorage  # noqa: PLC0415 - as above
 
-    # Apart from files that are in UPLOAD_DIR for good, since whatever is in a cache's folder may be removed.
+    # Apart from files that are in UPLOAD_DIR for good, since files in a cache's folder may be removed.
     cache = FileCache(settings.upload_dir / CACHE_FOLDER, settings.storage_cache_max_mb * MB, clock=clock)
     return TieredStorage(cache, open_object_storage(settings, clock=clock), addresses=addresses, clock=clock)
 
 
 def open_object_storage(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> ObjectStorage:
-    """The Object Storage that the S3_ variables name, whatever STORAGE_TYPE says. Raises NoObjectStorage."""
+    """Return the Object Storage that the S3_ variables name, regardless of STORAGE_TYPE. Raises NoObjectStorage."""
     from fastopp.storage.leapcell import FREE_PLAN, LeapCellStorage  # noqa: PLC0415 - 16 ms for those who use it
     from fastopp.storage.object import ObjectStorage  # noqa: PLC0415
     from fastopp.storage.s3.quota import Quota  # noqa: PLC0415

@@ -119,7 +119,7 @@ async def remove_unclaimed(engine: AsyncEngine, storage: Storage, keys: Sequence
 async def run(
     engine: AsyncEngine, function: Callable[Concatenate[Connection, P], T], *args: P.args, **options: P.kwargs
 ) -> T:
-    """Call a function with a connection, in a short transaction of its own."""
+    """Call a function with a connection, in a separate short transaction."""
     if engine.dialect.name == "postgresql":
         engine = engine.execution_options(isolation_level="AUTOCOMMIT")  # saves two round trips a statement
     async with engine.begin() as connection:

@@ -34,5 +34,5 @@ async def run_to_end(function: Callable[[*Ts], T], *args: *Ts, executor: Executo
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait([work])
         if not work.cancelled():
-            work.exception()  # nobody else will ask for it
+            work.exception()  # retrieved, so that asyncio does not log it
         raise

@@ -1,4 +1,4 @@
-"""The database's clock in SQL: the clock of a process that was frozen tells nothing."""
+"""The database's clock in SQL: the clock of a process that was frozen is unreliable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a running task may ask and tell."""
+"""The context of a running task."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class TaskContext:
     Parameters
     ----------
     attempt: 1 for the first try.
-    place: what an earlier try saved; whatever JSON holds.
-    report: writes progress, and tells whether the job is still ours.
+    place: the checkpoint of an earlier attempt; any JSON.
+    report: writes progress, and returns whether the job is still ours.
     save: does so with the place.
-    asked_to_stop: whether the process is to end, or somebody has cancelled the job, or it is not ours any more.
+    asked_to_stop: whether the process is to end, or the job was cancelled, or it is not ours any more.
     deadline: when to stop, by the runtime's monotonic clock.
     """
 
@@ -81,9 +81,9 @@ class TaskContext:
         self._finished = False
 
     async def progress(self, done: int, total: int | None = None, message: str = "") -> None:
-        """Tell how far it is. Written twice a second at most, so it may be called for every item. Raises JobLost.
+        """Report progress. Written twice a second at most, so it may be called for every item. Raises JobLost.
 
-        What is told within a transaction is written when that is over: SQLite has one writer at a time.
+        Progress within a transaction is written when that is over: SQLite has one writer at a time.
         """
         self._done, self._total = _whole(done), None if total is None else _whole(total)
         self._message = storable(message[:MAX_MESSAGE])
@@ -92,7 +92,7 @@ class TaskContext:
         if wait <= 0 and not self._transactions:
             await self._write()
         elif self._later is None:
-            # What is told now is not to wait for the next call, which may be an hour away.
+            # Do not delay this until the next call, which may be an hour away.
             self._later = asyncio.create_task(self._write_later(max(wait, 0.0)), name=f"progress of job {self.job_id}")
 
     async def save_place(self, place: dict[str, Any] | None = None) -> None:
@@ -113,7 +113,7 @@ class TaskContext:
     def should_stop(self) -> bool:
         """Whether to save the place and raise `Unfinished`, soon.
 
-        So it is when time is nearly up, when the process is to end, when somebody has cancelled the job, and when it
+        So it is when time is nearly up, when the process is to end, when the job was cancelled, and when it
         is no longer ours.
         """
         return self._asked_to_stop() or self.budget_left() == 0
@@ -127,8 +127,8 @@ class TaskContext:
         """A transaction that is committed only while the job is ours; raises JobLost, and rolls back, when it is not.
 
         `self.place` is saved by the same commit, so a later try knows what was done; when there is none, it is again
-        what it was before. With `finish`, so is the job's success: then what was written happens exactly once, whatever
-        happens to the process.
+        what it was before. With `finish`, so is the job's success: then its writes happen exactly once, even if the
+        process fails.
         """
         place, before = self.place, copy.deepcopy(self.place)
         committing = False
@@ -176,7 +176,7 @@ class TaskContext:
     def _freezing_limit(self) -> list[Any]:
         """Milliseconds after which PostgreSQL rolls back for a process that was frozen just before its commit.
 
-        Until then it holds its job, and whoever wants to take over anything waits for that.
+        Until then it holds its job, and a take-over waits for that.
         """
         if self.runtime.database.url.backend != "postgresql":
             return []
@@ -228,7 +228,7 @@ class TaskContext:
         try:
             await self._write()
         except JobLost:
-            return  # whoever writes next learns of it
+            return  # the next writer gets the error
 
     def _keep(self) -> Any:  # noqa: ANN401 - an Insert of either dialect
         kept = {
@@ -241,5 +241,5 @@ class TaskContext:
 
 
 def _whole(number: float) -> int:
-    """What the column holds, whatever a task counts in."""
+    """Return the value of the column, in any unit of the task's."""
     return max(-_BIGGEST, min(int(number), _BIGGEST))

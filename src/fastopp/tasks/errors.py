@@ -1,4 +1,4 @@
-"""What can be wrong with a task, as errors that answer a request and that a task's row tells of."""
+"""Errors of tasks, which are returned to requests and stored in a task's row."""
 
 from __future__ import annotations
 

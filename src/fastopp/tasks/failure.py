@@ -1,4 +1,4 @@
-"""An exception as a text to keep: short, without secrets, and whatever the exception is like."""
+"""Format any exception as a text to store: short, and without secrets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _headline(error: BaseException) -> str:
     name = type(error).__name__
     try:
         message = str(error)
-    except Exception:  # noqa: BLE001 - the edge: somebody else's __str__
+    except Exception:  # noqa: BLE001 - the edge: foreign code's __str__
         message = "(its message cannot be made)"
     if isinstance(error, FastOppError):
         return message or name

@@ -29,7 +29,7 @@ day late, no daily task is left out.
 """
 
 DATABASE_AWAY = Retry(first=1.0, factor=2.0, longest=60.0)
-"""That the application's database could not be reached is no fault of the task, whatever its own `Retry`."""
+"""A database outage is not a failure of the task, regardless of its `Retry`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +65,8 @@ class TaskLimits:
     interruptions: int = 10
     """How often a job that was started may end with its process, or with the time it had, before it counts as failed.
 
-    Neither says that the job is at fault, so it is tried again whatever its `Retry`; a job that takes its process down
-    each time, or never ends, is not to do so for ever.
+    Neither says that the job is at fault, so it is retried regardless of its `Retry`; but a job that takes its process
+    down each time, or never ends, must fail in the end.
     """
 
     database_away: Retry = DATABASE_AWAY

@@ -110,4 +110,4 @@ runs = Table(
     Column("place", _json),
     Column("updated_at", UTCDateTime, nullable=False),
 )
-"""What a task tells of itself, a row once it tells something: progress, its place, and its result or error."""
+"""A task's reports, a row after the first: progress, its checkpoint, and its result or error."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What a task has told of itself: a row of `task_runs`, but for its place, which is saved by itself."""
+    """A task's reports: a row of `task_runs`, except its checkpoint, which is saved separately."""
 
     done: int = 0
     total: int | None = None
@@ -29,9 +29,9 @@ class Outcome:
     pause: float = 0.0
     """Seconds until the next try, in database time."""
     run: Run | None = None
-    """None: there is nothing to tell, and no row yet."""
+    """None: there is nothing to report, and no row yet."""
     written: bool = False
-    """The job ended in a transaction of its own; there is nothing to write."""
+    """The job ended in its own transaction; there is nothing to write."""
 
     def as_json(self) -> dict[str, Any]:
         """For the statement that writes many of them."""

@@ -1,4 +1,4 @@
-"""What a process keeps about tasks: which there are, its limits, and whom to tell that something was queued."""
+"""What a process keeps about tasks: the tasks, its limits, and the listeners to notify after queueing."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ class TaskProcess:
         self._wakes.remove(wake)
 
     async def wake(self) -> None:
-        """Tell everyone that something was queued. Nothing that goes wrong here is the queuing request's trouble."""
+        """Notify all listeners that a task was queued. Errors here must not fail the queueing request."""
         for wake in tuple(self._wakes):
             await wake()

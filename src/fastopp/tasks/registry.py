@@ -34,7 +34,7 @@ class TaskRegistry(Mapping[str, Task]):
         try:
             return self._tasks[name]
         except KeyError:
-            # The name came from outside: it is told back cut, as one line.
+            # The name is untrusted: it is shortened, as one line.
             raise TaskUnknown(f"There is no task {name[:80]!r}.") from None
 
     def __getitem__(self, name: str) -> Task:

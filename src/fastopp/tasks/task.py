@@ -1,4 +1,4 @@
-"""A task: a function that is run later, by whoever works the queue. Nothing of procrastinate is imported here.
+"""A task: a function that is run later, by a worker or a drain. Nothing of procrastinate is imported here.
 
 @task(retry=Retry(attempts=5))
 async def remind(context: TaskContext, registrant: str) -> None: ...
@@ -51,7 +51,7 @@ NEVER_AGAIN = Retry(attempts=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """A time table, as cron writes it, in UTC; `id` tells several of one task apart."""
+    """A schedule in cron's format, in UTC; `id` distinguishes several of one task."""
 
     cron: str
     id: str = ""
@@ -74,7 +74,7 @@ class Task:
     retry: Retry = NEVER_AGAIN
     schedules: tuple[Schedule, ...] = ()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the function takes and returns
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the function
         """Call the function."""
         return self.function(*args, **kwargs)
 
@@ -153,7 +153,7 @@ def task(
 
 
 def periodic(*, cron: str, id: str = "", **args: Any) -> Callable[[Task], Task]:  # noqa: A002, ANN401 - cron's words
-    """Queue a task by a time table, once for each of its moments, whoever works: `@periodic(cron="0 3 * * *")`.
+    """Queue a task by a schedule, once for each of its times over all workers: `@periodic(cron="0 3 * * *")`.
 
     It stands above `@task`. `cron` has five fields, in UTC; `args` are given to the task, and so is `timestamp`, the
     moment in seconds since 1970, if it has such a parameter.

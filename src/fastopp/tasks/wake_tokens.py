@@ -4,7 +4,7 @@ It lets its holder do one thing, once: have the queue worked. What has been serv
 has expired. A platform may deliver a request twice, late, or after others, and its process may die in the middle:
 
 - not served yet: the first to claim it serves it;
-- being served: whoever comes meanwhile is told to come back, since the one who serves it may die;
+- being served: other requests get 503 and retry, since the one that serves it may die;
 - served: nothing is left to do;
 - failed: the claim is released, and the next delivery serves it.
 """
@@ -34,7 +34,7 @@ SCHEME = "Wake"
 # long a request may wait in its queue.
 LIFETIME = timedelta(hours=1)
 CLOCK_SKEW = timedelta(minutes=1)  # that instances' clocks may differ
-LEASE = timedelta(seconds=LEAPCELL_REQUEST_TIMEOUT)  # nobody serves it longer than a request may last
+LEASE = timedelta(seconds=LEAPCELL_REQUEST_TIMEOUT)  # a request cannot last longer
 
 _PURPOSE = "fastopp.tasks.wake"
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, StringConstraints
 
-# PostgreSQL's text cannot hold the NUL character; without this it would answer with an error of its own.
+# PostgreSQL's text cannot hold the NUL character; without this it would raise an error.
 NO_NUL = r"^[^\x00]*$"
 
 CleanText = Annotated[str, StringConstraints(pattern=NO_NUL)]

@@ -1,6 +1,6 @@
 """Routes that are imported when the first request for one of them comes.
 
-A process that nobody asks for its management pages pays neither their time nor their memory: for a first page
+A process without requests for management pages pays neither their time nor their memory: for a first page
 on PostgreSQL they were a twentieth of the processor time and 3 MiB.
 """
 

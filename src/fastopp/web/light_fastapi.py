@@ -1,6 +1,6 @@
 """FastAPI without what it imports or builds for the few applications that need it.
 
-FastAPI is left as it is in what it does; it only does two things later, or not at all where nobody asks for them:
+FastAPI is left as it is in what it does; it only does two things later, or not at all where they are not needed:
 
 - it describes /openapi.json by forty pydantic models and has their validators built as it is imported: 1.3 MiB and
   50 ms of every cold start, for a page that few processes are asked for;
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 def import_fastapi() -> None:
     """Import FastAPI with `defer_build`, pydantic's setting by which a model is built when it is first used.
 
-    It is set for all models while FastAPI is imported, since FastAPI's have no base of their own to set it on. A model
+    It is set for all models while FastAPI is imported, since FastAPI's have no common base to set it on. A model
     that another thread defined in this moment would merely be built later too; pydantic does that under its own lock.
     """
     if "fastapi" in sys.modules:
@@ -33,7 +33,7 @@ def import_fastapi() -> None:
 
 
 def _ask_for_v1_where_it_is_used(shared: ModuleType) -> None:
-    """While nobody has imported pydantic.v1, nothing can be a model of it, and FastAPI need not import it to know."""
+    """While pydantic.v1 is not imported, nothing can be a model of it, and FastAPI need not import it to know."""
     name = "is_pydantic_v1_model_class"
     ask = getattr(shared, name, None)
     if ask is not None:  # FastAPI means to remove it

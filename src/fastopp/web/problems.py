@@ -58,7 +58,7 @@ _HINTS = {
 
 
 class Problem(NamedTuple):
-    """An error as it is told to a caller."""
+    """An error as it is returned to a client."""
 
     status: int
     detail: str
@@ -72,7 +72,7 @@ class Problem(NamedTuple):
 
     @classmethod
     def of(cls, error: Exception) -> Problem:
-        """What may be told of an exception; of one that nobody foresaw, nothing."""
+        """Build a user-safe problem; unexpected exceptions expose no details."""
         if isinstance(error, FastOppError):
             return cls(error.status, error.message, error.hint, error.headers)
         if isinstance(error, HTTPException):
@@ -141,7 +141,7 @@ class AsciiJSONResponse(JSONResponse):
 
 
 class UnhandledErrorMiddleware:
-    """The edge: logs what nobody foresaw, and answers 500 without telling anything of it.
+    """The edge: log unexpected exceptions, and answer 500 without details.
 
     It stands inside the other middleware, unlike Starlette's own, so that this answer has its request id and
     security headers too.

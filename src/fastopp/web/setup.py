@@ -83,7 +83,7 @@ def install(
 
 
 def install_static(app: FastAPI, apps: Sequence[App] = (), project: Path | None = None) -> None:
-    """Serve /static. Last, so that /static/uploads, which has rules of its own, is found before it."""
+    """Serve /static. Last, so that /static/uploads, which has its own rules, is found before it."""
     statics.install(app, static_folders(apps, project or Path.cwd()))
 
 

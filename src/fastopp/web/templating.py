@@ -155,7 +155,7 @@ def render(
 
     Beside `context` a template may use
 
-    - `user`, or None; `maybe_signed_in`, when nobody asked (error pages);
+    - `user`, or None; `maybe_signed_in`, when the user was not read (error pages);
     - `navigation`: the menu's sections, each with its items, of what this user may open; `active(path)`;
     - `csrf_field()` in forms, `csrf_token()`;
     - `query(**changes)`: this address's parameters with some changed; `path`, `request`;

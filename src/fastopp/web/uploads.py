@@ -72,7 +72,7 @@ def create_router(max_body: int | None = None) -> APIRouter:
 
 async def _answer(opened: OpenedFile, request: Request, storage: Storage, max_body: int | None) -> Response:
     file = opened.file
-    media_type = content_type_of(file.key)  # not what somebody may have told a bucket, like text/html
+    media_type = content_type_of(file.key)  # not the bucket's type, which may be text/html
     headers = _headers(file, media_type)
     if _is_known(request, file):
         return Response(status_code=304, headers=headers)

@@ -1,4 +1,4 @@
-"""What SQLAlchemy asks a PostgreSQL server on the first connection of a process, told instead of asked.
+"""Answer SQLAlchemy's first-connection queries to PostgreSQL locally.
 
 It asks seven things, each within BEGIN and ROLLBACK: some 17 round trips with psycopg and 23 with asyncpg. The
 server says most of them unasked when it greets; the rest is one question.

@@ -51,7 +51,7 @@ class _DriverConnection(aiosqlite.Connection):
 
 class _Cursor(AsyncAdapt_aiosqlite_cursor):
     __slots__ = ()
-    _connection: Any  # a _DriverConnection, which SQLAlchemy describes by a protocol of its own
+    _connection: Any  # a _DriverConnection, which SQLAlchemy describes by its own protocol
     _cursor: Any  # a sqlite3.Cursor, closed, or None
 
     def _make_new_cursor(self, connection: Any) -> Any:  # noqa: ANN401 - as SQLAlchemy declares it

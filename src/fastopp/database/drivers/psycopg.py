@@ -96,7 +96,7 @@ def connector(
 ) -> Callable[..., Awaitable[BoundedConnection]]:
     """What opens a connection within `timeout` seconds; raises DatabaseUnavailable when it cannot."""
     parameters: dict[str, Any] = {
-        "gssencmode": "disable",  # Kerberos is another round trip for nearly nobody
+        "gssencmode": "disable",  # Kerberos is another round trip that almost no site needs
         "tcp_user_timeout": int(timeout * 1000),
         **{f"keepalives_{name}": value for name, value in KEEPALIVE.items()},
         **tls.libpq_parameters(url.query),

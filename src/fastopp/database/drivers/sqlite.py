@@ -84,7 +84,7 @@ def connect_arguments(url: DatabaseURL, *, timeout: float) -> dict[str, Any]:
 def _use_wal(cursor: AsyncAdapt_dbapi_cursor) -> None:
     """Switch the file to a write-ahead log.
 
-    Of two connections that switch a new file at the same time, SQLite answers one SQLITE_BUSY at once, whatever its
+    Of two connections that switch a new file at the same time, SQLite answers one SQLITE_BUSY at once and ignores its
     timeout. BEGIN IMMEDIATE waits for the other, and then the file is switched already.
     """
     for _ in range(SWITCHES):

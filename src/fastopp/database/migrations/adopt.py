@@ -1,7 +1,7 @@
 """Take over a database that FastOpp 0.4.8 made.
 
 There the migrations were generated on the spot and never committed, so that `alembic_version` is missing or names
-a migration that no longer exists, or that nobody else has.
+a migration that no longer exists, or that no other project has.
 """
 
 from __future__ import annotations

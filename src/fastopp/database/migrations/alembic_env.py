@@ -1,4 +1,4 @@
-"""What `alembic/env.py` runs: Alembic, told how to migrate and how to compare.
+"""The code of `alembic/env.py`: configures how Alembic migrates and compares.
 
 Imports Alembic's and SQLAlchemy's weight, so only env.py and migrate.py's functions import it.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ATTRIBUTE = "fastopp"
 """The name in `Config.attributes` under which migrate.py hands over an `Environment`."""
 
-ALONE_TIMEOUT = 600.0  # seconds; whoever runs the plain `alembic` command watches it
+ALONE_TIMEOUT = 600.0  # seconds; the plain `alembic` command is run interactively
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Environment:
 
 
 def run(context: ModuleType, load_metadata: Callable[[], MetaData]) -> None:
-    """Run Alembic's command, in the caller's transaction or, for the plain `alembic` command, in one of its own."""
+    """Run Alembic's command, in the caller's transaction or, for the plain `alembic` command, in a new one."""
     given: Environment | None = context.config.attributes.get(ATTRIBUTE)
     if given is None and not context.is_offline_mode():
         asyncio.run(_run_alone(context, load_metadata()))

@@ -63,7 +63,7 @@ class Project:
         environment: Environment,
         *,
         output: TextIO | None = None,
-        **options: Any,  # noqa: ANN401 - whatever EnvironmentContext takes
+        **options: Any,  # noqa: ANN401 - as EnvironmentContext
     ) -> None:
         """Run the project's env.py, which calls `work` with the database's heads and runs the steps it returns.
 
@@ -111,7 +111,7 @@ class Project:
         )
 
     def stamp(self, connection: Connection, target: str) -> None:
-        """Write down that the database is at `target`, whatever it said before, and run nothing."""
+        """Record that the database is at `target`, without running any migration."""
         self.run(
             lambda now, _: self.script._stamp_revs(target, now),  # noqa: SLF001 - what alembic.command calls
             Environment(connection),

@@ -94,7 +94,7 @@ def _drop(operation: ops.MigrateOperation, table: str) -> Difference | None:
 
 
 def _key(operation: ops.MigrateOperation, *, dropped: bool = False) -> object:
-    """Return what tells that an index or a constraint is replaced by another: its name, or a foreign key's columns."""
+    """Return the identity of an index or a constraint: its name, or a foreign key's columns."""
     if dropped and isinstance(operation, (ops.DropIndexOp, ops.DropConstraintOp)):
         operation = operation.reverse()
     elif isinstance(operation, (ops.DropIndexOp, ops.DropConstraintOp)):

@@ -29,14 +29,14 @@ CONNECT_TIMEOUT = 10.0  # seconds, for PostgreSQL
 _TIMEOUT_CODES = ("55P03", "57014")
 
 
-# Alembic keeps the migration that is running in globals of its own, hence a lock of the process. An asyncio lock
+# Alembic keeps the running migration in its own globals, hence a lock of the process. An asyncio lock
 # belongs to one event loop, and a test run has many.
 _process_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
 @asynccontextmanager
 async def alembic_alone(timeout: float) -> AsyncIterator[None]:  # noqa: ASYNC109 - the caller's, passed on
-    """Run Alembic with nobody else running it in this process. Raises MigrationTimeout after `timeout` seconds."""
+    """Run Alembic while no other thread of this process runs it. Raises MigrationTimeout after `timeout` seconds."""
     lock = _process_locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
     try:
         async with asyncio.timeout(timeout):
@@ -51,7 +51,7 @@ async def alembic_alone(timeout: float) -> AsyncIterator[None]:  # noqa: ASYNC10
 
 @asynccontextmanager
 async def migration_transaction(url: DatabaseURL, timeout: float) -> AsyncIterator[AsyncConnection]:  # noqa: ASYNC109 - it bounds the server's work as well
-    """A connection of its own, in a transaction that no other migration of this database runs beside.
+    """Open a separate connection, in a transaction that excludes other migrations of this database.
 
     On PostgreSQL the lock belongs to the transaction, so that it works behind a transaction pooler and vanishes with
     the process. SQLite's BEGIN IMMEDIATE is such a lock already, and makes its DDL part of the transaction.

@@ -1,7 +1,7 @@
 """Migrations: Alembic in this process, on both databases, safe for any number of instances at once.
 
 Everything here returns data and prints nothing; `oppman.py` does the talking. `source` is the process's `Database`
-or its `Settings`; a migration always opens a connection of its own. `folder` is the project's `alembic` folder, found
+or its `Settings`; a migration always opens a separate connection. `folder` is the project's `alembic` folder, found
 by itself. What compares models with the database (`check`, `make_migration`) loads the project's apps.
 
 Alembic costs 100 ms to import and is imported where it is used; `head_revision` and `current_revision`, which the
@@ -46,7 +46,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-DEFAULT_TIMEOUT = 600.0  # seconds; whoever migrates from a terminal watches it
+DEFAULT_TIMEOUT = 600.0  # seconds; a migration in a terminal is watched
 
 # Seconds. A request on LeapCell may last 15 minutes, but the browser or the deploy that waits for it gives up long
 # before; our own migrations take less than a second, and one that waits for a lock can simply be run again.
@@ -280,7 +280,7 @@ async def _reading(source: Database | Settings) -> AsyncIterator[AsyncSession]:
         async with source.read() as session:
             yield session
         return
-    from fastopp.database.session import Database  # noqa: PLC0415 - whoever has one has imported it
+    from fastopp.database.session import Database  # noqa: PLC0415 - a caller that has one has imported it
 
     database = Database.from_settings(source)
     try:

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, event, text
 
 from fastopp.database.migrations.adopt import VERSION_TABLE
 
-# Ordinary tables of every schema; partitions stand for the table they are part of. A generated column holds no data
-# of its own. A table's number and its columns' numbers survive every change of a name.
+# Ordinary tables of every schema; partitions stand for the table they are part of. A generated column holds no
+# stored data. A table's number and its columns' numbers survive every change of a name.
 _POSTGRESQL = text("""
 SELECT CAST(CAST(c.oid AS regclass) AS text), a.attname, format_type(a.atttypid, a.atttypmod),
 EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)),
@@ -67,7 +67,7 @@ def read_columns(connection: Connection) -> list[Column]:
 def tables_in_drops(connection: Connection, tables: set[str]) -> Iterator[set[str]]:
     """Collect those of `tables` that a DROP within the context names, on SQLite.
 
-    SQLite has no numbers that tell a table from another one of the same name, made in its place.
+    SQLite has no numbers that distinguish a table from a new one with the same name.
     """
     found: set[str] = set()
 

@@ -96,7 +96,7 @@ class AsyncQueue:
     Parameters
     ----------
     target: gives the application's public address, when it is first needed.
-    notice: told when a request is refused, lost, delayed, or delivered again.
+    notice: called when a request is refused, lost, delayed, or delivered again.
     """
 
     def __init__(
@@ -265,7 +265,7 @@ class AsyncQueue:
                 delivery.method, url, headers=content.headers, data=body, allow_redirects=False
             ) as answer:
                 async for _ in answer.content.iter_any():
-                    pass  # nobody waits for it
+                    pass  # its result is not awaited
                 delivery.status = answer.status
         except (aiohttp.ClientError, TimeoutError):
             delivery.status = None

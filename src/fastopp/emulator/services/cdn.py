@@ -1,6 +1,6 @@
 """The public address of a bucket: everyone may read everything, and for a while sees what was there before.
 
-Users tell of twelve hours (LeapCell has no page on it), so an application must never overwrite what it has shown: a new
+Users report twelve hours (LeapCell has no page on it), so an application must never overwrite what it has shown: a new
 content gets a new key.
 """
 
@@ -22,7 +22,7 @@ from fastopp.emulator.services.notices import Notices
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A file as it was when somebody asked for it."""
+    """A file as it was when it was requested."""
 
     path: Path
     taken: float

@@ -1,6 +1,6 @@
 """Timers that call the application: LeapCell mentions "HTTP or Cron" as what starts it, and says nothing more.
 
-So the format is ours, a YAML file of its own:
+So the format is ours, a separate YAML file:
 
     cron:
       - path: /async/drain
@@ -193,7 +193,7 @@ class Cron:
                 timer.method, self.target() + timer.path, headers=headers, allow_redirects=False
             ) as answer:
                 async for _ in answer.content.iter_any():
-                    pass  # nobody waits for it
+                    pass  # its result is not awaited
                 timer.status = answer.status
         except (aiohttp.ClientError, TimeoutError):
             timer.status = None

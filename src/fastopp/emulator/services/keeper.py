@@ -1,8 +1,8 @@
 """Runs one program, ends it when the emulator ends, however that ends, and then deletes its folder.
 
-A script for a Python of its own, started by `process.py`: it imports the standard library only. The emulator holds the
-other end of this process's standard input. The kernel closes it when the emulator dies, even of SIGKILL, so that
-end-of-file is the one message that cannot get lost.
+A script for a separate Python process, started by `process.py`: it imports the standard library only. The emulator
+holds the other end of this process's standard input. The kernel closes it when the emulator dies, even of SIGKILL,
+so that end-of-file is the one message that cannot get lost.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ FOR_THE_EMULATOR = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # which then 
 
 
 def give_up_root(folder: Path) -> None:
-    """Be nobody from now on, since PostgreSQL and pgbouncer refuse to run as root.
+    """Drop root privileges, since PostgreSQL and pgbouncer refuse to run as root.
 
-    In a user namespace the process is only called nobody, so it may still read a program below /root. Where
-    there are no user namespaces it becomes the real nobody, who gets the folder.
+    In a user namespace only the process's user id changes, so it may still read a program below /root. Where
+    there are no user namespaces it becomes the unprivileged user, which gets the folder.
     """
     nobody = pwd.getpwnam("nobody")
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER) == 0:
@@ -94,7 +94,7 @@ def main() -> int:
     try:
         return keep(plan)
     finally:
-        with contextlib.suppress(OSError):  # nobody may be left to read it
+        with contextlib.suppress(OSError):  # the reader may be gone
             sys.stderr.write(Path(plan["log"]).read_text(errors="replace")[-2000:])
         shutil.rmtree(plan["folder"], ignore_errors=True)
 

@@ -41,7 +41,7 @@ Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageOptions:
-    """What can be chosen. All of it is what users tell; sizes in bytes, times in seconds, 0 is no limit."""
+    """Options, all from users' reports; sizes in bytes, times in seconds, 0 is no limit."""
 
     oddities: bool = True
     """Keys in listings come encoded, and a prefix with a slash finds nothing."""
@@ -60,7 +60,7 @@ class StorageOptions:
 class ObjectStorage:
     """A running Object Storage: `async with ObjectStorage(options) as storage:`.
 
-    notice: told when one of its oddities is met.
+    notice: called when one of its oddities occurs.
     Raises `ServiceFailed` when it does not start.
     """
 

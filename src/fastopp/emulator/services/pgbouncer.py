@@ -46,7 +46,7 @@ def find_pgbouncer() -> str | None:
 
 
 class PgBouncer:
-    """A running pgbouncer in front of a PostgreSQL that trusts whoever reaches its unix socket.
+    """A running pgbouncer in front of a PostgreSQL that trusts every client of its unix socket.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ class PostgresOptions:
 class Postgres:
     """A running database: `async with Postgres(options) as database:`.
 
-    notice: told, once, of each kind of thing an application does that a transaction pooler does not forgive.
+    notice: called once for each kind of statement that does not work behind a transaction pooler.
     Raises `ServiceFailed` when it does not start.
     """
 

@@ -32,7 +32,7 @@ class Front:
     backend: what serves the clients.
     context: with the certificate.
     max_connections: clients at a time.
-    notices: told of the first that is turned away.
+    notices: called for the first refused one.
     """
 
     def __init__(self, backend: Backend, context: ssl.SSLContext, *, max_connections: int, notices: Notices) -> None:
@@ -111,7 +111,7 @@ async def _refuse(writer: asyncio.StreamWriter, text: str) -> None:
 
 
 class Watcher:
-    """Looks at what clients send, and tells once of each kind that does not work behind a pooler."""
+    """Inspect what clients send, and report once each kind that does not work behind a pooler."""
 
     def __init__(self, notices: Notices) -> None:
         self.notices = notices

@@ -1,6 +1,6 @@
 """Transaction pooling: a server connection belongs to a client for one transaction, and then to the next one.
 
-This stands in for pgbouncer where that is not installed. What it does not do: it never tells a client of a
+This stands in for pgbouncer where that is not installed. What it does not do: it never sends a client a
 notification (behind pgbouncer a client may hear its own, in the transaction that has just listened); it lets go of
 idle server connections only at the end; it signs a client in through the server itself, on a fresh server connection,
 while pgbouncer does so alone; and it knows no `max_prepared_statements`: named prepared statements are always the

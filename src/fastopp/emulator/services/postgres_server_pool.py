@@ -25,9 +25,9 @@ class Owner(Protocol):
 
 
 class ServerConnection:
-    """One connection to PostgreSQL. It reads all the time, so that one that dies while nobody has it is not handed out.
+    """One connection to PostgreSQL. It reads all the time, so that one that dies while it is idle is not handed out.
 
-    owner: who hears what it says; nobody needs to.
+    owner: the receiver of its messages, optional.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

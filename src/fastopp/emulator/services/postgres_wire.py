@@ -21,7 +21,7 @@ COPY_IN, COPY_BOTH, NOTIFICATION, ERROR = b"G", b"W", b"A", b"E"
 
 IDLE = b"I"  # the status in READY outside a transaction
 
-# What keeps state on a server connection, for those who are told that it will be gone.
+# Statements that keep state on a server connection, for notices that it will be lost.
 _SESSION_STATEMENTS = (
     (re.compile(r"\s*listen\b", re.IGNORECASE), "LISTEN was accepted, and nothing will ever be heard"),
     (

@@ -53,7 +53,7 @@ class ServiceProcess:
     folder: its folder, where it runs and which is deleted after its end.
     stop_signal: what asks it to end.
     patience: seconds until it is killed.
-    give_up_root: run it as nobody if we are root.
+    give_up_root: run it as an unprivileged user if we are root.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ServiceProcess:
             "patience": patience,
             "give_up_root": give_up_root and os.geteuid() == 0,
         }
-        # A session of its own: Ctrl-C in the terminal is for the emulator, which ends its services in order.
+        # A separate session: Ctrl-C in the terminal is for the emulator, which ends its services in order.
         self._keeper = subprocess.Popen(  # noqa: S603 - our own script
             [sys.executable, "-I", "-S", str(KEEPER), json.dumps(plan)],
             stdin=subprocess.PIPE,

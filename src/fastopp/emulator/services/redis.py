@@ -32,7 +32,7 @@ class RedisOptions:
 class Redis:
     """A running Redis: `async with Redis(options) as redis:`.
 
-    notice: told, once, of each command that was refused, and of a connection without TLS.
+    notice: called once for each refused command, and for a connection without TLS.
     Raises `ServiceFailed` when it does not start.
     """
 

@@ -17,7 +17,7 @@ from fastopp.emulator.services.redis_wire import Requests
 
 CHUNK: Final = 64 * 1024  # bytes read at a time
 HANDSHAKE_TIMEOUT: Final = 10.0  # seconds
-_MOST_TOLD: Final = 100  # names: who makes them up is not told of for ever
+_MOST_TOLD: Final = 100  # names: invented ones are not reported without end
 _RULE: Final = "redis_commands"
 # OpenSSL's names, of several versions, for a first message that is none of TLS. Others are of who does not trust us.
 _NOT_TLS: Final = (

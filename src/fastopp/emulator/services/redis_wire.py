@@ -25,7 +25,7 @@ class Requests:
 
     Parameters
     ----------
-    refused: told the name of each command, in lower case; whether the server shall not know it.
+    refused: called with the name of each command, in lower case; returns whether to refuse it.
     longest: bytes of a value that the server takes.
     """
 

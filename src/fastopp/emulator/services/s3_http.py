@@ -34,6 +34,6 @@ def kept(found: aiohttp.ClientResponse, *, part: bool) -> CIMultiDict[str]:
 
 
 def error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """An error of our own, as S3 tells it."""
+    """An error of our own, in S3's format."""
     body = f'<?xml version="1.0"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'.encode()
     return web.Response(status=status, body=body, headers={"Content-Type": "application/xml", **(headers or {})})

@@ -13,7 +13,7 @@ from fastopp.features.accounts.lockout import client_address
 from fastopp.features.accounts.models import AuditLog, User
 
 SHORT = 50  # characters, the size of the columns action, model_name and record_id
-MAX_VALUE = 500  # characters kept of one value; the record tells what changed and is no backup
+MAX_VALUE = 500  # characters kept of one value; the record shows what changed and is no backup
 MAX_USER_AGENT = 300  # characters
 MASK = "***"
 SECRET_WORDS = ("password", "secret", "token", "hash", "api_key")  # in the name of a field whose value is a secret
@@ -28,7 +28,7 @@ async def record(
     changes: Mapping[str, Any] | None = None,
     request: Request | None = None,
 ) -> None:
-    """Add a row to the session, to be kept or lost together with the change that it tells of.
+    """Add a row to the session, to be kept or lost together with the recorded change.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Who makes this request, as dependencies for handlers: `OptionalUser`, `StaffUser`, `SuperUser`, `Operator`.
 
-A token only says who somebody is. What they may do is read from their row on every request, so that whoever is
-demoted, switched off or given a new password loses their rights at once.
+A token only identifies an account. Its permissions are read from its row on every request, so that an account that is
+demoted, deactivated or given a new password loses its permissions at once.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ async def load_user(
         try:
             user = await session.get(User, claims.user_id)
         except TablesMissing:
-            return None  # emptied after this token was issued: nobody has an account
+            return None  # emptied after this token was issued: there are no accounts
         if user is not None and user.is_active and claims.fits(user, settings):
             # Out of the session, whose rollback would otherwise make the row unreadable for the page that says so.
             session.expunge(user)
@@ -91,7 +91,7 @@ async def load_user(
 
 
 async def user_door(request: Request) -> User:
-    """Door of `current_user`, with a short session of its own."""
+    """Door of `current_user`, with a separate short session."""
     runtime = get_runtime(request)
     async with runtime.database.read() as session:
         return await current_user(request, session, runtime.settings, runtime.clock)
@@ -116,7 +116,7 @@ async def operator_door(request: Request) -> User | None:
 
 @guarded_by(user_door)
 async def current_user(request: Request, session: SessionDep, settings: SettingsDep, clock: ClockDep) -> User:
-    """Dependency: whoever is signed in, with or without a role. Raises NotSignedIn, DatabaseUnavailable."""
+    """Dependency: the signed-in user, with or without a role. Raises NotSignedIn, DatabaseUnavailable."""
     user = request.state.user = await load_user(request, session, settings, clock=clock)
     if user is None:
         raise NotSignedIn
@@ -124,7 +124,7 @@ async def current_user(request: Request, session: SessionDep, settings: Settings
 
 
 async def optional_user(request: Request, session: SessionDep, settings: SettingsDep, clock: ClockDep) -> User | None:
-    """Dependency: whoever is signed in, for showing it. None also while the database is down."""
+    """Dependency: the signed-in user, for display. None also while the database is down."""
     try:
         user = await load_user(request, session, settings, clock=clock)
     except DatabaseUnavailable:

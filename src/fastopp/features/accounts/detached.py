@@ -1,7 +1,7 @@
 """Who may run an operation that works with the database by itself, or waits for something else meanwhile.
 
 The usual `SuperUser` and `Operator` belong to the request's own transaction, which stays open until the handler
-is done. A migration or an initialisation would wait for that transaction, and it for them; and on SQLite nobody
+is done. A migration or an initialisation would wait for that transaction, and it for them; and on SQLite no process
 could write while a password is hashed in it. These check with a short session and close it before the handler begins.
 """
 

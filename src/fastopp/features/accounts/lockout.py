@@ -102,7 +102,7 @@ async def refuse_locked(session: AsyncSession, *subjects: Subject, clock: Clock 
 async def record_failure(session: AsyncSession, *subjects: Subject, clock: Clock = SYSTEM_CLOCK) -> None:
     """Count one failure for each subject, in one statement that loses none among concurrent ones.
 
-    Give it a transaction of its own: the count must stay although the request fails.
+    Give it a separate transaction: the count must be kept although the request fails.
     """
     moment = clock.now()
     forgotten = moment - FORGOTTEN_AFTER

@@ -27,7 +27,7 @@ from fastopp.web.templating import render
 CHANGED = "users-changed"  # the event on which the page loads its table of users again
 
 GROUPS = ("admin", "marketing", "sales", "support")  # offered by the page; any other name is accepted too
-NO_GROUP = "none"  # takes somebody out of their group; an empty text leaves them in it
+NO_GROUP = "none"  # takes an account out of its group; an empty text leaves them in it
 MAX_GROUP = 50  # characters
 
 Role = Literal["user", "staff", "superuser"]
@@ -55,7 +55,7 @@ class OwnAccount(Conflict):
 
 
 class LastSuperuser(Conflict):
-    """This is the last active superuser, and somebody has to be able to sign in here."""
+    """This is the last active superuser, and at least one must be able to sign in."""
 
     hint = "Make another account a superuser first."
 
@@ -142,7 +142,7 @@ async def user_management(
 async def change_rights(session: AsyncSession, actor: User, user_id: uuid.UUID, changes: dict[str, Any]) -> User:
     """Change `is_active`, `is_staff`, `is_superuser` or `group` of an account.
 
-    Raises UserMissing, and OwnAccount or LastSuperuser when nobody could repair it afterwards.
+    Raises UserMissing, and OwnAccount or LastSuperuser when the change would lock everyone out.
     """
     # Locked, so that two superusers cannot demote each other in the same moment.
     statement = select(User).where(col(User.is_superuser).is_(True), col(User.is_active).is_(True))

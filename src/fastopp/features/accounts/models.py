@@ -22,7 +22,7 @@ def fold_email(email: str) -> str:
 
 
 class User(SQLModel, table=True):
-    """Somebody with an account. Rights are read from this row on every request, never from a token."""
+    """A user's account. Permissions are read from this row on every request, never from a token."""
 
     __tablename__ = "users"
 
@@ -39,7 +39,7 @@ class User(SQLModel, table=True):
 
 
 class AuditLog(SQLModel, table=True):
-    """One change that somebody made. Written, never edited."""
+    """One change that a user made. Written, never edited."""
 
     __tablename__ = "audit_logs"
 

@@ -22,7 +22,7 @@ TIME_COST = 2  # passes over that memory
 PARALLELISM = 1  # threads; a small instance has less than one core
 
 MIN_PASSWORD = 6  # characters, as in FastOpp 0.4.8
-MAX_PASSWORD = 1024  # bytes; nobody types more, and a body of megabytes would be hashed otherwise
+MAX_PASSWORD = 1024  # bytes; otherwise a body of megabytes would be hashed
 
 # A hash takes 19 MiB while it is computed, one of FastOpp 0.4.8's takes 64 MiB, and LeapCell's smallest
 # instance has 128 MiB altogether. Two also fill the cores of any small machine.
@@ -31,7 +31,7 @@ CONCURRENT_HASHES = 2
 BCRYPT_PREFIXES = ("$2a$", "$2b$", "$2y$")
 BCRYPT_SIGNIFICANT = 72  # bytes; bcrypt ignores the rest, and its library now refuses more
 
-# A hash of random bytes that nobody knows: verifying it takes as long as verifying a real one.
+# A hash of unknown random bytes: verifying it takes as long as verifying a real one.
 NOBODYS_HASH = "$argon2id$v=19$m=19456,t=2,p=1$U3Q9l2mGrxIG+uPjqrtK/A$d1cQVnFQmVSuMZ3HFUGqKrzHyFkYEqDNlLDx/kDl8yU"
 
 # The limiter of the running event loop; anyio keeps its own in the same way.
@@ -52,7 +52,7 @@ class Verification(NamedTuple):
 
 
 def check_password(password: str) -> None:
-    """Raise PasswordRejected, saying why, when this may not become somebody's password."""
+    """Raise PasswordRejected, with the reason, if this may not be used as a password."""
     if len(password) < MIN_PASSWORD:
         raise PasswordRejected(f"The password is too short: it needs at least {MIN_PASSWORD} characters.")
     _encode(password)
@@ -70,7 +70,7 @@ async def verify_password(password: str, hashed: str) -> Verification:
 
 
 async def verify_nobody(password: str) -> None:
-    """Take as long as `verify_password`, so that the time of an answer does not tell whether the account exists."""
+    """Take as long as `verify_password`, so that the response time does not reveal whether the account exists."""
     await verify_password(password, NOBODYS_HASH)
 
 

@@ -56,7 +56,7 @@ RightsTable = Mapping[str, Mapping[str, Grant]]
 
 ACCOUNT_RIGHTS: RightsTable = {
     "users": {SUPERUSER: FULL},
-    # Written by FastOpp alone, edited by nobody.
+    # Written by FastOpp only, never edited.
     "audit_logs": {SUPERUSER: READ_ONLY},
 }
 
@@ -74,8 +74,8 @@ class Rights(NamedTuple):
     def grant(self, user: User | None, model: str) -> Grant | None:
         """What `user` holds on the table named `model`; None when it is nothing.
 
-        Only the strongest role counts: superuser, else the user's group, else staff. Somebody who is
-        neither staff nor superuser, or not active, holds nothing, whatever their group.
+        Only the strongest role counts: superuser, else the user's group, else staff. A user who is
+        neither staff nor superuser, or not active, has no permissions, regardless of the group.
         """
         if user is None or not user.is_active:
             return None

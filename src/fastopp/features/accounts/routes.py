@@ -41,7 +41,7 @@ class Token(BaseModel):
 async def show_login(
     request: Request, user: OptionalUser, next_page: Annotated[str, Query(alias="next")] = ""
 ) -> Response:
-    """The sign-in form; whoever is signed in already is sent on."""
+    """The sign-in form; signed-in users are redirected."""
     if user is not None and may_sign_in(user):
         return _redirect(safe_next(next_page, request) or landing_page(user, request))
     return _form(request, next_page=next_page)

@@ -54,7 +54,7 @@ async def find_user(session: AsyncSession, email: str) -> User | None:
     if len(typed) > MAX_EMAIL or not typed.isprintable():
         return None
     exact = col(User.email) == typed
-    # The scan behind lower() is the same for known and unknown addresses, so its time tells nothing.
+    # The scan behind lower() is the same for known and unknown addresses, so its time reveals nothing.
     statement = (
         select(User)
         .where(or_(exact, func.lower(User.email).in_((func.lower(typed), folded))))
@@ -116,7 +116,7 @@ async def create_user(
 
 
 async def add_if_missing(session: AsyncSession, user: User) -> bool:
-    """Insert a prepared row unless its email address is taken, also by somebody in the same moment.
+    """Insert a prepared row unless its email address is taken, also by a concurrent request.
 
     Returns whether it was inserted. `user` itself stays detached. For seeds, which hash a shared password once.
     """

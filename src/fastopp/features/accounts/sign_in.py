@@ -1,6 +1,6 @@
 """Signing in: who may, what stands in the way, and what is counted.
 
-It works with short sessions of its own instead of the request's: no connection is held while a password is hashed,
+It uses separate short sessions instead of the request's: no connection is held while a password is hashed,
 and a failure stays counted although the request fails.
 """
 
@@ -32,7 +32,7 @@ from fastopp.features.accounts.service import find_user
 # Guesses sent all at once pass the check for a lock together, so only this many are worked at a time, from the
 # check to the count. More would gain nothing: each computes a hash.
 CONCURRENT_SIGN_INS = CONCURRENT_HASHES
-LONGEST_WAIT = 20  # seconds in that queue before a sign-in is told to come back
+LONGEST_WAIT = 20  # seconds in that queue before a sign-in is refused
 
 _limiter: RunVar[CapacityLimiter] = RunVar("fastopp_sign_ins")
 

@@ -19,7 +19,7 @@ from fastopp.features.accounts.models import User
 from fastopp.settings import Settings
 
 ALGORITHM = "HS256"
-FINGERPRINT_BYTES = 12  # 96 bits of an HMAC: nobody finds another hash with the same
+FINGERPRINT_BYTES = 12  # 96 bits of an HMAC: another hash with the same cannot be found
 
 
 class Claims(NamedTuple):
@@ -78,7 +78,7 @@ def read_token(token: str, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -
 
 
 def password_fingerprint(hashed_password: str, settings: Settings) -> str:
-    """A text that changes with the stored hash and tells nothing about it."""
+    """A text that changes with the stored hash and reveals nothing about it."""
     key = settings.secret_key.get_secret_value().encode()
     digest = hmac.digest(key, b"fastopp password fingerprint\0" + hashed_password.encode(), hashlib.sha256)
     return base64.urlsafe_b64encode(digest[:FINGERPRINT_BYTES]).decode()

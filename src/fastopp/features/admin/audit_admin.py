@@ -1,4 +1,4 @@
-"""The record of changes in the admin: for superusers to read, for nobody to edit."""
+"""The record of changes in the admin: readable by superusers, never editable."""
 
 # ruff: noqa: ANN401 - SQLAdmin and SQLAlchemy hand over rows of any model
 from __future__ import annotations

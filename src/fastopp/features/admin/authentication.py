@@ -97,7 +97,7 @@ class SiteAuthorization(AuthorizationBackend):
         self.rights = Rights.merged(self.rights.table, {view.identity: {SUPERUSER: FULL} | dict(declared or {})})
 
     async def load(self, request: Request) -> None:
-        """Tell the sessions of this request who works with them."""
+        """Record the user in the sessions of this request."""
         user: User = request.state.user
         current_actor.set(Actor(user, request, self._visible_rows(user)))
 
@@ -106,7 +106,7 @@ class SiteAuthorization(AuthorizationBackend):
         view = self._views.get(identity)
         user: User | None = getattr(request.state, "user", None)
         if view is None:
-            # A page of an app's own, which is no table: for whoever may enter. It can say more in `is_accessible`.
+            # An app's own page without a table: for every user of the admin. Its `is_accessible` can restrict it.
             return user is not None and may_sign_in(user)
         custom: Mapping[str, permissions.Action] = getattr(view, "action_rights", {})
         wanted = _ACTIONS.get(action) or custom.get(action.removeprefix("action:"), "edit")

@@ -1,4 +1,4 @@
-"""The admin at /admin, mounted on first use: a process that nobody asks for it never imports SQLAdmin."""
+"""The admin at /admin, mounted on first use: a process without such a request never imports SQLAdmin."""
 
 from __future__ import annotations
 

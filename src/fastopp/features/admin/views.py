@@ -127,7 +127,7 @@ class AdminView(ModelView):
         return await super().check_can_delete(request, self._found(request, model, Action.DELETE))
 
     def _found(self, request: Request, model: Any, action: Action) -> Any:
-        # Who may not do it with any row is told so, and not which rows exist.
+        # A user without permission for any row gets 403, and does not learn which rows exist.
         if model is None and self.has_permission(request, action):
             raise NotFound
         return model

@@ -1,6 +1,6 @@
 """Backups of the database without a shell: into Object Storage, or as a download; and back again.
 
-Whatever leaves the process here is encrypted, since Object Storage may be readable by anyone who knows the URL.
+All data that leaves the process here is encrypted, since Object Storage may be readable by anyone who knows the URL.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def object_storage(runtime: Host) -> Storage:
 @asynccontextmanager
 async def _encrypted_dump(runtime: Host) -> AsyncGenerator[tuple[DatabaseDump, AsyncIterable[bytes]]]:
     dump = DatabaseDump(runtime.database.url, SQLModel.metadata)
-    async with aclosing(dump.chunks()) as chunks:  # its connection is closed whatever becomes of the reader
+    async with aclosing(dump.chunks()) as chunks:  # its connection is closed even if the reader fails
         yield dump, encrypt(chunks, runtime.settings.backup_keys[0])
 
 

@@ -16,7 +16,7 @@ from fastopp.storage.reserved import RESERVED
 FOLDER = f"{RESERVED}/"
 FETCHED_WITHIN = timedelta(minutes=5)
 
-# As `new_key` makes them. Somebody's own copies, under other names, are listed and never removed.
+# As `new_key` makes them. Users' own copies, under other names, are listed and never removed.
 _OURS = re.compile(rf"{FOLDER}\d{{8}}_\d{{6}}_\d{{6}}-[0-9a-f]{{32}}{re.escape(ENCRYPTED_SUFFIX)}")
 
 
@@ -27,12 +27,12 @@ class NoSuchBackup(FileMissing):
 
 
 def new_key() -> str:
-    """A key for a backup, which nobody can guess."""
+    """Return a new key for a backup, which cannot be guessed."""
     return f"{FOLDER}{time_stamp()}-{secrets.token_hex(16)}{ENCRYPTED_SUFFIX}"
 
 
 def is_backup(key: str) -> bool:
-    """Whether a key is that of a backup, ours or somebody's copy."""
+    """Return whether a key is that of a backup, ours or a user's copy."""
     return key.startswith(FOLDER) and key.endswith(ENCRYPTED_SUFFIX)
 
 
@@ -48,7 +48,7 @@ async def backup_address(storage: Storage, key: str) -> str:
 
 
 async def stored_backups(storage: Storage) -> list[StoredFile]:
-    """The backups in a bucket, newest first; their names tell the time."""
+    """The backups in a bucket, newest first; their names contain the time."""
     return sorted(
         [file async for file in storage.list(FOLDER) if is_backup(file.key)], key=lambda file: file.key, reverse=True
     )

@@ -51,4 +51,4 @@ async def backup_database(context: TaskContext, *, keep: Annotated[int, Field(ge
 
 
 async def _nothing_to_tell() -> None:
-    """How many rows are still to come, nobody knows."""
+    """The number of rows left is unknown."""

@@ -1,1 +1,1 @@
-"""A way in where there is no shell and nobody knows a password."""
+"""Emergency access where there is no shell and all passwords are lost."""

@@ -1,6 +1,6 @@
 """Emergency access: a way in where there is no shell and no superuser left who knows their password.
 
-It exists only while EMERGENCY_ACCESS_ENABLED is true. Whoever shows the emergency token, which is derived from
+It exists only while EMERGENCY_ACCESS_ENABLED is true. A client with the emergency token, which is derived from
 SECRET_KEY and printed by `oppman.py emergency`, may reset passwords and create a superuser for a quarter of an hour.
 It grants nothing else: the dashboards and /admin still ask for a sign-in.
 """

@@ -169,7 +169,7 @@ async def clean(
 
 @contextmanager
 def _progress(verb: str, *, quiet: bool) -> Iterator[ProgressCallback | None]:
-    """A progress bar on standard error, where somebody sees it."""
+    """A progress bar on standard error, if that is a terminal."""
     if quiet or not sys.stderr.isatty():
         yield None
         return
@@ -188,7 +188,7 @@ def _progress(verb: str, *, quiet: bool) -> Iterator[ProgressCallback | None]:
 
 
 def _shown(surplus: Listing, where: str, *, yes: bool, quiet: bool) -> list[str]:
-    """The files that are to be deleted, once they were shown and somebody agreed; as few as a person can look at."""
+    """Return the files to delete, after listing them and asking; never more than a person can check."""
     keys = list(surplus.keys())
     if not quiet:
         for key in keys:

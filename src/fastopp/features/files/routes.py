@@ -34,7 +34,7 @@ CHANGED = "files-changed"  # the event on which the card loads its state again
 FAILED = 502  # some files did not arrive: the answer lists them
 
 _ANYTHING = {"schema": {"type": "object", "additionalProperties": True}}
-# What a job could not do is told as its report is: `status`, `message`, `files_count`.
+# A failure of a job is returned like its report: `status`, `message`, `files_count`.
 _REPORTS: dict[int | str, dict[str, Any]] = {
     status: {
         "description": HTTPStatus(status).phrase,

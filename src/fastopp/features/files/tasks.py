@@ -62,7 +62,7 @@ async def restore_files(context: TaskContext, *, overwrite: bool = False) -> dic
 
 
 class _Progress:
-    """How far a transfer is: noted for each file, told now and then."""
+    """The progress of a transfer: recorded for each file, reported now and then."""
 
     def __init__(self, context: TaskContext) -> None:
         self._context = context

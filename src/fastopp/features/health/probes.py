@@ -80,7 +80,7 @@ class HealthReport(NamedTuple):
 
 
 class HealthMonitor:
-    """Runs the checks at most once a second, whoever asks: a stampede costs the database one query."""
+    """Run the checks at most once a second for all clients: a stampede costs the database one query."""
 
     def __init__(self) -> None:
         self._running: asyncio.Task[HealthReport] | None = None
@@ -137,7 +137,7 @@ class CheckFailed(FastOppError):
 
 
 async def _timed(name: str, check: Awaitable[dict[str, Any]]) -> Check:
-    """Run one check within its time limit; whatever it raises becomes its outcome."""
+    """Run one check within its time limit; an exception becomes its outcome."""
     problem: str | None = None
     details: dict[str, Any] = {}
     began = perf_counter()

@@ -37,7 +37,7 @@ def create_router(monitor: HealthMonitor) -> APIRouter:
 
     @router.get("/health", summary="Database, migrations and storage work", responses={503: {"description": "Not all"}})
     async def health(request: Request, runtime: RuntimeDep) -> JSONResponse:
-        # Whoever runs the site may have migrated it a moment ago.
+        # The operator may have migrated the site a moment ago.
         operator = holds_ops_token(request, runtime.settings)
         report = await (monitor.fresh(runtime) if operator else monitor.report(runtime))
         return JSONResponse(report.as_json(), 200 if report.healthy else 503, NO_STORE)

@@ -41,7 +41,7 @@ async def list_tasks(
     before: Annotated[int | None, Query(ge=1, le=MAX_ID, description="`next` of the page before.")] = None,
 ) -> JSONResponse:
     """`next` leads to the page after this one; it is null on the last."""
-    # One more than is shown tells whether there are more.
+    # One more than is shown: it shows whether there are more.
     found = await runtime.tasks.list(
         status=status, name=_storable(name), queue=_storable(queue), limit=limit + 1, before=before
     )

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 MAX_SECONDS = LEAPCELL_REQUEST_TIMEOUT - REQUEST_MARGIN  # where the platform sets no limit: no scheduler waits longer
 
 # Seconds that a drain which the application has asked for itself waits for a task that is to be tried again: long
-# enough for the first two pauses of `Retry`, since nobody else may come by before the next task is started.
+# enough for the first two pauses of `Retry`, since no other request may arrive before the next task is started.
 PATIENCE = 60.0
 
 NAME = "drain"  # of these requests among those of tasks; `POST /async/drain` is this route, so no task has it

@@ -71,7 +71,7 @@ class TaskFigures:
 )
 async def metrics(request: Request, runtime: RuntimeDep, operator: DetachedOperator) -> Response:
     """About tasks, the same whichever instance answers; `process_…` are about the process that answers."""
-    from prometheus_client import CollectorRegistry, ProcessCollector  # noqa: PLC0415 - 60 ms that nobody else needs
+    from prometheus_client import CollectorRegistry, ProcessCollector  # noqa: PLC0415 - 60 ms that only this needs
     from prometheus_client.exposition import choose_encoder  # noqa: PLC0415 - as above
 
     async with runtime.database.read() as session:

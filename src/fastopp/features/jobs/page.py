@@ -212,7 +212,7 @@ def _shown(
     status_code: int = 200,
     started: bool = False,
 ) -> Response:
-    """A task, as whoever asks can show it. After a change a browser without JavaScript is led to the task's page."""
+    """A task in the format that the client accepts. After a change, a browser without JavaScript is redirected."""
     headers = NO_STORE | {"Vary": "HX-Request, HX-Target, Accept"}
     of_page = request.headers.get("hx-target") == "details"  # the page itself, which takes a part of it
     if is_htmx(request) and not of_page:

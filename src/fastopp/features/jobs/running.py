@@ -1,4 +1,4 @@
-"""Work that knows nothing of tasks, run inside one: its progress is told, and it ends when it should."""
+"""Run work that is independent of tasks inside a task: report its progress, and stop it when asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removing what nobody needs any more: what is told of old jobs, expired files of the cache, orphaned uploads."""
+"""Remove unused data: old jobs and their results, expired files of the cache, orphaned uploads."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def remove_old_jobs(session: AsyncSession, keep_days: float) -> int:
     over = jobs.c.status.in_(_OVER) & ~recent.exists() & ~idempotency.has_key(jobs.c.id)
     old = select(jobs.c.id).where(over).order_by(jobs.c.id).limit(BATCH)
     connection = await session.connection()
-    # Somebody may be retrying one by hand at this moment.
+    # A user may be retrying one by hand at this moment.
     ids = (await connection.execute(old.with_for_update(of=jobs, skip_locked=True))).scalars().all()
     if ids:
         await connection.execute(delete(runs).where(runs.c.job_id.in_(ids)))
@@ -67,4 +67,4 @@ async def _remove_files(runtime: Host) -> int:
 
 
 async def _nothing_to_tell() -> None:
-    """How many files there are, nobody knows before they have been listed."""
+    """The number of files is unknown before they have been listed."""

@@ -1,6 +1,6 @@
 """Tasks that a scheduler, an async platform or a program starts: worked to their end inside the request.
 
-Whoever calls takes any answer but 2xx for "try again", so only what succeeded is answered with it, and the next call
+Clients retry on any response but 2xx, so only success is answered with it, and the next call
 goes on where this one stopped. `?enqueue=1` leaves the work to the queue instead. A request with an `Idempotency-Key`
 may be delivered again for a day: it is served once.
 """
@@ -161,7 +161,7 @@ async def _run(runtime: Runtime, name: str, arguments: dict[str, Any], key: Requ
     except (TablesMissing, DatabaseUnavailable):
         if name not in DIRECT:
             raise
-        # Without tables there is no row to tell of it: what makes the tables is run all the same.
+        # Without tables there is no row for it: the task that creates the tables is run anyway.
         return await _run_without_queue(runtime, name, arguments, told, key)
     finally:
         told_once.reset(listening)

@@ -1,4 +1,4 @@
-"""What a page that shows tasks is told while it is open: how far the running ones are, and whether the list changed."""
+"""Events for an open page of tasks: the progress of running tasks, and whether the list changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_STREAM = 300.0  # seconds; then the browser connects again, and its rights a
 async def look(session: AsyncSession) -> dict[str, Any]:
     """`progress` of what runs, and `state`, which is a larger number when some task began, ended or was queued.
 
-    One query, whatever there is.
+    One query in all cases.
     """
     newest = select(func.max(events.c.id).label("event")).subquery()
     running = (
@@ -66,7 +66,7 @@ async def watch(database: Database, clock: Clock) -> AsyncIterator[dict[str, Any
 
 
 def server_stops() -> bool:
-    """Whether uvicorn was told to end: it waits for open streams, and tells them nothing.
+    """Return whether uvicorn is stopping: it waits for open streams without notifying them.
 
     Its signal handler is a method of the server, which knows. Another server's handler is not known to stop.
     """

@@ -1,4 +1,4 @@
-"""`oppman.py worker`: works tasks in a process of its own, on any machine that reaches the database."""
+"""`oppman.py worker`: runs tasks in a separate process, on any machine that reaches the database."""
 
 from __future__ import annotations
 

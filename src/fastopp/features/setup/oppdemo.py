@@ -135,7 +135,7 @@ async def step(
 
 
 async def examine_storage(runtime: Runtime) -> dict[str, Any]:
-    """Try every operation on a file of its own, and say what was found; raises nothing a storage raises."""
+    """Try every operation on a test file, and return the results; raises no storage error."""
     settings, storage = runtime.settings, runtime.storage
     given = {
         "S3_ACCESS_KEY": settings.s3_access_key.get_secret_value(),

@@ -25,7 +25,7 @@ async def dashboard(request: Request, runtime: RuntimeDep, session: SessionDep, 
         "groups": GROUPS,
         "no_group": NO_GROUP,
         "group_options": [("", "No group"), *((name, name) for name in GROUPS)],
-        # Of an account that is switched off nobody can use the password.
+        # The password of a deactivated account cannot be used.
         "password_options": [(user.email, _label(user.email, user.is_superuser)) for user in users if user.is_active],
         "has_object_storage": settings.has_object_storage,
         "pages_work": pages_work(runtime),

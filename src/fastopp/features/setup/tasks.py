@@ -23,7 +23,7 @@ from fastopp.tasks.errors import Unfinished
 from fastopp.tasks.host import Host
 from fastopp.tasks.task import task
 
-# What a waiting request may tell its caller, and nobody may write down. A dictionary that the request has put here is
+# Values that a waiting request may return, and that must not be stored. A dictionary that the request has put here is
 # filled by the task that runs in it; a worker has put none.
 told_once: ContextVar[dict[str, str] | None] = ContextVar("fastopp_told_once", default=None)
 

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 LARGEST_SHARE = 2  # a file over a half of the cache would push out too much for one
 EVICT_TO = 7 / 8  # of the limit, so that not every file costs a look at the folder
 LOOK_AFTER = 1 / 16  # of the limit, stored by this process: others store too
-ABANDONED_AFTER = 3600  # seconds without a write after which a temporary file is nobody's
+ABANDONED_AFTER = 3600  # seconds without a write after which a temporary file is abandoned
 
 
 class FileCache:
@@ -71,7 +71,7 @@ class FileCache:
         await run_to_end(self._confirm, key)
 
     async def remove(self, key: str) -> None:
-        """Forget the file. Whoever reads it at the moment reads on."""
+        """Forget the file. Current readers continue."""
         await run_to_end(self._remove, key)
 
     async def sweep(self) -> int:

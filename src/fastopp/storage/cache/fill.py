@@ -17,7 +17,7 @@ from fastopp.storage.threads import run_to_end
 class Fill:
     """A download that has begun. It goes on when those who wait for it leave.
 
-    The last piece of the file is handed out only when the whole has arrived and was found undamaged. Whoever is
+    The last piece of the file is handed out only when the whole has arrived and was found undamaged. A reader that is
     left when the cache fails, or when the file is too large for it, reads on from the durable storage.
     """
 

@@ -63,7 +63,7 @@ def read_description(file: FileIO) -> StoredFile | None:
 
 
 def _described(data: bytes, size_on_disk: int) -> StoredFile | None:
-    """What a cached file's last bytes, or all of them, tell of it."""
+    """Parse a cached file's metadata from its last bytes, or from all of them."""
     if len(data) < len(_MARK) + 4 or not data.endswith(_MARK):
         return None
     length = int.from_bytes(data[-8:-4], "big")

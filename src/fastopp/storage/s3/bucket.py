@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fastopp.storage.s3.names import ObjectNames
     from fastopp.storage.s3.open_uploads import OpenUploads
 
-PAGE = 1000  # names S3 tells at once at most
+PAGE = 1000  # names in one page of S3's, at most
 PIECE = 256 * 1024  # bytes, the least that is handed over at a time
 PARTS_AT_ONCE = 4  # of one file; bounds the memory to about 50 MB
 
@@ -205,11 +205,11 @@ class Bucket:
     async def list(
         self, folder: str, refused: Callable[[str], None] | None = None
     ) -> AsyncGenerator[builtins.list[StoredFile]]:
-        """The objects below a folder, or all, a page at a time; `key` is the name as the server tells it.
+        """The objects below a folder, or all, a page at a time; `key` is the name as the server reports it.
 
         Parameters
         ----------
-        refused: told the names that are no paths, like `../x`, of objects that are left out for it.
+        refused: called with invalid names, like `../x`, of objects that are left out.
         """
         last: str | None = None
         failures = 0
@@ -276,7 +276,7 @@ class Bucket:
 
 _RANGE_NOT_SATISFIABLE = 416
 _PROMPT = 10  # seconds
-_ABORT = 5  # seconds to tell the server that an upload in parts is over
+_ABORT = 5  # seconds to abort a multipart upload on the server
 
 
 def _quoted(etag: str | None) -> str:
@@ -284,7 +284,7 @@ def _quoted(etag: str | None) -> str:
 
 
 def _described(meta: ObjectMeta, content_type: str) -> StoredFile:
-    # HTTP's dates have seconds, a listing's have more: the same file is told the same way.
+    # HTTP's dates have seconds, a listing's have more: the same file is reported in the same way.
     modified = meta["last_modified"]
     if modified.microsecond:
         modified = modified.replace(microsecond=0)

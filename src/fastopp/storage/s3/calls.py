@@ -4,7 +4,7 @@ An obstore future is done while the Rust thread that finished it is still inside
 interpreter ends in that moment, the thread cannot get back the lock it waits for and takes the process down with
 SIGABRT: one time in five when the request is the last thing a process does. The thread lets go of the future, and
 of the buffer it was given, as its last act under the lock, so a call here is over when they are gone. That makes
-any process end cleanly, however it ends, and nobody has to close anything.
+any process end cleanly, however it ends, without closing anything.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def open_client(
     pause: float,
     retry_for: float,
 ) -> S3Store:
-    """A client for a bucket. It asks nobody, but takes 10 ms to read whom this machine trusts.
+    """Return a client for a bucket. Uses no network, but takes 10 ms to read the machine's trusted certificates.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """What S3 and the way to it say when something is wrong, in our words.
 
-obstore tells a server's answer only in the text of its exceptions. That text may hold what the server thinks
+obstore reports a server's response only in the text of its exceptions. That text may hold what the server thinks
 of our signature, so it goes nowhere: status and code are taken out of it, and the rest is dropped.
 """
 
@@ -75,7 +75,7 @@ def explained(bucket: str) -> Iterator[None]:
 def _circumstances(text: str) -> str:
     """Return obstore's first line without addresses: the method, how long it took and after how many retries.
 
-    For requests that no server answered, so that it quotes nobody's answer.
+    For requests that no server answered, so that no response is quoted.
     """
     return "(" + _ADDRESS.sub("…", text.partition("\n")[0])[:200] + ")"
 

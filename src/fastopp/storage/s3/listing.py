@@ -28,7 +28,7 @@ class ObjectListing:
 
         Parameters
         ----------
-        refused: told the names of objects that no file can have.
+        refused: called with the names of objects that no file can have.
         """
         found = False
         for folder in dict.fromkeys((place, "")):

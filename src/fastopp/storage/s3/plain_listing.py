@@ -1,7 +1,7 @@
-"""The listing of a bucket as the server tells it, for names that obstore refuses.
+"""The listing of a bucket as the server reports it, for names that obstore refuses.
 
 obstore takes names for paths: one object called `../x` or `a//b`, which any other program may have made, and it
-refuses the whole page. Where that happens the rest is asked for by these few lines, and such names are told apart.
+refuses the whole page. Where that happens the rest is asked for by these few lines, and such names are separated.
 """
 
 from __future__ import annotations

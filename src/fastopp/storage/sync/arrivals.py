@@ -1,6 +1,6 @@
 """Files that come back into a folder: a temporary name, a flush, a rename; many of them with one flush.
 
-A flush costs the disk some milliseconds whether it is for one file or for thirty. So whoever brings a file while
+A flush costs the disk some milliseconds whether it is for one file or for thirty. So a task that brings a file while
 one goes on waits, and the next is for all who wait. Everything here blocks: it is called in a worker thread.
 """
 
@@ -155,7 +155,7 @@ class Arrivals:
         Parameters
         ----------
         arrivals: of the first one the file is still open: it was opened before anything else of them was written, so
-            flushing it tells of every error since.
+            flushing it reports every error since.
         """
         errors: list[FastOppError | OSError | None] = []
         # A name that is given before its content is on the disk could, after a power cut, stand for an empty file.

@@ -1,6 +1,6 @@
 """Backup: what is in a folder and not in the Object Storage, or not with this content, is sent there.
 
-One listing tells what is there. Of a file of the same size the checksum is compared with the listed one, so no dates
+One listing shows what exists. Of a file of the same size the checksum is compared with the listed one, so no dates
 and no notes about what was sent are trusted, and a run that was interrupted is simply run again. Nothing is deleted.
 """
 
@@ -145,7 +145,7 @@ def _compare(file: LocalFile, stored: StoredFile | None, known: KnownChecksums, 
     checksums = known.of(file.path)
     if checksums.matches(stored.etag):
         batch.same += 1
-    else:  # or an ETag that only looks like an MD5, as where a bucket is encrypted with keys of its own
+    else:  # or an ETag that only looks like an MD5, as where a bucket is encrypted with separate keys
         batch.unsure.append((file, checksums.md5))
     return 0
 

@@ -63,7 +63,7 @@ def _read(path: str) -> CachedCopy | None:
         file.seek(0)
         while piece := file.read(min(CHUNK, stored.size - digest.size)):
             digest.update(piece)
-        # The disk may have noted that it was read; the time of access says when somebody needed it.
+        # The disk may have noted that it was read; the time of access says when it was last read.
         with suppress(OSError):
             os.utime(file.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
     return CachedCopy(stored.key, digest)

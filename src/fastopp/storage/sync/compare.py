@@ -91,7 +91,7 @@ def _compare_one(file: LocalFile, listing: Listing, result: Comparison, unsure: 
         return
     if digest.matches(stored.etag):
         result.matching += 1
-    else:  # or an ETag that only looks like an MD5, as where a bucket is encrypted with keys of its own
+    else:  # or an ETag that only looks like an MD5, as where a bucket is encrypted with separate keys
         unsure.append((file.key, digest.md5))
 
 

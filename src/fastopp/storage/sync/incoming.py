@@ -20,10 +20,10 @@ from fastopp.storage.sync.report import LeftOut
 from fastopp.storage.sync.transfer import SMALL, Transfer
 from fastopp.storage.threads import run_to_end
 
-GROUP = 48  # files at most that a thread fetches before they are flushed together, and told of
+GROUP = 48  # files at most that a thread fetches before they are flushed together, and reported
 THREADS = 12
 """That fetch such groups. Many more would wait for the interpreter rather than for the network: of files of 100 KB from
-the same machine, 4 bring a tenth less, and 8 to 16 cannot be told apart. Where an answer takes 20 ms, these bring 600
+the same machine, 4 bring a tenth less, and 8 to 16 make no difference. Where an answer takes 20 ms, these bring 600
 files a second, and LeapCell's smallest share of a processor manages 250."""
 
 Wanted = tuple[StoredFile, Arrival]
@@ -117,7 +117,7 @@ class Incoming:
             return False
         try:
             arrival.write_whole(data, keep_open=keep_open)
-        except (FastOppError, OSError):  # which the careful way will meet again, and tell
+        except (FastOppError, OSError):  # which the careful way will meet again, and report
             arrival.discard()
             return False
         return True

@@ -1,7 +1,7 @@
 """Checksums of files that were read before, so that a backup with nothing to do need not read them again.
 
 They are kept in the user's own folder among the temporary files. All of it may vanish or be damaged at any time:
-what is not known is read. A checksum counts for as long as nothing tells of a change: size, both times, and inode.
+what is not known is read. A checksum is valid while size, both times and inode are unchanged.
 A file that changed just before it was read may change again within the same tick of the file system's clock,
 so its checksum is not kept; git calls such files racy: https://git-scm.com/docs/racy-git
 """
@@ -33,7 +33,7 @@ _MULTIPART = re.compile(r"[0-9a-f]{32}-[0-9]{1,6}")
 
 
 class Checksums(NamedTuple):
-    """What S3 may tell of a content."""
+    """Checksums of a content that S3 may report."""
 
     md5: str
     of_parts: str
@@ -53,7 +53,7 @@ class KnownChecksums:
         self._new: list[tuple[bytes, str, str, str]] = []
 
     async def __aenter__(self) -> Self:
-        return self  # nothing is opened before somebody asks: a restore into an empty folder never does
+        return self  # opened on first use: a restore into an empty folder never needs it
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
@@ -96,7 +96,7 @@ class KnownChecksums:
         self._stop()
 
     def _is_ours(self) -> bool:
-        """Whether nobody else can write there: temporary files are in a place for all."""
+        """Return whether no other user can write there: the temporary folder is shared."""
         folder = self._path.parent
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()

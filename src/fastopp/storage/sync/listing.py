@@ -1,6 +1,6 @@
 """A listing of a storage that takes no more memory for 100,000 files than for 1,000.
 
-S3 tells its files in the order of their names, but not everything that calls itself S3 does, and neither does
+S3 lists its files in the order of their names, but not every S3 service does, and neither does
 a folder. So the two sides are not merged: one of them goes into a table in a temporary file, which is
 gone with the process, however that ends.
 """
@@ -98,7 +98,7 @@ class Listing:
     """The files of a storage, to be taken out one by one. Used by one thread at a time."""
 
     def __init__(self) -> None:
-        # An empty name: a file of its own that only this connection sees, deleted when it is closed.
+        # An empty name: a temporary file that only this connection sees, deleted when it is closed.
         self._table = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._table.execute(f"PRAGMA cache_size = -{CACHE}")
         self._table.execute("PRAGMA journal_mode = OFF")

@@ -12,7 +12,7 @@ from fastopp.storage.disk import explained
 
 try:
     import fcntl
-except ImportError:  # Windows has none; there nobody is kept out
+except ImportError:  # Windows has none; there is no lock there
     fcntl = None  # type: ignore[assignment] # checked before it is used
 
 

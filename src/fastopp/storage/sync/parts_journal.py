@@ -31,7 +31,7 @@ CLOCKS = timedelta(minutes=15)
 """How far the clock of an Object Storage may be from this machine's: more, and it refuses every request."""
 
 ABANDONED_AFTER = timedelta(hours=24)
-"""The age at which an open upload is aborted whoever began it. No upload of FastOpp's takes as long."""
+"""The age at which an open upload of any program is aborted. No upload of FastOpp's takes as long."""
 
 
 class PartsJournal:

@@ -1,4 +1,4 @@
-"""What a backup, a restore or a comparison tells: while it runs, and in the end."""
+"""The report of a backup, a restore or a comparison: while it runs, and at the end."""
 
 from __future__ import annotations
 

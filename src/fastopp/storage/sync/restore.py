@@ -139,7 +139,7 @@ def _compare(file: StoredFile, arrival: Arrival, known: KnownChecksums, overwrit
         checksums = known.of(arrival.path)
         if checksums.matches(file.etag):
             batch.same += 1
-        else:  # or an ETag that only looks like an MD5, as where a bucket is encrypted with keys of its own
+        else:  # or an ETag that only looks like an MD5, as where a bucket is encrypted with separate keys
             batch.unsure.append((file, arrival, checksums.md5, newer))
     elif newer:
         batch.newer.append(file.key)

@@ -16,7 +16,7 @@ from fastopp.storage.sync.folder import reason_of
 from fastopp.storage.sync.report import LeftOut, Progress, ProgressCallback, TransferReport, counted
 
 CONCURRENCY = 32  # files on their way at once
-MEMORY = 24 * 1024 * 1024  # bytes that they take together, as far as that can be told beforehand
+MEMORY = 24 * 1024 * 1024  # bytes that they take together, as far as that is known beforehand
 COPIES = 3  # of a file's content, or of its parts, while it is sent: ours, the one that is collected, obstore's
 SMALL = 256 * 1024  # bytes; up to here a file is read as a whole
 BATCH_FILES = 64  # files that a thread deals with before it hands over

@@ -1,7 +1,7 @@
 """Verify, wherever the application keeps its files.
 
 Where they live in the Object Storage, that has the one original of each. What is here are copies: those in the cache,
-and what somebody put or restored into the folder of uploads. A file that has no copy here is no difference.
+and files that were put or restored into the folder of uploads. A file that has no copy here is no difference.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ async def _compare(durable: Storage, copy: CachedCopy, listing: Listing, result:
     try:
         # What is not listed may have been uploaded since.
         stored = listed or await durable.head(copy.key)
-        # An ETag may only look like an MD5, as where a bucket is encrypted with keys of its own.
+        # An ETag may only look like an MD5, as where a bucket is encrypted with separate keys.
         same = stored.size == copy.digest.size and (
             copy.digest.matches(stored.etag) or await md5_in(durable, copy.key) == copy.digest.md5
         )

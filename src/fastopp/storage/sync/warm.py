@@ -28,7 +28,7 @@ async def bring_files(
 ) -> TransferReport:
     """Restore the files of `backup` for an application that keeps its files in `storage`.
 
-    Where that has a cache in front of it, the folder of uploads is read by nobody: the cache is filled.
+    Where that has a cache in front of it, the folder of uploads is not read: the cache is filled.
     The other parameters, and what is raised, are those of `restore_files`.
     """
     if isinstance(storage, TieredStorage):

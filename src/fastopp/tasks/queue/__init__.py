@@ -1,1 +1,1 @@
-"""Jobs from the outside: queued, read, changed, in the transaction of whoever asks."""
+"""Queue, read and change jobs, in the caller's transaction."""

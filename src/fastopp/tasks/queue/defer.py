@@ -1,4 +1,4 @@
-"""Queuing a task: one INSERT in the transaction of whoever asks. procrastinate is not needed for it."""
+"""Queue a task: one INSERT in the caller's transaction. procrastinate is not needed for it."""
 
 from __future__ import annotations
 

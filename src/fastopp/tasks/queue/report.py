@@ -1,4 +1,4 @@
-"""What is told of the queue as a whole."""
+"""The state of the whole queue."""
 
 from __future__ import annotations
 

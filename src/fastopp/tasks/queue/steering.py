@@ -14,7 +14,7 @@ from fastopp.tasks.queue.reading import get
 from fastopp.tasks.queue.status import TaskStatus, is_stalled
 
 _waiting = jobs.alias("waiting")
-# With their type: PostgreSQL takes no text for one of its own.
+# With their type: PostgreSQL does not accept a text for an enum.
 _cancelled, _aborted = (literal(status, jobs.c.status.type) for status in ("cancelled", "aborted"))
 
 

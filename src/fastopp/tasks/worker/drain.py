@@ -87,7 +87,7 @@ async def _drain(runtime: Host, budget: timedelta | None, *, limit: int | None, 
             await queue.defer_periodic(queue.app(manager, runner))
         closing = asyncio.create_task(_stop_at(deadline, manager, clock), name="end of the budget")
         try:
-            # What jobs queue, this very drain takes; a single job's are nobody's yet.
+            # What jobs queue, this very drain takes; a single job's belong to no drain yet.
             with without_waking() if only is None else nullcontext():
                 await queue.work(manager, runner, concurrency=concurrency, stop_timeout=grace)
         finally:

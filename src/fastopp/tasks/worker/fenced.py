@@ -42,7 +42,7 @@ class FencedJobManager(JobManager):
     only: the id of the one job to work.
     limit: jobs to take at most.
     stop_when_idle: stop when no job is left to take and none is running.
-    listen: tells of what was queued elsewhere.
+    listen: notifies of tasks queued elsewhere.
     queued: called when this worker has queued a periodic job that it may not work itself.
     """
 
@@ -174,7 +174,7 @@ class FencedJobManager(JobManager):
         await self._put_back(ids, worker_id)
 
     async def _put_back_unknown(self, worker_id: int) -> None:
-        """What the database gave us and could not say, nobody else takes while we live. Raises ConnectorException."""
+        """Put back jobs that the database gave us in a lost response. Raises ConnectorException."""
         await self._put_back(await self.store.held(worker_id) - self._in_hand.keys(), worker_id)
 
     async def _put_back(self, ids: Iterable[int], worker_id: int) -> None:
@@ -205,7 +205,7 @@ class FencedJobManager(JobManager):
             mine = outcome.written or await self._finisher.finish(outcome, self.worker_id)
         except Exception:  # the edge: the worker goes on
             log.exception("The end of job %d could not be written; it will be done again", job.id)
-            self._unsure_until = self._clock.monotonic() + UNSURE  # by nobody else, while this worker is alive
+            self._unsure_until = self._clock.monotonic() + UNSURE  # by no other, while this worker is alive
             return
         finally:
             self._in_hand -= Counter((job.id,))
@@ -217,7 +217,7 @@ class FencedJobManager(JobManager):
             self.notifications.tell_in(outcome.pause + _A_LITTLE)
 
     async def register_worker(self) -> int:
-        """As procrastinate does. A worker that was told to stop before it began has forgotten it, and is told again."""
+        """As procrastinate does. A worker that was asked to stop before it began has forgotten it; ask it again."""
         self.worker_id = await super().register_worker()
         if self.stopping.is_set():
             self.stop_worker()
@@ -279,5 +279,5 @@ class FencedJobManager(JobManager):
         on_notification: NotificationCallback,
         queues: Iterable[str] | None = None,
     ) -> None:
-        """Tell the Worker when there may be a job, or one is to be aborted, until cancelled."""
+        """Notify the Worker when there may be a job, or one is to be aborted, until cancelled."""
         await self.notifications.deliver(on_notification)

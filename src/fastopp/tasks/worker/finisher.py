@@ -42,7 +42,7 @@ class Finisher:
                 batch, self._waiting = self._waiting, []
                 try:
                     mine = await self._write_batch([outcome for outcome, _ in batch], worker_id)
-                except Exception as error:  # noqa: BLE001 - the edge: nobody is to wait for what will never come
+                except Exception as error:  # noqa: BLE001 - the edge: no caller must wait forever
                     for _, done in batch:
                         if not done.done():
                             done.set_exception(error)

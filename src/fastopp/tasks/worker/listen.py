@@ -1,8 +1,8 @@
-"""Hearing at once that another process has queued something or wants a job aborted, where the database can tell.
+"""Listen for tasks and abort requests of other processes, where the database can notify.
 
-PostgreSQL tells with NOTIFY, on a connection of its own. A pooler in transaction mode takes a LISTEN and delivers
+PostgreSQL notifies with NOTIFY, on a separate connection. A pooler in transaction mode takes a LISTEN and delivers
 nothing: there, and while no connection can be made, the worker only looks now and then. A pooler is known by the number
-of the server process: it gives out numbers of its own.
+of the server process: it assigns its own numbers.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ async def is_pooled(url: DatabaseURL, *, timeout: float) -> bool:  # noqa: ASYNC
 
 
 async def listen_postgres(url: DatabaseURL, queued: Queued, abort: Abort, *, timeout: float) -> None:  # noqa: ASYNC109 - as above
-    """Tell of what other processes do, until cancelled; only return where that is impossible."""
+    """Notify of what other processes do, until cancelled; return immediately where that is impossible."""
     import psycopg  # noqa: PLC0415 - loaded only where it is used
 
     while True:

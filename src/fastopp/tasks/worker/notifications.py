@@ -1,4 +1,4 @@
-"""Telling procrastinate's Worker that there may be a job to take, or that a running one is to be aborted."""
+"""Notify procrastinate's Worker that there may be a job to take, or that a running one is to be aborted."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Notifications:
 
     Parameters
     ----------
-    listen: tells of what was queued elsewhere.
+    listen: notifies of tasks queued elsewhere.
     """
 
     def __init__(self, listen: Listen | None) -> None:
         self.unread = False
-        """One came since this was last set to False. The Worker itself forgets what it is told while it fetches."""
+        """One came since this was last set to False. The Worker itself forgets notifications while it fetches."""
         self._listen = listen
         self._pass_on: Callable[[], Awaitable[None]] | None = None
         self._passing: set[asyncio.Future[None]] = set()

@@ -133,13 +133,13 @@ class Queue:
         runner.cancel_all()
 
     async def defer_periodic(self, app: procrastinate.App) -> None:
-        """Queue what the time tables say and nobody has queued yet. Raises ConnectorException."""
+        """Queue scheduled tasks that are due and not queued yet. Raises ConnectorException."""
         if app.periodic_registry.periodic_tasks:
             deferrer = PeriodicDeferrer(app.periodic_registry, max_delay=MAX_PERIODIC_DELAY)
             await deferrer.defer_jobs(deferrer.get_previous_tasks(at=self.runtime.clock.time()))
 
     async def listen(self, queued: Callable[[], Awaitable[None]], abort: Callable[[int], Awaitable[None]]) -> None:
-        """Tell of what other processes queue and abort, until cancelled; only return where that is impossible."""
+        """Notify of what other processes queue and abort, until cancelled; return at once where impossible."""
         database = self.runtime.database
         if database.url.backend == "postgresql":
             await listen_postgres(database.url, queued, abort, timeout=self.runtime.settings.db_timeout)

@@ -1,4 +1,4 @@
-"""Runs one try of a job, and turns whatever comes of it into an outcome."""
+"""Run one attempt of a job, and turn its result into an outcome."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ Ended = Returned | Raised | Interrupted
 
 
 class Again(Exception):
-    """Tells procrastinate to put the job back."""
+    """Make procrastinate put the job back."""
 
 
 class Failed(Exception):
-    """Tells procrastinate that the job has failed."""
+    """Make procrastinate mark the job as failed."""
 
 
 class Runner:
@@ -74,7 +74,7 @@ class Runner:
         self._limits = runtime.task_process.limits
         self._running: set[asyncio.Task[Any]] = set()
         self._all_cancelled = False
-        # Threads of their own: FastAPI's are for requests. A detached one keeps its slot until it ends.
+        # Separate threads: FastAPI's are for requests. A detached one keeps its slot until it ends.
         self._threads = anyio.CapacityLimiter(3 * concurrency)
         self.done = self.failed = self.requeued = 0
 
@@ -106,7 +106,7 @@ class Runner:
             # Of a task that can ask for it, what earlier tries have saved.
             place = await self.manager.store.place(job_id) if task.takes_context else None
         except (exceptions.ConnectorException, asyncio.CancelledError) as error:
-            # Cancelled: the time is up before it began. procrastinate would take that for somebody's wish.
+            # Cancelled: the time is up before it began. procrastinate would take that for an abort request.
             self._note(Outcome(job_id=job_id, status="todo", counted=False))
             raise Again from error
         context = TaskContext(
@@ -169,7 +169,7 @@ class Runner:
             self.failed += 1
 
     async def _call(self, task: Task, context: TaskContext, args: Mapping[str, Any]) -> Ended:
-        """Call the function in a task of its own, so that nothing it does to cancellations can stop the worker."""
+        """Call the function in a separate task, so that nothing it does to cancellations can stop the worker."""
         calling = asyncio.create_task(self._call_inside(task, context, args), name=f"{task.name} {context.job_id}")
         try:
             await asyncio.wait((calling,))
@@ -184,7 +184,7 @@ class Runner:
             if not calling.done() or calling.cancelled():
                 return Interrupted()
         if calling.cancelled():
-            # Nobody but itself has cancelled it, which is a failure like any other.
+            # It has cancelled itself, which is a failure like any other.
             return Raised(asyncio.CancelledError("The task has cancelled itself."))
         return calling.result()
 
@@ -266,7 +266,7 @@ def _can_keep(value: object) -> bool:
     return len(text) <= MAX_ARGUMENTS and "\\u0000" not in text
 
 
-def _check_result(task: Task, value: Any) -> None:  # noqa: ANN401 - whatever the function returned
+def _check_result(task: Task, value: Any) -> None:  # noqa: ANN401 - the function's result
     if value is None:
         return
     try:

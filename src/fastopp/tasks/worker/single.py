@@ -113,7 +113,7 @@ async def _find_or_defer(runtime: Host, session: AsyncSession, task: Task, packe
 
 
 async def _hold(session: AsyncSession, job_id: int) -> None:
-    """Keep the workers away, which are told of a job as soon as this transaction is committed."""
+    """Keep the workers away, which are notified of a job as soon as this transaction is committed."""
     connection = await session.connection()
     held = update(jobs).where(jobs.c.id == job_id, jobs.c.status == "todo").values(scheduled_at=from_now(HOLD))
     await connection.execute(held)

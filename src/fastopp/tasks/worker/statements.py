@@ -24,7 +24,7 @@ class Statements:
     held: str
     """The jobs that a worker has, as the database knows it."""
     place: str
-    """What a job's earlier tries have saved. A statement of its own: what fetches sees the job newer than the rest."""
+    """The checkpoint of earlier attempts. Separate query: a join inside `fetch` would read an older snapshot."""
     report: str
     """Write progress; a row when the job is ours. Not the place: it may be that of a transaction under way."""
     save_place: str
@@ -34,7 +34,7 @@ class Statements:
     stalled: str
     """Jobs whose workers have given no sign of life for `stalled_after` seconds."""
     take_over: str
-    """Take such a job from its worker; a row when nobody else did."""
+    """Take such a job from its worker; returns a row unless another worker did."""
     note: str
     """Write why a job was taken over."""
 

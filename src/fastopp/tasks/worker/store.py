@@ -96,7 +96,7 @@ class JobStore:
         return await self._all(self._statements.stalled, stalled_after=self._stalled_after)
 
     async def take_over(self, job_id: int, status: str, error: str) -> bool:
-        """Take a stalled job from its worker, for everyone; False when somebody else did, or it is not stalled."""
+        """Take a stalled job from its worker, for everyone; False when another worker did, or it is not stalled."""
         limit = {"stalled_after": self._stalled_after}
         if not await self._all(self._statements.take_over, job_id=job_id, status=status, **limit):
             return False

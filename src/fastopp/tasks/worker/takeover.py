@@ -1,4 +1,4 @@
-"""Jobs whose worker died or was frozen go back to the queue: once each, whoever looks."""
+"""Return jobs whose worker died or was frozen to the queue: once each, over all workers."""
 
 from __future__ import annotations
 

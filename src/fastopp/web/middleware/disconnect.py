@@ -1,4 +1,4 @@
-"""Long work inside a request, stopped when nobody waits for it any more."""
+"""Long work inside a request, stopped when the client disconnects."""
 
 from __future__ import annotations
 

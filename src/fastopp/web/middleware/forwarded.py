@@ -1,6 +1,6 @@
 """The caller's scheme and address, as the platform's proxies report them.
 
-A proxy appends to `X-Forwarded-For` or adds a line of its own, so the entry that can be trusted is counted from the
+A proxy appends to `X-Forwarded-For` or adds another line, so the entry that can be trusted is counted from the
 right over all lines: as many back as the platform has proxies. Everything before it was written by the client.
 """
 

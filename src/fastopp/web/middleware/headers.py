@@ -103,7 +103,7 @@ def _with_head(methods: bytes) -> bytes:
 class SecurityHeadersMiddleware:
     """Sets the headers that narrow what a browser will do with an answer, where the handler did not.
 
-    Over HTTPS, cookies become `Secure` here, whoever set them.
+    Over HTTPS, all cookies become `Secure` here.
     """
 
     def __init__(self, app: ASGIApp, *, production: bool, asset_origin: str = "") -> None:

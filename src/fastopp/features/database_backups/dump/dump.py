@@ -1,7 +1,7 @@
 """A portable dump of a whole database, through the driver: no `pg_dump`, no shell, and the same file for both kinds.
 
 Everything comes from one moment. On PostgreSQL that is a read-only transaction that is REPEATABLE READ, which works
-behind a transaction pooler; on SQLite a read transaction, which in WAL mode hinders nobody. Rows are streamed, so
+behind a transaction pooler; on SQLite a read transaction, which in WAL mode blocks no other. Rows are streamed, so
 memory does not grow with them.
 
 Every table is dumped, those too that neither a model nor a migration knows, but for the queue of tasks: a job that
@@ -48,8 +48,8 @@ class DatabaseDump:
 
     Parameters
     ----------
-    url: the database. The dump opens a connection of its own.
-    metadata: the models' tables, which tell a UUID from a text on SQLite.
+    url: the database. The dump opens a separate connection.
+    metadata: the models' tables, which distinguish a UUID from a text on SQLite.
     """
 
     def __init__(self, url: DatabaseURL, metadata: MetaData | None = None) -> None:
@@ -114,7 +114,7 @@ async def _snapshot(url: DatabaseURL) -> AsyncIterator[AsyncConnection]:
     try:
         if url.backend == "sqlite":
             async with in_autocommit(engine).connect() as connection:
-                await connection.exec_driver_sql("BEGIN")  # deferred: it reads, and locks nobody out
+                await connection.exec_driver_sql("BEGIN")  # deferred: it only reads, and blocks no other
                 yield connection
             return
         async with engine.connect() as connection:

@@ -1,6 +1,6 @@
 """Encryption of a stream under a secret, for files that lie where others can read them.
 
-The file: a magic word with a version, 16 random bytes of salt, 16 bytes that tell whether a key fits, then chunks of
+The file: a magic word with a version, 16 random bytes of salt, 16 bytes that show whether a key fits, then chunks of
 64 KiB, each sealed with AES-256-GCM. Key and check value come from the secret and the salt by scrypt (a secret may be
 a pass phrase), so no two files share a key, and a chunk's nonce may be its number. The last byte of the nonce says
 whether the chunk is the last one, so a file that lost its end, or whose chunks changed places, is refused: the STREAM
@@ -160,7 +160,7 @@ class _Cipher:
 
 
 def _derive(secret: str, salt: bytes) -> tuple[bytes, bytes]:
-    """The key of 32 bytes, and the value that tells whether a key fits."""
+    """The key of 32 bytes, and the value that shows whether a key fits."""
     both = hashlib.scrypt(
         secret.encode(), salt=salt, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P, maxmem=_SCRYPT_MEMORY, dklen=32 + _CHECK
     )

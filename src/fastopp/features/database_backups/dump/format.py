@@ -10,7 +10,7 @@
     {"rows": {"users": 8, "products": 8}, "sha256": "<of all lines before this one, line breaks included>"}
 
 (The first is one line in the file.) Tables come after those they point to, and rows in the order of their primary
-key, so that the same rows are the same bytes wherever they come from. What a value looks like is told in
+key, so that the same rows are the same bytes wherever they come from. The format of values is described in
 dump_values.py. A file without its last line, or with another sum, is refused.
 """
 
@@ -34,7 +34,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 MAX_ROW = 8 << 20  # bytes of a line; a restore holds it seven times, and may take 64 MB
 MAX_MARK = 1 << 20  # bytes of a line that is no row
 
-_CHECKED_FROM = 1 << 16  # bytes; a shorter line takes little memory, whatever it holds
+_CHECKED_FROM = 1 << 16  # bytes; a shorter line takes little memory in any case
 
 # A value is a scalar, or one with the name of its kind. Possessive: a match takes no memory.
 _SCALAR = rb'(?:"(?:[^"\\]++|\\.)*+"|[^\[\]{}",\s]++)'

@@ -39,7 +39,7 @@ from fastopp.features.database_backups.dump.restore_rows import (
 from fastopp.features.database_backups.dump.schema import EVIDENCE, quote, read_schema
 from fastopp.settings.database_url import DatabaseURL
 
-DEFAULT_TIMEOUT = 3600.0  # seconds; whoever restores from a terminal watches it
+DEFAULT_TIMEOUT = 3600.0  # seconds; a restore in a terminal is watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,10 @@ async def restore(
 
     Parameters
     ----------
-    url: the database. The restore opens a connection of its own.
+    url: the database. The restore opens a separate connection.
     chunks: the file.
     secrets: the keys to try when it is encrypted.
-    plain: whether to take a dump that is not encrypted. Anyone can write one of those, with accounts of their own.
+    plain: whether to take a dump that is not encrypted. Anyone can write one of those, with new accounts.
     metadata: the models' tables: with the dump's, they are those that must be empty, or are emptied. Others are
         left alone.
     timeout: seconds for everything.

@@ -40,7 +40,7 @@ class Insert:
             values = ", ".join(f":c{index}" for index in range(len(self._pairs)))
             self._statement = text(f"INSERT INTO {target} ({names}) VALUES ({values})")  # noqa: S608 - names are quoted
             return
-        # One array a column: a piece is one statement with few parameters, whatever the number of rows.
+        # One array a column: a piece is one statement with few parameters, for any number of rows.
         count = range(len(self._pairs))
         casts = ", ".join(f"CAST(c{i} AS {self._pairs[i][0].declared.replace(':', chr(92) + ':')})" for i in count)
         arrays, aliases = ", ".join(f":c{i}" for i in count), ", ".join(f"c{i}" for i in count)

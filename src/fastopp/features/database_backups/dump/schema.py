@@ -63,7 +63,7 @@ class Column:
     uuid: bool = False
     """On SQLite: the model's type is a Uuid."""
     decimals: int | None = None
-    """On SQLite: how many decimals SQLAlchemy reads, whatever is stored."""
+    """On SQLite: how many decimals SQLAlchemy reads, regardless of the stored value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Values of a dump as texts that PostgreSQL reads; whatever it would change without a word is refused.
+"""Values of a dump as texts that PostgreSQL reads; values that it would change silently are refused.
 
 What PostgreSQL refuses by itself, like a word in a column of numbers, is found in refusals.py.
 """
@@ -103,7 +103,7 @@ def _check_float(text: str, column: Column) -> None:
     single = _single(number)
     if single is None:
         raise ValueDoesNotFit("real has no number that large.")
-    # As PostgreSQL writes it: with as few digits as tell it from its neighbours.
+    # As PostgreSQL writes it: with as few digits as distinguish it from its neighbours.
     shortest = next(digits for digits in (float(f"{single:.{n}g}") for n in range(1, 10)) if _single(digits) == single)
     if number != shortest:
         raise ValueDoesNotFit("It has more digits than real keeps.")

@@ -13,8 +13,8 @@ A value is JSON: null, or by the kind of its column
     interval      PostgreSQL's text in ISO 8601: "P1DT2H3M4S"
     bytes         Base64
     text, json    the text as it is; JSON is not taken apart, so that its numbers and blanks survive
-    other         PostgreSQL's text for a type of its own: an array, an address, a member of an Enum
-    any           as below: the column of SQLite has no type that tells what is in it
+    other         PostgreSQL's text for a PostgreSQL type: an array, an address, a member of an Enum
+    any           as below: the column of SQLite has no type that shows what is in it
 
 SQLite stores anything in any column. A value that is not what its column says is an object with its own kind, like
 {"text": "many"} in a column of numbers, and goes back to SQLite unchanged. What the target cannot hold unchanged is
@@ -60,7 +60,7 @@ INTEGERS = range(-(2**63), 2**63)  # what SQLite's INTEGER holds
 
 
 def sqlite_kind(declared: str) -> str:
-    """The kind of a column that SQLite's CREATE TABLE gave this type, without a length; `any` when it tells nothing."""
+    """The kind of a column that SQLite's CREATE TABLE gave this type, without a length; `any` if it does not say."""
     by_affinity = (kind for part, kind in _AFFINITIES if part in declared)
     return SQLITE_KINDS.get(declared) or next(by_affinity, "any")
 

@@ -122,7 +122,7 @@ def _translated() -> Iterator[None]:
 
 
 def _adapt(value: Any) -> Any:  # noqa: ANN401 - of many types
-    """What psycopg needs to be told: a dictionary below the top is JSON."""
+    """Adapt values for psycopg: a nested dictionary is JSON."""
     if isinstance(value, dict):
         return {key: _adapt_inner(inner) for key, inner in value.items()}
     return value

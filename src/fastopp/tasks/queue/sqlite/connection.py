@@ -61,7 +61,7 @@ def translated(path: Path | str) -> Iterator[None]:
 
 
 class ConnectionThread:
-    """One connection, and the only thread that uses it: nobody's event loop waits for a disk or a lock.
+    """One connection, and the only thread that uses it: no event loop waits for a disk or a lock.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class SQLiteConnector(connector.BaseAsyncConnector):
     """Procrastinate's jobs in a file of SQLite, safe with any number of processes and threads.
 
-    It serves synchronous and asynchronous callers alike, through one connection with a thread of its own. Give it to
+    It serves synchronous and asynchronous callers alike, through one connection with its own thread. Give it to
     `procrastinate.App(connector=…)`. SQL that is none of procrastinate's queries is passed on as it stands, with
     parameters written as `%(name)s` or `:name`.
 
@@ -35,7 +35,7 @@ class SQLiteConnector(connector.BaseAsyncConnector):
     path: the file, which is made when it is missing; its folder is not.
     json_dumps, json_loads: to write and read the arguments of tasks, instead of those of `json`.
     busy_timeout: seconds to wait for another process that writes, before ConnectorException.
-    synchronous: SQLite's setting. With NORMAL, whatever was acknowledged survives the death of any process; when the
+    synchronous: SQLite's setting. With NORMAL, acknowledged writes survive the death of any process; when the
         machine loses power, the last moments may be lost, never the file. FULL waits for the disk on each commit.
     poll_interval: seconds between two looks for what other processes have written, while a worker listens.
 

@@ -69,7 +69,7 @@ class Listener(threading.Thread):
                 self._listen(connection)
             finally:
                 connection.close()
-        except Exception as error:  # noqa: BLE001 - a thread's edge: whoever listens is told
+        except Exception as error:  # noqa: BLE001 - a thread's edge: passed on to the listeners
             if not self._stopping:
                 self._fail(error)
 

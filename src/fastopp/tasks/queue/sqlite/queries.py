@@ -178,7 +178,7 @@ def retry_job(
 
 
 def delete_old_jobs(_values: Values, *, nb_hours: float, queue: str | None, statuses: Iterable[str]) -> Operation:
-    """Delete jobs whose last event is that old, some at a time so that nobody waits long for the lock."""
+    """Delete jobs whose last event is that old, some at a time so that no other waits long for the lock."""
     parameters = {"nb_hours": nb_hours, "queue": queue, "statuses": json.dumps(list(statuses)), "after": 0}
     while rows := (yield statements()["delete_old_jobs"], parameters):
         parameters["after"] = max(row["id"] for row in rows)

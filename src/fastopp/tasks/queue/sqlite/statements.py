@@ -1,7 +1,7 @@
 """Operations on the database, apart from how they get there.
 
 An operation is a generator: it yields statements, is sent their rows, and returns the rows of its answer. So the same
-operation runs on `sqlite3`, on `aiosqlite`, or on a connection inside somebody's transaction.
+operation runs on `sqlite3`, on `aiosqlite`, or on a connection inside a caller's transaction.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Operation = Generator[Statement, list[Row], list[Row]]
 
 
 def run(operation: Operation, connection: sqlite3.Connection, values: Values) -> list[Row]:
-    """Run an operation on a connection of `sqlite3`, in whatever transaction it is in."""
+    """Run an operation on a connection of `sqlite3`, in its current transaction."""
     step = _Steps(operation)
     while (statement := step.statement) is not None:
         cursor = connection.cursor()
-        cursor.row_factory = None  # the connection may be somebody's, with a taste of its own
+        cursor.row_factory = None  # the connection may be the caller's, with its own factory
         try:
             sql, parameters = statement
             # To the last row: a statement that has rows left holds its lock.
@@ -39,7 +39,7 @@ def run(operation: Operation, connection: sqlite3.Connection, values: Values) ->
 
 
 async def run_async(operation: Operation, connection: aiosqlite.Connection, values: Values) -> list[Row]:
-    """Run an operation on a connection of `aiosqlite`, in whatever transaction it is in."""
+    """Run an operation on a connection of `aiosqlite`, in its current transaction."""
     step = _Steps(operation)
     while (statement := step.statement) is not None:
         sql, parameters = statement

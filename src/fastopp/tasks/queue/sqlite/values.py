@@ -34,7 +34,7 @@ class Values:
         """Parameters of a statement: a moment becomes a text in UTC, a dict or a list one in JSON."""
         return {name: self._encode(value) for name, value in arguments.items()}
 
-    def _encode(self, value: Any) -> Any:  # noqa: ANN401 - whatever sqlite3 takes
+    def _encode(self, value: Any) -> Any:  # noqa: ANN401 - any value that sqlite3 takes
         if isinstance(value, dt.datetime):
             return moment(value)
         if isinstance(value, dict | list | tuple):
