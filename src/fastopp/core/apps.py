@@ -41,7 +41,7 @@ class NavItem(NamedTuple):
 
 
 class StepResult(NamedTuple):
-    """What became of a seed step; `message` is one sentence for people."""
+    """The result of a seed step; `message` is one sentence for people."""
 
     status: Literal["success", "skipped", "error"]
     message: str

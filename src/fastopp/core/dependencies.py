@@ -77,7 +77,7 @@ SessionDep = Annotated[AsyncSession, Depends(get_session)]
 
 
 async def get_tasks(request: Request, runtime: RuntimeDep, session: SessionDep) -> TaskService:
-    """Tasks; what is queued takes effect only if this request's transaction is committed."""
+    """The task service; tasks are queued only if this request's transaction is committed."""
     if request.method in READ_ONLY_METHODS:
         return runtime.tasks
     return runtime.tasks.within(session)

@@ -47,7 +47,7 @@ async def open_runtime(
     clock: Clock = SYSTEM_CLOCK,
     task_limits: TaskLimits | None = None,
 ) -> AsyncIterator[Runtime]:
-    """Open what a process needs, without connecting to anything yet, and close it in the end.
+    """Open the resources of a process, without connecting yet, and close them at the end.
 
     Parameters
     ----------

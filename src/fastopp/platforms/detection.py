@@ -26,7 +26,7 @@ PRODUCTION_ENVIRONMENTS = frozenset({LEAPCELL.name})
 
 
 def detect_platform(environ: Mapping[str, str] | None = None, *, root_writable: bool | None = None) -> Platform:
-    """Weigh the evidence for where the process runs, and return that platform with the evidence found.
+    """Detect the platform that the process runs on, and return it with the evidence.
 
     The first that holds decides: `FASTOPP_PLATFORM`; `LEAPCELL_APP_NAME` or `ENVIRONMENT=leapcell`;
     `FLY_APP_NAME`; a LeapCell database or Object Storage address together with a project folder that

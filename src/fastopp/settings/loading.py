@@ -73,7 +73,7 @@ def from_variables(variables: Mapping[str, str], platform: Platform) -> Settings
 
 
 def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | None = None) -> Settings:
-    """Read the environment, and `.env` beneath it, once.
+    """Read the environment and `.env`, once.
 
     Parameters
     ----------
@@ -119,5 +119,5 @@ def read_variables(
 
 
 def get_upload_dir(settings: Settings | None = None) -> Path:
-    """The folder of uploaded files: `UPLOAD_DIR`, or the platform's default."""
+    """Return the folder of uploaded files: `UPLOAD_DIR`, or the platform's default."""
     return (settings or load_settings()).upload_dir

@@ -31,7 +31,7 @@ _BIGGEST = 2**63 - 1
 
 
 class TaskContext:
-    """One try of one job: what a task gets as its first parameter, if that is named `context`.
+    """One attempt of a job; passed to a task as its first parameter, if that is named `context`.
 
     A plain function, which runs in a thread, calls the asynchronous methods with `anyio.from_thread.run`; the others
     may be called from anywhere.

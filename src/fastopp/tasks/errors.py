@@ -70,4 +70,4 @@ class JobLost(FastOppError):
 
 
 class Unfinished(Exception):
-    """Raised by a task that has saved its place: it goes back to the queue at once, and no attempt is counted."""
+    """Raise this in a task that has saved a checkpoint: it returns to the queue at once, and no attempt is counted."""

@@ -1,4 +1,4 @@
-"""What tasks need of the process that they run in: `fastopp.core.runtime.Runtime`, which lies above this package."""
+"""The interface of the process that tasks run in: `fastopp.core.runtime.Runtime`, which is above this package."""
 
 from __future__ import annotations
 

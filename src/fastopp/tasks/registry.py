@@ -11,7 +11,7 @@ from fastopp.tasks.task import Task
 
 
 class TaskSource(Protocol):
-    """An app, or whatever else defines tasks."""
+    """An app, or another object that defines tasks."""
 
     @property
     def package(self) -> str:

@@ -32,7 +32,7 @@ class NoRuntime(FastOppError):
 
 
 class TaskService:
-    """What can be done with tasks. Making one costs nothing and connects to nothing."""
+    """Queue, list, cancel and retry tasks. Creating a service does not connect to anything."""
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ MAX_NAME = 128  # characters of a task's and a queue's name: the width of procra
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """How often a task is tried, and after which pause: `first` seconds, then `factor` times as long each time.
+    """The number of attempts of a task, and their delays: `first` seconds, then `factor` times as long each time.
 
     Each pause is made up to `jitter` (a share of it) shorter or longer by chance, so that what failed together does
     not come back together.

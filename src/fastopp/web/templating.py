@@ -151,7 +151,7 @@ def render(
     status_code: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
-    """Answer with a page, or with a fragment of one.
+    """Return a page, or a fragment of one.
 
     Beside `context` a template may use
 

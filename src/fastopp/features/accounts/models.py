@@ -9,7 +9,7 @@ from sqlmodel import Field, SQLModel
 
 
 def utc_now() -> datetime:
-    """The present moment, aware of its zone, as every time column stores it."""
+    """Return the current time in UTC, with its timezone, as every time column stores it."""
     return datetime.now(UTC)
 
 

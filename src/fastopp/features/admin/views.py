@@ -77,7 +77,7 @@ def _finite(form: Form, field: FloatField) -> None:
 
 
 class AdminView(ModelView):
-    """A table in the admin, with rights that hold, records of changes, readable times and safe exports."""
+    """A table in the admin, with permissions, an audit log, readable times and safe exports."""
 
     rights: ClassVar[Mapping[str, Grant]] = {}
     """What each role may do: a group's name, or `staff` for all other staff. Superusers may do everything unless

@@ -114,7 +114,7 @@ def init_steps(runtime: Runtime) -> list[InitStep]:
 
 
 async def run_full_init(runtime: Runtime, *, progress: Progress | None = None) -> InitReport:
-    """Run every step but the destructive ones. Repeating it changes nothing that is there.
+    """Run every step except destructive ones. Safe to repeat.
 
     Without tables no later step can work, so a failed first step ends the run; any other failure is
     reported and the rest goes on. `progress` is called as each step begins and ends.
