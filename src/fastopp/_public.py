@@ -1,4 +1,4 @@
-"""The public names of FastOpp, and the module that each is in. Names that are not listed here may change in any version."""
+"""The public names of FastOpp, and their modules. Names that are not listed here may change in any version."""
 
 from __future__ import annotations
 
