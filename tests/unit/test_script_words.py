@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -98,24 +100,21 @@ def test_names_are_not_found(words: ModuleType, project: Path) -> None:
     assert words.check(project) == []
 
 
-def test_docstrings_that_begin_with_what_are_counted(
-    words: ModuleType, project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    module(
-        project,
-        '"""What runs."""\n\n# What it is.\n\n\ndef run():\n    """Where it runs."""\n    return "What is it?"\n',
-    )
-    assert words.check(project) == []
-    assert words.main(["--left"], project) == 0
-    assert capsys.readouterr().out == "2 docstrings begin with What or Where\n"
+def test_how_docstrings_begin(words: ModuleType, project: Path) -> None:
+    what, where = '"""What runs."""', '"""Where it runs.\n\n    What else?\n    """'
+    module(project, f'{what}\n\n# What it is.\n\n\ndef run():\n    {where}\n    return "What is it?"\n')
+    assert words.check(project) == [
+        "src/fastopp/tasks/task.py:1: 'What': write Return …, Raise …, The …",
+        "src/fastopp/tasks/task.py:7: 'Where': write Return …, Raise …, The …",
+    ]
 
 
-def test_the_status_says_whether_a_word_was_found(
-    words: ModuleType, project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert words.main([], project) == 0
-    assert capsys.readouterr().out == ""
-
-    page(project, "# Fly\n\nMend it.\n")
-    assert words.main([], project) == 1
-    assert capsys.readouterr().out == "docs/deploy/fly.md:3: 'Mend': write fix\n"
+@pytest.mark.parametrize(("text", "status"), [("Mend it.", 1), ("Fix it.", 0)])
+def test_the_status_says_whether_a_word_was_found(project: Path, text: str, status: int) -> None:
+    page(project, f"# Fly\n\n{text}\n")
+    script = project / "script/words"
+    script.parent.mkdir()
+    shutil.copy(ROOT / "script/words", script)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, "")
+    assert done.stdout == ("docs/deploy/fly.md:3: 'Mend': write fix\n" if status else "")

@@ -1,4 +1,4 @@
-"""What a check is, and what it finds."""
+"""The definition of a check, and of its findings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Level(StrEnum):
 
 
 class Mode(StrEnum):
-    """What a check needs beyond the project's files."""
+    """The requirements of a check beyond the project's files."""
 
     STATIC = "static"
     LIVE = "live"
@@ -46,7 +46,7 @@ class Scope(StrEnum):
 
 
 class Subject(StrEnum):
-    """What a check looks at."""
+    """The subject of a check."""
 
     SETTINGS = "settings"
     DATABASE = "database"
@@ -61,7 +61,7 @@ class Subject(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a check's function yields: what is wrong here, and how to fix it if that is not always the same."""
+    """A problem that a check found, with a separate fix if the check's does not apply."""
 
     message: str
     hint: str | None = None
@@ -114,7 +114,7 @@ class Check:
 
     @property
     def link(self) -> str:
-        """Where the docs explain it."""
+        """The address of its section in the docs."""
         return f"{PAGE}#{self.id.replace('.', '').lower()}"
 
     async def run(self, context: CheckContext) -> list[Finding]:

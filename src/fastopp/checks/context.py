@@ -1,4 +1,4 @@
-"""What checks look at: a project's folder and the settings it will run with."""
+"""The context of checks: a project's folder and the settings it will run with."""
 
 from __future__ import annotations
 
@@ -110,5 +110,5 @@ class CheckContext:
         return tuple(read_sources(self.folder, folders))
 
     def as_subject(self) -> dict[str, Any]:
-        """What was looked at, for programs; no secrets."""
+        """Return the checked values, for programs; no secrets."""
         return {"folder": str(self.folder), "platform": self.platform.name}

@@ -1,4 +1,4 @@
-"""What can keep a check from looking."""
+"""Errors that keep a check from running."""
 
 from __future__ import annotations
 

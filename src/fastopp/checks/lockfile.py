@@ -85,7 +85,7 @@ class Lock:
         return tuple(n for n in MINORS if self.requires_python.contains(f"3.{n}.99"))
 
     def needed(self, minor: int) -> dict[str, LockedPackage]:
-        """What the project needs under Python 3.`minor` on Linux, without its groups, by name; not the project."""
+        """Return the project's requirements by name, under Python 3.`minor` on Linux, without its groups."""
         environment = {**_LINUX, "python_version": f"3.{minor}", "python_full_version": f"3.{minor}.99", "extra": ""}
         found: dict[str, LockedPackage] = {}
         done: set[tuple[int, str]] = set()

@@ -18,7 +18,7 @@ COMPILES = ("oppman.py leapcell build", "oppman.py compile", "compileall")
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where a start command listens; None: it does not say, or takes the platform's PORT."""
+    """The address of a start command; None: not given, or the platform's PORT."""
 
     host: str | None
     port: int | None
@@ -97,7 +97,7 @@ def byte_code(context: CheckContext) -> Iterator[Problem]:
 
 
 def listens(command: str) -> Listening:
-    """Where a start command listens, as far as it says, or its program does by default."""
+    """Return where a start command listens, as far as it says, or its program does by default."""
     try:
         words = shlex.split(command)
     except ValueError:

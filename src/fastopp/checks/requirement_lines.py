@@ -98,7 +98,7 @@ def read_requirements(text: str) -> Iterator[Requirement]:
 
 
 def by_name(requirements: Iterable[Requirement]) -> dict[str, Pins]:
-    """What the lines allow, by package: no version for a line that names none."""
+    """Return the versions that the lines allow, by package: none for a line that names none."""
     found: dict[str, Pins] = {}
     for each in requirements:
         before = found.get(each.name, Pins())

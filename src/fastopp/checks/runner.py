@@ -28,7 +28,7 @@ class Unchecked:
 
 @dataclass(slots=True)
 class CheckReport:
-    """What came of a run."""
+    """The result of a run."""
 
     ran: int = 0
     findings: list[Finding] = field(default_factory=list)

@@ -33,7 +33,7 @@ _LINK = re.compile(r'href="(/(?!/|static/|logout)[^"#]*)"')
 
 @dataclass(frozen=True, slots=True)
 class TrialRun:
-    """What was measured. Processor time is of all threads, in seconds of a whole core of this machine."""
+    """The measurements. Processor time is of all threads, in seconds of a whole core of this machine."""
 
     until_health: float
     """Processor time from the start to the first answer of the health path."""

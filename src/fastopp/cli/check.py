@@ -135,6 +135,6 @@ def _counted(report: CheckReport, level: Level) -> str:
 
 
 def static_subjects(variables: Collection[str]) -> list[Subject]:
-    """What a build can check: the files, and the settings where the platform shows them to a build."""
+    """Return the subjects that a build can check: files, and settings where the platform provides them to a build."""
     files = [Subject.MANIFEST, Subject.REQUIREMENTS, Subject.SOURCE]
     return [*files, Subject.SETTINGS, Subject.DATABASE, Subject.STORAGE] if "DATABASE_URL" in variables else files

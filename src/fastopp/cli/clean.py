@@ -27,7 +27,7 @@ FASTOPPS_README = "# FastOpp\n"
 
 
 def cleanable(project: Path) -> list[str]:
-    """What `clean` would move away: nothing once README.md is the project's own, or it would take the user's files."""
+    """Return the files that `clean` would move away: none once README.md is the project's own."""
     readme = project / "README.md"
     if not readme.is_file() or not readme.read_text(encoding="utf-8").startswith(FASTOPPS_README):
         return []

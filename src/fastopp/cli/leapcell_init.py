@@ -51,7 +51,7 @@ ENV_HEAD = """\
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """What only the dashboard knows, and where it is there."""
+    """A value that only the dashboard shows, and its place there."""
 
     name: str
     where: str
@@ -166,7 +166,7 @@ def _ask(variable: Variable, known: str) -> str:
 
 
 def _mistake(name: str, value: str) -> str:
-    """What is wrong with a value, or nothing."""
+    """Return the mistake in a value, or nothing."""
     if "\n" in value or "'" in value:
         return "A line break or a single quote cannot be written into the file."
     if name == "DATABASE_URL" and value:

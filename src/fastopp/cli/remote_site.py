@@ -99,7 +99,7 @@ class RemoteSite:
         self._client.close()
 
     def health(self) -> Answer:
-        """What `/health` says, also where it says that something fails. Raises `NotFastOpp`."""
+        """Return the response of `/health`, also where it reports a failure. Raises `NotFastOpp`."""
         response = self._send("GET", "/health")
         answer = _json(response)
         if answer is None or "checks" not in answer:
@@ -235,7 +235,7 @@ def _json(response: httpx.Response) -> Answer | None:
 
 
 def _message(response: httpx.Response) -> str:
-    """What an answer says in a sentence."""
+    """Return the message of a response in one sentence."""
     answer = _json(response) or {}
     for key in ("message", "detail", "title"):
         if isinstance(answer.get(key), str) and answer[key]:

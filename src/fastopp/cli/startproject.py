@@ -48,7 +48,7 @@ class WouldOverwrite(ProjectError):
 
 @dataclass(slots=True)
 class Started:
-    """What `start_project` did: the files it wrote, and what is left to do by hand."""
+    """The result of `start_project`: the files it wrote, and the steps to do by hand."""
 
     written: list[Path] = field(default_factory=list)
     left_to_do: list[str] = field(default_factory=list)
@@ -122,7 +122,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _complete_gitignore(path: Path, started: Started) -> None:
-    """What git must not see, secrets first of all, is added to what the file says already."""
+    """Add the files that git must not see, secrets first of all, to the existing ones."""
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     known = set(text.splitlines())
     missing = [line for line in IGNORED if line not in known and line.rstrip("/") not in known]

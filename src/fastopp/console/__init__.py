@@ -1,1 +1,1 @@
-"""What commands share: printing, asking, failing, options, and the project in the current folder."""
+"""Shared code of commands: printing, asking, failing, options, and the project in the current folder."""

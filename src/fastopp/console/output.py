@@ -1,4 +1,4 @@
-"""What every command shares: where it prints, how it asks, how it fails."""
+"""Shared code of every command: where it prints, how it asks, how it fails."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class ProjectError(FastOppError):
 
 
 class Project(Protocol):
-    """What commands need of a project's `FastOpp`, which this module does not import: it imports every feature."""
+    """The parts of a project's `FastOpp` that commands need, without importing it: it imports every feature."""
 
     @property
     def settings(self) -> Settings:

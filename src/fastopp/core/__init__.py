@@ -1,1 +1,1 @@
-"""What makes an application of settings, apps and features, and what a process owns."""
+"""Build an application from settings, apps and features, and own the resources of a process."""

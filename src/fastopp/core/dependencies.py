@@ -1,4 +1,4 @@
-"""What handlers may ask for with `Depends`. The only module that reads `app.state`."""
+"""The dependencies of handlers, for `Depends`. The only module that reads `app.state`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ READ_ONLY_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def get_runtime(request: Request) -> Runtime:
-    """What this process owns."""
+    """Return the runtime, with the resources of this process."""
     runtime: Runtime = request.app.state.runtime
     return runtime
 

@@ -16,7 +16,7 @@ from fastopp.web.later import LaterRoutes
 
 
 def install_operations(application: FastAPI, settings: Settings) -> None:
-    """What no app may replace: health, debugging, triggers, and (only while it is enabled) emergency access."""
+    """Install the routes that no app may replace: health, debugging, triggers, and, while enabled, emergency access."""
     monitor = HealthMonitor()
     application.include_router(health.create_router(monitor))
     application.include_router(status.create_router(monitor))

@@ -1,4 +1,4 @@
-"""What a running process owns, opened and closed in one place."""
+"""The resources of a running process, opened and closed in one place."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Runtime:
 
     @property
     def tasks(self) -> TaskService:
-        """What can be done with tasks."""
+        """Return the task service."""
         return TaskService(self)
 
 

@@ -25,7 +25,7 @@ _RETURNED = "returned_at"
 
 
 class Driver(Protocol):
-    """What the pool asks of a driver's module about one of its connections."""
+    """The interface of a driver's module that the pool needs for its connections."""
 
     def has_news(self, connection: Any, /) -> bool:  # noqa: ANN401 - each driver has its own type
         """Whether the server said something unasked, which is mostly goodbye; no round trip."""

@@ -1,4 +1,4 @@
-"""What is in the database, table by table."""
+"""The contents of the database, table by table."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class ConfinedProcess:
 
     @property
     def lines(self) -> list[str]:
-        """What it printed last."""
+        """Return its last lines of output."""
         return list(self._log.lines) if self._log else []
 
     def last_words(self) -> str:

@@ -49,7 +49,7 @@ class DeploymentRunning(Conflict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorOptions:
-    """What can be chosen besides the rules."""
+    """The options besides the rules."""
 
     folder: Path
     """The project."""

@@ -1,4 +1,4 @@
-"""What happened in the emulator: rules that fired, requests served. Bounded, for the log and for the page."""
+"""Events in the emulator: rules that fired, requests served. Bounded, for the log and for the page."""
 
 from __future__ import annotations
 

@@ -221,5 +221,5 @@ class Fleet:
         raise UnknownInstance(f"No instance {name} is running.")
 
     def status(self) -> list[dict[str, Any]]:
-        """What the page shows of all instances, the ended ones last."""
+        """Return the status of all instances for the page, the ended ones last."""
         return [instance.status() for instance in (*self._starting, *self.running(), *reversed(self._ended))]

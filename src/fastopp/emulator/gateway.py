@@ -43,7 +43,7 @@ PageHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 @dataclass(slots=True)
 class _Count:
-    """What went by of one request."""
+    """The transferred bytes of one request."""
 
     bytes_in: int = 0
     bytes_out: int = 0

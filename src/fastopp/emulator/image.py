@@ -1,4 +1,4 @@
-"""What a deployment is made of: a copy of the project, as git would clone it, and what the build command made of it."""
+"""The parts of a deployment: a copy of the project, as git would clone it, and the result of the build command."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _SHOWN_LINES: Final = 50
 
 
 class State(StrEnum):
-    """Where an instance is in its life."""
+    """The state of an instance."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -44,7 +44,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """What all instances of one deployment have in common."""
+    """The common data of all instances of one deployment."""
 
     number: int
     image: Image
@@ -55,7 +55,7 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """What all instances have in common."""
+    """The common data of all instances."""
 
     rules: Rules
     sandbox: Sandbox
@@ -236,7 +236,7 @@ class Instance:
         await asyncio.to_thread(temp.empty, self._temp, kept)
 
     def check_memory(self) -> None:
-        """Where the kernel does not cap memory, kill it if it has more than its share. Called now and then."""
+        """Kill it if it exceeds its memory, where the kernel does not cap that. Called now and then."""
         limit = self.deployment.manifest.memory * MIB
         if self._rules.memory_cap and not self._process.memory_limited and (self._process.memory() or 0) > limit:
             self._fire_memory_cap()
@@ -258,7 +258,7 @@ class Instance:
         self._journal.say(message, level=level, instance=self.name)
 
     def status(self) -> dict[str, Any]:
-        """What the page shows of it."""
+        """Return its status for the page."""
         files, size = temp.usage(self._temp)
         return {
             "name": self.name,

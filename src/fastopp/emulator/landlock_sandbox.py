@@ -73,5 +73,5 @@ class LandlockSandbox:
         return {"writable": writable, "packages": _packages(), "supervise": True}
 
     def environment(self, room: Room) -> dict[str, str]:
-        """Where the instance may write."""
+        """Return the variables that name the folder where the instance may write."""
         return {"TMPDIR": str(room.temp)}

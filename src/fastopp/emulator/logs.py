@@ -1,4 +1,4 @@
-"""What an instance prints: read as fast as it comes, kept in part, and searched for LeapCell's own complaints."""
+"""The output of an instance: read as fast as it comes, kept in part, and searched for LeapCell's own complaints."""
 
 from __future__ import annotations
 

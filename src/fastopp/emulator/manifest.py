@@ -157,7 +157,7 @@ def _memory(value: object) -> int:
 
 
 def _check_start(command: str, port: int) -> list[str]:
-    """What the start command says that does not go with the rest."""
+    """Warn about parts of the start command that contradict the rest."""
     found = re.findall(r"(?:--port[ =]|-p[ =]?|(?:-b|--bind)[ =]\S*?:)(\d{2,5})\b", command)
     warnings = [
         f"The start command listens on port {other}, but {FILE_NAME} says {port}: LeapCell gets no answer there."

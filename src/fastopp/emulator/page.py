@@ -57,7 +57,7 @@ class MethodNotAllowed(BadRequest):
 
 
 class Watched(Protocol):
-    """What the page shows and steers: the `Emulator`."""
+    """The interface that the page shows and controls: the `Emulator`."""
 
     def state(self) -> dict[str, Any]:
         """Everything there is to see."""

@@ -1,4 +1,4 @@
-"""What LeapCell does to an application, as one table: the fields of `Rules`.
+"""LeapCell's rules for an application, as one table: the fields of `Rules`.
 
 Each row carries its number in `docs/platforms.md` (E1 to E20), its unit, where it is documented, how well it is known
 and what is said when it fires. The command line makes an option of each, the page shows each, and the emulator reads

@@ -1,4 +1,4 @@
-"""Where an instance runs: a machine it can read but not change (E1), without shared memory (E2)."""
+"""The environment of an instance: a machine it can read but not change (E1), without shared memory (E2)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - as above, and not even that
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """What one process of the project may see and change."""
+    """The files that one process of the project may see and change."""
 
     folder: Path
     """The project; the command starts here."""
@@ -55,7 +55,7 @@ class Sandbox(Protocol):
         ...
 
     def launch_options(self, room: Room, rules: Rules) -> dict[str, Any]:
-        """What the launcher has to do itself: `writable` and `packages` for Landlock, `supervise`."""
+        """Return the launcher's own options: `writable` and `packages` for Landlock, `supervise`."""
         ...
 
     def environment(self, room: Room) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the services hold, kept in a folder from one run to another: a folder for each of them."""
+"""The data of the services, kept in a folder from one run to another: a folder for each of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all services of the emulator have in common."""
+"""The common base of all services of the emulator."""
 
 from __future__ import annotations
 

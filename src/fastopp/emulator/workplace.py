@@ -45,7 +45,7 @@ class Workplace:
 
 
 def shared_parent() -> Path:
-    """Where to make what instances can read: not below /tmp if that can be, since each has its own /tmp."""
+    """Return the folder for files that instances can read: not below /tmp if possible, since each has its own /tmp."""
     preferred = Path("/var/tmp")  # noqa: S108 - mkdtemp makes a folder that only we can enter
     try:
         with tempfile.TemporaryFile(dir=preferred):

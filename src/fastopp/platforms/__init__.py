@@ -1,1 +1,1 @@
-"""Where a project runs. To add a platform, add a module here with its `Platform`, and name it in `detection.py`."""
+"""The platforms of projects. To add one, add a module here with its `Platform`, and name it in `detection.py`."""

@@ -18,7 +18,7 @@ REQUEST_MARGIN = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
-    """What a place to run offers and demands. Sizes are in bytes, times in seconds; None: no limit."""
+    """The capabilities and limits of a platform. Sizes are in bytes, times in seconds; None: no limit."""
 
     name: str
     title: str

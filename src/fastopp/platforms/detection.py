@@ -90,7 +90,7 @@ class PlatformDetector:
 
     @staticmethod
     def get_platform_config(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """What the platform was found to be and what follows from it; no secrets."""
+        """Return the detected platform and its capabilities; no secrets."""
         env = os.environ if environ is None else environ
         platform = detect_platform(env)
         return {

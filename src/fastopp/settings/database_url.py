@@ -248,7 +248,7 @@ def _split(rest: str, *, plus_is_blank: bool) -> tuple[str, str, str, dict[str, 
 
 
 def _read_tail(tail: str, *, plus_is_blank: bool) -> tuple[str, str, dict[str, str]] | None:
-    """What follows the login: hosts, path and parameters; None when it cannot be that."""
+    """Parse the part after the login: hosts, path and parameters; None if it is invalid."""
     location, mark, query = tail.partition("?")
     places, _, path = location.partition("/")
     if "@" in path:  # it would have to be %40

@@ -1,4 +1,4 @@
-"""What is wrong with a database URL."""
+"""The error of a database URL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with the settings, with the fix for each."""
+"""Errors of the settings, with the fix for each."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class BeingCompleted(Conflict):
 
 
 class Limits(NamedTuple):
-    """What one account may have announced at a time."""
+    """The limits of announced uploads for one account."""
 
     uploads: int
     size: int

@@ -1,4 +1,4 @@
-"""What a storage of uploaded files can do, and what can go wrong with one."""
+"""The interface of a storage of uploaded files, and its errors."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Storage(Protocol):
         ...
 
     async def head(self, key: str) -> StoredFile:
-        """What is known about a file without reading it. Raises FileMissing."""
+        """Return a file's metadata without reading it. Raises FileMissing."""
         ...
 
     def list(self, prefix: str = "") -> AsyncGenerator[StoredFile]:
@@ -112,7 +112,7 @@ class Storage(Protocol):
 
 
 class PresignedUpload(NamedTuple):
-    """What a browser needs to PUT one file straight into the storage. The signature is in the address: a secret."""
+    """The data for a browser to PUT one file directly into the storage. The URL contains the signature: a secret."""
 
     url: str
     headers: Mapping[str, str]

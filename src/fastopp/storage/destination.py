@@ -1,4 +1,4 @@
-"""Where backups go, and how long one may take within a request."""
+"""The destination of backups, and the time limit of one within a request."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ class Incoming:
 
 
 def described(key: str, status: os.stat_result) -> StoredFile:
-    """What the system knows about a file, in our words."""
+    """Return the system's metadata of a file, as ours."""
     # A renamed-in file has a new inode, so a change within one tick of the clock shows too.
     etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
     modified = datetime.fromtimestamp(status.st_mtime, UTC)

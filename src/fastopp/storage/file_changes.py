@@ -30,7 +30,7 @@ CLOCK = "fastopp_clock"
 
 
 class FileChanges:
-    """What happens to files together with a session's transaction. Get it with `FileChanges.of`."""
+    """The changes to files together with a session's transaction. Get it with `FileChanges.of`."""
 
     def __init__(self, session: Session, storage: Storage) -> None:
         self.session = session

@@ -208,7 +208,7 @@ class ObjectStorage:
         return self._objects.open_uploads(self._names)
 
     async def usage(self) -> Usage:
-        """What the whole bucket holds, other programs' files included. One request for each 1,000 files."""
+        """Return the usage of the whole bucket, including other programs' files. One request for each 1,000 files."""
         files = size = 0
         refused: set[str] = set()
         async for batch in self._objects.list("", refused.add):

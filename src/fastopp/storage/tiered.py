@@ -40,7 +40,7 @@ class NoDirectTransfer(Conflict):
 
 
 class TieredStorage:
-    """What is written is durable before `put` returns; what is read comes from the cache if it is there.
+    """Writes are durable before `put` returns; reads come from the cache if possible.
 
     A key never stands for another content, so a cached file is right until it is deleted. What another instance
     deletes is noticed after ten minutes at most: so long is a cached file shown without asking. While the durable
@@ -174,7 +174,7 @@ class TieredStorage:
         return self.durable
 
     async def _confirmed(self, key: str, cached: Cached) -> Cached | None:
-        """What was cached, if the durable storage has it still or cannot be asked; else it is forgotten."""
+        """Return the cached copy if the durable storage still has the file or is unreachable; otherwise forget it."""
         if abs(self._clock.time() - cached.confirmed) < CONFIRM_AFTER or self._clock.monotonic() < self._ask_again_at:
             return cached
         known = cached.opened.file
@@ -200,7 +200,7 @@ class TieredStorage:
         return None
 
     async def _look_up(self, key: str) -> StoredFile:
-        """What the durable storage knows of a file; asked once for all who want to know at the same time."""
+        """Return the durable storage's metadata of a file; requested once for all concurrent callers."""
         task = self._look_ups.get(key)
         if task is None:
             task = self._look_ups[key] = asyncio.create_task(self.durable.head(key))

@@ -52,7 +52,7 @@ class Host(Protocol):
 
     @property
     def task_process(self) -> TaskProcess:
-        """What the process keeps about tasks."""
+        """The process's data about tasks."""
         ...
 
     @property

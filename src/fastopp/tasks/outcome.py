@@ -1,4 +1,4 @@
-"""What became of a try, as it is written into the database."""
+"""The outcome of an attempt, as it is written into the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process keeps about tasks: the tasks, its limits, and the listeners to notify after queueing."""
+"""The process's data about tasks: the tasks, its limits, and the listeners to notify after queueing."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class Task:
 
     @cached_property
     def parameters(self) -> dict[str, inspect.Parameter]:
-        """What it may be queued with, by name."""
+        """Return the arguments it may be queued with, by name."""
         parameters = dict(inspect.signature(self.function).parameters)
         if self.takes_context:
             del parameters["context"]

@@ -46,7 +46,7 @@ def without_waking() -> Iterator[None]:
 
 
 def waker_of(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Waker | None:
-    """What wakes the application once something is queued; None where nothing has to or nothing can.
+    """Return the function that wakes the application after queueing; None where that is unnecessary or impossible.
 
     It returns whether the platform took the request, and raises nothing: a task that is queued stays queued.
     """

@@ -77,7 +77,7 @@ def issue_token(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> str:
 
 
 def read_token(token: str, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Wake:
-    """What a token holds. Raises WakeRefused."""
+    """Return the claims of a token. Raises WakeRefused."""
     from itsdangerous import BadData  # noqa: PLC0415 - only who wakes or is woken needs it
 
     try:

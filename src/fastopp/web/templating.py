@@ -172,7 +172,7 @@ def render(
 
 
 def page_context(request: Request) -> dict[str, Any]:
-    """What every page may use; see `render`."""
+    """Return the variables that every page may use; see `render`."""
     user = getattr(request.state, "user", None)
     path: str = request.scope["path"]
 

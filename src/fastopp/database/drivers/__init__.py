@@ -1,1 +1,1 @@
-"""What is particular to each database driver."""
+"""The particulars of each database driver."""

@@ -52,7 +52,7 @@ def _driver_connection(connection: Connection) -> asyncpg.Connection:
 def connector(
     url: DatabaseURL, *, timeout: float, statement_timeout: float
 ) -> Callable[..., Awaitable[asyncpg.Connection]]:
-    """What opens a connection within `timeout` seconds; raises DatabaseUnavailable when it cannot."""
+    """Return a function that opens a connection within `timeout` seconds; it raises DatabaseUnavailable on failure."""
     arguments: dict[str, Any] = _arguments(url.query) | tls.asyncpg_arguments(url.query)
     places = [host for host in url.hosts if host.name]
     if places:

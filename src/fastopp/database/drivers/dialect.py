@@ -49,7 +49,7 @@ class PreparedDialect(PGDialect):
         return schema  # type: ignore[no-any-return] # a row holds anything
 
     def get_default_isolation_level(self, dbapi_conn: DBAPIConnection) -> IsolationLevel:
-        """What `_get_default_schema_name` learnt just before."""
+        """Return the result of `_get_default_schema_name`."""
         return self._isolation_level
 
     def _set_backslash_escapes(self, connection: Connection) -> None:

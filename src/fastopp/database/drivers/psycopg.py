@@ -94,7 +94,7 @@ def _driver_connection(connection: Connection) -> BoundedConnection:
 def connector(
     url: DatabaseURL, *, timeout: float, statement_timeout: float
 ) -> Callable[..., Awaitable[BoundedConnection]]:
-    """What opens a connection within `timeout` seconds; raises DatabaseUnavailable when it cannot."""
+    """Return a function that opens a connection within `timeout` seconds; it raises DatabaseUnavailable on failure."""
     parameters: dict[str, Any] = {
         "gssencmode": "disable",  # Kerberos is another round trip that almost no site needs
         "tcp_user_timeout": int(timeout * 1000),

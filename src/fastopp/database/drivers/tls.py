@@ -1,4 +1,4 @@
-"""What libpq's TLS parameters mean, for both drivers.
+"""The meaning of libpq's TLS parameters, for both drivers.
 
 psycopg hands them to libpq itself. asyncpg gets an SSLContext that does the same.
 Source: https://www.postgresql.org/docs/current/libpq-ssl.html, and libpq's fe-secure-openssl.c where that is silent.

@@ -35,7 +35,7 @@ ALONE_TIMEOUT = 600.0  # seconds; the plain `alembic` command is run interactive
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the caller has decided: the open transaction, or the dialect to write SQL for."""
+    """The caller's choices: the open transaction, or the dialect to write SQL for."""
 
     connection: Connection | None = None
     dialect: str | None = None

@@ -1,4 +1,4 @@
-"""What migrating and asking about migrations returns."""
+"""The results of migrating, and of queries about migrations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Applied(NamedTuple):
 
 
 class MigrationResult(NamedTuple):
-    """What a migration did: the steps in their order, and where the database is now (None: before the first)."""
+    """The result of a migration: the steps in their order, and the current revision (None: before the first)."""
 
     applied: tuple[Applied, ...]
     current: str | None

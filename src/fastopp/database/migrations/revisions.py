@@ -156,7 +156,7 @@ def _read(path: Path) -> Revision | None:
 
 
 def _connected(found: Mapping[str, Revision], start: str) -> dict[str, Revision]:
-    """What hangs together with `start`, upwards or downwards."""
+    """Return the revisions connected with `start`, upwards or downwards."""
     kept = {start}
     while True:
         linked = {

@@ -41,7 +41,7 @@ _OF_ONE_HOP = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsyncOptions:
-    """What can be chosen; times in seconds, sizes in bytes."""
+    """The options; times in seconds, sizes in bytes."""
 
     workers: int = 1
     """Deliveries at a time."""

@@ -32,7 +32,7 @@ DUMP = "database.dump"  # the file of a saved database, in pg_dump's own format
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresOptions:
-    """What can be chosen. LeapCell documents none of the numbers."""
+    """The options. LeapCell documents none of the numbers."""
 
     pooler: Literal["transaction", "session"] = "transaction"
     program: Literal["auto", "pgbouncer", "built-in"] = "auto"

@@ -15,7 +15,7 @@ GREETING_TIMEOUT = 60.0  # seconds to say what one wants, and to sign in; pgboun
 
 
 class Backend(Protocol):
-    """What a connection is handed to once it is encrypted."""
+    """The interface that gets a connection once it is encrypted."""
 
     async def serve(self, startup: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a client, whose first packet was read already, until it leaves."""

@@ -82,7 +82,7 @@ async def read_startup(reader: asyncio.StreamReader) -> bytes:
 
 
 def startup_code(packet: bytes) -> int:
-    """What a first packet asks for: SSL_REQUEST and its like, or a protocol version."""
+    """Return the request of a first packet: SSL_REQUEST and its like, or a protocol version."""
     return int.from_bytes(packet[4:8])
 
 
@@ -125,7 +125,7 @@ def parameter(status: bytes) -> tuple[str, str]:
 
 
 def session_state(sent: bytes) -> str | None:
-    """What a client's message leaves on the server connection, as a sentence; None if nothing."""
+    """Return the state that a client's message leaves on the server connection, as a sentence; None if nothing."""
     kind = sent[:1]
     if kind == PARSE:
         name, _, rest = sent[5:].partition(b"\0")

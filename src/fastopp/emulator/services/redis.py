@@ -24,7 +24,7 @@ from fastopp.emulator.services.redis_server import DUMP, RedisServer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisOptions:
-    """What can be chosen."""
+    """The options."""
 
     commands: Literal["listed", "all"] = "listed"
 
@@ -60,7 +60,7 @@ class Redis:
         return f"rediss://default:{self.password}@{HOST}:{self._front.port}"
 
     def environment(self) -> dict[str, str]:
-        """What a LeapCell user copies from the dashboard, and the authorities that make clients trust it as there."""
+        """Return the variables that a user copies from the dashboard, and the authorities that clients trust."""
         authorities = str(self._authorities)
         return {"REDIS_URL": self.url, "SSL_CERT_FILE": authorities, "NODE_EXTRA_CA_CERTS": authorities}
 

@@ -1,4 +1,4 @@
-"""What clients send to Redis: commands as arrays of strings, or as lines of text.
+"""The requests of Redis clients: commands as arrays of strings, or as lines of text.
 
 See https://redis.io/docs/latest/develop/reference/protocol-spec/.
 """
@@ -41,7 +41,7 @@ class Requests:
         self._at_name = False
 
     def feed(self, data: bytes) -> bytes:
-        """What to send to the server now."""
+        """Return the bytes to send to the server now."""
         self._buffer, self._at = self._buffer[self._at :] + data, 0
         pieces = []
         while not self.broken and (piece := self._next()):

@@ -1,4 +1,4 @@
-"""What a request to S3 says of itself, and answers that are passed on or our own."""
+"""Parse requests to S3, and pass on responses or create our own."""
 
 from __future__ import annotations
 

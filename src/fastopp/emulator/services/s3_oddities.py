@@ -1,4 +1,4 @@
-"""What users have seen LeapCell's Object Storage answer, where S3 answers otherwise. No page of LeapCell's says it."""
+"""The oddities of LeapCell's Object Storage that users have seen. No page of LeapCell's documents them."""
 
 from __future__ import annotations
 

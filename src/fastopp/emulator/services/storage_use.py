@@ -1,4 +1,4 @@
-"""What a bucket holds, counted as it changes, and what may still go in."""
+"""The contents of a bucket, counted as they change, and the room that is left."""
 
 from __future__ import annotations
 

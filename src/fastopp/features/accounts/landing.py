@@ -1,4 +1,4 @@
-"""Where to go after signing in: to the page that asked for it, if that is one of ours, else to a fitting one."""
+"""Choose the page after signing in: the one that asked for it, if that is one of ours, otherwise a fitting one."""
 
 from __future__ import annotations
 

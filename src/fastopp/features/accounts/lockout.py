@@ -49,7 +49,7 @@ class TooManyAttempts(FastOppError):
 
 
 class Subject(NamedTuple):
-    """What failures are counted for, and how many are let pass."""
+    """The subject that failures are counted for, and the number allowed."""
 
     name: str
     limit: int

@@ -103,7 +103,7 @@ async def update_user(
     role: Annotated[Role | None, EmptyIsNone, Form()] = None,
     group: Group = None,
 ) -> Response:
-    """What is not given stays as it is."""
+    """Change the given values and keep the others."""
     changes: dict[str, Any] = {}
     if active is not None:
         changes["is_active"] = active

@@ -1,4 +1,4 @@
-"""What each group may do with each table, as data: a project reads its rights in one place.
+"""The permissions of each group on each table, as data: a project reads its permissions in one place.
 
 An app declares its own table in `permissions.py`:
 
@@ -72,7 +72,7 @@ class Rights(NamedTuple):
         return cls({model: roles for table in tables for model, roles in table.items()})
 
     def grant(self, user: User | None, model: str) -> Grant | None:
-        """What `user` holds on the table named `model`; None when it is nothing.
+        """Return the grant of `user` on the table named `model`; None if there is none.
 
         Only the strongest role counts: superuser, else the user's group, else staff. A user who is
         neither staff nor superuser, or not active, has no permissions, regardless of the group.

@@ -23,7 +23,7 @@ FINGERPRINT_BYTES = 12  # 96 bits of an HMAC: another hash with the same cannot 
 
 
 class Claims(NamedTuple):
-    """What a genuine token says: whose it is, and under which password it was issued."""
+    """The claims of a genuine token: its account, and the password under which it was issued."""
 
     user_id: uuid.UUID
     fingerprint: str

@@ -37,7 +37,7 @@ class LazyAdmin:
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """What is mounted so far; the application's router makes links from it."""
+        """Return the routes mounted so far; the application's router makes links from it."""
         site = self._site()
         return site.admin.routes if site else []
 

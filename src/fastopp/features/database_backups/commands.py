@@ -112,7 +112,7 @@ async def _fetch(settings: Settings, key: str, path: Path) -> None:
 
 
 def _local_backups(url: DatabaseURL) -> list[tuple[Path, int, datetime]]:
-    """What `backup` made here, newest first: portable files, and copies beside a SQLite database."""
+    """Return the files that `backup` made here, newest first: portable files, and copies next to a SQLite database."""
     paths = [*FOLDER.glob(f"*{SUFFIX}*")]
     if url.backend == "sqlite" and url.database:
         database = Path(url.database)

@@ -1,4 +1,4 @@
-"""What an operator without a shell needs to see. Read-only, masked, and the same on both databases."""
+"""Diagnostics for an operator without a shell. Read-only, masked, and the same on both databases."""
 
 from __future__ import annotations
 

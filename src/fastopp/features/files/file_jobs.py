@@ -69,7 +69,7 @@ class FileJobs:
 
 
 def as_text(report: Mapping[str, Any]) -> str:
-    """What a report lists, as lines; empty if there is nothing to list."""
+    """Return the list in a report as lines; empty if there is nothing to list."""
     lines = [f"failed    {entry['key']}: {entry['reason']}" for entry in report["failed"]]
     lines += [f"left out  {entry['key']}: {entry['reason']}" for entry in report["left_out"]]
     lines += [f"differs   {key}" for key in report.get("differing", ())]

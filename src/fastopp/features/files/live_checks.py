@@ -99,7 +99,7 @@ def _probe() -> tuple[str, bytes]:
 
 
 async def _fetch(url: str, content: bytes) -> str:
-    """What is wrong with the file at an address, in words; nothing when it is the right one."""
+    """Return the error of the file at an address, in words; empty when it is the right one."""
     import httpx  # noqa: PLC0415 - only for this check
 
     said = ""

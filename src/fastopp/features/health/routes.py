@@ -66,7 +66,7 @@ def database_type(url: DatabaseURL) -> str:
 
 
 def public_url(url: DatabaseURL) -> str:
-    """What everyone may know of the URL: which kind of database, and where; no account and no path."""
+    """Return the public part of the URL: the type of database and its host; no account and no path."""
     if url.backend == "sqlite":
         return f"sqlite:///{Path(url.database or '').name}"
     return f"postgresql://***@{url.host or 'localhost'}:{url.port or DEFAULT_PORT}/***"

@@ -139,7 +139,7 @@ def _state(task: TaskStatus) -> str:
 
 
 def _said(task: TaskStatus) -> str:
-    """What a task says of itself in one short line: its error, or how far it is."""
+    """Return a task's status in one short line: its error, or its progress."""
     text = task.error.strip().splitlines()[0] if task.error.strip() else " ".join(_progress(task))
     return text if len(text) <= MESSAGE_SHOWN else text[: MESSAGE_SHOWN - 1] + "…"
 

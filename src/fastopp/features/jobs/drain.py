@@ -52,7 +52,7 @@ async def _drain_door(request: Request) -> Wake | None:
 
 @guarded_by(_drain_door)
 async def _woken_or_operator(request: Request, runtime: RuntimeDep) -> Wake | None:
-    """What the application's own wake-up carries, or None for an operator. Raises WakeRefused, NotAnOperator."""
+    """Return the token of the application's own wake-up, or None for an operator. Raises WakeRefused, NotAnOperator."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == SCHEME.lower():
         return read_token(token.strip(), runtime.settings, clock=runtime.clock)

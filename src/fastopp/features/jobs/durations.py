@@ -53,7 +53,7 @@ def _on_sqlite(element: _Seconds, compiler: SQLCompiler, **options: Any) -> str:
 
 
 async def durations(session: AsyncSession) -> list[Durations]:
-    """What ended within the last hour, by task."""
+    """Return the durations of tasks that ended within the last hour, by task."""
     newest = select(func.max(events.c.id)).scalar_subquery()
     begun = func.max(case((events.c.type == "started", events.c.at)))
     ended = func.max(case((events.c.type.in_(_ENDED), events.c.at)))

@@ -33,7 +33,7 @@ class TaskFigures:
     durations: list[Durations]
 
     def collect(self) -> Iterator[Metric]:
-        """What prometheus-client calls."""
+        """Collect the metrics; called by prometheus-client."""
         from prometheus_client.metrics_core import GaugeMetricFamily  # noqa: PLC0415 - only for who asks
 
         def gauge(name: str, what: str, labels: list[str], rows: Iterable[tuple[list[str], float]]) -> Metric:

@@ -146,7 +146,7 @@ async def start(
 
 @router.post("/work", summary="Run queued tasks for some seconds")
 async def work(request: Request, runtime: RuntimeDep, superuser: DetachedSuperUser) -> Response:
-    """What the page itself asks for, again and again, where nothing runs between requests."""
+    """Run queued tasks; polled by the page itself, where nothing runs between requests."""
     report = await runtime.tasks.drain(WORK_FOR)
     if is_htmx(request):
         pause = await _until_next(runtime) if report.left == 0 else 0 if report.done + report.failed else WORK_AGAIN

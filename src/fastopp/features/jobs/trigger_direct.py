@@ -1,4 +1,4 @@
-"""What can be run without the queue, since it makes the tables that the queue needs."""
+"""Tasks that can run without the queue, since they create the tables that the queue needs."""
 
 from __future__ import annotations
 

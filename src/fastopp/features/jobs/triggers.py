@@ -234,7 +234,7 @@ def _content(status: str, message: str, details: dict[str, Any], task_id: int | 
 
 
 async def _arguments(request: Request) -> dict[str, Any]:
-    """What the body holds. Raises TaskArguments."""
+    """Return the arguments in the body. Raises TaskArguments."""
     body = await request.body()
     if not body.strip():
         return {}

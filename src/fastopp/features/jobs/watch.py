@@ -46,7 +46,7 @@ async def look(session: AsyncSession) -> dict[str, Any]:
 
 
 async def watch(database: Database, clock: Clock) -> AsyncIterator[dict[str, Any]]:
-    """What `look` sees, whenever it differs; ends when the server stops or the database does, or after five minutes.
+    """Yield the result of `look` when it changes, until the server stops, the database fails, or five minutes pass.
 
     Between two looks no session is open and no connection is held.
     """

@@ -60,7 +60,7 @@ async def list_migrations(request: Request, runtime: RuntimeDep, superuser: Deta
 async def preview(
     request: Request, runtime: RuntimeDep, superuser: DetachedSuperUser, revision: Annotated[str, Path(max_length=40)]
 ) -> Response:
-    """What it would do to this kind of database, without doing it."""
+    """Return the SQL for this kind of database, without running it."""
     try:
         sql = await migrate.sqlmigrate(runtime.database, revision)
     except UnknownRevision as error:
@@ -147,7 +147,7 @@ def _kept(kept: Sequence[str]) -> list[str]:
 
 
 def _slug(message: str) -> str:
-    """What a migration does, as words that a file name and a docstring can hold."""
+    """Return a description as words that a file name and a docstring can hold."""
     words = " ".join(re.findall(r"[\w,.-]+", message))
     if not words:
         raise BadRequest("Describe the migration in a few words.", hint="Fill in the field `message`.")

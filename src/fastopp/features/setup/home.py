@@ -23,7 +23,7 @@ PATIENCE = 2.0  # seconds for the database: the page says that it does not answe
 
 @router.get("/")
 async def home(request: Request, database: DatabaseDep, settings: SettingsDep, clock: ClockDep) -> Response:
-    """What the project has, how it is, and what to do next. Works without a database too."""
+    """The state of the project, and the next steps. Works without a database too."""
     user, reachable, tables, superuser = None, True, True, False
     try:
         async with database.read(limit=PATIENCE) as session:

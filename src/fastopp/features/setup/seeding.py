@@ -72,7 +72,7 @@ class StepOutcome:
 
 
 class InitReport(NamedTuple):
-    """What an initialisation did, step by step."""
+    """The result of an initialisation, step by step."""
 
     success: bool
     message: str
@@ -145,7 +145,7 @@ async def full_init(runtime: Runtime, *, done: Collection[str] = ()) -> AsyncGen
 
 
 def init_report(results: list[StepOutcome]) -> InitReport:
-    """What became of all steps together."""
+    """Return the result of all steps together."""
     failed = [outcome.step for outcome in results if outcome.status == "error"]
     if failed:
         return InitReport(False, f"Initialisation is incomplete: {', '.join(failed)} failed.", results)

@@ -68,7 +68,7 @@ async def init_demo(context: TaskContext) -> dict[str, Any]:
 
 
 def init_details(settings: Settings, report: InitReport) -> dict[str, Any]:
-    """What became of an initialisation, in the keys that clients know; without a generated password."""
+    """Return the result of an initialisation, in the keys that clients know; without a generated password."""
     outcomes = {outcome.name: outcome.status for outcome in report.results}
     return {
         "message": report.message,

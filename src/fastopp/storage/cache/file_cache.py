@@ -81,7 +81,7 @@ class FileCache:
     # What follows runs in worker threads.
 
     def path(self, key: str) -> Path:
-        """Where a file is kept."""
+        """Return the path of a file."""
         return self.folder / hashlib.sha256(key.encode()).hexdigest()[:40]
 
     def _open(self, key: str) -> Cached | None:

@@ -33,7 +33,7 @@ class Cached:
 
 
 def description(file: StoredFile) -> bytes:
-    """What follows the content."""
+    """Return the bytes that follow the content."""
     known = [file.key, file.size, file.etag, file.content_type, file.modified.isoformat()]
     text = json.dumps(known, ensure_ascii=False).encode()
     return text + len(text).to_bytes(4, "big") + _MARK
@@ -56,7 +56,7 @@ def read_entry(file: FileIO, key: str) -> Cached | None:
 
 
 def read_description(file: FileIO) -> StoredFile | None:
-    """What is known about a cached file, which does not count as used; None when it is damaged."""
+    """Return the metadata of a cached file, without counting as a use; None when it is damaged."""
     size = os.fstat(file.fileno()).st_size
     file.seek(max(0, size - _TAIL))
     return _described(file.read(), size)

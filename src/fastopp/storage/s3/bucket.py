@@ -169,7 +169,7 @@ class Bucket:
         return Download(self.name, self.reading, _quoted(result.meta["e_tag"]), result.stream(PIECE), start, end)
 
     async def head(self, name: str) -> StoredFile:
-        """What is known about an object; `key` is its name.
+        """Return an object's metadata; `key` is its name.
 
         A HEAD has no body, so it cannot say why not, and some servers say 404 for what is there. The first byte
         is asked for then.

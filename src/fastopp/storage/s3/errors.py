@@ -1,4 +1,4 @@
-"""What S3 and the way to it say when something is wrong, in our words.
+"""Translate errors of S3 and of the network into our words.
 
 obstore reports a server's response only in the text of its exceptions. That text may hold what the server thinks
 of our signature, so it goes nowhere: status and code are taken out of it, and the rest is dropped.
@@ -41,7 +41,7 @@ _BAD_KEY = frozenset({"KeyTooLongError", "InvalidURI", "InvalidObjectName", "XMi
 
 
 class Refusal(NamedTuple):
-    """What a server answered; both are empty when there was no answer."""
+    """The error of a server; both are empty when there was no response."""
 
     status: int
     code: str

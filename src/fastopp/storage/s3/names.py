@@ -40,7 +40,7 @@ class ObjectNames:
         return (self.name(key), legacy)
 
     def folders(self, folder: str) -> tuple[str, ...]:
-        """Where the objects of a folder's files may lie; the empty folder is all of the storage."""
+        """Return where the objects of a folder's files may be; the empty folder is all of the storage."""
         if not folder:
             return (self.prefix.rstrip("/"),)
         return tuple(name.rstrip("/") for name in self.names(f"{folder}/"))

@@ -19,7 +19,7 @@ RECOUNT_AFTER = 600.0  # seconds: other instances write and delete too
 
 
 class Usage(NamedTuple):
-    """What a bucket holds."""
+    """The usage of a bucket."""
 
     files: int
     size: int
@@ -27,7 +27,7 @@ class Usage(NamedTuple):
 
 
 class Quota(NamedTuple):
-    """What a plan lets a bucket hold; infinity where it sets no limit."""
+    """The limits of a plan for a bucket; infinity if there is no limit."""
 
     files: float
     size: float
@@ -98,7 +98,7 @@ class QuotaGuard:
 
 
 class Room:
-    """What one file has been given of a quota."""
+    """The room reserved for one file in a quota."""
 
     def __init__(self, guard: QuotaGuard) -> None:
         self._guard = guard

@@ -30,7 +30,7 @@ class ChangedMeanwhile(LeftOut):
 
 
 class Version(NamedTuple):
-    """What changes with a file's content."""
+    """The values that change with a file's content."""
 
     inode: int
     size: int
@@ -117,7 +117,7 @@ class Arrival:
 
 
 def version_of(path: str) -> Version | None:
-    """What changes with a file's content; None if there is no file. Raises InvalidKey for a folder or a link."""
+    """Return the version of a file; None if there is no file. Raises InvalidKey for a folder or a link."""
     try:
         status = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

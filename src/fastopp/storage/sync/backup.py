@@ -41,7 +41,7 @@ PAUSE = 0.2  # seconds between them
 
 @dataclass(slots=True)
 class _Batch:
-    """What a thread found out about some files."""
+    """The results of a thread about some files."""
 
     same: int = 0
     send: list[tuple[LocalFile, bytes | None]] = field(default_factory=list)

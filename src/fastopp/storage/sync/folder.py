@@ -42,7 +42,7 @@ class LocalFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Unreadable(Remark):
-    """What should be copied and cannot be read."""
+    """A file that should be copied and cannot be read."""
 
 
 def walk(root: Path) -> Generator[LocalFile | Remark]:

@@ -28,7 +28,7 @@ class Remark:
 
 @dataclass(slots=True)
 class TransferReport:
-    """What came of a backup or a restore, so far or in the end."""
+    """The result of a backup or a restore, so far or at the end."""
 
     status: Status = "success"
     """`partial`: the time was up, and the next run does the rest. `error`: something failed."""

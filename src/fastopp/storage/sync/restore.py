@@ -31,7 +31,7 @@ NEWER = "The one in the folder is newer."
 
 @dataclass(slots=True)
 class _Batch:
-    """What a thread found out about some stored files."""
+    """The results of a thread about some stored files."""
 
     same: int = 0
     fetch: list[tuple[StoredFile, Arrival]] = field(default_factory=list)
@@ -112,7 +112,7 @@ def _examine(
 
 
 def _arrival(folder: Path, key: str, parents: dict[str, str]) -> Arrival:
-    """Where a file goes. Raises InvalidKey.
+    """Return the destination of a file. Raises InvalidKey.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a backup and a restore have in common: so many files at once, for so long, and when to give up."""
+"""The common base of backup and restore: how many files at once, for how long, and when to stop."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class DrainReport(NamedTuple):
-    """What a drain did."""
+    """The result of a drain."""
 
     done: int = 0
     """Jobs that succeeded."""

@@ -1,4 +1,4 @@
-"""What is known of a job, read from the database."""
+"""The status of a job, read from the database."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class TaskStatus:
 
 
 def _told(row: Mapping[str, Any]) -> str:
-    """What the task says of itself: its progress, or what its result says once it has succeeded."""
+    """Return the task's report: its progress, or its result once it has succeeded."""
     result = row["result"] if row["state"] == "succeeded" else None
     told = result.get("message") if isinstance(result, dict) else None
     return told if isinstance(told, str) else row["message"] or ""

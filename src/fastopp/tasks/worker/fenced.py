@@ -30,7 +30,7 @@ _A_LITTLE = 0.005  # seconds; the database's clock is not to be a hair behind
 
 
 class FencedJobManager(JobManager):
-    """What procrastinate's Worker asks, answered for `concurrency` jobs that run at a time.
+    """The queries of procrastinate's Worker, answered for `concurrency` concurrent jobs.
 
     The Worker is to be given a higher concurrency: a job whose function has returned, and whose end is being written,
     does not keep the next one from starting.

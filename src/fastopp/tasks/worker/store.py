@@ -61,7 +61,7 @@ class JobStore:
         return {row["id"] for row in rows}
 
     async def place(self, job_id: int) -> dict[str, Any] | None:
-        """What earlier tries of a job have saved."""
+        """Return the checkpoint of earlier attempts of a job."""
         rows = await self._all(self._statements.place, job_id=job_id)
         place = rows[0]["place"] if rows else None
         if isinstance(place, str):  # SQLite's

@@ -187,7 +187,7 @@ def origin_of(url: str) -> str:
 
 
 def asset_origin(settings: Settings) -> str:
-    """Where browsers meet the Object Storage: at its public address, and where presigned addresses lead."""
+    """Return the origins of the Object Storage for browsers: its public address, and that of presigned URLs."""
     bucket = settings.s3_endpoint if settings.uses_object_storage else ""
     return " ".join(dict.fromkeys(filter(None, map(origin_of, (settings.s3_cdn_url, bucket)))))
 

@@ -62,7 +62,7 @@ class Encryptor:
         self._pending = self._header
 
     def update(self, data: bytes) -> bytes:
-        """What is sealed once `data` has come; often nothing yet."""
+        """Return the bytes that are sealed after `data`; often none yet."""
         self._waiting += data
         sealed = bytearray(self._pending)
         self._pending = b""
@@ -85,7 +85,7 @@ class Decryptor:
         self._cipher: _Cipher | None = None
 
     def update(self, data: bytes) -> bytes:
-        """What can be opened once `data` has come. Raises NotEncrypted, WrongKey, Damaged."""
+        """Return the bytes that can be opened after `data`. Raises NotEncrypted, WrongKey, Damaged."""
         self._waiting += data
         if self._cipher is None:
             if len(self._waiting) < _HEADER:

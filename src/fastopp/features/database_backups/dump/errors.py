@@ -1,4 +1,4 @@
-"""What can be wrong with a dump, and with making or restoring one."""
+"""Errors of a dump, and of making or restoring one."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ DEFAULT_TIMEOUT = 3600.0  # seconds; a restore in a terminal is watched
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore did."""
+    """The result of a restore."""
 
     revision: str
     """The migration that the database is at now: the dump's."""
@@ -112,7 +112,7 @@ _Piece = tuple[DumpedTable, list[list[Any]]]
 async def _read(
     reader: DumpReader, chunks: AsyncIterable[bytes], secrets: Sequence[str], *, plain: bool
 ) -> AsyncGenerator[list[_Piece]]:
-    """What each piece of the file completes."""
+    """Yield the parts that each piece of the file completes."""
     iterator = aiter(chunks)
     start = b""
     async for chunk in iterator:

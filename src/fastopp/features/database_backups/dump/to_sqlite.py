@@ -23,7 +23,7 @@ def to_sqlite(
     uuid: bool = False,
     decimals: int | None = None,
 ) -> Any:  # noqa: ANN401 - SQLite's value
-    """What SQLite is to hold.
+    """Return the value for SQLite.
 
     Parameters
     ----------

@@ -108,12 +108,12 @@ _FROM_POSTGRESQL: dict[str, Callable[[str], Any]] = {
 
 
 def from_postgresql(kind: str) -> Callable[[str], Any] | None:
-    """What makes a value of the text that PostgreSQL writes for it; None when that is the value."""
+    """Return the function that parses the text that PostgreSQL writes for a value; None if it is the value."""
     return _FROM_POSTGRESQL.get(kind)
 
 
 def from_sqlite(kind: str, scale: int | None) -> Callable[[Any], Any]:
-    """What makes a value of what SQLite holds; `scale` is the number of decimals that a numeric column promises."""
+    """Return the function that parses SQLite's value; `scale` is the number of decimals of a numeric column."""
     convert = _numeric(scale) if kind == "numeric" else _FROM_SQLITE.get(kind, _reject)
 
     def read(raw: Any) -> Any:  # noqa: ANN401 - SQLite's value, and JSON

@@ -27,7 +27,7 @@ def schema_statements() -> list[str]:
 
 
 def drop_statements() -> list[str]:
-    """What takes back `schema_statements`: what it has created, the last first."""
+    """Return the statements that undo `schema_statements`: what it has created, the last first."""
     created = [
         (kind, name)
         for statement in schema_statements()

@@ -1,4 +1,4 @@
-"""What PostgreSQL's LISTEN gives, for SQLite: to hear of jobs that any connection of any process has written."""
+"""A replacement of PostgreSQL's LISTEN for SQLite: notice jobs that any connection of any process has written."""
 
 from __future__ import annotations
 
