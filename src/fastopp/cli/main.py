@@ -30,7 +30,7 @@ def startproject(
         Path, typer.Argument(help="Folder of the project; created if it does not exist. Default: the current folder.")
     ] = Path(),
 ) -> None:
-    """Make a project with its demo. A file that is there with other content is never overwritten."""
+    """Create a project with its demo. Never overwrites a file that has other content."""
     started = start_project(folder)
     where = "this folder" if folder == Path() else str(folder)
     say(f"Wrote {len(started.written)} files to {where}. Next:", style="green")

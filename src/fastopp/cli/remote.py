@@ -65,7 +65,7 @@ def remote(
 
 @app.command("status")
 def status(context: typer.Context, *, as_json: JsonOption = False) -> None:
-    """Say whether database, migrations and storage work. Status 1 when one does not. The token is not needed."""
+    """Report whether database, migrations and storage work. Status 1 if one does not. Needs no token."""
 
     target = _target(context)
 
@@ -97,7 +97,7 @@ def migrate(
     allow_drop: Annotated[bool, typer.Option("--allow-drop", help="Allow a migration that deletes data.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the migrations that the database lacks."""
+    """Run all pending migrations."""
     arguments = {"allow_drop": True} if allow_drop else None
     answer = _operate(context, lambda site: site.run("/async/migrate", arguments=arguments), as_json=as_json)
     _report(answer, as_json=as_json)
@@ -105,7 +105,7 @@ def migrate(
 
 @app.command("init")
 def init(context: typer.Context, *, as_json: JsonOption = False) -> None:
-    """Make the tables, the first superuser and the sample data; safe to repeat. A generated password is shown once."""
+    """Create the tables, the first superuser and the sample data; safe to repeat. Shows a generated password once."""
     answer = _operate(context, lambda site: site.run("/async/init-demo"), as_json=as_json)
     _report(answer, as_json=as_json)
     details = answer.get("details") or {}
@@ -158,9 +158,9 @@ def restore(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring uploaded files back from the Object Storage and, with --database, a backup of the database.
+    """Restore uploaded files from the Object Storage and, with --database, a backup of the database.
 
-    A FILE that is not encrypted is encrypted before it is sent.
+    An unencrypted FILE is encrypted before it is sent.
     """
     target = _target(context)
     if database:

@@ -73,7 +73,7 @@ async def restore(
     force: Annotated[bool, typer.Option("--force", help="Replace existing rows.")] = False,
     yes: YesOption = False,
 ) -> None:
-    """Bring a backup back into an empty database; one in the Object Storage by its key."""
+    """Restore a backup into an empty database, from a file or by its key in the Object Storage."""
     project = load_project()
     if await asyncio.to_thread(Path(key).is_file):
         await restore_file(project, Path(key), force=force, yes=yes)
@@ -91,7 +91,7 @@ async def prune(
     *,
     yes: YesOption = False,
 ) -> None:
-    """Remove old backups from the Object Storage, after showing them. Those on this machine stay."""
+    """Delete old backups from the Object Storage, after listing them. Keeps those on this machine."""
     storage = backup_storage(load_project().settings)
     surplus = await surplus_backups(storage, keep)
     for key in surplus:

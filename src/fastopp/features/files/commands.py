@@ -49,7 +49,7 @@ async def backup(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Send what the Object Storage has not, or not with this content. Run again, it sends only the rest."""
+    """Upload files that the Object Storage does not have with this content. A second run uploads only the rest."""
     settings = load_project().settings
     storage, folder = backup_storage(settings), settings.upload_dir
     with _progress("Backing up", quiet=as_json) as progress:
@@ -74,7 +74,7 @@ async def restore(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch what the folder has not, or not with this content. Newer files in the folder stay."""
+    """Download files that the folder does not have with this content. Keeps newer files in the folder."""
     settings = load_project().settings
     storage, folder = backup_storage(settings), settings.upload_dir
     with _progress("Restoring", quiet=as_json) as progress:
@@ -90,9 +90,9 @@ async def restore(
 @app.command("verify")
 @command
 async def verify(*, as_json: JsonOption = False) -> None:
-    """Compare both sides by content and change nothing. Status 1 when they differ.
+    """Compare the content of both sides without changes. Status 1 if they differ.
 
-    Where uploads live in the Object Storage, this side is its cache: what is not cached is no difference.
+    When uploads are stored in the Object Storage, this side is its cache: a file that is not cached is no difference.
     """
     settings = load_project().settings
     storage = open_storage(settings)
@@ -113,7 +113,7 @@ async def verify(*, as_json: JsonOption = False) -> None:
 @app.command("status")
 @command
 async def status(*, as_json: JsonOption = False) -> None:
-    """Count the files on either side and in the cache, and list those that no row names."""
+    """Count the files on both sides and in the cache, and list those that no row names."""
     from fastopp.core.runtime import open_runtime  # noqa: PLC0415 - imports SQLAlchemy
 
     project = load_project()
@@ -143,7 +143,7 @@ async def clean(
     ] = False,
     yes: YesOption = False,
 ) -> None:
-    """Remove what interrupted uploads left, and files of rows that are gone. Files that no row names stay."""
+    """Remove the remains of interrupted uploads, and discarded files. Keeps files that no row names."""
     from fastopp.core.runtime import open_runtime  # noqa: PLC0415 - imports SQLAlchemy
     from fastopp.storage.sweep import find_unclaimed, remove_leftovers, remove_unclaimed  # noqa: PLC0415 - as above
 

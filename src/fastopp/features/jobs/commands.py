@@ -39,7 +39,7 @@ async def queue(
     args: Annotated[str, typer.Option(help="Its arguments, as JSON.")] = "{}",
     as_json: JsonOption = False,
 ) -> None:
-    """Queue a task, for a worker or a drain to work."""
+    """Queue a task for a worker or a drain."""
     try:
         given = json.loads(args)
     except ValueError:
@@ -65,7 +65,7 @@ async def list_tasks(
     before: Annotated[int | None, typer.Option(help="List only tasks older than this number.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List tasks, the newest first."""
+    """List tasks, newest first."""
     async with _service() as service:
         found = await service.list(status=status, name=name, queue=queue, limit=limit, before=before)
     if as_json:
@@ -100,7 +100,7 @@ async def cancel(task_id: TaskArgument) -> None:
 @app.command()
 @command
 async def retry(task_id: TaskArgument) -> None:
-    """Put a failed, cancelled or stalled task back into the queue; one that is to be tried again later starts now."""
+    """Return a failed, cancelled or stalled task to the queue; one that waits for a retry starts now."""
     async with _service() as service:
         await service.retry(task_id)
     say(f"Task {task_id} is waiting again.")
@@ -114,7 +114,7 @@ async def drain(
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many tasks.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Work the queue until it is empty, and end. Status 1 when a task failed."""
+    """Run queued tasks until the queue is empty. Status 1 if a task failed."""
     async with _service() as service:
         report = await service.drain(timedelta(seconds=seconds), limit=limit)
     if as_json:

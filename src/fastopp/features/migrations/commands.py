@@ -56,14 +56,14 @@ async def default(context: typer.Context, *, yes: YesOption = False) -> None:
 @app.command()
 @command
 async def upgrade(revision: RevisionArgument = "head", *, yes: YesOption = False) -> None:
-    """Run the migrations that the database lacks; all of them or none. One that deletes data asks first."""
+    """Run all pending migrations, or none. Asks before a migration that deletes data."""
     await _upgrade(revision, yes=yes)
 
 
 @app.command()
 @command
 async def leapcell(*, yes: YesOption = False) -> None:
-    """Upgrade the way LeapCell needs it: behind the pooler, a statement at a time, within a minute."""
+    """Upgrade as LeapCell needs it: behind the pooler, one statement at a time, within a minute."""
     await run_migrate_leapcell(_settings(), yes=yes)
 
 
@@ -81,7 +81,7 @@ async def run_migrate_leapcell(settings: Settings, *, yes: bool = False) -> None
 async def downgrade(
     revision: Annotated[str, typer.Argument(help="An id, `base`, or -1 for one step.")], *, yes: YesOption = False
 ) -> None:
-    """Take migrations back, as far as REVISION; all of them or none. What deletes data asks first."""
+    """Undo migrations back to REVISION, all of them or none. Asks before deleting data."""
     settings = _settings()
     result = await confirming_drops(
         lambda allow_drop: migrate.downgrade(settings, revision, progress=_say_applied, allow_drop=allow_drop), yes=yes
@@ -92,7 +92,7 @@ async def downgrade(
 @app.command()
 @command
 async def current() -> None:
-    """Print the migration that the database is at."""
+    """Print the database's current migration."""
     say(await migrate.current(_settings()) or "base")
 
 
@@ -117,14 +117,14 @@ async def show(revision: RevisionArgument = "head") -> None:
 @app.command()
 @command
 async def stamp(revision: RevisionArgument = "head") -> None:
-    """Write down that the database is at REVISION, without changing any table."""
+    """Mark the database as being at REVISION, without changing any table."""
     say(f"The database says that it is at {await migrate.stamp(_settings(), revision) or 'base'}.")
 
 
 @app.command()
 @command
 async def check(*, as_json: JsonOption = False) -> None:
-    """Fail unless the database has every migration and the models have no change without one."""
+    """Fail if migrations are pending, or if models have changes without a migration."""
     found = await migrate.check(_settings())
     if as_json:
         emit_json(
@@ -150,7 +150,7 @@ async def check(*, as_json: JsonOption = False) -> None:
 @app.command()
 @command
 async def init() -> None:
-    """Check that the project has its alembic folder, which comes with it."""
+    """Check that the project has its alembic folder."""
     say(f"The project has {len(await migrate.history())} migrations in alembic/versions.")
 
 
