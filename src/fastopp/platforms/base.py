@@ -36,6 +36,8 @@ class Platform:
     request_timeout: float | None = None
     max_request_body: int | None = None
     max_response_body: int | None = None
+    max_async_body: int | None = None
+    """Of a request that the platform queues and delivers later."""
     max_environment: int | None = None
     default_upload_dir: str = "static/uploads"
     default_environment: str = "development"

@@ -46,6 +46,7 @@ LEAPCELL = Platform(
     request_timeout=LEAPCELL_REQUEST_TIMEOUT,
     max_request_body=LEAPCELL_MAX_REQUEST_BODY,
     max_response_body=LEAPCELL_MAX_RESPONSE_BODY,
+    max_async_body=LEAPCELL_MAX_ASYNC_BODY,
     max_environment=LEAPCELL_MAX_ENVIRONMENT,
     default_upload_dir=str(LEAPCELL_WRITABLE / "uploads"),
     default_environment="production",

@@ -35,14 +35,14 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 from fastopp.database.session import Database
 from fastopp.database.upsert import insert
 from fastopp.errors import BadRequest, Conflict, FastOppError
-from fastopp.platforms.leapcell import LEAPCELL_REQUEST_TIMEOUT
+from fastopp.platforms import strictest
 from fastopp.tasks.clock import from_now
 
 HEADER = "Idempotency-Key"
 """The request header (draft-ietf-httpapi-idempotency-key-header)."""
 
 KEPT_FOR = timedelta(days=1).total_seconds()
-LEASE = float(LEAPCELL_REQUEST_TIMEOUT)
+LEASE = strictest.REQUEST_TIMEOUT
 """Seconds for which a request without a job may be served: no platform lets one last longer."""
 
 # A quoted string of the draft, or the same without quotes.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fastopp.platforms import strictest
 from fastopp.tasks.task import Retry
 
-MAX_ARGUMENTS = 5 * 1024 * 1024
-"""Bytes of arguments as JSON. What LeapCell lets an async call carry, so that a task may always be started by one."""
+MAX_ARGUMENTS = strictest.ASYNC_BODY
+"""Bytes of arguments as JSON: what an async call can carry, so that a task may always be started by one."""
 
 UNSURE = 60.0
 """Seconds after the database was away in which a worker looks for jobs that are its own without its knowing."""

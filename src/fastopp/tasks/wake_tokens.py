@@ -24,7 +24,7 @@ from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.session import Database
 from fastopp.database.upsert import insert
 from fastopp.errors import Conflict, Unauthorized
-from fastopp.platforms.leapcell import LEAPCELL_REQUEST_TIMEOUT
+from fastopp.platforms import strictest
 from fastopp.settings import Settings
 
 SCHEME = "Wake"
@@ -34,7 +34,7 @@ SCHEME = "Wake"
 # long a request may wait in its queue.
 LIFETIME = timedelta(hours=1)
 CLOCK_SKEW = timedelta(minutes=1)  # that instances' clocks may differ
-LEASE = timedelta(seconds=LEAPCELL_REQUEST_TIMEOUT)  # a request cannot last longer
+LEASE = timedelta(seconds=strictest.REQUEST_TIMEOUT)  # a request cannot last longer
 
 _PURPOSE = "fastopp.tasks.wake"
 

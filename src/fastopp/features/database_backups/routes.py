@@ -28,6 +28,7 @@ from fastopp.features.database_backups.dump.errors import DumpTimeout
 from fastopp.features.database_backups.restore_record import record_restore, sha256_of
 from fastopp.features.database_backups.stored import backup_address, new_key, prune_backups, stored_backups
 from fastopp.features.health.routes import NO_STORE
+from fastopp.platforms import strictest
 from fastopp.storage.base import Storage, StoredFile
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
 from fastopp.storage.select import open_object_storage
@@ -36,9 +37,9 @@ from fastopp.tasks.host import Host
 from fastopp.web.api_docs import problems
 from fastopp.web.middleware.disconnect import while_connected
 
-TIME_BUDGET = 14 * 60.0  # seconds; a minute less than LeapCell gives a request
+TIME_BUDGET = strictest.REQUEST_BUDGET
 
-MAX_DUMP = 100 * 1024 * 1024  # bytes of a request body; as much as LeapCell lets through
+MAX_DUMP = strictest.REQUEST_BODY
 
 _PIECE = 256 * 1024  # bytes
 

@@ -18,8 +18,7 @@ from fastopp.core.runtime import Runtime
 from fastopp.features.accounts.current_user import operator
 from fastopp.features.health.routes import NO_STORE
 from fastopp.features.jobs.triggers import IdempotencyKey
-from fastopp.platforms.base import REQUEST_MARGIN
-from fastopp.platforms.leapcell import LEAPCELL_MAX_ASYNC_BODY, LEAPCELL_REQUEST_TIMEOUT
+from fastopp.platforms import strictest
 from fastopp.tasks import idempotency
 from fastopp.tasks.idempotency import RequestKey
 from fastopp.tasks.models import jobs
@@ -31,7 +30,7 @@ from fastopp.web.doors import guarded_by
 
 log = logging.getLogger(__name__)
 
-MAX_SECONDS = LEAPCELL_REQUEST_TIMEOUT - REQUEST_MARGIN  # where the platform sets no limit: no scheduler waits longer
+MAX_SECONDS = strictest.REQUEST_BUDGET  # where the platform sets no limit: no scheduler waits longer
 
 # Seconds that a drain which the application has asked for itself waits for a task that is to be tried again: long
 # enough for the first two pauses of `Retry`, since no other request may arrive before the next task is started.
@@ -64,7 +63,7 @@ async def _woken_or_operator(request: Request, runtime: RuntimeDep) -> Wake | No
 @router.post(
     "/drain",
     summary="Run queued tasks",
-    max_body_size=LEAPCELL_MAX_ASYNC_BODY,
+    max_body_size=strictest.ASYNC_BODY,
     responses={
         200: {"description": "The number of tasks.", "content": {"application/json": {"schema": _REPORT}}},
         503: {

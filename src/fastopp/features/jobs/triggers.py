@@ -25,7 +25,7 @@ from fastopp.features.accounts.detached import DetachedOperator
 from fastopp.features.files.storage_tasks import check_storage
 from fastopp.features.health.routes import NO_STORE
 from fastopp.features.jobs.trigger_direct import DIRECT, run_directly
-from fastopp.platforms.leapcell import LEAPCELL_MAX_ASYNC_BODY
+from fastopp.platforms import strictest
 from fastopp.tasks import idempotency
 from fastopp.tasks.errors import AlreadyQueued, AlreadyRunning, TaskArguments
 from fastopp.tasks.idempotency import RequestKey
@@ -86,7 +86,7 @@ IdempotencyKey = Annotated[
 router = APIRouter(prefix="/async", tags=["async"], responses=problems(400, 401, 403, 404, 413, 422) | _RESPONSES)
 
 
-@router.post("/init-demo", summary="Initialise the project", max_body_size=LEAPCELL_MAX_ASYNC_BODY, openapi_extra=_BODY)
+@router.post("/init-demo", summary="Initialise the project", max_body_size=strictest.ASYNC_BODY, openapi_extra=_BODY)
 async def init_demo(
     request: Request,
     runtime: RuntimeDep,
@@ -102,7 +102,7 @@ async def init_demo(
     return await _start(request, runtime, "init-demo", RequestKey.of(idempotency_key), enqueue=enqueue)
 
 
-@router.post("/{name}", summary="Run a task", max_body_size=LEAPCELL_MAX_ASYNC_BODY, openapi_extra=_BODY)
+@router.post("/{name}", summary="Run a task", max_body_size=strictest.ASYNC_BODY, openapi_extra=_BODY)
 async def run_task(
     request: Request,
     runtime: RuntimeDep,
