@@ -13,6 +13,7 @@ from fastopp import _moved
 from fastopp._public import MODULES
 
 if TYPE_CHECKING:
+    from fastopp.console.output import command
     from fastopp.core.application import FastOpp
     from fastopp.core.apps import NavItem, SeedStep, StepResult
     from fastopp.core.dependencies import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from fastopp.features.accounts.models import User, utc_now
     from fastopp.features.accounts.permissions import FULL, Grant
     from fastopp.features.admin.views import AdminView
+    from fastopp.features.health.probes import ProbeFailed
     from fastopp.features.setup.seeding import run_full_init
     from fastopp.platforms.detection import PlatformDetector, detect_platform
     from fastopp.settings import Settings, get_upload_dir, load_settings
@@ -65,6 +67,7 @@ __all__ = [
     "Operator",
     "OptionalUser",
     "PlatformDetector",
+    "ProbeFailed",
     "Retry",
     "RuntimeDep",
     "SeedStep",
@@ -82,6 +85,7 @@ __all__ = [
     "Unfinished",
     "User",
     "__version__",
+    "command",
     "detect_platform",
     "get_upload_dir",
     "load_settings",

@@ -34,7 +34,7 @@ _MOVED = {
     "cli.files_status": "features.files.status",
     "cli.migrations": "features.migrations.commands",
     "cli.options": "console.options",
-    "cli.project": "console.project",
+    "cli.project": "console.main_file",
     "cli.tasks": "features.jobs.commands",
     "cli.users": "features.accounts.commands",
     "cli.worker": "features.jobs.worker_command",

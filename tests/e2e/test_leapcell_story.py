@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 from PIL import Image
 from playwright.async_api import FilePayload, Page, async_playwright, expect
 
-from fastopp.console.project import add_apps
+from fastopp.console.main_file import add_apps
 from fastopp.emulator.emulator import Emulator, EmulatorOptions
 from fastopp.emulator.parts import make_services
 from fastopp.emulator.rules import Rules

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from fastopp.console.project import add_apps
+from fastopp.console.main_file import add_apps
 from tests.services.site import PATIENCE, Site, account, copy_project, succeed
 from tests.services.task_app import write_app
 

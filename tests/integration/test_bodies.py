@@ -12,7 +12,7 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
-from fastopp.console.project import list_apps
+from fastopp.console.main_file import list_apps
 from fastopp.core.apps import find_apps
 from fastopp.core.assembly import assemble
 from fastopp.database.migrations import migrate

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from fastopp.database.session import DatabaseUnavailable
-from fastopp.features.health.probes import CheckFailed, check_sqlite_writable
+from fastopp.features.health.probes import ProbeFailed, check_sqlite_writable
 from tests.services.clock import ManualClock
 from tests.services.demo import APPS
 from tests.services.ops_project import BEARER, running
@@ -94,7 +94,7 @@ def test_another_writer_is_no_fault(tmp_path):
         writer.execute("BEGIN IMMEDIATE")
         check_sqlite_writable(path)
         writer.execute("ROLLBACK")
-    with pytest.raises(CheckFailed):
+    with pytest.raises(ProbeFailed):
         check_sqlite_writable(tmp_path / "missing" / "test.db")
 
 

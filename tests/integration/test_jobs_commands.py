@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from fastopp.console.project import add_apps
+from fastopp.console.main_file import add_apps
 from tests.services import forks
 from tests.services.site import copy_project, run_command, start_command, succeed
 from tests.services.task_app import write_app

@@ -396,7 +396,7 @@ def test_tests_are_not_served(tmp_path: Path) -> None:
 
 def test_this_project_needs_nothing_that_leapcell_denies() -> None:
     from fastopp.checks.context import CheckContext
-    from fastopp.console.project import list_apps
+    from fastopp.console.main_file import list_apps
     from fastopp.core.apps import find_apps
 
     looked_at = CheckContext(ROOT, load_apps=lambda: find_apps(list_apps(ROOT / "main.py")))

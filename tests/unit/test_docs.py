@@ -20,7 +20,7 @@ from markdown_it.token import Token
 from starlette.routing import Mount
 
 from fastopp.checks.catalogue import all_checks
-from fastopp.console.project import list_apps
+from fastopp.console.main_file import list_apps
 from fastopp.core.apps import find_apps
 from fastopp.core.assembly import assemble
 from fastopp.settings import load_settings

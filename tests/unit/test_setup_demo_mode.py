@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastopp.console.project import ProjectError, list_apps
+from fastopp.console.main_file import ProjectError, list_apps
 from fastopp.features.setup import demo_mode
 
 MAIN = """from fastopp import FastOpp

@@ -13,9 +13,9 @@ from fastopp.checks.catalogue import all_checks
 from fastopp.checks.check import Check, Finding, Level, Mode, Subject
 from fastopp.checks.context import CheckContext
 from fastopp.checks.runner import CheckReport, run_checks, select
+from fastopp.console.main_file import find_project_apps
 from fastopp.console.options import JsonOption
 from fastopp.console.output import EXIT_FAILED, EXIT_MISUSED, command, console, emit_json, error_console, fail, say
-from fastopp.console.project import find_project_apps
 
 LEAPCELL_ENV_FILE = Path(".env.leapcell")
 NO_FILE = Path("/nonexistent")

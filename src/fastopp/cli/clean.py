@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fastopp.console.project import write_atomically
+from fastopp.console.main_file import write_atomically
 from fastopp.features.setup import demo_mode
 
 # What belongs to FastOpp and not to a project made with it. Never .git: its history is the user's. README.md is the

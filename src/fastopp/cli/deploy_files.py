@@ -12,8 +12,8 @@ import typer
 
 from fastopp.checks.lockfile import read_lock
 from fastopp.checks.requirement_lines import REQUIREMENTS, UNHASHED, Requirement, install_line
+from fastopp.console.main_file import ProjectError, write_atomically
 from fastopp.console.output import say
-from fastopp.console.project import ProjectError, write_atomically
 
 SECRET = 0o600
 PUBLIC = 0o644

@@ -12,9 +12,9 @@ import typer
 from fastopp.checks.requirement_lines import install_commands
 from fastopp.cli.deploy_files import DeployFile, project_name, report_stale_commands, requirements_files, write_files
 from fastopp.cli.leapcell_init import ForceOption
+from fastopp.console.main_file import ProjectError
 from fastopp.console.options import YesOption
 from fastopp.console.output import EXIT_MISUSED, fail, plain_command, say
-from fastopp.console.project import ProjectError
 from fastopp.platforms.fly import FLY_VOLUME
 
 PORT = 8080

@@ -68,6 +68,15 @@ class _LazyGroup(TyperGroup):
         return list(self.commands)
 
 
+def add_places(app: typer.Typer, places: Mapping[str, Place]) -> None:
+    """Add commands to a program of `lazy_app`. Those that it has already stay."""
+    cls: Any = app.info.cls
+    new = {name: place for name, place in places.items() if name not in cls.places}
+    cls.places = {**cls.places, **new}
+    for name, (_, help_text) in new.items():
+        app.command(name, help=help_text)(_nothing)
+
+
 def lazy_app(places: Mapping[str, Place], **options: Any) -> typer.Typer:  # noqa: ANN401 - Typer's
     """A program of such commands.
 

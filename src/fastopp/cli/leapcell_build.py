@@ -20,8 +20,8 @@ from fastopp.checks.requirement_lines import REQUIREMENTS, UNHASHED, install_com
 from fastopp.checks.runner import run_checks, select
 from fastopp.cli.check import print_report, read_context, static_subjects
 from fastopp.cli.server import compile_ahead
+from fastopp.console.main_file import find_project_apps
 from fastopp.console.output import EXIT_FAILED, fail, plain_command, say
-from fastopp.console.project import find_project_apps
 
 
 @plain_command

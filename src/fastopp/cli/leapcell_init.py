@@ -23,9 +23,9 @@ from fastopp.cli.deploy_files import (
     requirements_files,
     write_files,
 )
+from fastopp.console.main_file import ProjectError
 from fastopp.console.options import YesOption
 from fastopp.console.output import EXIT_MISUSED, fail, plain_command, say
-from fastopp.console.project import ProjectError
 from fastopp.platforms.leapcell import LEAPCELL, LEAPCELL_MAX_MEMORY, LEAPCELL_MIN_MEMORY, LEAPCELL_PORT
 from fastopp.settings import read_variables
 from fastopp.settings.database_url import DatabaseURL, DatabaseURLError

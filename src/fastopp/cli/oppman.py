@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from fastopp.cli.lazy import lazy_app
+from fastopp.cli.lazy import add_places, lazy_app
+from fastopp.console.main_file import project_commands
 from fastopp.console.output import run_program, say
 
 COMMANDS = {
@@ -141,5 +142,6 @@ def show_help(context: typer.Context) -> None:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line: the framework's commands, and those of the project's apps."""
+    add_places(app, project_commands())
     run_program(app)

@@ -17,8 +17,9 @@ from typing import Annotated, NoReturn
 import typer
 
 import fastopp
+from fastopp.console.main_file import find_project_apps
 from fastopp.console.output import fail, plain_command, say
-from fastopp.console.project import find_project_apps, load_project
+from fastopp.console.project import load_project
 from fastopp.errors import Conflict
 from fastopp.settings import load_settings
 

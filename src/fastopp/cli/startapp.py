@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
-from fastopp.console.project import ProjectError, add_apps, list_apps
+from fastopp.console.main_file import ProjectError, add_apps, list_apps
 
 # Names whose addresses or static files FastOpp serves itself.
 RESERVED = frozenset({"admin", "api", "async", "debug", "docs", "health", "login", "logout", "oppdemo", "oppman",

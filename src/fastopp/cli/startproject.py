@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib import metadata, resources
 from pathlib import Path
 
-from fastopp.console.project import ProjectError, write_atomically
+from fastopp.console.main_file import ProjectError, write_atomically
 
 TEMPLATE = ("main.py", "oppman.py", "oppdemo.py", "demo", "alembic", "alembic.ini", ".env.example", "LICENSE")
 

@@ -7,11 +7,14 @@ shop/
     admin.py       AdminView classes
     seed.py        STEPS: sample data
     tasks.py       functions with @task, run later
+    commands.py    app = typer.Typer(): commands below `oppman.py shop`
+    probes.py      PROBES: parts of /health
     templates/shop/…   static/shop/…
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -55,6 +58,17 @@ class SeedStep(NamedTuple):
     run: Callable[[Any, Any, Any], Awaitable[StepResult]]
     destructive: bool = False
     """It deletes what people may have entered: run only when asked for by name, never as part of an init."""
+
+
+Probe = Callable[[Any], Awaitable[Mapping[str, Any] | None]]
+"""Looks at a part of the application, given its runtime: returns details for /health, or raises ProbeFailed."""
+
+
+class CommandPlace(NamedTuple):
+    """The place of an app's commands, like `shop.commands:app`, and their help."""
+
+    place: str
+    help: str
 
 
 class App(NamedTuple):
@@ -140,6 +154,19 @@ class App(NamedTuple):
         # A name may be bound twice, and one task may be imported from another module of the app, but not of others.
         found = {id(value): value for value in vars(module).values() if isinstance(value, Task)}
         return [task for task in found.values() if task.function.__module__.startswith(self.package)]
+
+    def probes(self) -> dict[str, Probe]:
+        """The PROBES of its probes.py, each with the app's name before its own: `shop.payments`."""
+        module = self._module("probes")
+        return {f"{self.name}.{name}": probe for name, probe in module.PROBES.items()} if module else {}
+
+    def commands(self) -> CommandPlace | None:
+        """Return where its commands are, without importing them: the first line of commands.py is their help."""
+        path = self.folder / "commands.py"
+        if not path.is_file():
+            return None
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or f"Commands of {self.package}."
+        return CommandPlace(f"{self.package}.commands:app", text.partition("\n")[0])
 
     def navigation(self) -> list[NavItem]:
         """The NAVIGATION of its package."""

@@ -21,6 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastopp.core.apps import Probe
 from fastopp.core.runtime import Runtime
 from fastopp.database.errors import outage_reason
 from fastopp.database.migrations.errors import MigrationError
@@ -110,12 +111,30 @@ class HealthMonitor:
 
 
 async def run_checks(runtime: Runtime, head: str | None) -> HealthReport:
-    """Run every check now, those that do not wait for each other side by side.
+    """Run every check now, the framework's and the apps', those that do not wait for each other side by side.
 
     `head` is the revision that the database should be at; None when the project's migrations cannot be read.
     """
-    tables, storage = await asyncio.gather(_check_tables(runtime, head), _timed("storage", _check_storage(runtime)))
-    return HealthReport(runtime.settings.platform.name, {**tables, "storage": storage})
+    own = await asyncio.to_thread(lambda: {name: probe for app in runtime.apps for name, probe in app.probes().items()})
+    tables, storage, *others = await asyncio.gather(
+        _check_tables(runtime, head),
+        _timed("storage", _check_storage(runtime)),
+        *(_timed(name, _run_probe(probe, runtime)) for name, probe in own.items()),
+    )
+    return HealthReport(
+        runtime.settings.platform.name, {**tables, "storage": storage, **dict(zip(own, others, strict=True))}
+    )
+
+
+async def _run_probe(probe: Probe, runtime: Runtime) -> dict[str, Any]:
+    """Run the probe of an app. Any exception becomes its outcome."""
+    try:
+        return dict(await probe(runtime) or {})
+    except (FastOppError, SQLAlchemyError, OSError, TimeoutError):
+        raise
+    except Exception as error:
+        log.exception("A probe failed", extra={"action": "probe_failed"})
+        raise ProbeFailed("It failed; the log says why.") from error
 
 
 async def _check_tables(runtime: Runtime, head: str | None) -> dict[str, Check]:
@@ -128,8 +147,8 @@ async def _check_tables(runtime: Runtime, head: str | None) -> dict[str, Check]:
     return {"database": database, "migrations": migrations}
 
 
-class CheckFailed(FastOppError):
-    """This check failed."""
+class ProbeFailed(FastOppError):
+    """A part of the application does not work. The message is shown to everyone."""
 
     def __init__(self, message: str, details: dict[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -146,7 +165,7 @@ async def _timed(name: str, check: Awaitable[dict[str, Any]]) -> Check:
             details = await check
     except TimeoutError:
         problem = f"No answer within {TIME_LIMIT:g} seconds."
-    except CheckFailed as error:
+    except ProbeFailed as error:
         problem, details = error.message, error.details
     except (FastOppError, SQLAlchemyError, OSError) as error:
         # Our own errors say what is wrong in a sentence; only of others is it worth knowing where they come from.
@@ -165,7 +184,7 @@ async def _check_database(runtime: Runtime) -> dict[str, Any]:
     async with runtime.database.read() as session:
         if url.backend == "postgresql":
             if not (await (await session.connection()).execute(_IS_WRITABLE)).scalar():
-                raise CheckFailed("It is read-only.")
+                raise ProbeFailed("It is read-only.")
             return {}
         await ping(session)
     await asyncio.to_thread(check_sqlite_writable, Path(url.database or ""))
@@ -173,18 +192,18 @@ async def _check_database(runtime: Runtime) -> dict[str, Any]:
 
 
 def check_sqlite_writable(path: Path) -> None:
-    """Check that SQLite can begin to write, and that its disk has room. Raise CheckFailed. Blocks."""
+    """Check that SQLite can begin to write, and that its disk has room. Raise ProbeFailed. Blocks."""
     try:
         with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # another one writes at this moment
-            raise CheckFailed(outage_reason(error) or "It cannot be written.") from error
+            raise ProbeFailed(outage_reason(error) or "It cannot be written.") from error
     try:
         write_probe(path.absolute().parent)
     except OSError as error:
-        raise CheckFailed("Its disk is full." if error.errno in FULL else "Its folder cannot be written.") from error
+        raise ProbeFailed("Its disk is full." if error.errno in FULL else "Its folder cannot be written.") from error
 
 
 def write_probe(folder: Path) -> None:
@@ -202,9 +221,9 @@ async def _check_migrations(runtime: Runtime, head: str | None) -> dict[str, Any
     async with runtime.database.read() as session:
         details = {"current": await current_revision(session), "head": head}
     if head is None:
-        raise CheckFailed("The project's migrations cannot be read.", details)
+        raise ProbeFailed("The project's migrations cannot be read.", details)
     if details["current"] != head:
-        raise CheckFailed("Migrations are pending.", details)
+        raise ProbeFailed("Migrations are pending.", details)
     return details
 
 

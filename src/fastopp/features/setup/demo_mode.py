@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from fastopp.console.project import ProjectError, add_apps, list_apps, remove_apps
+from fastopp.console.main_file import ProjectError, add_apps, list_apps, remove_apps
 
 DEMO = "demo"
 BACKUPS = "backups"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastopp.console.project import ProjectError, add_apps, list_apps, remove_apps
+from fastopp.console.main_file import ProjectError, add_apps, list_apps, remove_apps
 
 WRITTEN = '''"""Mine."""
 import fastopp

@@ -1,0 +1,128 @@
+"""The list of apps in a project's main.py, read and changed without running it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast
+
+from fastopp.core.apps import App, CommandPlace, find_apps
+from fastopp.errors import FastOppError
+
+
+class ProjectError(FastOppError):
+    """This folder does not hold a FastOpp project."""
+
+
+def find_project_apps() -> tuple[App, ...]:
+    """The apps of the project in the current folder, without running main.py and so without its settings."""
+    enter_project()
+    return find_apps(list_apps(Path("main.py")))
+
+
+def project_commands() -> dict[str, CommandPlace]:
+    """The commands of the apps of the project in the current folder, by app. None where a mistake is in the way.
+
+    What is wrong with main.py or an app is for the command to report that needs them.
+    """
+    try:
+        apps = find_project_apps()
+        return {app.name: place for app in apps if (place := app.commands())}
+    except (FastOppError, SyntaxError, OSError, ValueError):
+        return {}
+
+
+def enter_project() -> None:
+    """Have Python import from the current folder. Raises ProjectError if it holds no project."""
+    if not Path("main.py").is_file():
+        raise ProjectError("There is no main.py here.", hint="Run the command in the folder of your project.")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+
+
+def list_apps(main: Path) -> list[str]:
+    """The apps that main.py lists, read without running it."""
+    return [entry.value for entry in _entries(main.read_text(encoding="utf-8"))]
+
+
+def add_apps(main: Path, apps: Iterable[str], *, first: bool = False) -> None:
+    """Write apps into the list in main.py, at its end or its start, unless they are there."""
+    source = main.read_text(encoding="utf-8")
+    present = [entry.value for entry in _entries(source)]
+    new = [app for app in apps if app not in present]
+    if new:
+        _replace_list(main, source, new + present if first else present + new)
+
+
+def remove_apps(main: Path, apps: Iterable[str]) -> None:
+    """Take apps out of the list in main.py."""
+    source = main.read_text(encoding="utf-8")
+    gone = set(apps)
+    present = [entry.value for entry in _entries(source)]
+    if gone & set(present):
+        _replace_list(main, source, [app for app in present if app not in gone])
+
+
+class _Entry(ast.Constant):
+    value: str
+
+
+def _entries(source: str) -> list[_Entry]:
+    return [cast("_Entry", element) for element in _list(source).elts]
+
+
+def _list(source: str) -> ast.List:
+    """The list literal of `FastOpp(apps=[...])`."""
+    hint = 'Write it as `app = FastOpp(apps=["…"])`, or change the list by hand.'
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        raise ProjectError(f"main.py, line {error.lineno}: {error.msg}.", hint="Fix it and try again.") from None
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call) or not ast.unparse(call.func).endswith("FastOpp"):
+            continue
+        for keyword in call.keywords:
+            if keyword.arg == "apps" and isinstance(keyword.value, ast.List):
+                if all(isinstance(e, ast.Constant) and isinstance(e.value, str) for e in keyword.value.elts):
+                    return keyword.value
+                raise ProjectError("The list of apps in main.py holds more than plain names.", hint=hint)
+    raise ProjectError("main.py has no `FastOpp(apps=[...])` that can be changed.", hint=hint)
+
+
+def _replace_list(main: Path, source: str, apps: list[str]) -> None:
+    node = _list(source)
+    lines = source.splitlines(keepends=True)
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line.encode()))
+    data = source.encode()
+    begin = starts[node.lineno - 1] + node.col_offset
+    end = starts[cast("int", node.end_lineno) - 1] + cast("int", node.end_col_offset)
+    indent = " " * (len(lines[node.lineno - 1]) - len(lines[node.lineno - 1].lstrip()))
+    items = "".join(f"{indent}    {_quoted(app)},\n" for app in apps)
+    text = f"[\n{items}{indent}]" if apps else "[]"
+    write_atomically(main, data[:begin] + text.encode() + data[end:])
+
+
+def _quoted(app: str) -> str:
+    return f'"{app}"'
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file as a whole: after a crash it has the old content or the new."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            Path(temporary).chmod(path.stat().st_mode)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,92 @@
+"""Commands and health probes of an app, as docs/apps.md shows them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fastopp.console.main_file import add_apps
+from tests.services.ops_project import BEARER, running
+from tests.services.site import copy_project, run_command, succeed
+
+PAGE = Path(__file__).parents[2] / "docs/apps.md"
+
+
+def example(heading: str) -> str:
+    """Return the code below a heading of the page."""
+    section = PAGE.read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2]
+    found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert found, heading
+    return found[1]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    project = copy_project(tmp_path / "project")
+    folder = project / "boutique"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "commands.py").write_text(example("Commands"))
+    add_apps(project / "main.py", ["boutique"])
+    return project
+
+
+def test_the_commands_of_an_app(project: Path) -> None:
+    succeed(project, "oppdemo.py", "init")
+    assert "Shop: work with the catalogue from the command line." in succeed(project, "oppman.py", "--help")
+    assert "Count the products." in succeed(project, "oppman.py", "boutique", "--help")
+    assert re.fullmatch(r"\d+ products\n", succeed(project, "oppman.py", "boutique", "count"))
+
+
+def test_an_error_of_ours_ends_a_command_with_one_message(project: Path) -> None:
+    done = run_command(project, "oppman.py", "boutique", "count", environ={"PORT": "80000"})
+    assert (done.returncode, "Traceback" in done.stderr, "PORT" in done.stderr) == (1, False, True)
+
+
+def test_a_name_that_the_framework_has(project: Path) -> None:
+    (project / "boutique").rename(project / "files")
+    main = project / "main.py"
+    main.write_text(main.read_text().replace("boutique", "files"))
+    assert "Object Storage" in succeed(project, "oppman.py", "files", "--help")
+
+
+def test_a_mistake_in_main_does_not_keep_other_commands_from_running(project: Path) -> None:
+    (project / "main.py").write_text("app = FastOpp(apps=[")
+    assert "runserver" in succeed(project, "oppman.py", "--help")
+    (project / "main.py").unlink()
+    assert "runserver" in succeed(project, "oppman.py", "--help")
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An app with the example's probe and one with a fault."""
+    folder = tmp_path / "probed_shop"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    faulty = "\n\nasync def faulty(runtime):\n    raise KeyError('a-canary')\n\n\nPROBES['faulty'] = faulty\n"
+    (folder / "probes.py").write_text(example("Health probes") + faulty)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    yield "probed_shop"
+    for name in [name for name in sys.modules if name.startswith("probed_shop")]:
+        del sys.modules[name]
+
+
+async def test_the_probes_of_an_app(app: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with running(f"sqlite:///{tmp_path}/test.db", tmp_path, apps=[app]) as site, site.client() as client:
+        answer = await client.get("/health", headers=BEARER)
+        checks = answer.json()["checks"]
+        assert (answer.status_code, set(checks)) == (
+            503, {"database", "migrations", "storage", "probed_shop.catalogue", "probed_shop.faulty"},
+        )  # fmt: skip
+        assert checks["probed_shop.catalogue"]["error"] == "The catalogue has not been exported yet."
+        assert checks["probed_shop.faulty"]["error"] == "It failed; the log says why."
+        assert "a-canary" not in answer.text
+        assert "a-canary" in caplog.text
+        (tmp_path / "catalogue.csv").touch()
+        again = (await client.get("/health", headers=BEARER)).json()["checks"]["probed_shop.catalogue"]
+        assert (again["status"], again["exported"]) == ("healthy", True)
