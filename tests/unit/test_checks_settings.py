@@ -169,7 +169,7 @@ def test_folder_not_writable(project: Path, folder: str, count: int) -> None:
 
 
 def test_what_needs_settings_cannot_look_without_them(project: Path) -> None:
-    with pytest.raises(CannotCheck, match="mistakes"):
+    with pytest.raises(CannotCheck, match="settings are invalid"):
         run("W005", context(project, SECRET_KEY=""))
 
 

@@ -119,7 +119,7 @@ def test_every_command_that_the_docs_name_exists(page: Path, generator: ModuleTy
     text = "\n".join(token.content for token in tokens(page) if token.type in ("code_inline", "fence"))
     named = set(re.findall(r"\b(opp(?:man|demo)\.py(?: migrate)? [a-z]\w*)", text))
     named |= set(re.findall(r"^(fastopp [a-z]\w*)", text, re.MULTILINE))
-    assert named <= every
+    assert named - {"oppman.py shop"} <= every  # the app of the examples
 
 
 def documented_routes() -> dict[tuple[str, str], str]:
