@@ -75,7 +75,7 @@ async def announce_upload(
     return JSONResponse(answer, 201, NO_STORE)
 
 
-@router.post("/{key:path}/complete", summary="Complete a large upload")
+@router.post("/{key:path}/complete", summary="Complete a large upload", responses=problems(404))
 async def complete_upload(
     key: str,
     done: Completion,
