@@ -7,8 +7,10 @@ import importlib.abc
 import importlib.machinery
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from types import ModuleType
+from typing import Any
 
 _MOVED = {
     "admin": "features.admin",
@@ -34,7 +36,6 @@ _MOVED = {
     "cli.files_status": "features.files.status",
     "cli.migrations": "features.migrations.commands",
     "cli.options": "console.options",
-    "cli.project": "console.main_file",
     "cli.tasks": "features.jobs.commands",
     "cli.users": "features.accounts.commands",
     "cli.worker": "features.jobs.worker_command",
@@ -87,7 +88,6 @@ _MOVED = {
     "ops.trigger_direct": "features.jobs.trigger_direct",
     "ops.triggers": "features.jobs.triggers",
     "ops.user_management": "features.accounts.management",
-    "platform": "platforms.detection",
     "runtime": "core.runtime",
     "seeding": "features.setup.seeding",
     "settings_check": "settings.problems",
@@ -98,7 +98,6 @@ _MOVED = {
     "tasks.work": "tasks.worker",
     "weak_secrets": "settings.weak_secrets",
     "web.body_limit": "web.middleware.body_limit",
-    "web.csrf": "web.middleware.csrf",
     "web.disconnect": "web.middleware.disconnect",
     "web.forwarded": "web.middleware.forwarded",
     "web.headers": "web.middleware.headers",
@@ -106,6 +105,19 @@ _MOVED = {
     "web.redirects": "web.middleware.redirects",
 }
 """Map the old name of each module or package to the new one. Modules below an old package are below the new one."""
+
+_SPLIT = {
+    "fastopp.cli.project": ("console.project", "console.main_file"),
+    "fastopp.platform": (
+        "platforms.detection",
+        "platforms.base",
+        "platforms.local",
+        "platforms.fly",
+        "platforms.leapcell",
+    ),
+    "fastopp.web.csrf": ("web.middleware.csrf", "web.csrf_tokens"),
+}
+"""Map the old name of a module to the new ones that its members are in."""
 
 
 def new_name(old: str) -> str | None:
@@ -126,13 +138,27 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        return importlib.machinery.ModuleSpec(name, self) if new_name(name) else None
+        moved = new_name(name) or name in _SPLIT
+        return importlib.machinery.ModuleSpec(name, self) if moved else None
 
     def exec_module(self, module: ModuleType) -> None:
+        if parts := _SPLIT.get(module.__name__):
+            vars(module)["__getattr__"] = partial(_member, module.__name__, parts)
+            return
         new = new_name(module.__name__)
         assert new  # noqa: S101 - as `find_spec` has made sure
         warnings.warn(f"{module.__name__} is {new} now.", DeprecationWarning, stacklevel=2)
         sys.modules[module.__name__] = importlib.import_module(new)  # one module, under both names
+
+
+def _member(old: str, parts: Iterable[str], name: str) -> Any:  # noqa: ANN401 - a module's attributes
+    """Return a member of a module that was split, from the first part that has it."""
+    for part in parts:
+        module = importlib.import_module(f"fastopp.{part}")
+        if not name.startswith("__") and hasattr(module, name):
+            warnings.warn(f"{old}.{name} is in {module.__name__} now.", DeprecationWarning, stacklevel=3)
+            return getattr(module, name)
+    raise AttributeError(f"module {old!r} has no attribute {name!r}")
 
 
 def install() -> None:

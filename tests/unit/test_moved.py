@@ -9,14 +9,14 @@ import sys
 
 import pytest
 
-from fastopp._moved import _MOVED, new_name
+from fastopp._moved import _MOVED, _SPLIT, new_name
 
 PROJECT = """
 from fastopp.apps import NavItem
 from fastopp.auth.current_user import OptionalUser
 from fastopp.auth.models import User
 from fastopp.dependencies import SessionDep
-from fastopp.platform import detect_platform
+from fastopp.platform import LEAPCELL_PORT, detect_platform
 from fastopp.features.accounts.models import User as same
 
 assert User is same
@@ -36,6 +36,30 @@ def test_it_is_the_same_module_and_a_warning_names_the_new_one() -> None:
     with pytest.warns(DeprecationWarning, match=r"fastopp\.garbage is fastopp\.core\.garbage now"):
         old = importlib.import_module("fastopp.garbage")
     assert old is importlib.import_module("fastopp.core.garbage")
+
+
+@pytest.mark.parametrize(
+    ("old", "names"),
+    [
+        ("fastopp.cli.project", ["load_project", "list_apps"]),
+        ("fastopp.platform", ["detect_platform", "Platform", "LOCAL", "FLY", "LEAPCELL_PORT"]),
+        ("fastopp.web.csrf", ["SameSiteMiddleware", "token"]),
+    ],
+)
+def test_the_members_of_a_module_that_was_split(old: str, names: list[str]) -> None:
+    assert old in _SPLIT
+    module = importlib.import_module(old)
+    for name in names:
+        with pytest.warns(DeprecationWarning, match=rf"{old}\.{name} is in fastopp\."):
+            assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        module.nothing  # noqa: B018 - asking is what is tested
+
+
+def test_a_library_of_the_same_name_is_not_ours() -> None:
+    code = "import fastopp, platform; print(platform.system())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "Linux\n"), done.stderr
 
 
 def test_other_names_are_not_touched() -> None:
