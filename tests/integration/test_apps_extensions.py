@@ -54,21 +54,51 @@ def test_a_name_that_the_framework_has(project: Path) -> None:
     assert "Object Storage" in succeed(project, "oppman.py", "files", "--help")
 
 
+def test_a_mistake_in_the_commands_of_an_app(project: Path) -> None:
+    commands = project / "boutique/commands.py"
+    commands.write_text("app = typer.Typer(\n")
+    assert "boutique" in succeed(project, "oppman.py", "--help")
+    broken = run_command(project, "oppman.py", "boutique", "count")
+    assert (broken.returncode, "Traceback" in broken.stderr) == (1, False)
+    assert "boutique/commands.py, line 1" in broken.stderr
+    commands.write_text("import typer\n")
+    lacking = run_command(project, "oppman.py", "boutique", "count")
+    assert (lacking.returncode, "boutique.commands has no `app`" in lacking.stderr) == (1, True)
+
+
 def test_a_mistake_in_main_does_not_keep_other_commands_from_running(project: Path) -> None:
     (project / "main.py").write_text("app = FastOpp(apps=[")
     assert "runserver" in succeed(project, "oppman.py", "--help")
+    done = run_command(project, "oppman.py", "boutique", "count")
+    assert (done.returncode, "main.py, line 1" in done.stderr) == (1, True)
     (project / "main.py").unlink()
     assert "runserver" in succeed(project, "oppman.py", "--help")
 
 
+ODD = """
+
+import datetime
+
+async def faulty(runtime):
+    raise KeyError("a-canary")
+
+async def talkative(runtime):
+    return {"status": "marvellous", "at": datetime.date(2026, 11, 30)}
+
+async def speechless(runtime):
+    return {"what": object}
+
+PROBES |= {"faulty": faulty, "talkative": talkative, "speechless": speechless}
+"""
+
+
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An app with the example's probe and one with a fault."""
+    """An app with the example's probe and with odd ones."""
     folder = tmp_path / "probed_shop"
     folder.mkdir()
     (folder / "__init__.py").touch()
-    faulty = "\n\nasync def faulty(runtime):\n    raise KeyError('a-canary')\n\n\nPROBES['faulty'] = faulty\n"
-    (folder / "probes.py").write_text(example("Health probes") + faulty)
+    (folder / "probes.py").write_text(example("Health probes") + ODD)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
     yield "probed_shop"
@@ -80,13 +110,25 @@ async def test_the_probes_of_an_app(app: str, tmp_path: Path, caplog: pytest.Log
     async with running(f"sqlite:///{tmp_path}/test.db", tmp_path, apps=[app]) as site, site.client() as client:
         answer = await client.get("/health", headers=BEARER)
         checks = answer.json()["checks"]
-        assert (answer.status_code, set(checks)) == (
-            503, {"database", "migrations", "storage", "probed_shop.catalogue", "probed_shop.faulty"},
-        )  # fmt: skip
+        assert answer.status_code == 503
+        own = {name.removeprefix("probed_shop.") for name in set(checks) - {"database", "migrations", "storage"}}
+        assert own == {"catalogue", "faulty", "talkative", "speechless"}
         assert checks["probed_shop.catalogue"]["error"] == "The catalogue has not been exported yet."
         assert checks["probed_shop.faulty"]["error"] == "It failed; the log says why."
         assert "a-canary" not in answer.text
         assert "a-canary" in caplog.text
+        talkative = checks["probed_shop.talkative"]
+        assert (talkative["status"], talkative["at"]) == ("healthy", "2026-11-30")
+        assert checks["probed_shop.speechless"]["error"] == "It failed; the log says why."
         (tmp_path / "catalogue.csv").touch()
         again = (await client.get("/health", headers=BEARER)).json()["checks"]["probed_shop.catalogue"]
         assert (again["status"], again["exported"]) == ("healthy", True)
+
+
+@pytest.mark.parametrize("text", ["def (", "import nothing_of_this_name", "", "PROBES = 5"])
+async def test_probes_that_cannot_be_used(app: str, tmp_path: Path, text: str) -> None:
+    (tmp_path / app / "probes.py").write_text(text)
+    async with running(f"sqlite:///{tmp_path}/test.db", tmp_path, apps=[app]) as site, site.client() as client:
+        answer = await client.get("/health", headers=BEARER)
+        assert answer.status_code == 503
+        assert answer.json()["checks"]["probed_shop.probes"]["error"] == "probes.py cannot be used; the log says why."

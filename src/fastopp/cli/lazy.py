@@ -10,6 +10,8 @@ import typer
 import typer.main
 from typer.core import TyperGroup
 
+from fastopp.console.main_file import ProjectError
+from fastopp.console.output import fail
 from fastopp.core.garbage import lasting_objects
 
 Place = tuple[str, str]
@@ -68,15 +70,6 @@ class _LazyGroup(TyperGroup):
         return list(self.commands)
 
 
-def add_places(app: typer.Typer, places: Mapping[str, Place]) -> None:
-    """Add commands to a program of `lazy_app`. Those that it has already stay."""
-    cls: Any = app.info.cls
-    new = {name: place for name, place in places.items() if name not in cls.places}
-    cls.places = {**cls.places, **new}
-    for name, (_, help_text) in new.items():
-        app.command(name, help=help_text)(_nothing)
-
-
 def lazy_app(places: Mapping[str, Place], **options: Any) -> typer.Typer:  # noqa: ANN401 - Typer's
     """A program of such commands.
 
@@ -97,8 +90,17 @@ def _nothing() -> None:
 
 def _load(name: str, place: str) -> Any:  # noqa: ANN401 - as above
     module, _, attribute = place.partition(":")
-    with lasting_objects():
-        found = getattr(import_module(module), attribute)
+    try:
+        with lasting_objects():
+            found = getattr(import_module(module), attribute, None)
+    except SyntaxError as error:
+        fail(ProjectError(f"{error.filename}, line {error.lineno}: {error.msg}.", hint="Fix it and try again."))
+    if found is None:
+        fail(
+            ProjectError(
+                f"{module} has no `{attribute}`.", hint="Add `app = typer.Typer()` and decorate commands with it."
+            )
+        )
     outer = typer.Typer(add_completion=False)
     if not isinstance(found, typer.Typer):
         outer.command(name)(found)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
+
 import typer
 
-from fastopp.cli.lazy import add_places, lazy_app
+from fastopp.cli.lazy import Place, lazy_app
 from fastopp.console.main_file import project_commands
-from fastopp.console.output import run_program, say
+from fastopp.console.output import fail, run_program, say
+from fastopp.errors import FastOppError
 
-COMMANDS = {
+COMMANDS: dict[str, Place] = {
     "runserver": (
         "fastopp.cli.server:runserver",
         "Serve the project on this machine, and restart when a file changes.",
@@ -117,14 +121,27 @@ COMMANDS = {
     "tasks": ("fastopp.features.jobs.commands:app", "Manage tasks: list, run, cancel and retry them."),
 }
 
-app = lazy_app(
-    COMMANDS,
-    name="oppman.py",
-    help="Manage a FastOpp project: server, database, migrations, accounts, configuration.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_show_locals=False,
-)
+
+def program(commands: Mapping[str, Place] = COMMANDS) -> typer.Typer:
+    """Return the program with these commands."""
+    made = lazy_app(
+        commands,
+        name="oppman.py",
+        help="Manage a FastOpp project: server, database, migrations, accounts, configuration.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_show_locals=False,
+    )
+    made.command("help", hidden=True)(show_help)
+    return made
+
+
+def show_help(context: typer.Context) -> None:
+    """Show this help."""
+    say((context.parent or context).get_help())
+
+
+app = program()
 
 
 async def migrate_leapcell() -> None:
@@ -135,13 +152,13 @@ async def migrate_leapcell() -> None:
     await run_migrate_leapcell(load_settings())
 
 
-@app.command("help", hidden=True)
-def show_help(context: typer.Context) -> None:
-    """Show this help."""
-    say((context.parent or context).get_help())
-
-
 def main() -> None:
     """Run the command line: the framework's commands, and those of the project's apps."""
-    add_places(app, project_commands())
-    run_program(app)
+    try:
+        added = {name: place for name, place in project_commands().items() if name not in COMMANDS}
+    except FastOppError as error:
+        wanted = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+        if wanted not in (None, "help", *COMMANDS):
+            fail(error)  # it may be a command of an app
+        added = {}
+    run_program(program(COMMANDS | added))

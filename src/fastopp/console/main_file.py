@@ -25,15 +25,15 @@ def find_project_apps() -> tuple[App, ...]:
 
 
 def project_commands() -> dict[str, CommandPlace]:
-    """The commands of the apps of the project in the current folder, by app. None where a mistake is in the way.
+    """Return the commands of the apps of the project in the current folder, by app; none where there is no project.
 
-    What is wrong with main.py or an app is for the command to report that needs them.
+    Raises
+    ------
+    ProjectError, AppError: for a main.py that cannot be read, and for an app that does not exist.
     """
-    try:
-        apps = find_project_apps()
-        return {app.name: place for app in apps if (place := app.commands())}
-    except (FastOppError, SyntaxError, OSError, ValueError):
+    if not Path("main.py").is_file():
         return {}
+    return {app.name: place for app in find_project_apps() if (place := app.commands())}
 
 
 def enter_project() -> None:

@@ -18,6 +18,7 @@ import ast
 import importlib
 import importlib.util
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -165,8 +166,10 @@ class App(NamedTuple):
         path = self.folder / "commands.py"
         if not path.is_file():
             return None
-        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or f"Commands of {self.package}."
-        return CommandPlace(f"{self.package}.commands:app", text.partition("\n")[0])
+        text = None
+        with suppress(SyntaxError, ValueError):  # running one of them reports it
+            text = ast.get_docstring(ast.parse(path.read_bytes()))
+        return CommandPlace(f"{self.package}.commands:app", (text or f"Commands of {self.package}.").partition("\n")[0])
 
     def navigation(self) -> list[NavItem]:
         """The NAVIGATION of its package."""

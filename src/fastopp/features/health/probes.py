@@ -11,17 +11,18 @@ import contextlib
 import logging
 import sqlite3
 import tempfile
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from contextlib import closing
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from fastapi.encoders import jsonable_encoder
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastopp.core.apps import Probe
+from fastopp.core.apps import App, Probe
 from fastopp.core.runtime import Runtime
 from fastopp.database.errors import outage_reason
 from fastopp.database.migrations.errors import MigrationError
@@ -55,7 +56,8 @@ class Check(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """Its part of the answer of /health."""
-        answer = {"status": "healthy" if self.healthy else "unhealthy", "latency_ms": self.latency_ms, **self.details}
+        ours = {"status": "healthy" if self.healthy else "unhealthy", "latency_ms": self.latency_ms}
+        answer = ours | self.details | ours  # a detail does not replace either
         return answer if self.healthy else answer | {"error": self.problem}
 
 
@@ -115,7 +117,7 @@ async def run_checks(runtime: Runtime, head: str | None) -> HealthReport:
 
     `head` is the revision that the database should be at; None when the project's migrations cannot be read.
     """
-    own = await asyncio.to_thread(lambda: {name: probe for app in runtime.apps for name, probe in app.probes().items()})
+    own = await asyncio.to_thread(_probes_of, runtime.apps)
     tables, storage, *others = await asyncio.gather(
         _check_tables(runtime, head),
         _timed("storage", _check_storage(runtime)),
@@ -126,10 +128,26 @@ async def run_checks(runtime: Runtime, head: str | None) -> HealthReport:
     )
 
 
+def _probes_of(apps: Iterable[App]) -> dict[str, Probe]:
+    """Return the probes of all apps; for an app whose probes.py cannot be imported, one that says so."""
+    found: dict[str, Probe] = {}
+    for app in apps:
+        try:
+            found |= app.probes()
+        except Exception:
+            log.exception("%s/probes.py cannot be used", app.package, extra={"action": "probe_failed"})
+            found[f"{app.name}.probes"] = _unusable
+    return found
+
+
+async def _unusable(_runtime: Runtime) -> None:
+    raise ProbeFailed("probes.py cannot be used; the log says why.")
+
+
 async def _run_probe(probe: Probe, runtime: Runtime) -> dict[str, Any]:
     """Run the probe of an app. Any exception becomes its outcome."""
     try:
-        return dict(await probe(runtime) or {})
+        return dict(jsonable_encoder(await probe(runtime) or {}))
     except (FastOppError, SQLAlchemyError, OSError, TimeoutError):
         raise
     except Exception as error:
