@@ -1,6 +1,6 @@
-"""The routes of the operations, in the order an application takes them.
+"""The routes of the features, in the order an application takes them.
 
-Most are imported when they are first asked for; `EAGER` pages are what visitors and platforms ask for.
+Most are imported with the first request for one of them. The pages of visitors and platforms are imported at once.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def install_pages(application: FastAPI) -> None:
     """The management pages and what their forms do."""
 
     def load() -> list[APIRouter]:
-        from fastopp.features.accounts import management as user_management  # noqa: PLC0415 - as above
+        from fastopp.features.accounts import management as user_management  # noqa: PLC0415 - on first use
         from fastopp.features.jobs import page as tasks_page  # noqa: PLC0415 - as above
-        from fastopp.features.migrations import routes as migrations  # noqa: PLC0415 - on first use
+        from fastopp.features.migrations import routes as migrations  # noqa: PLC0415 - as above
         from fastopp.features.setup import oppdemo, oppman  # noqa: PLC0415 - as above
 
         return [oppman.router, user_management.router, migrations.router, tasks_page.router, oppdemo.router]

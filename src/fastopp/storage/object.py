@@ -20,11 +20,11 @@ from fastopp.storage.s3.bucket import Bucket
 from fastopp.storage.s3.client import Patience
 from fastopp.storage.s3.content import Content, Part, chained, digest_of, parts_of, take_in
 from fastopp.storage.s3.copy import CopyUnsupported, SourceChanged, copy_object
-from fastopp.storage.s3.download import Download
+from fastopp.storage.s3.download import CAME_DAMAGED, Download
 from fastopp.storage.s3.listing import ObjectListing
 from fastopp.storage.s3.names import ObjectNames
 from fastopp.storage.s3.presigned import presign
-from fastopp.storage.s3.quota import Quota, QuotaGuard, Room, Usage
+from fastopp.storage.s3.quota import Quota, QuotaGuard, Room, Usage, usage_of
 
 if TYPE_CHECKING:
     from fastopp.storage.s3.open_uploads import OpenUploads
@@ -129,7 +129,7 @@ class ObjectStorage:
         if whole and digest.matches(download.etag) is False:
             again = await digest_of((await self._find(key, ask)).pieces())
             if again.md5 != digest.md5:  # else the ETag is no checksum
-                raise ChecksumMismatch(_CAME_DAMAGED, hint=_TRY_AGAIN)
+                raise ChecksumMismatch(CAME_DAMAGED, hint="Try again.")
 
     async def head(self, key: str) -> StoredFile:
         """See Storage.head."""
@@ -209,12 +209,7 @@ class ObjectStorage:
 
     async def usage(self) -> Usage:
         """Return the usage of the whole bucket, including other programs' files. One request for each 1,000 files."""
-        files = size = 0
-        refused: set[str] = set()
-        async for batch in self._objects.list("", refused.add):
-            files += len(batch)
-            size += sum(file.size for file in batch)
-        return Usage(files + len(refused), size)
+        return await usage_of(self._objects)
 
     async def _find(self, key: str, look: Callable[[str], Awaitable[T]]) -> T:
         """The result of looking in the places where a file may be. Raises FileMissing."""
@@ -232,7 +227,7 @@ class ObjectStorage:
         etag, again = await self._objects.read(name)
         if again == data or ContentDigest(again).matches(etag):  # the ETag is no checksum, or all is well now
             return again
-        raise ChecksumMismatch(_CAME_DAMAGED, hint=_TRY_AGAIN)
+        raise ChecksumMismatch(CAME_DAMAGED, hint="Try again.")
 
     async def _put_whole(
         self, name: str, data: Part, content_type: str, checksum: str | None, room: Room | None
@@ -301,7 +296,3 @@ class ObjectStorage:
             secret_key=self._secret_key,
             expires=expires,
         )
-
-
-_CAME_DAMAGED = "The file came damaged out of the Object Storage."
-_TRY_AGAIN = "Try again."

@@ -13,6 +13,8 @@ from fastopp.storage.s3.errors import explained
 if TYPE_CHECKING:
     from obstore import BytesStream
 
+CAME_DAMAGED = "The file was damaged on its way from the Object Storage."
+
 
 class Download:
     """An object on its way in: of the bytes that come, those from `start` up to `end` are wanted."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.storage.base import QuotaExceeded
+from fastopp.storage.s3.bucket import Bucket
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,16 @@ class Usage(NamedTuple):
     files: int
     size: int
     """Bytes."""
+
+
+async def usage_of(bucket: Bucket) -> Usage:
+    """Return the usage of a whole bucket, including other programs' files. One request for each 1,000 files."""
+    files = size = 0
+    refused: set[str] = set()
+    async for batch in bucket.list("", refused.add):
+        files += len(batch)
+        size += sum(file.size for file in batch)
+    return Usage(files + len(refused), size)
 
 
 class Quota(NamedTuple):
