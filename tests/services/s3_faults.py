@@ -223,6 +223,25 @@ class OddServer(FaultProxy):
         return sum(path.is_file() for path in self.server.bucket(bucket).rglob("*"))
 
 
+class FullServer(FaultProxy):
+    """Object Storage that has room for so many files, and takes those again that it has."""
+
+    def __init__(self, server: RcloneServer, room: int) -> None:
+        super().__init__(server)
+        self.room = room
+        self._held: set[str] = set()
+
+    def answer(self, request: Request) -> Response:
+        """See FaultProxy."""
+        if request.method == "PUT":
+            with self._lock:
+                path = urlsplit(request.path).path
+                if path not in self._held and len(self._held) >= self.room:
+                    return s3_error(507, "InsufficientStorage")
+                self._held.add(path)
+        return super().answer(request)
+
+
 _OF_ONE_HOP = frozenset({"connection", "transfer-encoding", "date", "server"})
 
 
