@@ -18,17 +18,11 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from tests.gate import full, only_full
+from tests.services.browser import ARGUMENTS
 from tests.services.front import Front, Network
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
 from tests.services.site import Site, account, copy_project, succeed
 
-OFFLINE = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-gpu",
-    "--disable-component-update",
-    "--no-first-run",
-]
 PHONE = {"width": 320, "height": 800}  # the narrowest that WCAG 1.4.10 asks for
 
 PUBLIC = (
@@ -66,7 +60,7 @@ def own_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def chromium(chromium_path: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=OFFLINE)
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
         yield browser
         browser.close()
 

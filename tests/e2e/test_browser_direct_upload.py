@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import sync_playwright
 
+from tests.services.browser import ARGUMENTS
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer, find_rclone
 from tests.services.site import Site, account
 
@@ -52,7 +53,7 @@ def test_from_the_browser_to_the_bucket(
         "S3_ENDPOINT_URL": bucket_server.endpoint,
     }
     with Site(project, environ) as site, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
         page = browser.new_page(base_url=site.url)
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
+from tests.services.browser import ARGUMENTS
 from tests.services.emulator import RunningEmulator, running
 
 
@@ -21,7 +22,7 @@ async def emulator() -> AsyncIterator[RunningEmulator]:
 async def page(emulator: RunningEmulator, chromium_path: str) -> AsyncIterator[Page]:
     complaints: list[str] = []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
         shown = await browser.new_page()
         shown.on("console", lambda message: complaints.append(message.text))
         shown.on("pageerror", lambda error: complaints.append(str(error)))

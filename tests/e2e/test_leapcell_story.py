@@ -23,6 +23,7 @@ from fastopp.console.main_file import add_apps
 from fastopp.emulator.emulator import Emulator, EmulatorOptions
 from fastopp.emulator.parts import make_services
 from fastopp.emulator.rules import Rules
+from tests.services.browser import ARGUMENTS
 from tests.services.site import ROOT, SECRET_KEY, Site, succeed
 from tests.services.task_app import write_app
 
@@ -122,7 +123,7 @@ async def test_the_story(checkout: Path, photo: bytes, chromium_path: str) -> No
                 base_url=emulator.url, headers={"Authorization": f"Bearer {OPS_TOKEN}"}, timeout=PATIENCE
             ) as operator,
             async_playwright() as playwright,
-            await playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"]) as browser,
+            await playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS) as browser,
         ):
             page = await browser.new_page(base_url=emulator.url)
             page.set_default_timeout(PATIENCE * 1000)

@@ -12,11 +12,11 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from fastopp.console.main_file import add_apps
+from tests.services.browser import ARGUMENTS
 from tests.services.site import PATIENCE, Site, account, copy_project, succeed
 from tests.services.task_app import write_app
 
 SECONDS = 1000  # of playwright's milliseconds
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 PHONE = {"width": 390, "height": 800}
 
 
