@@ -12,14 +12,10 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
-from typing import TYPE_CHECKING
 
+from fastopp.certificates import trusted_certificates
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.settings import Settings
-
-if TYPE_CHECKING:
-    import ssl
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +69,7 @@ async def post_wake(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> bool:
         # All of it, name look-up included; httpx limits each step alone. Redirects would carry the token elsewhere.
         async with (
             asyncio.timeout(TIME_LIMIT),
-            httpx.AsyncClient(verify=await asyncio.to_thread(_certificates), trust_env=False) as client,
+            httpx.AsyncClient(verify=await trusted_certificates(), trust_env=False) as client,
         ):
             answer = await client.post(address, headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
@@ -86,11 +82,3 @@ async def post_wake(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> bool:
         extra = {"action": "wake_refused", "status": answer.status_code}
         log.warning("The platform refused to wake the application", extra=extra)
     return answer.is_success
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Reading the authorities' certificates takes 20 ms, so it is done once."""
-    import httpx  # noqa: PLC0415 - as above
-
-    return httpx.create_ssl_context()

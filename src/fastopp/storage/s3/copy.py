@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from fastopp.errors import Conflict
 from fastopp.storage.s3.errors import explained, refusal
+from fastopp.storage.s3.signed_requests import send_signed
 
 COPY_WITHIN = timedelta(minutes=10)  # after which the service refuses a copy that a frozen process sends late
 
@@ -42,17 +43,10 @@ async def copy_object(bucket: str, sign: Sign, source: str, target: str, *, etag
     ------
     SourceChanged, CopyUnsupported, and what `explained` does.
     """
-    import httpx  # noqa: PLC0415 - 100 ms, for direct uploads only
-
     headers = {"x-amz-copy-source": f"/{bucket}/{quote(source)}", "x-amz-copy-source-if-match": etag}
     with explained(bucket):
-        try:
-            async with httpx.AsyncClient(timeout=COPY_WITHIN.total_seconds()) as client:
-                answer = await client.put(sign("PUT", target, headers, COPY_WITHIN), headers=headers)
-        except httpx.TimeoutException:
-            raise OSError("Timeout") from None
-        except httpx.HTTPError as error:
-            raise OSError(type(error).__name__) from None
+        address = sign("PUT", target, headers, COPY_WITHIN)
+        answer = await send_signed("PUT", address, silence=COPY_WITHIN.total_seconds(), headers=headers)
     failure = OSError(f"status code: {answer.status_code} {answer.text}")
     code = refusal(failure).code
     if answer.status_code == _CHANGED or code == "PreconditionFailed":

@@ -14,6 +14,7 @@ from fastopp.storage.base import StorageUnavailable
 from fastopp.storage.keys import check_key
 from fastopp.storage.s3.errors import explained
 from fastopp.storage.s3.names import ObjectNames
+from fastopp.storage.s3.signed_requests import send_signed
 
 Sign = Callable[[str, str, dict[str, str]], str]
 """Makes a signed address from a method, an object's name (empty: the bucket) and the parameters of the query."""
@@ -83,17 +84,9 @@ class OpenUploads:
             }  # fmt: skip
 
     async def _ask(self, method: str, name: str, query: dict[str, str]) -> str:
-        import httpx  # noqa: PLC0415 - 100 ms, and rarely needed
-
         address = self._sign(method, name, query)
         with explained(self._bucket):
-            try:
-                async with httpx.AsyncClient(timeout=self._silence) as client:
-                    answer = await client.request(method, address)
-            except httpx.TimeoutException:
-                raise OSError("Timeout") from None
-            except httpx.HTTPError as error:
-                raise OSError(type(error).__name__) from None
+            answer = await send_signed(method, address, silence=self._silence)
             if answer.is_success:
                 return answer.text
             if answer.status_code == _MISSING or answer.status_code in _UNSUPPORTED:

@@ -11,11 +11,13 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 from xml.etree import ElementTree as ET
 
 from fastopp.storage.base import StorageUnavailable, StoredFile
 from fastopp.storage.keys import content_type_of
 from fastopp.storage.s3.errors import explained
+from fastopp.storage.s3.signed_requests import send_signed
 
 ATTEMPTS = 5
 PAUSE = 0.2  # seconds before the second attempt; each later one waits twice as long
@@ -49,28 +51,21 @@ async def plain_pages(bucket: str, sign: Sign, folder: str, after: str, silence:
     ------
     What `explained` does.
     """
-    import httpx  # noqa: PLC0415 - 100 ms, for buckets that hold such a name
-
     query = {"list-type": "2", "max-keys": "1000", "prefix": f"{folder}/" if folder else "", "start-after": after}
-    async with httpx.AsyncClient(timeout=silence) as client:
 
-        async def ask() -> str:
-            try:
-                answer = await client.get(sign({name: value for name, value in query.items() if value}))
-            except httpx.TimeoutException:
-                raise OSError("Timeout") from None
-            except httpx.HTTPError as error:
-                raise OSError(type(error).__name__) from None
-            if answer.status_code != httpx.codes.OK:
-                raise OSError(f"status code: {answer.status_code} {answer.text}")
-            return answer.text
+    async def ask() -> str:
+        address = sign({name: value for name, value in query.items() if value})
+        answer = await send_signed("GET", address, silence=silence)
+        if answer.status_code != HTTPStatus.OK:
+            raise OSError(f"status code: {answer.status_code} {answer.text}")
+        return answer.text
 
-        while True:
-            page = parsed(bucket, await _patiently(bucket, ask))
-            yield page
-            if not page.goes_on_with:
-                return
-            query["continuation-token"] = page.goes_on_with
+    while True:
+        page = parsed(bucket, await _patiently(bucket, ask))
+        yield page
+        if not page.goes_on_with:
+            return
+        query["continuation-token"] = page.goes_on_with
 
 
 async def _patiently(bucket: str, ask: Callable[[], Awaitable[str]]) -> str:
