@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from functools import cache
 
 import pytest
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.engine import create_engine
 from fastopp.database.session import Database
+from fastopp.features.accounts import passwords
 from fastopp.settings.database_url import DatabaseURL
 from tests.services import forks
 from tests.services.databases import Templates
@@ -27,6 +30,20 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("numprocesses", None):  # the workers of xdist inherit it
         os.environ[forks.SHARED] = str(forks.start_server())
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector leave alone what stays to the end: libraries, and thousands of tests."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _verified_once() -> Iterator[None]:
+    """Verify a password against a hash once in a process: with Argon2 that is expensive, and always the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_verify", cache(passwords._verify))
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

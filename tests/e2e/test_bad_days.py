@@ -22,7 +22,7 @@ import psycopg
 import pytest
 from PIL import Image
 
-from tests.gate import only_full
+from tests.gate import full, only_full
 from tests.services.front import BlackHole, Front, Network
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
 from tests.services.site import ROOT, Site, copy_project, start_command, succeed
@@ -274,6 +274,7 @@ def test_init_is_killed_at_any_moment_and_run_again(
             assert_files_fit(project / "static/uploads", [row[0] for row in rows])
 
 
+@full
 @pytest.mark.parametrize("backend", ["postgresql", *only_full("sqlite")])
 def test_two_inits_at_once(backend: str, project: Path, request: pytest.FixtureRequest) -> None:
     environ = request.getfixturevalue("local_postgres") if backend == "postgresql" else {}
@@ -330,6 +331,7 @@ def test_many_photos_for_one_registrant_at_once(seeded: Path) -> None:
         assert_files_fit(site.upload_dir, urls_of(seeded))
 
 
+@full
 def test_many_sign_ins_at_once(seeded: Path) -> None:
     with Site(seeded) as site:
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.gate import only_full
 from tests.services.front import Front
 from tests.services.site import Site, account, copy_project, form_token_of, run_command, succeed
 
@@ -122,7 +123,8 @@ def test_failing_queries_at_debug_level(guarded: Site, superuser: httpx.Client) 
 
 
 @pytest.mark.parametrize(
-    ("driver", "where"), [("psycopg", "nowhere"), ("psycopg", "wrong password"), ("asyncpg", "wrong password")]
+    ("driver", "where"),
+    [("psycopg", "nowhere"), ("psycopg", "wrong password"), *only_full(("asyncpg", "wrong password"))],
 )
 def test_a_database_that_cannot_be_reached(driver: str, where: str, tmp_path: Path, plain_front: Front) -> None:
     port = 1 if where == "nowhere" else plain_front.port

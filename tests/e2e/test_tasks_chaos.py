@@ -113,7 +113,7 @@ def end(process):
     process.stdout.close()
 
 
-@pytest.fixture(params=["sqlite", *only_full("psycopg"), "pooler"])
+@pytest.fixture(params=["pooler", *only_full("sqlite", "psycopg")])
 def straight(request, tmp_path):
     """The URL of a database with the tables."""
     return url_of(request.param, request, tmp_path)
@@ -128,7 +128,7 @@ def way(straight, request):
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("blows", [6, *only_full(30), pytest.param(100, marks=[full, pytest.mark.timeout(720)])])
+@pytest.mark.parametrize("blows", [4, *only_full(30), pytest.param(100, marks=[full, pytest.mark.timeout(720)])])
 async def test_nothing_is_lost_and_nothing_done_twice(straight, way, blows):
     seed = random.randrange(10**6)
     async with open_project(straight, make=False) as project:

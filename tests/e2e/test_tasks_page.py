@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from fastopp.console.main_file import add_apps
+from tests.gate import full
 from tests.services.browser import ARGUMENTS
 from tests.services.site import PATIENCE, Site, account, copy_project, succeed
 from tests.services.task_app import write_app
@@ -151,6 +152,7 @@ def test_what_is_opened_stays_open_when_the_list_is_new(admin: Page) -> None:
     expect(row.locator("details")).to_have_attribute("open", "")
 
 
+@full
 def test_filters_lead_to_addresses(admin: Page) -> None:
     start(admin, "break")
     expect(admin.locator("#started")).to_contain_text("failed", timeout=15 * SECONDS)
@@ -168,6 +170,7 @@ def test_the_demo_is_initialised_by_a_task(admin: Page) -> None:
     expect(admin.locator("#init-task")).to_contain_text("succeeded", timeout=30 * SECONDS)
 
 
+@full
 def test_photos_are_checked_by_a_task(admin: Page, site: Site) -> None:
     admin.goto("/webinar-registrants")
     image = admin.locator("#registrants img").first

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import time
@@ -12,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.gate import only_full
 from tests.services import forks
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer, find_rclone
 
-KILLS = int(os.environ.get("KILLS", "6"))  # 100 before a release
+KILLS = pytest.mark.parametrize("kills", [2, *only_full(20)])
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
@@ -68,7 +68,7 @@ def assert_equal(rclone: RcloneServer, bucket: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def moments(duration: float, *, seed: int, kills: int = KILLS) -> Iterator[float]:
+def moments(duration: float, *, seed: int, kills: int) -> Iterator[float]:
     """Random moments of a run that takes so long."""
     chance = random.Random(seed)
     for _ in range(kills):
@@ -82,11 +82,12 @@ def kill_after(process: forks.Program, seconds: float) -> None:
     process.communicate()
 
 
-def test_a_killed_backup(rclone: RcloneServer, folder: Path) -> None:
+@KILLS
+def test_a_killed_backup(rclone: RcloneServer, folder: Path, kills: int) -> None:
     bucket = rclone.create_bucket()
     began = time.monotonic()
     finish(start(rclone, "backup", bucket, folder))
-    for moment in moments(time.monotonic() - began, seed=11):
+    for moment in moments(time.monotonic() - began, seed=11, kills=kills):
         bucket = rclone.create_bucket()
         kill_after(start(rclone, "backup", bucket, folder), moment)
         arrived = sum(path.is_file() for path in rclone.bucket(bucket).rglob("*"))
@@ -96,12 +97,13 @@ def test_a_killed_backup(rclone: RcloneServer, folder: Path) -> None:
         assert_equal(rclone, bucket, folder)
 
 
-def test_a_killed_restore(rclone: RcloneServer, folder: Path, tmp_path: Path) -> None:
+@KILLS
+def test_a_killed_restore(rclone: RcloneServer, folder: Path, tmp_path: Path, kills: int) -> None:
     bucket = rclone.create_bucket()
     finish(start(rclone, "backup", bucket, folder))
     began = time.monotonic()
     finish(start(rclone, "restore", bucket, tmp_path / "first"))
-    for number, moment in enumerate(moments(time.monotonic() - began, seed=12)):
+    for number, moment in enumerate(moments(time.monotonic() - began, seed=12, kills=kills)):
         back = tmp_path / str(number)
         kill_after(start(rclone, "restore", bucket, back), moment)
         arrived = [path for path in back.rglob("*") if path.is_file() and not path.name.startswith(".")]

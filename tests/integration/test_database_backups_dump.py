@@ -172,7 +172,7 @@ INSERT INTO "odd: ""Täble" (
 """
 
 
-@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+@pytest.mark.parametrize("driver", ["psycopg", *only_full("asyncpg")])
 async def test_every_type_of_postgresql_survives(make_url, postgres, driver):
     source, target = make_url(driver, migrated), make_url(driver, migrated)
     for url in (source, target):
@@ -296,7 +296,7 @@ async def test_what_sqlite_cannot_hold_is_refused_and_nothing_changes(make_url, 
     assert not sqlite_rows(target, "t")
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "psycopg", "asyncpg-pooler"])
+@pytest.mark.parametrize("kind", ["sqlite", "psycopg", *only_full("asyncpg-pooler")])
 async def test_a_database_with_rows_is_refused_and_replaced_by_force(make_url, kind):
     original = await dump(make_url("sqlite", seeded))
     url = make_url(kind, seeded)
@@ -328,7 +328,7 @@ async def test_evidence_against_files_is_neither_dumped_nor_kept(make_url, kind)
     assert await execute(settings_for(target), "SELECT * FROM file_evidence") == []
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "psycopg"])
+@pytest.mark.parametrize("kind", ["sqlite", *only_full("psycopg")])
 @pytest.mark.parametrize("there", [None, "0001", "head"])
 async def test_the_database_is_brought_to_the_migration_of_the_dump(make_url, kind, there):
     source = make_url("sqlite")
@@ -385,7 +385,7 @@ async def test_without_models_a_uuid_still_finds_its_way(make_url):
     assert content(await dump(there)) == content(await dump(source))
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "psycopg", "asyncpg-pooler"])
+@pytest.mark.parametrize("kind", ["sqlite", "psycopg", *only_full("asyncpg-pooler")])
 async def test_rows_may_point_to_later_rows_and_in_circles(make_url, postgres, kind):
     circle = [
         "CREATE TABLE a (id int PRIMARY KEY, up int REFERENCES a (id), b int)",
@@ -521,7 +521,7 @@ print("done", flush=True)
 """
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "psycopg"])
+@pytest.mark.parametrize("kind", ["sqlite", *only_full("psycopg")])
 async def test_killed_at_any_moment_the_file_is_whole_or_not_there_and_the_database_old_or_new(
     make_url, tmp_path, kind
 ):

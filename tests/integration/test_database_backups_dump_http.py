@@ -20,7 +20,7 @@ from fastopp.features.database_backups import routes as database_backup
 from fastopp.features.database_backups.dump.backup_file import write_file
 from fastopp.features.database_backups.dump.dump import DatabaseDump
 from fastopp.features.database_backups.dump.encryption import MAGIC, decrypt, encrypt
-from tests.gate import only_full
+from tests.gate import full, only_full
 from tests.services import forks
 from tests.services.ops_project import ADMIN, BEARER, LOOPBACK, PRODUCTION, running
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY
@@ -280,6 +280,7 @@ def oppman(folder, *words, status=0, **environ):
     return done.stdout + done.stderr
 
 
+@full
 async def test_the_commands_from_sqlite_to_postgresql_and_back(tmp_path, postgres_url, rclone, s3):
     async with running(f"sqlite:///{tmp_path}/test.db", tmp_path, apps=["demo.products"]) as project:
         async with project.client() as client:

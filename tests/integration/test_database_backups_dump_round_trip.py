@@ -226,7 +226,7 @@ EXAMPLES = settings(
     deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
-HOW_MANY = pytest.mark.parametrize("examples", [8, *only_full(100)])
+HOW_MANY = pytest.mark.parametrize("examples", [4, *only_full(100)])
 OTHER = {"sqlite": "postgresql", "postgresql": "sqlite"}
 
 

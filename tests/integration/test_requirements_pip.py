@@ -83,6 +83,7 @@ def install(python: Path, project: Path, name: str) -> subprocess.CompletedProce
     )
 
 
+@full
 def test_pip_installs_both_files(python: Path, project: Path) -> None:
     for name in (REQUIREMENTS, UNHASHED):
         done = install(python, project, name)

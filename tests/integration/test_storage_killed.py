@@ -16,7 +16,7 @@ from fastopp.storage.direct_uploads import announce
 from fastopp.storage.evidence import discard
 from fastopp.storage.keys import key_from_url
 from fastopp.storage.photos import store_photo
-from tests.gate import only_full
+from tests.gate import full, only_full
 from tests.integration.covers_app.models import Book
 from tests.services import forks
 from tests.services.files import age_evidence, evidence, keys, open_books, photo, sweep
@@ -131,6 +131,7 @@ async def test_replacing_a_photo(url: str, tmp_path: Path) -> None:
         assert last > 12, "the steps were seen"
 
 
+@full
 async def test_sweeping(url: str, tmp_path: Path) -> None:
     async with open_books(url, tmp_path) as runtime:
         async with runtime.database.transaction() as session:

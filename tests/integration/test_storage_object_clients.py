@@ -15,7 +15,7 @@ import pytest
 
 from fastopp.storage.base import FileMissing, PresigningStorage
 from fastopp.storage.object import ObjectStorage
-from tests.gate import full
+from tests.gate import full, only_full
 from tests.integration.test_storage_object import open_bucket
 from tests.services import forks
 from tests.services.s3 import ACCESS_KEY, REGION, SECRET_KEY, RcloneServer
@@ -173,8 +173,9 @@ def run(program: str, storage: ObjectStorage) -> subprocess.CompletedProcess[str
     return forks.run(words, text=True, timeout=120, finalize=True)
 
 
-def test_a_process_that_used_it_ends_well(storage: ObjectStorage) -> None:
-    for _ in range(30):  # without waiting for obstore's threads one in five died of SIGABRT
+@pytest.mark.parametrize("processes", [6, *only_full(30)])
+def test_a_process_that_used_it_ends_well(storage: ObjectStorage, processes: int) -> None:
+    for _ in range(processes):  # without waiting for obstore's threads one in five died of SIGABRT
         ended = run(LAST_REQUEST, storage)
         assert ended.returncode == 0, ended.stderr
 

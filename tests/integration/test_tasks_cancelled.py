@@ -16,16 +16,17 @@ from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 
 import psycopg
+import pytest
 
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.tasks.limits import TaskLimits
 from fastopp.tasks.task import Retry
+from tests.gate import only_full
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.tasks import all_alone, effects, open_project, run_sql, until
 
 WALKS = 60
 STEPS = 6
-SECONDS = 8.0  # of budgets that end soon, and locks
 BUDGETS = (0.05, 0.2, 0.5)  # seconds
 HOLD = (0.01, 0.1, 0.4)  # seconds
 LONG = timedelta(seconds=60)
@@ -69,10 +70,11 @@ async def all_over(project) -> bool:
     return not await run_sql(project, "SELECT id FROM procrastinate_jobs WHERE status IN ('todo', 'doing')")
 
 
-async def test_every_step_is_done_once(plain_url):
+@pytest.mark.parametrize("seconds", [3, *only_full(20)])  # of budgets that end soon, and locks
+async def test_every_step_is_done_once(plain_url, seconds):
     seed = random.randrange(10**6)
     choose = random.Random(seed)
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + seconds
 
     async def drain_again_and_again(project):
         while time.monotonic() < end:

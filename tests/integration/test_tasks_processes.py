@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from tests.gate import only_full
+from tests.gate import full, only_full
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services import forks
 from tests.services.migrations import ROOT
@@ -134,6 +134,7 @@ async def test_a_stopped_worker_gives_its_job_back(plain_project, plain_url):
     assert "step" in str(await run_sql(plain_project, place, id=steps.id))
 
 
+@full
 async def test_several_workers_do_each_job_once(plain_project, plain_url):
     async with plain_project.database.transaction() as session:
         tasks = plain_project.tasks.within(session)
