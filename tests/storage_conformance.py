@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fastopp.storage.base import ChecksumMismatch, FileMissing, InvalidKey, Storage, StoredFile
-from fastopp.storage.tiered import durable
 
 KEY = "photos/0123456789abcdef0123456789abcdef.jpg"
 BAD_KEYS = (
@@ -222,7 +221,7 @@ class StorageConformance:
         found = await listed(storage)
         assert found.keys() == stored.keys()
         assert all(same(stored[key], found[key]) for key in keys)
-        assert all([found[key] == await durable(storage).head(key) for key in keys])
+        assert all([found[key] == await storage.durable.head(key) for key in keys])
         assert all([same(await storage.head(key), found[key]) for key in keys])  # which a cache may answer
         assert set(await listed(storage, "photos/")) == {keys[1], keys[2], keys[3]}
         assert set(await listed(storage, "photos/a")) == {keys[1], keys[2]}

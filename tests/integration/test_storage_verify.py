@@ -63,7 +63,7 @@ async def test_what_is_not_cached_is_no_difference(storage: TieredStorage, uploa
 
 
 async def test_after_a_restore(storage: TieredStorage, uploads: Path) -> None:
-    await warm_cache(storage)
+    await warm_cache(storage, storage.cache)
     result = await verified(storage, uploads)
     assert (result.equal, result.cached, result.failed, result.as_json()["status"]) == (True, 7, [], "success")
     assert (result.bytes, result.not_cached) == (3_005_000, 0)
@@ -72,18 +72,18 @@ async def test_after_a_restore(storage: TieredStorage, uploads: Path) -> None:
 
 async def test_it_counts_as_no_use(storage: TieredStorage, uploads: Path) -> None:
     """What was used last would stay longest."""
-    await warm_cache(storage)
+    await warm_cache(storage, storage.cache)
     long_ago = 1_000_000_000
     for path in storage.cache.folder.iterdir():
         os.utime(path, (long_ago, long_ago + 1))
-    await verify_cache(storage, uploads)
+    await verify_cache(storage.durable, storage.cache, uploads)
     times = {(path.stat().st_atime, path.stat().st_mtime) for path in storage.cache.folder.iterdir()}
     assert times == {(long_ago, long_ago + 1)}
 
 
 @pytest.mark.parametrize("key", ["photos/1.jpg", LARGE])
 async def test_a_copy_with_other_content(storage: TieredStorage, uploads: Path, key: str) -> None:
-    await warm_cache(storage)
+    await warm_cache(storage, storage.cache)
     with storage.cache.path(key).open("r+b") as file:
         first = file.read(1)
         file.seek(0)
@@ -94,7 +94,7 @@ async def test_a_copy_with_other_content(storage: TieredStorage, uploads: Path, 
 
 
 async def test_a_damaged_copy_counts_as_absent(storage: TieredStorage, uploads: Path) -> None:
-    await warm_cache(storage)
+    await warm_cache(storage, storage.cache)
     os.truncate(storage.cache.path("photos/1.jpg"), 500)
     (storage.cache.folder / "strange").write_bytes(b"x")
     result = await verified(storage, uploads)
@@ -102,7 +102,7 @@ async def test_a_damaged_copy_counts_as_absent(storage: TieredStorage, uploads: 
 
 
 async def test_originals_that_changed_or_went(storage: TieredStorage, uploads: Path, bucket: Path) -> None:
-    await warm_cache(storage)
+    await warm_cache(storage, storage.cache)
     (bucket / "photos/1.jpg").write_bytes(os.urandom(1000))
     (bucket / "photos/2.jpg").write_bytes(b"shorter")
     await storage.durable.delete("photos/3.jpg")  # as another instance does
@@ -113,7 +113,7 @@ async def test_originals_that_changed_or_went(storage: TieredStorage, uploads: P
 
 
 async def test_files_in_the_folder_itself(storage: TieredStorage, uploads: Path, bucket: Path) -> None:
-    await warm_cache(storage)
+    await warm_cache(storage, storage.cache)
     (uploads / "photos").mkdir(parents=True)
     (uploads / "photos/1.jpg").write_bytes((bucket / "photos/1.jpg").read_bytes())
     result = await verified(storage, uploads)

@@ -50,30 +50,30 @@ async def test_what_is_fetched_is_served_without_the_object_storage(
     asked = len(proxy.asked("GET"))
     assert len(await storage.get("photos/3.jpg")) == 100_000
     assert len(proxy.asked("GET")) == asked
-    again = await warm_cache(storage)
+    again = await warm_cache(storage, storage.cache)
     assert (again.copied, again.skipped) == (0, 6)
     await storage.aclose()
 
 
 async def test_a_small_cache(name: str, proxy: FaultProxy, tmp_path: Path) -> None:
     storage = TieredStorage(FileCache(tmp_path / "cache", 400_000), bucket(name, proxy))
-    report = await warm_cache(storage)
+    report = await warm_cache(storage, storage.cache)
     assert report.status == "success"
     assert (report.copied, report.left_out_count) == (3, 2)
     assert "no room" in report.left_out[0].reason
     used = sum(path.stat().st_size for path in (tmp_path / "cache").iterdir())
     assert 300_000 < used <= 400_000
-    assert (await warm_cache(storage)).skipped == 4
+    assert (await warm_cache(storage, storage.cache)).skipped == 4
     await storage.aclose()
 
 
 async def test_what_does_not_come(name: str, proxy: FaultProxy, tmp_path: Path) -> None:
     storage = TieredStorage(FileCache(tmp_path / "cache", 64_000_000), bucket(name, proxy))
     proxy.faults = [Fault("GET", path=f"photos/{n}.jpg", times=99, refuse=(403, "AccessDenied")) for n in (1, 3)]
-    report = await warm_cache(storage)
+    report = await warm_cache(storage, storage.cache)
     assert (report.status, report.copied, report.failed_count) == ("error", 3, 2)
     proxy.faults = []
-    assert (await warm_cache(storage)).copied == 2
+    assert (await warm_cache(storage, storage.cache)).copied == 2
     await storage.aclose()
 
 

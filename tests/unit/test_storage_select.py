@@ -92,14 +92,13 @@ def test_browsers_may_go_to_the_bucket(tmp_path: Path) -> None:
     )
 
 
-async def test_the_runtime_closes_it(tmp_path: Path) -> None:
+async def test_the_runtime_closes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = []
 
-    class Closing(LocalStorage):
-        async def aclose(self) -> None:
-            closed.append(self)
+    async def close() -> None:
+        closed.append(1)
 
     async with open_runtime(settings(tmp_path, **S3, STORAGE_TYPE="s3")) as runtime:
         assert isinstance(runtime.storage, TieredStorage)
-        runtime.storage.durable = Closing(tmp_path)
-    assert len(closed) == 1
+        monkeypatch.setattr(runtime.storage.durable, "aclose", close)
+    assert closed == [1]

@@ -9,14 +9,14 @@ from hashlib import md5
 from pathlib import Path
 from typing import Any
 
-from fastopp.storage.base import StoredFile
+from fastopp.storage.base import Storage, StoredFile
 from fastopp.storage.sync.incoming import GROUP, THREADS
 from fastopp.storage.sync.restore import restore_files
 
 PATIENCE = 30  # seconds
 
 
-class Shelf:
+class Shelf(Storage):
     """Files in memory that can be asked for from a thread; nothing else of a storage is called."""
 
     put = head = delete = url = None

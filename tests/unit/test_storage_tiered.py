@@ -13,11 +13,11 @@ import pytest
 from anyio import to_thread, wait_all_tasks_blocked
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
-from fastopp.storage.base import FileMissing, StorageUnavailable, StoredFile
+from fastopp.storage.base import FileMissing, NoDirectTransfer, StorageUnavailable, StoredFile
 from fastopp.storage.cache.file_cache import FileCache
 from fastopp.storage.disk import CHUNK
 from fastopp.storage.local import LocalStorage
-from fastopp.storage.tiered import CONFIRM_AFTER, DOWN_FOR, NoDirectTransfer, TieredStorage
+from fastopp.storage.tiered import CONFIRM_AFTER, DOWN_FOR, TieredStorage
 from tests.services.clock import ManualClock
 from tests.storage_conformance import KEY, StorageConformance, listed, pieces, streamed
 

@@ -62,7 +62,6 @@ async def open_runtime(
         yield Runtime(settings, database, storage, apps, tasks, clock)
     finally:
         try:
-            if close := getattr(storage, "aclose", None):
-                await close()
+            await storage.aclose()
         finally:
             await database.dispose()

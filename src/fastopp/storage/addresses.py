@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
 
 from fastopp.settings import Settings
@@ -30,11 +29,10 @@ def public_addresses(settings: Settings) -> tuple[str, ...]:
 def key_at(storage: Storage, url: str | None) -> str | None:
     """The key of the file that is at a URL; None for an address that is not ours, or none.
 
-    Understands `/static/uploads/…` and what is below the storage's `addresses`, if it has any.
+    Understands `/static/uploads/…` and what is below the storage's `addresses`.
     """
     key = key_from_url(url)
-    addresses: Iterable[str] = getattr(storage, "addresses", ())
-    return key if key or not url else next((key for base in addresses if (key := _key_below(base, url))), None)
+    return key if key or not url else next((key for base in storage.addresses if (key := _key_below(base, url))), None)
 
 
 def _key_below(base: str, url: str) -> str | None:

@@ -6,7 +6,6 @@ from fastopp.settings import Settings
 from fastopp.storage.base import Storage
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.select import open_object_storage
-from fastopp.storage.tiered import TieredStorage
 
 
 def backup_storage(settings: Settings, storage: Storage | None = None) -> ObjectStorage:
@@ -20,9 +19,8 @@ def backup_storage(settings: Settings, storage: Storage | None = None) -> Object
     ------
     NoObjectStorage
     """
-    if isinstance(storage, TieredStorage) and isinstance(storage.durable, ObjectStorage):
-        return storage.durable
-    return open_object_storage(settings)
+    durable = storage.durable if storage else None
+    return durable if isinstance(durable, ObjectStorage) else open_object_storage(settings)
 
 
 def time_budget(settings: Settings) -> float | None:

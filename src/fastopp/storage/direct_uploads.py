@@ -25,13 +25,12 @@ from fastopp.errors import BadRequest, FastOppError
 from fastopp.settings import Settings
 from fastopp.storage import announced, deadlines
 from fastopp.storage.announced import Limits
-from fastopp.storage.base import FileMissing, PresignedUpload, PresigningStorage, Storage, StoredFile
+from fastopp.storage.base import FileMissing, PresignedUpload, Storage, StoredFile
 from fastopp.storage.cancellation import shielded
 from fastopp.storage.file_types import HEAD_BYTES, is_of_type
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE, content_type_of, extension_of, new_key
 from fastopp.storage.reserved import RESERVED, is_reserved
 from fastopp.storage.sweep import run
-from fastopp.storage.tiered import NoDirectTransfer, durable
 
 logger = logging.getLogger(__name__)
 
@@ -105,8 +104,6 @@ async def announce(
     NoDirectTransfer, QuotaExceeded, TypeNotTaken, TooManyAnnounced, StorageUnavailable; BadRequest for a prefix or a
     size that cannot be.
     """
-    if not isinstance(storage, PresigningStorage):
-        raise NoDirectTransfer
     if not _PREFIX.fullmatch(prefix):
         raise BadRequest("The prefix may have lower-case letters, digits, `-` and `_`, and `/` between its parts.")
     if is_reserved(prefix):
@@ -143,7 +140,7 @@ async def complete(
     if lease is None:
         try:
             async with deadlines.within(deadlines.UPLOAD):
-                return await durable(storage).head(key)  # it is complete, and the answer got lost
+                return await storage.durable.head(key)  # it is complete, and the answer got lost
         except FileMissing:
             raise UploadRefused("There is no such upload any more.", hint="Announce the file again.") from None
     due = at + announced.ABANDONED_AFTER
@@ -167,8 +164,7 @@ async def complete(
 
 async def _take_over(storage: Storage, key: str, size: int) -> StoredFile:
     """Check the staged file and copy it to its key. Raises UploadRefused, and then neither is there."""
-    origin = durable(storage)
-    assert isinstance(origin, PresigningStorage)  # noqa: S101 - else nothing could have been announced
+    origin = storage.durable
     source, kind = announced.staged(key), content_type_of(key)
     try:
         file = await origin.head(source)

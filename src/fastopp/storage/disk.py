@@ -1,6 +1,6 @@
 """Files on a disk: found without following links, read in parts, written so that they are whole or not there.
 
-Everything here blocks: it is called in a worker thread.
+What is not asynchronous here blocks: it is called in a worker thread.
 """
 
 from __future__ import annotations
@@ -11,26 +11,25 @@ import logging
 import os
 import secrets
 import stat
+import tempfile
+from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
 
-from fastopp.storage.base import (
-    ChecksumMismatch,
-    FileMissing,
-    InvalidKey,
-    StorageFull,
-    StorageUnavailable,
-    StoredFile,
-)
+from fastopp.storage.errors import ChecksumMismatch, FileMissing, InvalidKey, StorageFull, StorageUnavailable
 from fastopp.storage.keys import content_type_of
+from fastopp.storage.stored_file import OpenedFile, StoredFile
+from fastopp.storage.threads import run_to_end
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 256 * 1024  # bytes read at a time
 CACHE_FOLDER = ".cache"  # below the upload folder; begins with a dot, so that no file in it has a key
+PROBE_SIZE = 64 * 1024  # bytes that a disk must have room for
 TEMPORARY = ".incoming-"  # begins with a dot, so that it is no key: never listed, never served
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -159,6 +158,31 @@ def described(key: str, status: os.stat_result) -> StoredFile:
     etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
     modified = datetime.fromtimestamp(status.st_mtime, UTC)
     return StoredFile(key, status.st_size, etag, content_type_of(key), modified)
+
+
+def opened_from_disk(file: StoredFile, descriptor: FileIO, content: bytes | memoryview | None) -> OpenedFile:
+    """A file on the disk, which stays readable when it is removed meanwhile."""
+    return OpenedFile(file, partial(_read_from, descriptor), content=content, close=descriptor.close)
+
+
+async def _read_from(descriptor: FileIO, start: int, end: int) -> AsyncGenerator[bytes]:
+    while start < end:
+        piece = await run_to_end(_read_at, descriptor, start, min(CHUNK, end - start))
+        if not piece:
+            return  # cut short since
+        yield piece
+        start += len(piece)
+
+
+def _read_at(descriptor: FileIO, position: int, size: int) -> bytes:
+    descriptor.seek(position)
+    return descriptor.read(size)
+
+
+def write_probe(folder: Path) -> None:
+    """Write some bytes into a folder, under no name. Raises OSError."""
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        file.write(bytes(PROBE_SIZE))
 
 
 def flush_folder(folder: Path) -> None:

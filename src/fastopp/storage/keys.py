@@ -6,7 +6,7 @@ import re
 import secrets
 from urllib.parse import quote, unquote, urlsplit
 
-from fastopp.storage.base import InvalidKey
+from fastopp.storage.errors import InvalidKey
 
 UPLOADS_URL = "/static/uploads/"
 MAX_KEY_BYTES = 1024  # S3's limit, https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
@@ -61,6 +61,12 @@ def is_key(text: str) -> bool:
     except InvalidKey:
         return False
     return True
+
+
+def folder_of(prefix: str) -> str:
+    """Return the folder of every key that begins with a prefix; empty for none. Raises InvalidKey."""
+    folder = prefix.rpartition("/")[0]
+    return check_key(folder) if folder or prefix.startswith("/") else ""
 
 
 def new_key(prefix: str, extension: str) -> str:

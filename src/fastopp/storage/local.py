@@ -18,17 +18,27 @@ from pathlib import Path
 from anyio import to_thread
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
-from fastopp.storage.base import FileMissing, StoredFile
-from fastopp.storage.disk import CHUNK, TEMPORARY, Incoming, Reading, described, explained, locate, open_file
-from fastopp.storage.keys import check_key, is_key, url_of
-from fastopp.storage.opened import OpenedFile, opened_from_disk
+from fastopp.storage.base import FileMissing, OpenedFile, Storage, StoredFile
+from fastopp.storage.disk import (
+    CHUNK,
+    TEMPORARY,
+    Incoming,
+    Reading,
+    described,
+    explained,
+    locate,
+    open_file,
+    opened_from_disk,
+    write_probe,
+)
+from fastopp.storage.keys import check_key, folder_of, is_key
 from fastopp.storage.threads import run_to_end
 
 LIST_BATCH = 256  # files a thread looks at before it hands over
 ABANDONED_AFTER = 3600  # seconds without a write after which a temporary file is abandoned
 
 
-class LocalStorage:
+class LocalStorage(Storage):
     """Files in a folder, which is made when the first one is stored.
 
     A file is written to a temporary name, flushed to the disk and renamed. Symbolic links below the
@@ -39,7 +49,6 @@ class LocalStorage:
         self.root = root.absolute()
         self._clock = clock
         self.addresses = addresses
-        """Where else the files are, or were, given to browsers: see `fastopp.storage.addresses`."""
 
     def __repr__(self) -> str:
         return f"LocalStorage({str(self.root)!r})"
@@ -90,9 +99,7 @@ class LocalStorage:
 
     async def list(self, prefix: str = "") -> AsyncGenerator[StoredFile]:
         """See Storage.list."""
-        folder = prefix.rpartition("/")[0]
-        if folder or prefix.startswith("/"):
-            check_key(folder)
+        folder = folder_of(prefix)
         files = self._walk(folder, prefix)
         try:
             while batch := await run_to_end(_take, files, LIST_BATCH):
@@ -106,9 +113,9 @@ class LocalStorage:
         check_key(key)
         await run_to_end(self._delete, key)
 
-    def url(self, key: str) -> str:
-        """See Storage.url."""
-        return url_of(key)
+    async def check(self) -> None:
+        """See Storage.check. Files can be written, too."""
+        await asyncio.to_thread(self._check)
 
     async def sweep(self, *, older_than: float = ABANDONED_AFTER) -> int:
         """Remove what killed processes left half-written, and return how many files that were.
@@ -145,6 +152,11 @@ class LocalStorage:
                 descriptor.close()
                 raise
             return opened_from_disk(file, descriptor, content)
+
+    def _check(self) -> None:
+        with explained(self.root, writing=True):
+            self.root.mkdir(parents=True, exist_ok=True)
+            write_probe(self.root)
 
     def _delete(self, key: str) -> None:
         with suppress(FileMissing), explained(self.root):

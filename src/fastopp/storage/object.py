@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.errors import FastOppError
-from fastopp.storage.base import ChecksumMismatch, FileMissing, PresignedUpload, StoredFile
+from fastopp.storage.base import ChecksumMismatch, FileMissing, PresignedUpload, Storage, StoredFile
 from fastopp.storage.cancellation import shielded
 from fastopp.storage.checksums import ContentDigest
-from fastopp.storage.keys import check_key, url_of
+from fastopp.storage.keys import check_key, folder_of, url_of
 from fastopp.storage.s3.bucket import Bucket
 from fastopp.storage.s3.client import Patience
 from fastopp.storage.s3.content import Content, Part, chained, digest_of, parts_of, take_in
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class ObjectStorage:
+class ObjectStorage(Storage):
     """Files in a bucket. Opening it asks nothing of the network.
 
     What arrived is compared with what was sent: by the ETag, and if that says nothing, by reading it back.
@@ -97,11 +97,11 @@ class ObjectStorage:
         return await self._find(key, self._get)
 
     def prepare(self) -> None:
-        """See PromptStorage."""
+        """See Storage.prepare."""
         self._objects.prepare()
 
     def read_promptly(self, key: str) -> memoryview | None:
-        """See PromptStorage."""
+        """See Storage.read_promptly."""
         found = self._objects.read_promptly(self._names.name(check_key(key)))
         if found is None:
             return None
@@ -151,10 +151,7 @@ class ObjectStorage:
         ----------
         refused: called with the names of objects that no file can have, like `../x`; perhaps more than once.
         """
-        folder = prefix.rpartition("/")[0]
-        if folder or prefix.startswith("/"):
-            check_key(folder)
-        places = self._names.folders(folder)
+        places = self._names.folders(folder_of(prefix))
         legacy: dict[str, StoredFile] = {}
         for place in places:
             async for files, older in self._listing.below(place, prefix, refused):
@@ -179,12 +176,12 @@ class ObjectStorage:
         return f"{self.cdn_url}/{quote(self._names.name(key))}" if self.cdn_url else url_of(key)
 
     async def presigned_get(self, key: str, *, expires: timedelta) -> str:
-        """See PresigningStorage."""
+        """See Storage."""
         found = await self._find(key, self._objects.head)
         return self._presign("GET", found.key, {}, expires)
 
     async def presigned_put(self, key: str, *, size: int, content_type: str, expires: timedelta) -> PresignedUpload:
-        """See PresigningStorage. Raises QuotaExceeded unless there is room for the file and a copy of it."""
+        """See Storage. Raises QuotaExceeded unless there is room for the file and a copy of it."""
         name = self._names.name(check_key(key))
         headers = {"Content-Type": content_type}
         if self._quota:
@@ -193,7 +190,7 @@ class ObjectStorage:
         return PresignedUpload(self._presign("PUT", name, {**headers, "Content-Length": str(size)}, expires), headers)
 
     async def copy(self, source: str, target: str, *, etag: str) -> StoredFile:
-        """See PresigningStorage. The service copies; where it cannot, the bytes pass through here."""
+        """See Storage. The service copies; where it cannot, the bytes pass through here."""
         from_name, to_name = (self._names.name(check_key(key)) for key in (source, target))
         try:
             await copy_object(self.bucket, self._presign, from_name, to_name, etag=etag)
@@ -206,6 +203,10 @@ class ObjectStorage:
     def open_uploads(self) -> OpenUploads:
         """The multipart uploads that were begun and neither completed nor aborted."""
         return self._objects.open_uploads(self._names)
+
+    async def abort_uploads(self, key: str | None = None, *, after: datetime | None = None, before: datetime) -> int:
+        """See Storage.abort_uploads."""
+        return await self.open_uploads().abort(key, after=after, before=before)
 
     async def usage(self) -> Usage:
         """Return the usage of the whole bucket, including other programs' files. One request for each 1,000 files."""

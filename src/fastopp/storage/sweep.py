@@ -34,8 +34,7 @@ async def remove_leftovers(engine: AsyncEngine, storage: Storage, *, clock: Cloc
     ------
     What `Storage.delete` does: the files that are left go with the next sweep.
     """
-    sweep = getattr(storage, "sweep", None)
-    removed: int = await sweep() if sweep else 0
+    removed = await storage.sweep()
     after = ""
     while keys := await run(engine, evidence.due_keys, after, BATCH, clock.now()):
         removed += await collect(engine, storage, keys, clock=clock)

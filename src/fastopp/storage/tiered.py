@@ -10,21 +10,13 @@ from datetime import timedelta
 from functools import partial
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
-from fastopp.errors import Conflict, FastOppError
-from fastopp.storage.base import (
-    FileMissing,
-    PresignedUpload,
-    PresigningStorage,
-    Storage,
-    StorageUnavailable,
-    StoredFile,
-)
+from fastopp.errors import FastOppError
+from fastopp.storage.base import FileMissing, OpenedFile, PresignedUpload, Storage, StorageUnavailable, StoredFile
 from fastopp.storage.cache.file_cache import Copy, FileCache
 from fastopp.storage.cache.fill import Fill
 from fastopp.storage.cache.format import Cached
 from fastopp.storage.cancellation import shielded
 from fastopp.storage.keys import check_key
-from fastopp.storage.opened import OpenedFile
 
 logger = logging.getLogger(__name__)
 
@@ -33,13 +25,7 @@ CONFIRM_LIMIT = 2.0  # seconds that a reader waits for the durable storage to co
 DOWN_FOR = 30.0  # seconds for which it is not asked again when it did not
 
 
-class NoDirectTransfer(Conflict):
-    """This storage cannot be reached by browsers directly."""
-
-    hint = "Send the file to this application, or set S3_ACCESS_KEY, S3_SECRET_KEY and S3_BUCKET."
-
-
-class TieredStorage:
+class TieredStorage(Storage):
     """Writes are durable before `put` returns; reads come from the cache if possible.
 
     A key never stands for another content, so a cached file is right until it is deleted. What another instance
@@ -50,10 +36,9 @@ class TieredStorage:
     def __init__(
         self, cache: FileCache, durable: Storage, *, addresses: tuple[str, ...] = (), clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        self.cache = cache
-        self.durable = durable
+        self.cache: FileCache = cache
+        self._durable = durable
         self.addresses = addresses
-        """Where else the files are, or were, given to browsers: see `fastopp.storage.addresses`."""
         self._fills: dict[str, Fill] = {}
         self._look_ups: dict[str, asyncio.Task[StoredFile]] = {}
         self._writers: dict[str, tuple[asyncio.Lock, int]] = {}
@@ -62,6 +47,11 @@ class TieredStorage:
 
     def __repr__(self) -> str:
         return f"TieredStorage({self.durable!r} behind {str(self.cache.folder)!r})"
+
+    @property
+    def durable(self) -> Storage:
+        """See Storage.durable."""
+        return self._durable
 
     async def put(
         self, key: str, data: bytes | AsyncIterable[bytes], *, content_type: str, checksum: str | None = None
@@ -93,11 +83,6 @@ class TieredStorage:
                     if copy is not None:
                         await copy.discard()
                         copy.close()
-
-    async def get(self, key: str) -> bytes:
-        """See Storage.get."""
-        opened = await self.open(key)
-        return b"".join([piece async for piece in opened.stream()])
 
     async def stream(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         """See Storage.stream."""
@@ -141,37 +126,30 @@ class TieredStorage:
         return OpenedFile(file, partial(self._read_through, file))
 
     async def presigned_get(self, key: str, *, expires: timedelta) -> str:
-        """See PresigningStorage. Raises NoDirectTransfer."""
-        return await self._presigning().presigned_get(key, expires=expires)
+        """See Storage."""
+        return await self.durable.presigned_get(key, expires=expires)
 
     async def presigned_put(self, key: str, *, size: int, content_type: str, expires: timedelta) -> PresignedUpload:
-        """See PresigningStorage. Raises NoDirectTransfer."""
-        return await self._presigning().presigned_put(key, size=size, content_type=content_type, expires=expires)
+        """See Storage."""
+        return await self.durable.presigned_put(key, size=size, content_type=content_type, expires=expires)
 
     async def copy(self, source: str, target: str, *, etag: str) -> StoredFile:
-        """See PresigningStorage. Raises NoDirectTransfer."""
-        return await self._presigning().copy(source, target, etag=etag)
+        """See Storage."""
+        return await self.durable.copy(source, target, etag=etag)
 
     async def sweep(self) -> int:
-        """Remove what killed processes left half-written, and return how many files that were."""
-        sweep = getattr(self.durable, "sweep", None)
-        return await self.cache.sweep() + (await sweep() if sweep else 0)
+        """See Storage.sweep."""
+        return await self.cache.sweep() + await self.durable.sweep()
 
     async def aclose(self) -> None:
-        """End what runs, and close the durable storage."""
+        """See Storage.aclose."""
         for fill in [*self._fills.values()]:
             await fill.stop(StorageUnavailable("The application stops."))
         if look_ups := [*self._look_ups.values()]:
             for task in look_ups:
                 task.cancel()
             await asyncio.wait(look_ups)
-        if close := getattr(self.durable, "aclose", None):
-            await close()
-
-    def _presigning(self) -> PresigningStorage:
-        if not isinstance(self.durable, PresigningStorage):
-            raise NoDirectTransfer
-        return self.durable
+        await self.durable.aclose()
 
     async def _confirmed(self, key: str, cached: Cached) -> Cached | None:
         """Return the cached copy if the durable storage still has the file or is unreachable; otherwise forget it."""
@@ -247,11 +225,6 @@ class TieredStorage:
             self._writers[key] = lock, writers - 1
             if writers == 1:
                 del self._writers[key]
-
-
-def durable(storage: Storage) -> Storage:
-    """The storage without the cache in front of it, which would keep what is read once."""
-    return storage.durable if isinstance(storage, TieredStorage) else storage
 
 
 _REPLACED = "The file was replaced while it was read."

@@ -18,9 +18,8 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 from fastopp.core.dependencies import get_runtime
 from fastopp.errors import FastOppError
 from fastopp.storage import deadlines
-from fastopp.storage.base import FileMissing, PresigningStorage, Storage, StoredFile
+from fastopp.storage.base import FileMissing, NoDirectTransfer, OpenedFile, Storage, StoredFile
 from fastopp.storage.keys import UPLOADS_URL, content_type_of, is_random_key
-from fastopp.storage.opened import OpenedFile, open_stored
 from fastopp.storage.reserved import is_reserved
 
 CACHE_FOR_GOOD = "public, max-age=31536000, immutable"  # a random key never stands for another content
@@ -55,7 +54,7 @@ def create_router(max_body: int | None = None) -> APIRouter:
         if is_reserved(key):
             raise FileMissing(f"There is no file “{key}”.")  # backups, and uploads that are not complete
         async with deadlines.within(deadlines.FIRST_BYTE):
-            opened = await open_stored(storage, key)
+            opened = await storage.open(key)
             try:
                 answer = await _answer(opened, request, storage, max_body)
             except BaseException:
@@ -100,9 +99,10 @@ async def _answer(opened: OpenedFile, request: Request, storage: Storage, max_bo
 
 
 async def _elsewhere(storage: Storage, file: StoredFile) -> Response:
-    if not isinstance(storage, PresigningStorage):
-        raise AnswerTooLarge
-    url = await storage.presigned_get(file.key, expires=REDIRECT_LIFETIME)
+    try:
+        url = await storage.presigned_get(file.key, expires=REDIRECT_LIFETIME)
+    except NoDirectTransfer:
+        raise AnswerTooLarge from None
     return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
 
 

@@ -30,9 +30,8 @@ from fastopp.features.database_backups.stored import backup_address, new_key, pr
 from fastopp.features.health.routes import NO_STORE
 from fastopp.platforms import strictest
 from fastopp.storage.base import Storage, StoredFile
+from fastopp.storage.destination import backup_storage
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
-from fastopp.storage.select import open_object_storage
-from fastopp.storage.tiered import TieredStorage
 from fastopp.tasks.host import Host
 from fastopp.web.api_docs import problems
 from fastopp.web.middleware.disconnect import while_connected
@@ -174,9 +173,7 @@ async def restore_database(
 
 def object_storage(runtime: Host) -> Storage:
     """The Object Storage without a cache in front of it, be it for uploaded files too or only for backups."""
-    if isinstance(runtime.storage, TieredStorage):
-        return runtime.storage.durable
-    return open_object_storage(runtime.settings)
+    return backup_storage(runtime.settings, runtime.storage)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import secrets
 from datetime import timedelta
 
 from fastopp.features.database_backups.dump.backup_file import ENCRYPTED_SUFFIX, time_stamp
-from fastopp.storage.base import FileMissing, PresigningStorage, Storage, StoredFile
+from fastopp.storage.base import FileMissing, Storage, StoredFile
 from fastopp.storage.reserved import RESERVED
 
 FOLDER = f"{RESERVED}/"
@@ -38,7 +38,7 @@ def is_backup(key: str) -> bool:
 
 async def backup_address(storage: Storage, key: str) -> str:
     """Return an address at which one backup can be fetched for a few minutes. Raises NoSuchBackup."""
-    if not is_backup(key) or not isinstance(storage, PresigningStorage):
+    if not is_backup(key):
         raise NoSuchBackup
     try:
         await storage.head(key)

@@ -22,7 +22,6 @@ from fastopp.features.health.routes import NO_STORE
 from fastopp.storage.sync.cached_copies import count_copies
 from fastopp.storage.sync.folder import LocalFile, walk
 from fastopp.storage.threads import run_to_end
-from fastopp.storage.tiered import TieredStorage
 from fastopp.tasks.queue.status import TaskStatus
 from fastopp.tasks.service import BACKUP_TASK, RESTORE_TASK
 from fastopp.web.answers import OperationRoute, is_htmx, outcome, prefers_html
@@ -123,8 +122,8 @@ async def _answer(
 async def _state(runtime: Runtime, jobs: FileJobs) -> dict[str, Any]:
     files, size = (None, None) if jobs.running else await run_to_end(_count, runtime.settings.upload_dir)
     cached, cached_size = None, None
-    if isinstance(runtime.storage, TieredStorage) and not jobs.running:
-        cached, cached_size = await run_to_end(count_copies, runtime.storage.cache.folder)
+    if (cache := runtime.storage.cache) and not jobs.running:
+        cached, cached_size = await run_to_end(count_copies, cache.folder)
     return {
         "running": jobs.running,
         "progress": jobs.progress,

@@ -10,7 +10,6 @@ from fastopp.storage.destination import backup_storage
 from fastopp.storage.select import NoObjectStorage
 from fastopp.storage.sync.cached_copies import count_copies
 from fastopp.storage.sync.folder import LocalFile, walk
-from fastopp.storage.tiered import TieredStorage
 
 if TYPE_CHECKING:
     from fastopp.core.runtime import Runtime
@@ -63,10 +62,9 @@ async def read_status(runtime: Runtime) -> FilesStatus:
     sizes = [file.size for file in walk(settings.upload_dir) if isinstance(file, LocalFile)]
     folder = str(settings.upload_dir)
     found.places.append(Place("folder", folder, len(sizes), sum(sizes), {"folder": folder}))
-    if isinstance(runtime.storage, TieredStorage):
-        cache = str(runtime.storage.cache.folder)
-        files, size = count_copies(runtime.storage.cache.folder)
-        found.places.append(Place("cache", f"cache {cache}", files, size, {"folder": cache}))
+    if cache := runtime.storage.cache:
+        files, size = count_copies(cache.folder)
+        found.places.append(Place("cache", f"cache {cache.folder}", files, size, {"folder": str(cache.folder)}))
     try:
         usage = await backup_storage(settings, runtime.storage).usage()
     except NoObjectStorage:

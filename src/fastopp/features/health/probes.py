@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-import tempfile
 from collections.abc import Awaitable, Iterable
 from contextlib import closing
 from pathlib import Path
@@ -28,18 +27,14 @@ from fastopp.database.errors import outage_reason
 from fastopp.database.migrations.errors import MigrationError
 from fastopp.database.migrations.revisions import current_revision, head_revision
 from fastopp.errors import FastOppError, Unavailable
-from fastopp.storage.base import FileMissing, StorageFull
-from fastopp.storage.disk import FULL, explained
-from fastopp.storage.local import LocalStorage
+from fastopp.storage.base import StorageFull
+from fastopp.storage.disk import FULL, write_probe
 
 log = logging.getLogger(__name__)
 
 TIME_LIMIT = 3.0  # seconds for one check; a load balancer's own patience is 5 s or more
 SLOW = 1.0  # seconds; a check that takes longer is named as slow
 SHARED_FOR = 1.0  # seconds that an answer is good for everyone who asks
-
-PROBE_SIZE = 64 * 1024  # bytes that a disk must have room for
-PROBE_KEY = "health/probe.txt"  # a file that is not there, which a working storage says
 
 
 class Check(NamedTuple):
@@ -224,12 +219,6 @@ def check_sqlite_writable(path: Path) -> None:
         raise ProbeFailed("Its disk is full." if error.errno in FULL else "Its folder cannot be written.") from error
 
 
-def write_probe(folder: Path) -> None:
-    """Write some bytes into a folder, under no name. Raise OSError."""
-    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-        file.write(bytes(PROBE_SIZE))
-
-
 async def ping(session: AsyncSession) -> None:
     """One query that reads no table. Raises DatabaseUnavailable."""
     await (await session.connection()).execute(text("SELECT 1"))
@@ -246,17 +235,8 @@ async def _check_migrations(runtime: Runtime, head: str | None) -> dict[str, Any
 
 
 async def _check_storage(runtime: Runtime) -> dict[str, Any]:
-    with contextlib.suppress(FileMissing):
-        await runtime.storage.head(PROBE_KEY)
-    if isinstance(runtime.storage, LocalStorage):
-        await asyncio.to_thread(_check_folder, runtime.settings.upload_dir)
+    await runtime.storage.check()
     return {}
-
-
-def _check_folder(folder: Path) -> None:
-    with explained(folder, writing=True):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_probe(folder)
 
 
 def pool_status(runtime: Runtime) -> dict[str, Any]:

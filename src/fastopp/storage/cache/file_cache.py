@@ -21,9 +21,9 @@ from stat import S_ISREG
 from anyio import to_thread
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
-from fastopp.storage.base import StoredFile
 from fastopp.storage.cache.format import OVERHEAD, Cached, description, read_entry
 from fastopp.storage.disk import FULL, TEMPORARY
+from fastopp.storage.stored_file import StoredFile
 from fastopp.storage.threads import run_to_end
 
 logger = logging.getLogger(__name__)

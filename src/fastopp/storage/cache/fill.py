@@ -7,10 +7,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from fastopp.errors import FastOppError
-from fastopp.storage.base import Storage, StorageUnavailable, StoredFile
+from fastopp.storage.base import OpenedFile, Storage, StorageUnavailable, StoredFile
 from fastopp.storage.cache.file_cache import Copy, FileCache
 from fastopp.storage.disk import CHUNK
-from fastopp.storage.opened import OpenedFile
 from fastopp.storage.threads import run_to_end
 
 

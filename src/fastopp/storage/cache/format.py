@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import FileIO
 
-from fastopp.storage.base import StoredFile
-from fastopp.storage.disk import CHUNK
-from fastopp.storage.opened import OpenedFile, opened_from_disk
+from fastopp.storage.disk import CHUNK, opened_from_disk
+from fastopp.storage.stored_file import OpenedFile, StoredFile
 
 OVERHEAD = 256  # bytes beside the content, about
 USED_WITHIN = 1_000_000_000  # nanoseconds between two marks of use

@@ -13,7 +13,7 @@ from functools import partial
 from math import ceil
 
 from fastopp.errors import FastOppError
-from fastopp.storage.base import ChecksumMismatch, PromptStorage, Storage, StoredFile
+from fastopp.storage.base import ChecksumMismatch, Storage, StoredFile
 from fastopp.storage.sync.arrivals import Arrival, Arrivals
 from fastopp.storage.sync.compare import md5_in
 from fastopp.storage.sync.report import LeftOut
@@ -42,9 +42,8 @@ class Incoming:
         self, storage: Storage, arrivals: Arrivals, transfer: Transfer, concurrency: int, threads: Executor
     ) -> None:
         self._storage = storage
-        self._prompt = prompt = storage if isinstance(storage, PromptStorage) else None
         # A task, and so begun when its maker waits for something: a listing that is on its way by then.
-        self._prepared = transfer.tasks.create_task(run_to_end(prompt.prepare, executor=threads)) if prompt else None
+        self._prepared = transfer.tasks.create_task(run_to_end(storage.prepare, executor=threads))
         self._arrivals = arrivals
         self._transfer = transfer
         self._requests = asyncio.Semaphore(concurrency)
@@ -55,7 +54,7 @@ class Incoming:
         """Begin to fetch files as soon as there is room for them."""
         small: list[Wanted] = []
         for file, arrival in files:
-            if self._prompt and file.size <= SMALL:
+            if file.size <= SMALL:
                 small.append((file, arrival))
             else:
                 await self._transfer.start(file.key, file.size, partial(self._fetch, file, arrival))
@@ -88,8 +87,7 @@ class Incoming:
         errors: list[FastOppError | OSError | None] = []
         try:
             async with self._groups:
-                if self._prepared:
-                    await self._prepared
+                await self._prepared
                 await run_to_end(self._bring, group, written, executor=self._threads)
         finally:  # what came before the time was up counts, too; another group comes while this one is flushed
             await run_to_end(self._place, written, errors, executor=self._threads)
@@ -111,8 +109,7 @@ class Incoming:
         errors += self._arrivals.place(written)
 
     def _write_promptly(self, file: StoredFile, arrival: Arrival, *, keep_open: bool) -> bool:
-        assert self._prompt is not None  # noqa: S101 - there are groups only then
-        data = self._prompt.read_promptly(file.key)
+        data = self._storage.read_promptly(file.key)
         if data is None or len(data) != file.size:
             return False
         try:

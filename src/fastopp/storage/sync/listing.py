@@ -19,7 +19,6 @@ from typing import Self
 from fastopp.storage import deadlines
 from fastopp.storage.base import InvalidKey, Storage, StoredFile
 from fastopp.storage.keys import MAX_KEY_BYTES, content_type_of
-from fastopp.storage.object import ObjectStorage
 from fastopp.storage.reserved import is_reserved
 from fastopp.storage.sync.report import Remark
 from fastopp.storage.threads import run_to_end
@@ -73,7 +72,7 @@ async def pages(
             told.add(name)
             refused(remark_on(name))
 
-    found = storage.pages(refused=tell) if isinstance(storage, ObjectStorage) else _gathered(storage, size)
+    found = storage.pages(refused=tell)
     while True:
         async with deadlines.within(deadlines.DEAD):
             page = await anext(found, None)
@@ -82,16 +81,6 @@ async def pages(
         files = [file for file in page if not is_reserved(file.key)]
         for first in range(0, len(files), size):
             yield files[first : first + size]
-
-
-async def _gathered(storage: Storage, size: int) -> AsyncGenerator[list[StoredFile]]:
-    page: list[StoredFile] = []
-    async for file in storage.list():
-        page.append(file)
-        if len(page) == size:
-            yield page
-            page = []
-    yield page
 
 
 class Listing:

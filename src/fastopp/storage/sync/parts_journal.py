@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from fastopp.errors import FastOppError
+from fastopp.storage.base import Storage
 from fastopp.storage.disk import TEMPORARY
-from fastopp.storage.object import ObjectStorage
 from fastopp.storage.threads import run_to_end
 
 try:
@@ -71,7 +71,7 @@ class _Journal(NamedTuple):
     """When the last file was begun."""
 
 
-async def abort_killed(storage: ObjectStorage, folder: Path) -> int:
+async def abort_killed(storage: Storage, folder: Path) -> int:
     """Abort the uploads that killed backups of this folder left open; return how many.
 
     Raises StorageUnavailable, StorageMisconfigured.
@@ -83,24 +83,21 @@ async def abort_killed(storage: ObjectStorage, folder: Path) -> int:
             if found is None:
                 continue
             for key in dict.fromkeys(found.keys):
-                aborted += await storage.open_uploads().abort(
-                    key, after=found.begun - CLOCKS, before=found.ended + CLOCKS
-                )
+                aborted += await storage.abort_uploads(key, after=found.begun - CLOCKS, before=found.ended + CLOCKS)
             await run_to_end(_remove, path)
     return aborted
 
 
-async def abort_abandoned(storage: ObjectStorage, folder: Path, *, now: datetime) -> int:
+async def abort_abandoned(storage: Storage, folder: Path, *, now: datetime) -> int:
     """Abort what `abort_killed` does, and every upload that is open for more than a day; return how many."""
     aborted = await abort_killed(storage, folder)
-    return aborted + await storage.open_uploads().abort(before=now - ABANDONED_AFTER)
+    return aborted + await storage.abort_uploads(before=now - ABANDONED_AFTER)
 
 
-async def try_to_abort_killed(storage: object, folder: Path) -> None:
-    """Abort what killed backups left, where that is possible. It is tried again the next time."""
-    if isinstance(storage, ObjectStorage):
-        with suppress(FastOppError, OSError):
-            await abort_killed(storage, folder)
+async def try_to_abort_killed(storage: Storage, folder: Path) -> None:
+    """Abort what killed backups left. It is tried again the next time."""
+    with suppress(FastOppError, OSError):
+        await abort_killed(storage, folder)
 
 
 def _remove(path: Path) -> None:

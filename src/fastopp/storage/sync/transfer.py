@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Self
 
 from fastopp.errors import FastOppError
 from fastopp.storage import deadlines
-from fastopp.storage.base import FileMissing, Storage, StorageFull, StorageMisconfigured, StorageUnavailable
+from fastopp.storage.base import Storage, StorageFull, StorageMisconfigured, StorageUnavailable
 from fastopp.storage.sync.folder import reason_of
 from fastopp.storage.sync.report import LeftOut, Progress, ProgressCallback, TransferReport, counted
 
@@ -21,8 +21,6 @@ COPIES = 3  # of a file's content, or of its parts, while it is sent: ours, the 
 SMALL = 256 * 1024  # bytes; up to here a file is read as a whole
 BATCH_FILES = 64  # files that a thread deals with before it hands over
 BATCH_BYTES = 4 * 1024 * 1024  # of their contents
-
-_SIGN_OF_LIFE = "health/probe.txt"  # a file that is not there, which a storage that works says
 
 GIVE_UP_AFTER = 40  # failures in a row: more than are on their way, so the service and not the file is at fault
 GRACE = 0.05  # part of the budget that what is on its way gets to arrive, when nothing new is begun
@@ -109,8 +107,7 @@ class Transfer:
             if arrived == before:
                 try:
                     async with deadlines.within(deadlines.DEAD / 4):
-                        with suppress(FileMissing):
-                            await self._storage.head(_SIGN_OF_LIFE)
+                        await self._storage.check()
                 except StorageUnavailable as error:
                     raise StorageUnavailable(
                         f"The Object Storage has not answered for {deadlines.DEAD:g} seconds.",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fastopp.errors import FastOppError
 from fastopp.storage.base import FileMissing, Storage
+from fastopp.storage.cache.file_cache import FileCache
 from fastopp.storage.reserved import is_reserved
 from fastopp.storage.sync.cached_copies import CachedCopy, read_copies
 from fastopp.storage.sync.compare import BATCH, compare_folder, md5_in, verify_files
@@ -21,7 +22,6 @@ from fastopp.storage.sync.folder import Unreadable, reason_of
 from fastopp.storage.sync.listing import Listing
 from fastopp.storage.sync.report import Comparison, Progress, ProgressCallback, counted
 from fastopp.storage.threads import run_to_end
-from fastopp.storage.tiered import TieredStorage
 
 
 @dataclass  # without slots, which in Python 3.11 take `super()` away
@@ -82,13 +82,13 @@ async def verify_uploads(
     ------
     StorageUnavailable, StorageMisconfigured: the Object Storage cannot be listed.
     """
-    if isinstance(storage, TieredStorage):
-        return await verify_cache(storage, folder, progress=progress)
+    if storage.cache is not None:
+        return await verify_cache(storage.durable, storage.cache, folder, progress=progress)
     return await verify_files(backup, folder, progress=progress)
 
 
 async def verify_cache(
-    storage: TieredStorage, folder: Path, *, progress: ProgressCallback | None = None
+    durable: Storage, cache: FileCache, folder: Path, *, progress: ProgressCallback | None = None
 ) -> CacheComparison:
     """Compare the cache, and the files in the folder of uploads, with the durable storage by content.
 
@@ -98,10 +98,9 @@ async def verify_cache(
     """
     started = time.monotonic()
     result = CacheComparison()
-    durable = storage.durable
     with await Listing.of(durable, lambda remark: result.leave_out(remark.key, remark.reason)) as listing:
         result.stored = result.not_cached = len(listing)
-        copies = read_copies(storage.cache.folder)
+        copies = read_copies(cache.folder)
         while batch := await run_to_end(_next, copies):
             for copy in batch:
                 if isinstance(copy, Unreadable):
