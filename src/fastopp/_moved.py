@@ -51,7 +51,7 @@ _MOVED = {
     "database.url": "settings.database_url",
     "dependencies": "core.dependencies",
     "garbage": "core.garbage",
-    "machine_key": "settings.machine_key",
+    "machine_key": "settings.loading",
     "ops": "features",
     "ops.access": "features.accounts.detached",
     "ops.answers": "web.answers",

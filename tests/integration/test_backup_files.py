@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from fastopp.storage.leapcell import LeapCellStorage
+from fastopp.storage.local import LocalStorage
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.sync.backup import backup_files
 from fastopp.storage.sync.compare import verify_files
 from fastopp.storage.sync.lock import FolderInUse, locked
 from fastopp.storage.sync.prune import (
     NothingToCompareWith,
-    remove_from_folder,
-    remove_from_storage,
+    remove_files,
     surplus_in_folder,
     surplus_in_storage,
 )
@@ -451,10 +451,10 @@ async def test_pruning_shows_and_then_deletes(storage: ObjectStorage, folder: Pa
     (folder / "b.txt").unlink()
     with await surplus_in_storage(storage, folder) as surplus:
         assert [*surplus.keys()] == ["b.txt"]
-        assert await remove_from_storage(storage, surplus.keys()) == 1
+        assert await remove_files(storage, surplus.keys()) == 1
     assert (await verify_files(storage, folder)).equal
     with await surplus_in_folder(storage, back) as surplus:
-        assert await remove_from_folder(back, [*surplus.keys()]) == 1
+        assert await remove_files(LocalStorage(back), [*surplus.keys()]) == 1
     assert set(contents_of(back)) == {"a.txt"}
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fastopp.features.accounts.models import AuditLog
+from fastopp.features.files import file_jobs
+from fastopp.features.files.file_jobs import run_job
 from tests.services.ops_project import BEARER, BROWSER, HTMX, PRODUCTION, Project, running
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import Fault, FaultProxy
@@ -121,7 +124,11 @@ async def test_the_time_of_a_request_is_up(
     rclone: RcloneServer, bucket: str, uploads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     budgets = [2.0, 60.0]  # seconds, of the first run and of the second
-    monkeypatch.setattr("fastopp.storage.destination.time_budget", lambda _: budgets.pop(0))
+
+    def run_in_time(*args: Any, **options: Any) -> Any:
+        return run_job(*args, **options | {"budget": budgets.pop(0)})
+
+    monkeypatch.setattr(file_jobs, "run_job", run_in_time)
     with FaultProxy(rclone) as proxy:
         own = environ(proxy.endpoint, bucket)
         async with running(f"sqlite:///{tmp_path}/test.db", tmp_path, own) as project, project.client() as client:

@@ -15,7 +15,7 @@ from fastopp.database.engine import create_engine
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.database.session import Database
 from fastopp.settings.database_url import DatabaseURL
-from fastopp.settings.database_url_error import DatabaseURLError
+from fastopp.settings.libpq import DatabaseURLError
 from tests.gate import only_full
 from tests.services.clock import ManualClock
 from tests.services.front import BlackHole, Certificates, Front, Network

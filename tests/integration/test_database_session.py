@@ -21,7 +21,7 @@ from fastopp.database.session import Database, DatabaseUnavailable
 from fastopp.platforms.local import LOCAL
 from fastopp.settings import Settings
 from fastopp.settings.database_url import DatabaseURL
-from fastopp.settings.database_url_error import DatabaseURLError
+from fastopp.settings.libpq import DatabaseURLError
 from tests.services import forks
 from tests.services.postgres import Postgres
 

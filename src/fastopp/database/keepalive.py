@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 # Sixty seconds in all: under the shortest idle limits of NAT gateways and load balancers in common use.
 KEEPALIVE = {"idle": 30, "interval": 10, "count": 3}  # seconds, seconds, probes
-PARAMETERS = ("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
 
 # libpq's name and the kernel's; not every kernel has each.
 _OPTIONS = {"idle": "TCP_KEEPIDLE", "interval": "TCP_KEEPINTVL", "count": "TCP_KEEPCNT"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fastopp.settings.database_url_error import DatabaseURLError
+from fastopp.settings.libpq import DatabaseURLError
 
 # What the server itself reads from the connection's first message.
 SERVER_SETTINGS = ("application_name", "options")

@@ -15,8 +15,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote, unquote_plus
 
 from fastopp.settings.asyncpg_parameters import check_asyncpg
-from fastopp.settings.database_url_error import DatabaseURLError
-from fastopp.settings.libpq import SECRET_PARAMETERS, check_parameters, is_known, unknown_parameter
+from fastopp.settings.libpq import SECRET_PARAMETERS, DatabaseURLError, check_parameters, is_known, unknown_parameter
 
 __all__ = ["DEFAULT_PORT", "DatabaseURL", "DatabaseURLError", "Host"]
 

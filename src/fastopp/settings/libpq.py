@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from fastopp.settings.database_url_error import DatabaseURLError
+from fastopp.errors import FastOppError
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
@@ -34,6 +34,10 @@ _MEANT_FOR_POOLERS = frozenset({"pgbouncer", "prepare_threshold", "prepared_stat
 SECRET_PARAMETERS = frozenset({"sslpassword"})
 _ALIASES = ("ssl", "database")
 _NAME = re.compile(r"[A-Za-z_]\w*")
+
+
+class DatabaseURLError(FastOppError):
+    """The database URL cannot be used."""
 
 
 def is_known(name: str) -> bool:

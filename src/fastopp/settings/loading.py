@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,6 @@ from pydantic import ValidationError
 from fastopp.platforms.base import Platform
 from fastopp.platforms.detection import PRODUCTION_ENVIRONMENTS, detect_platform
 from fastopp.settings.fields import SettingsFields
-from fastopp.settings.machine_key import machine_key
 from fastopp.settings.problems import SettingProblem, SettingsError, environment_too_big, explain, find_problems
 
 
@@ -121,3 +122,12 @@ def read_variables(
 def get_upload_dir(settings: Settings | None = None) -> Path:
     """Return the folder of uploaded files: `UPLOAD_DIR`, or the platform's default."""
     return (settings or load_settings()).upload_dir
+
+
+def machine_key() -> str:
+    """Return a development key that is stable across restarts, yet published nowhere."""
+    try:
+        machine = Path("/etc/machine-id").read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        machine = str(uuid.getnode())
+    return hashlib.sha256(f"fastopp development key|{machine.strip()}|{Path.cwd()}".encode()).hexdigest()

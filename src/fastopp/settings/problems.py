@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastopp.errors import FastOppError
@@ -74,13 +74,10 @@ def find_problems(settings: SettingsFields, given: Iterable[str]) -> list[Settin
     given = frozenset(given)
     return [
         *_platform(settings),
-        *_secret_key(settings),
-        *_ops_token(settings),
-        *_backup_key(settings),
+        *_secrets(settings),
         *_database_url(settings, given),
         *_object_storage(settings, given),
-        *_async_url(settings),
-        *_allowed_hosts(settings),
+        *_addresses(settings),
     ]
 
 
@@ -103,86 +100,62 @@ def environment_too_big(variables: Mapping[str, str], platform: Platform) -> lis
     return [SettingProblem("the environment", what, "Shorten or remove some.")]
 
 
-def _platform(settings: SettingsFields) -> list[SettingProblem]:
-    if not settings.fastopp_platform or settings.fastopp_platform.lower() in PLATFORMS:
-        return []
-    return [SettingProblem("FASTOPP_PLATFORM", "Unknown platform.", f"Use one of {', '.join(PLATFORMS)}.")]
+def _platform(settings: SettingsFields) -> Iterator[SettingProblem]:
+    if settings.fastopp_platform and settings.fastopp_platform.lower() not in PLATFORMS:
+        yield SettingProblem("FASTOPP_PLATFORM", "Unknown platform.", f"Use one of {', '.join(PLATFORMS)}.")
 
 
-def _secret_key(settings: SettingsFields) -> list[SettingProblem]:
-    key = settings.secret_key.get_secret_value()
-    if settings.development:
-        return []
+def _secrets(settings: SettingsFields) -> Iterator[SettingProblem]:
+    secrets = "Run `python oppman.py secrets` and set the line that it prints."
+    if not settings.development and (what := _wrong_with_key(settings.secret_key.get_secret_value())):
+        yield SettingProblem("SECRET_KEY", what, secrets)
+    if 0 < len(settings.ops_token.get_secret_value()) < MIN_OPS_TOKEN:
+        what = f"Must be at least {MIN_OPS_TOKEN} characters, or it can be guessed."
+        yield SettingProblem("OPS_TOKEN", what, secrets)
+    if 0 < len(settings.backup_key.get_secret_value()) < MIN_BACKUP_KEY:
+        what = f"Must be at least {MIN_BACKUP_KEY} characters, or it can be guessed."
+        fix = "Use a value like the SECRET_KEY that `python oppman.py secrets` prints."
+        yield SettingProblem("BACKUP_KEY", what, fix)
+
+
+def _wrong_with_key(key: str) -> str:
     if not key:
-        what = "Not set. Sessions cannot be signed without it."
-    elif any(published in key.lower() for published in PUBLISHED_KEYS):
-        what = "This is a published example, so anyone can sign in with it."
-    elif len(key) < MIN_SECRET_KEY:
-        what = f"Must be at least {MIN_SECRET_KEY} characters (got {len(key)})."
-    elif len(set(key)) < MIN_SECRET_KEY // 4:
-        what = "Too few different characters for a secret."
-    else:
-        return []
-    return [SettingProblem("SECRET_KEY", what, "Run `python oppman.py secrets` and set the line that it prints.")]
+        return "Not set. Sessions cannot be signed without it."
+    if any(published in key.lower() for published in PUBLISHED_KEYS):
+        return "This is a published example, so anyone can sign in with it."
+    if len(key) < MIN_SECRET_KEY:
+        return f"Must be at least {MIN_SECRET_KEY} characters (got {len(key)})."
+    return "Too few different characters for a secret." if len(set(key)) < MIN_SECRET_KEY // 4 else ""
 
 
-def _ops_token(settings: SettingsFields) -> list[SettingProblem]:
-    if not 0 < len(settings.ops_token.get_secret_value()) < MIN_OPS_TOKEN:
-        return []
-    what = f"Must be at least {MIN_OPS_TOKEN} characters, or it can be guessed."
-    return [SettingProblem("OPS_TOKEN", what, "Run `python oppman.py secrets` and set the line that it prints.")]
-
-
-def _backup_key(settings: SettingsFields) -> list[SettingProblem]:
-    if not 0 < len(settings.backup_key.get_secret_value()) < MIN_BACKUP_KEY:
-        return []
-    what = f"Must be at least {MIN_BACKUP_KEY} characters, or it can be guessed."
-    return [
-        SettingProblem("BACKUP_KEY", what, "Use a value like the SECRET_KEY that `python oppman.py secrets` prints.")
-    ]
-
-
-def _database_url(settings: SettingsFields, given: frozenset[str]) -> list[SettingProblem]:
+def _database_url(settings: SettingsFields, given: frozenset[str]) -> Iterator[SettingProblem]:
     if settings.platform.requires_database_url and not given & {"database_url", "database_dsn"}:
-        return [SettingProblem("DATABASE_URL", "Not set.", f"Copy it from {settings.platform.database_url_source}.")]
+        yield SettingProblem("DATABASE_URL", "Not set.", f"Copy it from {settings.platform.database_url_source}.")
+        return
     try:
         _ = settings.database
     except DatabaseURLError as error:
-        return [SettingProblem("DATABASE_URL", error.message, error.hint or "")]
-    return []
+        yield SettingProblem("DATABASE_URL", error.message, error.hint or "")
 
 
-def _object_storage(settings: SettingsFields, given: frozenset[str]) -> list[SettingProblem]:
-    problems = [
-        SettingProblem(variable, "Not a valid URL.", "Use the https:// URL that the dashboard shows.")
-        for variable, url in (("S3_ENDPOINT_URL", settings.s3_endpoint_url), ("S3_CDN_URL", settings.s3_cdn_url))
-        if url and not _ADDRESS.match(url)
-    ]
-    return problems + _incomplete_object_storage(settings, given)
-
-
-def _incomplete_object_storage(settings: SettingsFields, given: frozenset[str]) -> list[SettingProblem]:
+def _object_storage(settings: SettingsFields, given: frozenset[str]) -> Iterator[SettingProblem]:
+    for variable, url in (("S3_ENDPOINT_URL", settings.s3_endpoint_url), ("S3_CDN_URL", settings.s3_cdn_url)):
+        if url and not _ADDRESS.match(url):
+            yield SettingProblem(variable, "Not a valid URL.", "Use the https:// URL that the dashboard shows.")
     present = [name for name in OBJECT_STORAGE_VARIABLES if name in given]
-    if not present and settings.storage_type != "s3":
-        return []
-    because = f"{present[0].upper()} is set" if present else "STORAGE_TYPE is s3"
-    return [
-        SettingProblem(name.upper(), f"Not set, although {because}.", "Object Storage needs all three variables.")
-        for name in OBJECT_STORAGE_VARIABLES
-        if name not in given
-    ]
+    if present or settings.storage_type == "s3":
+        because = f"{present[0].upper()} is set" if present else "STORAGE_TYPE is s3"
+        for name in OBJECT_STORAGE_VARIABLES:
+            if name not in given:
+                fix = "Object Storage needs all three variables."
+                yield SettingProblem(name.upper(), f"Not set, although {because}.", fix)
 
 
-def _async_url(settings: SettingsFields) -> list[SettingProblem]:
-    if not settings.leapcell_async_url or _ASYNC_ADDRESS.match(settings.leapcell_async_url):
-        return []
-    fix = "Use the service's own URL, like https://my-service.leapcell-async.dev, without a path."
-    return [SettingProblem("LEAPCELL_ASYNC_URL", "Not an https:// URL.", fix)]
-
-
-def _allowed_hosts(settings: SettingsFields) -> list[SettingProblem]:
+def _addresses(settings: SettingsFields) -> Iterator[SettingProblem]:
+    if settings.leapcell_async_url and not _ASYNC_ADDRESS.match(settings.leapcell_async_url):
+        fix = "Use the service's own URL, like https://my-service.leapcell-async.dev, without a path."
+        yield SettingProblem("LEAPCELL_ASYNC_URL", "Not an https:// URL.", fix)
     names = (name.strip() for name in settings.allowed_hosts.split(","))
-    if all(_HOST_NAME.fullmatch(name) for name in names if name):
-        return []
-    fix = "Use names without scheme, port and path: `shop.example.com, *.shop.example.com`."
-    return [SettingProblem("ALLOWED_HOSTS", "Not a list of host names.", fix)]
+    if not all(_HOST_NAME.fullmatch(name) for name in names if name):
+        fix = "Use names without scheme, port and path: `shop.example.com, *.shop.example.com`."
+        yield SettingProblem("ALLOWED_HOSTS", "Not a list of host names.", fix)

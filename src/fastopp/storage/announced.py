@@ -18,7 +18,7 @@ from sqlmodel import col, select, update
 
 from fastopp.errors import Conflict, FastOppError
 from fastopp.storage.evidence import COMPLETING, PENDING, FileEvidence, insert
-from fastopp.storage.reserved import STAGING
+from fastopp.storage.keys import STAGING
 
 COMPLETE_WITHIN = timedelta(days=1)  # of the announcement: 5 GiB take half of it at 1 Mbit/s
 ABANDONED_AFTER = timedelta(days=2)  # so that no upload in progress is removed, even if clocks differ

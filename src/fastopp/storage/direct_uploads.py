@@ -26,11 +26,10 @@ from fastopp.settings import Settings
 from fastopp.storage import announced, deadlines
 from fastopp.storage.announced import Limits
 from fastopp.storage.base import FileMissing, PresignedUpload, Storage, StoredFile
-from fastopp.storage.cancellation import shielded
 from fastopp.storage.file_types import HEAD_BYTES, is_of_type
-from fastopp.storage.keys import DEFAULT_CONTENT_TYPE, content_type_of, extension_of, new_key
-from fastopp.storage.reserved import RESERVED, is_reserved
+from fastopp.storage.keys import DEFAULT_CONTENT_TYPE, RESERVED, content_type_of, extension_of, is_reserved, new_key
 from fastopp.storage.sweep import run
+from fastopp.storage.threads import shielded
 
 logger = logging.getLogger(__name__)
 

@@ -9,6 +9,14 @@ from urllib.parse import quote, unquote, urlsplit
 from fastopp.storage.errors import InvalidKey
 
 UPLOADS_URL = "/static/uploads/"
+RESERVED = "backups"
+"""The folder of the Object Storage that holds no uploads: backups of the database, and uploads that are not complete.
+
+No route serves it, no backup of files copies it, and no upload may go there under its own name.
+"""
+STAGING = f"{RESERVED}/staging/"
+"""Before the final key of a direct upload: where it is until it has been checked."""
+
 MAX_KEY_BYTES = 1024  # S3's limit, https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 
 # Leading dots keep `.` and `..` out, and hide what is not an upload: temporary files, `.gitkeep`.
@@ -67,6 +75,11 @@ def folder_of(prefix: str) -> str:
     """Return the folder of every key that begins with a prefix; empty for none. Raises InvalidKey."""
     folder = prefix.rpartition("/")[0]
     return check_key(folder) if folder or prefix.startswith("/") else ""
+
+
+def is_reserved(key: str) -> bool:
+    """Whether the key is of no upload."""
+    return key.partition("/")[0].lower() == RESERVED  # some disks ignore case
 
 
 def new_key(prefix: str, extension: str) -> str:

@@ -8,22 +8,23 @@ times the processor time of ours.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
+import secrets
 import stat
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from itertools import islice
 from pathlib import Path
 
 from anyio import to_thread
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
-from fastopp.storage.base import FileMissing, OpenedFile, Storage, StoredFile
+from fastopp.storage.base import ChecksumMismatch, FileMissing, OpenedFile, Storage, StoredFile
 from fastopp.storage.disk import (
     CHUNK,
     TEMPORARY,
     Incoming,
-    Reading,
     described,
     explained,
     locate,
@@ -58,14 +59,27 @@ class LocalStorage(Storage):
     ) -> StoredFile:
         """See Storage.put."""
         check_key(key)
-        incoming = Incoming(self.root, key, checksum)
+        incoming = Incoming(self.root, key, secrets.token_hex(16))
+        digest = hashlib.md5(usedforsecurity=False)
+
+        def write(chunk: bytes) -> None:
+            if checksum is not None:
+                digest.update(chunk)
+            incoming.write(chunk)
+
+        def store(rest: bytes) -> StoredFile:
+            write(rest)
+            if checksum not in (None, digest.hexdigest()):
+                raise ChecksumMismatch
+            return incoming.store()
+
         try:
             await run_to_end(incoming.open)
             if isinstance(data, bytes | bytearray | memoryview):
-                return await run_to_end(incoming.store, data)
+                return await run_to_end(store, data)
             async for chunk in data:
-                await run_to_end(incoming.write, chunk)
-            return await run_to_end(incoming.store)
+                await run_to_end(write, chunk)
+            return await run_to_end(store, b"")
         except BaseException:
             await run_to_end(incoming.discard)
             raise
@@ -77,15 +91,11 @@ class LocalStorage(Storage):
 
     async def stream(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         """See Storage.stream."""
-        check_key(key)
-        reading = Reading(self.root, key)
-        try:
-            piece = await run_to_end(reading.open, start, end)
-            while piece:
-                yield piece
-                piece = await run_to_end(reading.read) if reading.left else b""
-        finally:
-            reading.close()
+        opened = await self.open(key)
+        with explained(self.root):
+            async with aclosing(opened.stream(start, end)) as pieces:
+                async for piece in pieces:
+                    yield piece
 
     async def head(self, key: str) -> StoredFile:
         """See Storage.head."""

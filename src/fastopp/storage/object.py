@@ -13,7 +13,6 @@ from urllib.parse import quote
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.errors import FastOppError
 from fastopp.storage.base import ChecksumMismatch, FileMissing, PresignedUpload, Storage, StoredFile
-from fastopp.storage.cancellation import shielded
 from fastopp.storage.checksums import ContentDigest
 from fastopp.storage.keys import check_key, folder_of, url_of
 from fastopp.storage.s3.bucket import Bucket
@@ -25,6 +24,7 @@ from fastopp.storage.s3.listing import ObjectListing
 from fastopp.storage.s3.names import ObjectNames
 from fastopp.storage.s3.presigned import presign
 from fastopp.storage.s3.quota import Quota, QuotaGuard, Room, Usage, usage_of
+from fastopp.storage.threads import shielded
 
 if TYPE_CHECKING:
     from fastopp.storage.s3.open_uploads import OpenUploads

@@ -40,6 +40,25 @@ def open_storage(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Storage:
     return TieredStorage(cache, open_object_storage(settings, clock=clock), addresses=addresses, clock=clock)
 
 
+def backup_storage(settings: Settings, storage: Storage | None = None) -> ObjectStorage:
+    """The Object Storage that the S3_ variables name. Asks nothing of the network.
+
+    Parameters
+    ----------
+    storage: the application's own; its connections are used if it keeps its files there, too.
+
+    Raises
+    ------
+    NoObjectStorage
+    """
+    if not settings.has_object_storage:
+        raise NoObjectStorage
+    from fastopp.storage.object import ObjectStorage  # noqa: PLC0415 - only where there is an Object Storage
+
+    durable = storage.durable if storage else None
+    return durable if isinstance(durable, ObjectStorage) else open_object_storage(settings)
+
+
 def open_object_storage(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> ObjectStorage:
     """Return the Object Storage that the S3_ variables name, regardless of STORAGE_TYPE. Raises NoObjectStorage."""
     from fastopp.storage.leapcell import FREE_PLAN, LeapCellStorage  # noqa: PLC0415 - 16 ms for those who use it

@@ -18,8 +18,8 @@ from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.storage import evidence
 from fastopp.storage.base import Storage, StoredFile
 from fastopp.storage.evidence import LEASE, ORPHAN_AGE
+from fastopp.storage.keys import STAGING, is_reserved
 from fastopp.storage.references import all_named_keys, named_keys
-from fastopp.storage.reserved import STAGING, is_reserved
 
 BATCH = 100  # files that are taken at once
 

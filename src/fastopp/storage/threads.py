@@ -1,18 +1,27 @@
-"""Blocking work in a worker thread that is never left behind."""
+"""Work that is finished even if its caller no longer waits for it, in a worker thread or not."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from contextvars import copy_context
 from typing import TypeVar, TypeVarTuple
 
-from fastopp.storage.cancellation import shielded
-
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+
+def shielded() -> AbstractContextManager[object]:
+    """A block in which no scope cancels an `await`.
+
+    The first one of a process has anyio import its asyncio part, which takes 50 ms. What has to be quick enters one
+    only where it was cancelled.
+    """
+    from anyio import CancelScope  # noqa: PLC0415 - as above
+
+    return CancelScope(shield=True)
 
 
 async def run_to_end(function: Callable[[*Ts], T], *args: *Ts, executor: Executor | None = None) -> T:

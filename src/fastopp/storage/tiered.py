@@ -15,8 +15,8 @@ from fastopp.storage.base import FileMissing, OpenedFile, PresignedUpload, Stora
 from fastopp.storage.cache.file_cache import Copy, FileCache
 from fastopp.storage.cache.fill import Fill
 from fastopp.storage.cache.format import Cached
-from fastopp.storage.cancellation import shielded
 from fastopp.storage.keys import check_key
+from fastopp.storage.threads import shielded
 
 logger = logging.getLogger(__name__)
 

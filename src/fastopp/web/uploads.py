@@ -19,8 +19,7 @@ from fastopp.core.dependencies import get_runtime
 from fastopp.errors import FastOppError
 from fastopp.storage import deadlines
 from fastopp.storage.base import FileMissing, NoDirectTransfer, OpenedFile, Storage, StoredFile
-from fastopp.storage.keys import UPLOADS_URL, content_type_of, is_random_key
-from fastopp.storage.reserved import is_reserved
+from fastopp.storage.keys import UPLOADS_URL, content_type_of, is_random_key, is_reserved
 
 CACHE_FOR_GOOD = "public, max-age=31536000, immutable"  # a random key never stands for another content
 CACHE_BUT_ASK = "public, no-cache"

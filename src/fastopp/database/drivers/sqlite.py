@@ -16,7 +16,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from fastopp.database.drivers import one_trip
 from fastopp.settings.database_url import DatabaseURL
-from fastopp.settings.database_url_error import DatabaseURLError
+from fastopp.settings.libpq import DatabaseURLError
 
 # An execution option of the engine that reads: no BEGIN, so that a reader never waits for the writer.
 AUTOCOMMIT = "sqlite_autocommit"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
-from fastopp.settings.database_url_error import DatabaseURLError
+from fastopp.settings.libpq import DatabaseURLError
 
 _VERIFYING = ("verify-ca", "verify-full")
 _FOLDER = Path("~/.postgresql")  # where libpq looks when the URL does not say

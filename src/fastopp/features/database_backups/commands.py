@@ -25,7 +25,7 @@ from fastopp.features.database_backups.stored import (
 from fastopp.settings import Settings
 from fastopp.settings.database_url import DatabaseURL
 from fastopp.storage.base import FileMissing
-from fastopp.storage.destination import backup_storage
+from fastopp.storage.select import backup_storage
 
 app = typer.Typer(
     help="Create or update the tables, like `migrate upgrade`. Subcommands manage backups.",

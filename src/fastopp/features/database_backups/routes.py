@@ -30,8 +30,8 @@ from fastopp.features.database_backups.stored import backup_address, new_key, pr
 from fastopp.features.health.routes import NO_STORE
 from fastopp.platforms import strictest
 from fastopp.storage.base import Storage, StoredFile
-from fastopp.storage.destination import backup_storage
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
+from fastopp.storage.select import backup_storage
 from fastopp.tasks.host import Host
 from fastopp.web.api_docs import problems
 from fastopp.web.middleware.disconnect import while_connected

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from fastopp.features.database_backups.dump.backup_file import ENCRYPTED_SUFFIX, time_stamp
 from fastopp.storage.base import FileMissing, Storage, StoredFile
-from fastopp.storage.reserved import RESERVED
+from fastopp.storage.keys import RESERVED
 
 FOLDER = f"{RESERVED}/"
 FETCHED_WITHIN = timedelta(minutes=5)

@@ -23,12 +23,13 @@ from fastopp.console.output import (
 from fastopp.console.project import load_project
 from fastopp.features.files.status import read_status
 from fastopp.settings import Settings
-from fastopp.storage.destination import backup_storage
-from fastopp.storage.select import open_storage
+from fastopp.storage.base import Storage
+from fastopp.storage.local import LocalStorage
+from fastopp.storage.select import backup_storage, open_storage
 from fastopp.storage.sync.backup import backup_files
 from fastopp.storage.sync.listing import Listing
 from fastopp.storage.sync.parts_journal import abort_abandoned
-from fastopp.storage.sync.prune import remove_from_folder, remove_from_storage, surplus_in_folder, surplus_in_storage
+from fastopp.storage.sync.prune import remove_files, surplus_in_folder, surplus_in_storage
 from fastopp.storage.sync.report import Comparison, Progress, ProgressCallback, Remark, TransferReport, counted
 from fastopp.storage.sync.restore import restore_files
 from fastopp.storage.sync.verify import CacheComparison, verify_uploads
@@ -54,12 +55,11 @@ async def backup(
     storage, folder = backup_storage(settings), settings.upload_dir
     with _progress("Backing up", quiet=as_json) as progress:
         report = await backup_files(storage, folder, progress=progress)
-    pruned: list[str] = []
+    pruned: list[str] | None = [] if prune else None
     if prune and report.status == "success":
-        with await surplus_in_storage(storage, folder) as surplus:
-            pruned = _shown(surplus, "the Object Storage", yes=yes, quiet=as_json)
-        await remove_from_storage(storage, pruned)
-    _conclude(report, settings, as_json=as_json, pruned=pruned if prune else None)
+        surplus = await surplus_in_storage(storage, folder)
+        pruned = await _prune(storage, surplus, "the Object Storage", yes=yes, quiet=as_json)
+    _conclude(report, settings, as_json=as_json, pruned=pruned)
 
 
 @app.command("restore")
@@ -79,12 +79,11 @@ async def restore(
     storage, folder = backup_storage(settings), settings.upload_dir
     with _progress("Restoring", quiet=as_json) as progress:
         report = await restore_files(storage, folder, overwrite=overwrite, progress=progress)
-    pruned: list[str] = []
+    pruned: list[str] | None = [] if prune else None
     if prune and report.status == "success":
-        with await surplus_in_folder(storage, folder) as surplus:
-            pruned = _shown(surplus, str(folder), yes=yes, quiet=as_json)
-        await remove_from_folder(folder, pruned)
-    _conclude(report, settings, as_json=as_json, pruned=pruned if prune else None)
+        surplus = await surplus_in_folder(storage, folder)
+        pruned = await _prune(LocalStorage(folder), surplus, str(folder), yes=yes, quiet=as_json)
+    _conclude(report, settings, as_json=as_json, pruned=pruned)
 
 
 @app.command("verify")
@@ -187,14 +186,16 @@ def _progress(verb: str, *, quiet: bool) -> Iterator[ProgressCallback | None]:
         yield tell
 
 
-def _shown(surplus: Listing, where: str, *, yes: bool, quiet: bool) -> list[str]:
-    """Return the files to delete, after listing them and asking; never more than a person can check."""
-    keys = list(surplus.keys())
+async def _prune(storage: Storage, surplus: Listing, where: str, *, yes: bool, quiet: bool) -> list[str]:
+    """Delete files after listing them and asking; never more than a person can check. Return their keys."""
+    with surplus:
+        keys = list(surplus.keys())
     if not quiet:
         for key in keys:
             say(f"to delete  {key}", style="yellow")
     if keys:
         confirm(f"Delete {counted(len(keys))} from {where}?", yes=yes)
+    await remove_files(storage, keys)
     return keys
 
 

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from fastopp.core.runtime import Runtime
 from fastopp.errors import Conflict
-from fastopp.storage.sync.report import Progress
+from fastopp.storage.sync.report import Comparison, Progress, ProgressCallback, TransferReport
+from fastopp.tasks.host import Host
 
 Job = Literal["backup", "restore", "verify"]
 
@@ -17,6 +18,29 @@ class JobRuns(Conflict):
     """A backup, a restore or a comparison of files is already running."""
 
     hint = "Wait until it is done."
+
+
+async def run_job(
+    job: Job, runtime: Host, *, overwrite: bool = False, budget: float | None, progress: ProgressCallback
+) -> TransferReport | Comparison:
+    """Back up, restore or compare the uploaded files.
+
+    Raises
+    ------
+    What `backup_files`, `bring_files` and `verify_uploads` do.
+    """
+    # Only who runs a job needs all this.
+    from fastopp.storage.select import backup_storage  # noqa: PLC0415
+    from fastopp.storage.sync.backup import backup_files  # noqa: PLC0415
+    from fastopp.storage.sync.verify import verify_uploads  # noqa: PLC0415
+    from fastopp.storage.sync.warm import bring_files  # noqa: PLC0415
+
+    storage, folder = backup_storage(runtime.settings, runtime.storage), runtime.settings.upload_dir
+    if job == "verify":
+        return await verify_uploads(runtime.storage, storage, folder, progress=progress)
+    if job == "backup":
+        return await backup_files(storage, folder, budget=budget, progress=progress)
+    return await bring_files(runtime.storage, storage, folder, overwrite=overwrite, budget=budget, progress=progress)
 
 
 class FileJobs:
@@ -33,36 +57,19 @@ class FileJobs:
 
         Raises
         ------
-        JobRuns, and what `backup_files`, `bring_files` and `verify_uploads` do.
+        JobRuns, and what `run_job` does.
         """
         if self.running is not None:
             raise JobRuns(f"A {self.running} of the files is already running.")
         self.running, self.progress = job, Progress(0, 0, 0)
         try:
-            report = await self._run(job, runtime, overwrite=overwrite)
+            budget = runtime.settings.platform.request_budget
+            done = await run_job(job, runtime, overwrite=overwrite, budget=budget, progress=self._tell)
         finally:
             self.running = None
+        report = done.as_json() if job == "verify" else {"bucket": runtime.settings.s3_bucket} | done.as_json()
         self.finished[job] = report | {"at": datetime.now(UTC)}
         return report
-
-    async def _run(self, job: Job, runtime: Runtime, *, overwrite: bool) -> dict[str, Any]:
-        # Only who runs a job needs all this.
-        from fastopp.storage.destination import backup_storage, time_budget  # noqa: PLC0415
-        from fastopp.storage.sync.backup import backup_files  # noqa: PLC0415
-        from fastopp.storage.sync.verify import verify_uploads  # noqa: PLC0415
-        from fastopp.storage.sync.warm import bring_files  # noqa: PLC0415
-
-        settings = runtime.settings
-        storage, folder, budget = backup_storage(settings, runtime.storage), settings.upload_dir, time_budget(settings)
-        if job == "verify":
-            return (await verify_uploads(runtime.storage, storage, folder, progress=self._tell)).as_json()
-        if job == "backup":
-            report = await backup_files(storage, folder, budget=budget, progress=self._tell)
-        else:
-            report = await bring_files(
-                runtime.storage, storage, folder, overwrite=overwrite, budget=budget, progress=self._tell
-            )
-        return {"bucket": settings.s3_bucket} | report.as_json()
 
     def _tell(self, progress: Progress) -> None:
         self.progress = progress

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from itertools import chain
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request, Response
@@ -20,7 +19,7 @@ from fastopp.features.accounts.models import User
 from fastopp.features.files.file_jobs import FileJobs, Job, as_text
 from fastopp.features.health.routes import NO_STORE
 from fastopp.storage.sync.cached_copies import count_copies
-from fastopp.storage.sync.folder import LocalFile, walk
+from fastopp.storage.sync.folder import count_files
 from fastopp.storage.threads import run_to_end
 from fastopp.tasks.queue.status import TaskStatus
 from fastopp.tasks.service import BACKUP_TASK, RESTORE_TASK
@@ -120,7 +119,7 @@ async def _answer(
 
 
 async def _state(runtime: Runtime, jobs: FileJobs) -> dict[str, Any]:
-    files, size = (None, None) if jobs.running else await run_to_end(_count, runtime.settings.upload_dir)
+    files, size = (None, None) if jobs.running else await run_to_end(count_files, runtime.settings.upload_dir)
     cached, cached_size = None, None
     if (cache := runtime.storage.cache) and not jobs.running:
         cached, cached_size = await run_to_end(count_copies, cache.folder)
@@ -143,11 +142,6 @@ async def _last_tasks(runtime: Runtime) -> list[TaskStatus]:
     except TablesMissing:
         return []
     return list(chain.from_iterable(found))
-
-
-def _count(folder: Path) -> tuple[int, int]:
-    sizes = [file.size for file in walk(folder) if isinstance(file, LocalFile)]
-    return len(sizes), sum(sizes)
 
 
 async def _record(runtime: Runtime, request: Request, actor: User | None, job: Job, report: dict[str, Any]) -> None:

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
-from fastopp.storage.destination import backup_storage
-from fastopp.storage.select import NoObjectStorage
+from fastopp.storage.select import NoObjectStorage, backup_storage
 from fastopp.storage.sync.cached_copies import count_copies
-from fastopp.storage.sync.folder import LocalFile, walk
+from fastopp.storage.sync.folder import count_files
 
 if TYPE_CHECKING:
     from fastopp.core.runtime import Runtime
@@ -59,12 +58,11 @@ async def read_status(runtime: Runtime) -> FilesStatus:
     from fastopp.storage.sweep import find_unclaimed  # noqa: PLC0415 - imports SQLAlchemy, which `--help` does not need
 
     settings, found = runtime.settings, FilesStatus()
-    sizes = [file.size for file in walk(settings.upload_dir) if isinstance(file, LocalFile)]
     folder = str(settings.upload_dir)
-    found.places.append(Place("folder", folder, len(sizes), sum(sizes), {"folder": folder}))
+    found.places.append(Place("folder", folder, *count_files(settings.upload_dir), {"folder": folder}))
     if cache := runtime.storage.cache:
-        files, size = count_copies(cache.folder)
-        found.places.append(Place("cache", f"cache {cache.folder}", files, size, {"folder": str(cache.folder)}))
+        copies = count_copies(cache.folder)
+        found.places.append(Place("cache", f"cache {cache.folder}", *copies, {"folder": str(cache.folder)}))
     try:
         usage = await backup_storage(settings, runtime.storage).usage()
     except NoObjectStorage:

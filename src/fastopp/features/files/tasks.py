@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastopp.errors import FastOppError, Unavailable
 from fastopp.features.jobs.running import run_until_stopped
@@ -11,7 +11,7 @@ from fastopp.tasks.errors import Unfinished
 from fastopp.tasks.task import Retry, task
 
 if TYPE_CHECKING:
-    from fastopp.storage.sync.report import Progress, TransferReport
+    from fastopp.storage.sync.report import Comparison, Progress, TransferReport
 
 
 class FilesMissed(FastOppError):
@@ -19,7 +19,7 @@ class FilesMissed(FastOppError):
 
     status = 502
 
-    def __init__(self, report: TransferReport) -> None:
+    def __init__(self, report: TransferReport | Comparison) -> None:
         super().__init__(report.message)
         self.result = report.as_json()
 
@@ -30,52 +30,30 @@ AGAIN = Retry(attempts=3, first=30, on=(FilesMissed, Unavailable, OSError))  # w
 @task(name="backup-files", lock="backup-files", queueing_lock="backup-files", retry=AGAIN)
 async def backup_files(context: TaskContext) -> dict[str, Any]:
     """Copy the uploaded files to the Object Storage."""
-    from fastopp.storage.destination import backup_storage  # noqa: PLC0415
-    from fastopp.storage.sync import backup  # noqa: PLC0415 - only who runs it needs it
-
-    runtime, progress = context.runtime, _Progress(context)
-    work = backup.backup_files(
-        backup_storage(runtime.settings, runtime.storage),
-        runtime.settings.upload_dir,
-        budget=context.budget_left(),
-        progress=progress.note,
-    )
-    return _result(await run_until_stopped(context, work, progress.tell))
+    return await _run("backup", context)
 
 
 @task(name="restore-files", lock="restore-files", queueing_lock="restore-files", retry=AGAIN)
 async def restore_files(context: TaskContext, *, overwrite: bool = False) -> dict[str, Any]:
     """Copy the files in the Object Storage back; `overwrite` replaces newer ones, too."""
-    from fastopp.storage.destination import backup_storage  # noqa: PLC0415
-    from fastopp.storage.sync import warm  # noqa: PLC0415 - only who runs it needs it
-
-    runtime, progress = context.runtime, _Progress(context)
-    work = warm.bring_files(
-        runtime.storage,
-        backup_storage(runtime.settings, runtime.storage),
-        runtime.settings.upload_dir,
-        overwrite=overwrite,
-        budget=context.budget_left(),
-        progress=progress.note,
-    )
-    return _result(await run_until_stopped(context, work, progress.tell))
+    return await _run("restore", context, overwrite=overwrite)
 
 
-class _Progress:
-    """The progress of a transfer: recorded for each file, reported now and then."""
+async def _run(job: Literal["backup", "restore"], context: TaskContext, *, overwrite: bool = False) -> dict[str, Any]:
+    """Run a job, and report its progress now and then."""
+    from fastopp.features.files.file_jobs import run_job  # noqa: PLC0415 - only who runs it needs it
 
-    def __init__(self, context: TaskContext) -> None:
-        self._context = context
-        self._done, self._found = 0, 0
+    done = found = 0
 
-    def note(self, progress: Progress) -> None:
-        self._done, self._found = progress.done, progress.found
+    def note(progress: Progress) -> None:
+        nonlocal done, found
+        done, found = progress.done, progress.found
 
-    async def tell(self) -> None:
-        await self._context.progress(self._done, self._found, f"{self._done:,} of {self._found:,} files found so far")
+    async def tell() -> None:
+        await context.progress(done, found, f"{done:,} of {found:,} files found so far")
 
-
-def _result(report: TransferReport) -> dict[str, Any]:
+    work = run_job(job, context.runtime, overwrite=overwrite, budget=context.budget_left(), progress=note)
+    report = await run_until_stopped(context, work, tell)
     if report.status == "partial":
         raise Unfinished
     if report.status == "error":

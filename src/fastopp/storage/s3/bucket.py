@@ -17,7 +17,6 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from fastopp.storage.base import FileMissing, InvalidKey, StorageMisconfigured, StoredFile
-from fastopp.storage.cancellation import shielded
 from fastopp.storage.checksums import PART_SIZE
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE, content_type_of
 from fastopp.storage.s3.calls import call
@@ -25,6 +24,7 @@ from fastopp.storage.s3.client import LONGEST, Patience, open_client
 from fastopp.storage.s3.download import Download
 from fastopp.storage.s3.errors import explained, refusal
 from fastopp.storage.s3.presigned import presign
+from fastopp.storage.threads import shielded
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, ObjectMeta

@@ -16,7 +16,7 @@ from weakref import ref
 
 from obstore.store import S3Store
 
-from fastopp.storage.cancellation import shielded
+from fastopp.storage.threads import shielded
 
 T = TypeVar("T")
 

@@ -16,8 +16,7 @@ from typing import NamedTuple
 from fastopp.errors import FastOppError
 from fastopp.storage.checksums import ContentDigest
 from fastopp.storage.disk import CACHE_FOLDER, SAFE_OPEN, TEMPORARY
-from fastopp.storage.keys import MAX_KEY_BYTES, is_key
-from fastopp.storage.reserved import RESERVED
+from fastopp.storage.keys import MAX_KEY_BYTES, RESERVED, is_key
 from fastopp.storage.sync.report import Remark
 
 CHUNK = 1024 * 1024  # bytes read at a time
@@ -48,6 +47,12 @@ class Unreadable(Remark):
 def walk(root: Path) -> Generator[LocalFile | Remark]:
     """The files below a folder, and a Remark for what is none. Links are not followed; no folder, no files."""
     yield from _walk(os.path.realpath(root), "")
+
+
+def count_files(root: Path) -> tuple[int, int]:
+    """Return how many files are below a folder, and their bytes."""
+    sizes = [file.size for file in walk(root) if isinstance(file, LocalFile)]
+    return len(sizes), sum(sizes)
 
 
 def _walk(folder: str, prefix: str) -> Generator[LocalFile | Remark]:

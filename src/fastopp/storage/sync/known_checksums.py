@@ -48,8 +48,6 @@ class KnownChecksums:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
-        self._table: sqlite3.Connection | None = None
-        self._begun = False
         self._new: list[tuple[bytes, str, str, str]] = []
 
     async def __aenter__(self) -> Self:
@@ -81,15 +79,16 @@ class KnownChecksums:
     def _path(self) -> Path:
         return (self._folder or _own_temporary_folder()) / "checksums.sqlite"
 
-    def _begin(self) -> None:
-        self._begun = True
+    @cached_property
+    def _table(self) -> sqlite3.Connection | None:
         with suppress(OSError, sqlite3.Error):
             if self._is_ours():
                 try:
-                    self._table = self._open()
+                    return self._open()
                 except sqlite3.DatabaseError:  # damaged
                     self._path.unlink(missing_ok=True)
-                    self._table = self._open()
+                    return self._open()
+        return None
 
     def _end(self) -> None:
         self._write()
@@ -119,8 +118,6 @@ class KnownChecksums:
         return table
 
     def _find(self, path: str, version: str) -> Checksums | None:
-        if not self._begun:
-            self._begin()
         if self._table is None:
             return None
         try:
@@ -137,7 +134,7 @@ class KnownChecksums:
 
     def _write(self) -> None:
         rows, self._new = self._new, []
-        if self._table is None or not rows:
+        if not rows or self._table is None:
             return
         try:
             self._table.execute("BEGIN IMMEDIATE")
@@ -147,9 +144,9 @@ class KnownChecksums:
             self._stop()
 
     def _stop(self) -> None:
-        table, self._table = self._table, None
-        if table is not None:
+        if table := vars(self).get("_table"):
             table.close()
+        self._table = None
 
 
 def _own_temporary_folder() -> Path:

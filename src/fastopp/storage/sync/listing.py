@@ -18,8 +18,7 @@ from typing import Self
 
 from fastopp.storage import deadlines
 from fastopp.storage.base import InvalidKey, Storage, StoredFile
-from fastopp.storage.keys import MAX_KEY_BYTES, content_type_of
-from fastopp.storage.reserved import is_reserved
+from fastopp.storage.keys import MAX_KEY_BYTES, content_type_of, is_reserved
 from fastopp.storage.sync.report import Remark
 from fastopp.storage.threads import run_to_end
 

@@ -1,4 +1,4 @@
-"""A folder that one process at a time restores into."""
+"""Locks that end with their process, however that ends."""
 
 from __future__ import annotations
 
@@ -14,6 +14,20 @@ try:
     import fcntl
 except ImportError:  # Windows has none; there is no lock there
     fcntl = None  # type: ignore[assignment] # checked before it is used
+
+
+AVAILABLE = fcntl is not None
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file or folder until it is closed. Return False if another process has it, or without locks."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class FolderInUse(Conflict):
@@ -34,11 +48,8 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY) if fcntl is not None else None
     try:
-        if descriptor is not None:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise FolderInUse from None
+        if descriptor is not None and not try_lock(descriptor):
+            raise FolderInUse
         yield
     finally:
         if descriptor is not None:

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -18,12 +19,8 @@ from typing import NamedTuple, Self
 from fastopp.errors import FastOppError
 from fastopp.storage.base import Storage
 from fastopp.storage.disk import TEMPORARY
+from fastopp.storage.sync.lock import AVAILABLE, try_lock
 from fastopp.storage.threads import run_to_end
-
-try:
-    import fcntl
-except ImportError:  # Windows has none; there what is older than a day is aborted
-    fcntl = None  # type: ignore[assignment] # checked before it is used
 
 _PREFIX = f"{TEMPORARY}parts-"
 
@@ -54,12 +51,12 @@ class PartsJournal:
 
     def note(self, key: str) -> None:
         """Write down a file before its first part is sent."""
-        if fcntl is None:
+        if not AVAILABLE:  # there, what is older than a day is aborted
             return
         with suppress(OSError):
             if self._descriptor is None:
                 self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+                try_lock(self._descriptor)
                 os.write(self._descriptor, f"{datetime.now(UTC).isoformat()}\n".encode())
             os.write(self._descriptor, f"{key}\n".encode())
 
@@ -76,15 +73,14 @@ async def abort_killed(storage: Storage, folder: Path) -> int:
 
     Raises StorageUnavailable, StorageMisconfigured.
     """
-    journals = await run_to_end(_journals, folder)
     aborted = 0
-    for path in journals:
+    for path in await run_to_end(lambda: sorted(folder.glob(f"{_PREFIX}*"))):
         with _left_alone(path) as found:
             if found is None:
                 continue
             for key in dict.fromkeys(found.keys):
                 aborted += await storage.abort_uploads(key, after=found.begun - CLOCKS, before=found.ended + CLOCKS)
-            await run_to_end(_remove, path)
+            await run_to_end(partial(path.unlink, missing_ok=True))
     return aborted
 
 
@@ -100,14 +96,6 @@ async def try_to_abort_killed(storage: Storage, folder: Path) -> None:
         await abort_killed(storage, folder)
 
 
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-
-
-def _journals(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"{_PREFIX}*"))
-
-
 @contextmanager
 def _left_alone(path: Path) -> Iterator[_Journal | None]:
     """A journal, locked meanwhile; None while its process lives, or if another one has dealt with it."""
@@ -117,13 +105,7 @@ def _left_alone(path: Path) -> Iterator[_Journal | None]:
         yield None
         return
     try:
-        try:
-            if fcntl is not None:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-            return
-        yield _read(path, os.fstat(descriptor))
+        yield _read(path, os.fstat(descriptor)) if try_lock(descriptor) else None
     finally:
         os.close(descriptor)
 

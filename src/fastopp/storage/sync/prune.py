@@ -11,7 +11,6 @@ from pathlib import Path
 from fastopp.errors import Conflict
 from fastopp.storage.base import Storage, StoredFile
 from fastopp.storage.disk import explained
-from fastopp.storage.local import LocalStorage
 from fastopp.storage.sync.folder import LocalFile, Unreadable, walk
 from fastopp.storage.sync.listing import Listing, pages
 from fastopp.storage.threads import run_to_end
@@ -74,7 +73,7 @@ async def _take_stored(storage: Storage, listing: Listing) -> None:
         raise NothingToCompareWith
 
 
-async def remove_from_storage(storage: Storage, keys: Iterable[str]) -> int:
+async def remove_files(storage: Storage, keys: Iterable[str]) -> int:
     """Delete files, and return how many. Raises what `Storage.delete` does; what was deleted until then is gone."""
     removed = 0
     remaining = iter(keys)
@@ -84,11 +83,6 @@ async def remove_from_storage(storage: Storage, keys: Iterable[str]) -> int:
                 tasks.create_task(storage.delete(key))
         removed += len(batch)
     return removed
-
-
-async def remove_from_folder(folder: Path, keys: Iterable[str]) -> int:
-    """The same for a folder. Folders that are empty then stay."""
-    return await remove_from_storage(LocalStorage(folder), keys)
 
 
 def _take_all(folder: Path, listing: Listing) -> None:

@@ -9,7 +9,9 @@ from typing import Any, Literal, NamedTuple
 from fastopp.errors import Conflict
 
 Status = Literal["success", "partial", "error"]
-Difference = Literal["differing", "missing_in_storage", "missing_in_folder", "differing_in_cache", "only_in_cache"]
+Kind = Literal[
+    "failed", "left_out", "differing", "missing_in_storage", "missing_in_folder", "differing_in_cache", "only_in_cache"
+]  # fmt: skip
 
 MAX_LISTED = 1000  # entries of a list in a report, so that its size does not grow with what went wrong
 
@@ -26,8 +28,42 @@ class Remark:
     reason: str
 
 
-@dataclass(slots=True)
-class TransferReport:
+@dataclass
+class Report:
+    """The result for the files of a run. Lists hold the first 1,000 entries, counts count all."""
+
+    failed: list[Remark] = field(default_factory=list)
+    """Files that could not be copied or read."""
+    failed_count: int = 0
+    left_out: list[Remark] = field(default_factory=list)
+    """What is not for copying: links, hidden files, and what the other side has newer."""
+    left_out_count: int = 0
+    bytes: int = 0
+    """Sent, or compared."""
+    seconds: float = 0.0
+
+    def note(self, kind: Kind, entry: str | Remark) -> None:
+        """Count an entry of a list, and keep it while there is room."""
+        setattr(self, f"{kind}_count", getattr(self, f"{kind}_count") + 1)
+        entries: list[str | Remark] = getattr(self, kind)
+        if len(entries) < MAX_LISTED:
+            entries.append(entry)
+
+    def fail(self, key: str, reason: str) -> None:
+        """Note a file that could not be copied or read."""
+        self.note("failed", Remark(key, reason))
+
+    def leave_out(self, key: str, reason: str) -> None:
+        """Note a file that is not for copying."""
+        self.note("left_out", Remark(key, reason))
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON has it."""
+        return {**asdict(self), "seconds": round(self.seconds, 3)}
+
+
+@dataclass
+class TransferReport(Report):
     """The result of a backup or a restore, so far or at the end."""
 
     status: Status = "success"
@@ -38,41 +74,20 @@ class TransferReport:
     """Files that were sent, and arrived."""
     skipped: int = 0
     """Files that were there already, with the same content."""
-    failed: list[Remark] = field(default_factory=list)
-    """Files that should have been copied and were not; the first 1,000 of them."""
-    failed_count: int = 0
-    left_out: list[Remark] = field(default_factory=list)
-    """What is not for copying: links, hidden files, and what the other side has newer; the first 1,000."""
-    left_out_count: int = 0
-    bytes: int = 0
-    """Sent."""
-    seconds: float = 0.0
 
     @property
     def files_count(self) -> int:
         """Files that are now the same on both sides."""
         return self.copied + self.skipped
 
-    def fail(self, key: str, reason: str) -> None:
-        """Note a file that could not be copied."""
-        self.failed_count += 1
-        if len(self.failed) < MAX_LISTED:
-            self.failed.append(Remark(key, reason))
-
-    def leave_out(self, key: str, reason: str) -> None:
-        """Note a file that is not for copying."""
-        self.left_out_count += 1
-        if len(self.left_out) < MAX_LISTED:
-            self.left_out.append(Remark(key, reason))
-
     def as_json(self) -> dict[str, Any]:
-        """The report as JSON has it."""
-        return {**asdict(self), "files_count": self.files_count, "seconds": round(self.seconds, 3)}
+        """See Report.as_json."""
+        return super().as_json() | {"files_count": self.files_count}
 
 
-@dataclass(slots=True)
-class Comparison:
-    """How a folder and the Object Storage differ. Lists hold the first 1,000 keys, counts count all."""
+@dataclass
+class Comparison(Report):
+    """How a folder and the Object Storage differ. What a backup would leave out is no difference."""
 
     matching: int = 0
     differing: list[str] = field(default_factory=list)
@@ -81,15 +96,6 @@ class Comparison:
     missing_in_storage_count: int = 0
     missing_in_folder: list[str] = field(default_factory=list)
     missing_in_folder_count: int = 0
-    failed: list[Remark] = field(default_factory=list)
-    """Files that could not be read."""
-    failed_count: int = 0
-    left_out: list[Remark] = field(default_factory=list)
-    """What a backup would leave out; no difference."""
-    left_out_count: int = 0
-    bytes: int = 0
-    """Of the files in the folder."""
-    seconds: float = 0.0
 
     @property
     def done(self) -> int:
@@ -97,48 +103,37 @@ class Comparison:
         return self.matching + self.differing_count + self.missing_in_storage_count + self.failed_count
 
     @property
+    def differences(self) -> int:
+        """Files that are not the same on both sides, or could not be read."""
+        return self.differing_count + self.missing_in_storage_count + self.missing_in_folder_count + self.failed_count
+
+    @property
     def equal(self) -> bool:
         """Whether both sides hold the same files with the same content."""
-        return not (self.differing_count or self.missing_in_storage_count or self.missing_in_folder_count) and (
-            not self.failed_count
-        )
+        return not self.differences
+
+    @property
+    def status(self) -> Status:
+        """As `TransferReport` has it: `error` for differences."""
+        return "success" if self.equal else "error"
 
     @property
     def message(self) -> str:
         """A sentence for people."""
         if self.equal:
             return f"Both sides are the same: {counted(self.matching)}."
-        parts = [
-            f"{self.differing_count:,} differ" if self.differing_count else "",
-            f"{self.missing_in_storage_count:,} are not in the Object Storage" if self.missing_in_storage_count else "",
-            f"{self.missing_in_folder_count:,} are not in the folder" if self.missing_in_folder_count else "",
-            f"{self.failed_count:,} could not be read" if self.failed_count else "",
-        ]
-        return f"Of the files, {', '.join(filter(None, parts))}; {self.matching:,} match."
-
-    def note(self, kind: Difference, key: str) -> None:
-        """Count a difference, and keep its key while there is room."""
-        setattr(self, f"{kind}_count", getattr(self, f"{kind}_count") + 1)
-        keys: list[str] = getattr(self, kind)
-        if len(keys) < MAX_LISTED:
-            keys.append(key)
-
-    def fail(self, key: str, reason: str) -> None:
-        """Note a file that could not be read."""
-        self.failed_count += 1
-        if len(self.failed) < MAX_LISTED:
-            self.failed.append(Remark(key, reason))
-
-    def leave_out(self, key: str, reason: str) -> None:
-        """Note what a backup would leave out."""
-        self.left_out_count += 1
-        if len(self.left_out) < MAX_LISTED:
-            self.left_out.append(Remark(key, reason))
+        counts = (
+            (self.differing_count, "differ"),
+            (self.missing_in_storage_count, "are not in the Object Storage"),
+            (self.missing_in_folder_count, "are not in the folder"),
+            (self.failed_count, "could not be read"),
+        )
+        found = ", ".join(f"{count:,} {verb}" for count, verb in counts if count)
+        return f"Of the files, {found}; {self.matching:,} match."
 
     def as_json(self) -> dict[str, Any]:
-        """The comparison as JSON has it."""
-        status = "success" if self.equal else "error"
-        return {"status": status, "message": self.message, **asdict(self), "seconds": round(self.seconds, 3)}
+        """See Report.as_json."""
+        return {"status": self.status, "message": self.message} | super().as_json()
 
 
 class Progress(NamedTuple):

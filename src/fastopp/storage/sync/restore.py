@@ -12,11 +12,10 @@ from functools import partial
 from pathlib import Path
 
 from fastopp.errors import FastOppError
-from fastopp.storage.base import FileMissing, InvalidKey, Storage, StoredFile
-from fastopp.storage.disk import explained, locate
+from fastopp.storage.base import Storage, StoredFile
+from fastopp.storage.disk import explained, locate_new, version_of
 from fastopp.storage.keys import check_key
-from fastopp.storage.sync.arrivals import Arrival, Arrivals, version_of
-from fastopp.storage.sync.incoming import Incoming
+from fastopp.storage.sync.incoming import Arrival, Downloads
 from fastopp.storage.sync.known_checksums import KnownChecksums
 from fastopp.storage.sync.listing import UnsafeName, UnsafePlace, pages
 from fastopp.storage.sync.lock import locked
@@ -64,9 +63,8 @@ async def restore_files(
     folder = folder.absolute()  # noqa: ASYNC240 - asks no disk
     transfer = Transfer(storage, budget=budget, concurrency=concurrency * WAITING, progress=progress)
     with locked(folder), ThreadPoolExecutor(concurrency, "restore") as threads:
-        arrivals = Arrivals()
         async with transfer.running(), KnownChecksums() as known:
-            incoming = Incoming(storage, arrivals, transfer, concurrency, threads)
+            downloads = Downloads(storage, transfer, concurrency, threads)
             async for files in pages(storage, BATCH, partial(_note, transfer)):
                 batch = await run_to_end(_examine, folder, files, known, overwrite)
                 transfer.found += len(files)
@@ -76,12 +74,12 @@ async def restore_files(
                     transfer.report.leave_out(key, NEWER)
                 for key, error in batch.failed:
                     transfer.failed(key, error)
-                await incoming.start(batch.fetch)
+                await downloads.start(batch.fetch)
                 for file, arrival, md5, newer in batch.unsure:
-                    await incoming.start_if_other(file, arrival, md5, NEWER if newer else "")
+                    await downloads.start_if_other(file, arrival, md5, NEWER if newer else "")
                 if not transfer.goes_on:
                     break
-        await run_to_end(arrivals.settle)
+        await run_to_end(downloads.settle)
     return transfer.conclude("restored")
 
 
@@ -120,10 +118,7 @@ def _arrival(folder: Path, key: str, parents: dict[str, str]) -> Arrival:
     """
     parent, _, name = check_key(key).rpartition("/")
     if parent not in parents:
-        try:
-            parents[parent] = locate(folder, parent) if parent else str(folder.resolve())
-        except FileMissing:
-            raise InvalidKey("A symbolic link stands where the file should go.") from None
+        parents[parent] = locate_new(folder, parent) if parent else str(folder.resolve())
     path = f"{parents[parent]}/{name}"
     return Arrival(folder, key, path, version_of(path))
 

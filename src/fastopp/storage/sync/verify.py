@@ -15,7 +15,7 @@ from pathlib import Path
 from fastopp.errors import FastOppError
 from fastopp.storage.base import FileMissing, Storage
 from fastopp.storage.cache.file_cache import FileCache
-from fastopp.storage.reserved import is_reserved
+from fastopp.storage.keys import is_reserved
 from fastopp.storage.sync.cached_copies import CachedCopy, read_copies
 from fastopp.storage.sync.compare import BATCH, compare_folder, md5_in, verify_files
 from fastopp.storage.sync.folder import Unreadable, reason_of
@@ -24,7 +24,7 @@ from fastopp.storage.sync.report import Comparison, Progress, ProgressCallback, 
 from fastopp.storage.threads import run_to_end
 
 
-@dataclass  # without slots, which in Python 3.11 take `super()` away
+@dataclass
 class CacheComparison(Comparison):
     """How the copies here differ from the Object Storage, which has the originals."""
 
@@ -47,30 +47,28 @@ class CacheComparison(Comparison):
         return in_cache + super().done
 
     @property
-    def equal(self) -> bool:
-        """Whether every copy here has the content of its original."""
-        return not (self.differing_in_cache_count or self.only_in_cache_count) and super().equal
+    def differences(self) -> int:
+        """Copies that have not the content of their original, or could not be read."""
+        return self.differing_in_cache_count + self.only_in_cache_count + super().differences
 
     @property
     def message(self) -> str:
         """A sentence or three for people."""
-        parts = [
-            f"The Object Storage has {counted(self.stored)}: "
-            f"{self.cached:,} with the same content in the cache, {self.not_cached:,} not cached."
-        ]
-        if self.differing_in_cache_count:
-            parts.append(f"{self.differing_in_cache_count:,} in the cache differ.")
-        if self.only_in_cache_count:
-            parts.append(f"{self.only_in_cache_count:,} in the cache are no longer in the Object Storage.")
-        if self.missing_in_storage_count:
-            parts.append(f"{self.missing_in_storage_count:,} in the folder are not in the Object Storage.")
-        if self.differing_count:
-            parts.append(f"{self.differing_count:,} in the folder differ.")
-        if self.matching:
-            parts.append(f"{self.matching:,} in the folder match.")
-        if self.failed_count:
-            parts.append(f"{self.failed_count:,} could not be read.")
-        return " ".join(parts)
+        counts = (
+            (self.differing_in_cache_count, "in the cache differ"),
+            (self.only_in_cache_count, "in the cache are no longer in the Object Storage"),
+            (self.missing_in_storage_count, "in the folder are not in the Object Storage"),
+            (self.differing_count, "in the folder differ"),
+            (self.matching, "in the folder match"),
+            (self.failed_count, "could not be read"),
+        )
+        return " ".join(
+            [
+                f"The Object Storage has {counted(self.stored)}: "
+                f"{self.cached:,} with the same content in the cache, {self.not_cached:,} not cached.",
+                *(f"{count:,} {verb}." for count, verb in counts if count),
+            ]
+        )
 
 
 async def verify_uploads(

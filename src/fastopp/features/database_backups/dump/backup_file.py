@@ -14,11 +14,8 @@ from typing import BinaryIO
 
 from fastopp.errors import FastOppError
 from fastopp.features.database_backups.dump.schema import EVIDENCE
-
-try:
-    import fcntl
-except ImportError:  # Windows has none; there unfinished backups stay
-    fcntl = None  # type: ignore[assignment] # checked before it is used
+from fastopp.storage.disk import flush_folder
+from fastopp.storage.sync.lock import try_lock
 
 SUFFIX = ".fastopp.gz"
 ENCRYPTED_SUFFIX = ".fastopp.gz.enc"
@@ -80,19 +77,22 @@ async def write_file(target: Path, chunks: AsyncIterable[bytes]) -> int:
             await asyncio.to_thread(os.fsync, file.fileno())
             size = file.tell()
             await asyncio.to_thread(partial.replace, target)
-        await asyncio.to_thread(_flush_folder, target.parent)
+        await asyncio.to_thread(flush_folder, str(target.parent))
     except OSError as error:
         raise BackupNotWritten(f"{target} cannot be written: {error.strerror}.") from error
     return size
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove the unfinished backups of processes that were killed. Those that are being written are locked."""
+    """Remove the unfinished backups of processes that were killed. Those that are being written are locked.
+
+    Where there are no locks, unfinished backups stay.
+    """
     for path in folder.glob(f"{_PARTIAL}*"):
         if path.name.endswith(_SQLITES_OWN):
             continue
         with suppress(OSError), path.open("rb") as file:
-            if _lock(file):
+            if try_lock(file.fileno()):
                 for each in (path, *(path.with_name(path.name + suffix) for suffix in _SQLITES_OWN)):
                     each.unlink(missing_ok=True)
 
@@ -103,22 +103,11 @@ def _partial(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
     descriptor, name = tempfile.mkstemp(dir=folder, prefix=_PARTIAL)
     path = Path(name)
     with os.fdopen(descriptor, "wb") as file:
-        _lock(file)
+        try_lock(file.fileno())
         try:
             yield file, path
         finally:
             path.unlink(missing_ok=True)
-
-
-def _lock(file: BinaryIO) -> bool:
-    """Lock a file until it is closed; return whether that was possible."""
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 async def read_file(path: Path) -> AsyncGenerator[bytes]:
@@ -139,11 +128,3 @@ def is_sqlite(path: Path) -> bool:
             return file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
     except OSError as error:
         raise BackupNotRead(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

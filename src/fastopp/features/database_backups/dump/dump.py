@@ -23,9 +23,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fastopp.database.engine import create_engine, in_autocommit
 from fastopp.database.migrations.adopt import VERSION_TABLE
+from fastopp.database.migrations.snapshot import quote
 from fastopp.features.database_backups.dump.errors import DumpFailed
 from fastopp.features.database_backups.dump.format import DumpedTable, DumpHeader, DumpWriter
-from fastopp.features.database_backups.dump.schema import Table, quote, read_schema
+from fastopp.features.database_backups.dump.schema import Table, read_schema
 from fastopp.features.database_backups.dump.values import from_postgresql, from_sqlite
 from fastopp.settings.database_url import DatabaseURL
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import TextClause
 
-from fastopp.features.database_backups.dump.schema import quote
+from fastopp.database.migrations.snapshot import quote
 
 _DATA_EXCEPTION = "22"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _PROBE = "fastopp_probe"

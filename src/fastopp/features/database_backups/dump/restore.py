@@ -23,6 +23,7 @@ from fastopp.database.migrations.errors import DataWouldBeLost, UnknownRevision
 from fastopp.database.migrations.lock import alembic_alone, migration_transaction, timed_out
 from fastopp.database.migrations.losses import run_keeping_data
 from fastopp.database.migrations.revisions import ancestors, find_migrations
+from fastopp.database.migrations.snapshot import quote
 from fastopp.features.database_backups.dump.dump import POSTGRESQL_TEXT
 from fastopp.features.database_backups.dump.encryption import MAGIC as ENCRYPTED_MAGIC
 from fastopp.features.database_backups.dump.encryption import NotEncrypted, decrypt
@@ -36,7 +37,7 @@ from fastopp.features.database_backups.dump.restore_rows import (
     checked_at_the_end,
     defer,
 )
-from fastopp.features.database_backups.dump.schema import EVIDENCE, quote, read_schema
+from fastopp.features.database_backups.dump.schema import EVIDENCE, read_schema
 from fastopp.settings.database_url import DatabaseURL
 
 DEFAULT_TIMEOUT = 3600.0  # seconds; a restore in a terminal is watched

@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Connection, Text, bindparam, text
 
+from fastopp.database.migrations.snapshot import quote
 from fastopp.features.database_backups.dump.errors import BadDump, RestoreFailed, ValueDoesNotFit
 from fastopp.features.database_backups.dump.format import DumpedTable
 from fastopp.features.database_backups.dump.refusals import find_refused, probe_insert
-from fastopp.features.database_backups.dump.schema import Column, Table, backward_keys, quote
+from fastopp.features.database_backups.dump.schema import Column, Table, backward_keys
 from fastopp.features.database_backups.dump.to_postgresql import to_postgresql
 from fastopp.features.database_backups.dump.to_sqlite import check_sign, to_sqlite
 

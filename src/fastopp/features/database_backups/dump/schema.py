@@ -113,11 +113,6 @@ def read_schema(connection: Connection, metadata: MetaData | None = None) -> dic
     return _in_order(tables)
 
 
-def quote(name: str) -> str:
-    """A name as SQL for `text()`, where a colon has a meaning; percent signs it minds itself."""
-    return '"' + name.replace('"', '""').replace(":", r"\:") + '"'
-
-
 def _postgresql_columns(connection: Connection, table: str, _metadata: MetaData | None) -> Iterable[Column]:
     for name, declared, full, required in connection.execute(text(_POSTGRESQL_COLUMNS), {"table": table}).all():
         yield Column(name, POSTGRESQL_KINDS.get(declared, "other"), declared, full, not required)
