@@ -334,6 +334,7 @@ async def test_only_the_newest_stay_when_asked(sqlite_url, s3, rclone, tmp_path)
 
 @pytest.mark.parametrize("end", ["the client leaves", "SIGTERM"])
 async def test_a_restore_ends_with_who_waits_for_it(sqlite_url, tmp_path, monkeypatch, end):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     async with running(sqlite_url, tmp_path, {"BACKUP_KEY": BACKUP_KEY}) as project, project.client() as client:
         await client.post("/async/init-demo", headers=BEARER)
         backup = (await client.post(BACKUP, headers=BEARER)).content
