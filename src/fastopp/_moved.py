@@ -70,7 +70,7 @@ _MOVED = {
     "ops.oppdemo": "features.setup.oppdemo",
     "ops.oppman": "features.setup.oppman",
     "ops.restore_record": "features.database_backups.restore_record",
-    "ops.routers": "core.routers",
+    "ops.routers": "core.assembly",
     "ops.status": "features.health.status",
     "ops.storage_tasks": "features.files.storage_tasks",
     "ops.stored_backups": "features.database_backups.stored",

@@ -26,7 +26,6 @@ from fastopp.features.accounts.current_user import Operator, OptionalUser, Staff
 from fastopp.features.accounts.models import User, utc_now
 from fastopp.features.accounts.routes import router
 from fastopp.features.accounts.service import add_if_missing, change_password
-from fastopp.features.accounts.sessions import session_middleware
 from fastopp.features.accounts.tokens import issue_token
 from fastopp.features.emergency import grants as emergency
 from fastopp.platforms.base import Platform
@@ -37,6 +36,7 @@ from fastopp.settings import Settings
 from fastopp.storage.select import open_storage
 from fastopp.web import problems
 from fastopp.web.middleware.csrf import verify_csrf_token
+from fastopp.web.middleware.sessions import SchemeAwareSessions
 from fastopp.web.templating import Templates
 from tests.services.clock import ManualClock
 
@@ -60,7 +60,8 @@ def make_settings(tmp_path: Path, **changes: Any) -> Settings:
 
 
 def make_app(settings: Settings, database: Database) -> FastAPI:
-    app = FastAPI(middleware=[session_middleware(settings), Middleware(problems.UnhandledErrorMiddleware)])
+    sessions = Middleware(SchemeAwareSessions, secret_key=settings.secret_key.get_secret_value())
+    app = FastAPI(middleware=[sessions, Middleware(problems.UnhandledErrorMiddleware)])
     app.router.dependencies.append(Depends(verify_csrf_token))
     problems.install(app)
     app.state.templates = Templates(settings)

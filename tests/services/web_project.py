@@ -14,7 +14,6 @@ from starlette.exceptions import HTTPException
 
 from fastopp.core.apps import NavItem
 from fastopp.errors import Forbidden, Unauthorized, Unavailable
-from fastopp.features.accounts.sessions import session_middleware
 from fastopp.settings import Settings, load_settings
 from fastopp.web import setup
 from fastopp.web.templating import render
@@ -53,7 +52,7 @@ def make_app(project: Path, environ: Mapping[str, str] | None = None) -> FastAPI
     """The application; `project` may hold `templates/` and `static/`."""
     configuration = settings(**(environ or {}))
     app = FastAPI(docs_url=None, redoc_url=None)
-    setup.install(app, configuration, (), NAVIGATION, project, sessions=session_middleware(configuration))
+    setup.install(app, configuration, (), NAVIGATION, project)
     router = APIRouter(dependencies=[Depends(sign_in_by_header)])
 
     @router.get("/page/{name}")

@@ -7,7 +7,7 @@ import pytest
 from fastopp.core.runtime import open_runtime
 from fastopp.features.debug.routes import can_write
 from fastopp.features.health.probes import SHARED_FOR, HealthMonitor
-from fastopp.features.health.routes import database_type, public_url
+from fastopp.features.health.status import database_type, public_url
 from fastopp.settings.database_url import DatabaseURL
 from tests.services.clock import ManualClock
 from tests.services.ops_project import settings_of

@@ -106,7 +106,7 @@ read_token("an-ops-token", None)
     ),
     (
         "the admin before its first request",
-        "from fastopp.features.admin.mount import admin_mount\nadmin_mount()",
+        "from fastopp.features.admin.mount import create_router\ncreate_router(load_settings({}))",
         ("sqladmin", "wtforms"),
     ),
 ]

@@ -9,7 +9,6 @@ import pytest
 from fastapi import APIRouter, FastAPI, Form, Request
 
 from fastopp.errors import Conflict, Unauthorized
-from fastopp.features.accounts.sessions import session_middleware
 from fastopp.platforms.local import LOCAL
 from fastopp.settings import Settings
 from fastopp.web import setup
@@ -47,7 +46,7 @@ async def form(number: Annotated[int, Form()]):
 async def client():
     app = FastAPI()
     settings = Settings(platform=LOCAL, secret_key="k" * 40, allowed_hosts="site.test")
-    setup.install(app, settings, sessions=session_middleware(settings))
+    setup.install(app, settings)
     app.include_router(router)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://site.test") as client:
         yield client

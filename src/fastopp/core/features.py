@@ -1,10 +1,22 @@
-"""The features of the framework, by name: they lie above `core`, and are imported when one is used."""
+"""The features of the framework: apps that are found by their folder in `fastopp.features`.
+
+A feature lies above `core`, and is imported when it is used. Beside what every app has, its `__init__.py` may declare
+
+OPERATIONS    routes that no app may replace
+PAGES         routes that an app may replace
+
+Each maps modules to the paths at and below which they answer. A module is imported with the first request for one of
+its paths, and at the start if it has none. It has a `router`, or a `create_router(settings)`.
+"""
 
 from __future__ import annotations
 
-FEATURES = tuple(
-    f"fastopp.features.{name}"
-    for name in (
-        "accounts", "admin", "database_backups", "debug", "emergency", "files", "health", "jobs", "migrations", "setup",
-    )
-)  # fmt: skip
+from pathlib import Path
+
+from fastopp.core.apps import App, find_apps
+
+
+def find_features() -> tuple[App, ...]:
+    """Find the features, in the order of their names."""
+    folder = Path(__file__).parents[1] / "features"
+    return find_apps(f"fastopp.features.{package.parent.name}" for package in sorted(folder.glob("*/__init__.py")))

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
-from fastopp.core.apps import App, find_apps
-from fastopp.core.features import FEATURES
+from fastopp.core.apps import App
+from fastopp.core.features import find_features
 from fastopp.database.session import Database
 from fastopp.settings import Settings
 from fastopp.storage.base import Storage
@@ -57,7 +57,7 @@ async def open_runtime(
         app.load_models()
     database, storage = Database.from_settings(settings, clock=clock), open_storage(settings, clock=clock)
     database.session_class, database.session_info = TrackingSession, {STORAGE: storage, CLOCK: clock}
-    tasks = TaskProcess(TaskRegistry((*find_apps(FEATURES), *apps)), waker_of(settings, clock=clock), task_limits)
+    tasks = TaskProcess(TaskRegistry((*find_features(), *apps)), waker_of(settings, clock=clock), task_limits)
     try:
         yield Runtime(settings, database, storage, apps, tasks, clock)
     finally:

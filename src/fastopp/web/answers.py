@@ -16,6 +16,8 @@ from fastopp.errors import FastOppError, Unauthorized
 from fastopp.web.doors import BodyRefused
 from fastopp.web.templating import render
 
+NO_STORE = {"Cache-Control": "no-store"}
+
 _ID = re.compile(r"[A-Za-z][\w-]*")
 
 
@@ -41,7 +43,7 @@ def outcome(
     redirect_to: where a browser goes next instead of showing the message.
     keys: further members of the JSON answer.
     """
-    headers = dict(headers or {}) | {"Cache-Control": "no-store", "Vary": "HX-Request, Accept"}
+    headers = dict(headers or {}) | NO_STORE | {"Vary": "HX-Request, Accept"}
     if is_htmx(request):
         if redirect_to:
             return Response(status_code=204, headers=headers | {"HX-Redirect": redirect_to})

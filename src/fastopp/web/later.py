@@ -18,37 +18,34 @@ from starlette.types import Receive, Scope, Send
 
 from fastopp.errors import FastOppError
 
-Load = Callable[[], Iterable[APIRouter]]
-
 
 class RouteOutOfReach(FastOppError):
     """A lazy router defines a route outside its declared prefixes, so it can never match."""
 
+    hint = "Add its path where its module is declared, in the feature's __init__.py."
+
     def __init__(self, path: str, prefixes: tuple[str, ...]) -> None:
-        super().__init__(
-            f"The route {path} is outside the declared prefixes {' or '.join(prefixes)}.",
-            hint="Add its path to LATER in the app's __init__.py, or remove its module from LATER.",
-        )
+        super().__init__(f"The route {path} is outside the declared prefixes {' or '.join(prefixes)}.")
 
 
 class LaterRoutes(BaseRoute):
-    """Stands in the application's list for routers that are not imported yet, and is replaced by them.
+    """Stands in the application's list for a router that is not imported yet, and is replaced by it.
 
     Parameters
     ----------
-    prefixes: the paths they answer at, each with everything below it; a request for another path goes past them.
-    load: imports and returns them. It runs once; a request that it fails for is answered with its error, and the
+    prefixes: the paths it answers at, each with everything below it; a request for another path goes past it.
+    load: imports and returns it. It runs once; a request that it fails for is answered with its error, and the
         next one tries again.
     """
 
-    def __init__(self, application: FastAPI, prefixes: Iterable[str], load: Load) -> None:
+    def __init__(self, application: FastAPI, prefixes: Iterable[str], load: Callable[[], APIRouter]) -> None:
         self._application = application
         self._prefixes = tuple(prefixes)
         self._load = load
         self._lock = asyncio.Lock()
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Whether one of the routers may answer."""
+        """Whether the router may answer."""
         asked = scope["type"] in ("http", "websocket") and self._is_below(_path_below_root(scope))
         return (Match.FULL if asked else Match.NONE), {}
 
@@ -56,26 +53,24 @@ class LaterRoutes(BaseRoute):
         return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self._prefixes)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:  # noqa: ANN401 - as Starlette declares it
-        """They have no names until they are there; templates write these addresses out."""
+        """Its routes have no names until they are there; templates write these addresses out."""
         raise NoMatchFound(name, path_params)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Bring the routers in and let the application look again."""
+        """Bring the router in and let the application look again."""
         async with self._lock:
             if self in self._application.routes:
                 # In a thread, since others are being answered meanwhile.
                 self.replace(await asyncio.to_thread(self._load))
         await self._application.router(scope, receive, send)
 
-    def replace(self, routers: Iterable[APIRouter] | None = None) -> None:
-        """Put the routers at this place of the list. Raises RouteOutOfReach."""
-        together = APIRouter()
-        for router in self._load() if routers is None else routers:
-            together.include_router(router)
-        for path in (route.path or "" for route in iter_route_contexts(together.routes)):
+    def replace(self, router: APIRouter | None = None) -> None:
+        """Put the router at this place of the list. Raises RouteOutOfReach."""
+        router = router or self._load()
+        for path in (route.path or "" for route in iter_route_contexts(router.routes)):
             if not self._is_below(path):
                 raise RouteOutOfReach(path, self._prefixes)
-        self._application.include_router(together)
+        self._application.include_router(router)
         routes = self._application.router.routes
         routes[routes.index(self)] = routes.pop()
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastapi import Depends, FastAPI
-from starlette.middleware import Middleware
 
 from fastopp.core.apps import App, NavItem
 from fastopp.settings import Settings
@@ -22,6 +21,7 @@ from fastopp.web.middleware.headers import (
 )
 from fastopp.web.middleware.hosts import HostMiddleware
 from fastopp.web.middleware.redirects import RelativeRedirectMiddleware
+from fastopp.web.middleware.sessions import SchemeAwareSessions
 from fastopp.web.templating import FRAMEWORK_STATIC, MenuItem, Templates
 
 # The framework's own part of the menu, after what the apps bring.
@@ -38,8 +38,6 @@ def install(
     apps: Sequence[App] = (),
     navigation: Sequence[MenuItem] = (),
     project: Path | None = None,
-    *,
-    sessions: Middleware,
 ) -> None:
     """Give `app` its templates, menu, error answers, CSRF check, session, headers and body limit.
 
@@ -49,7 +47,6 @@ def install(
     ----------
     navigation: the apps' part of the menu.
     project: the project's folder, for its own `templates/`; the current one by default.
-    sessions: what fills `request.session`, as `fastopp.features.accounts.sessions.session_middleware` makes it.
     """
     root = project or Path.cwd()
     app.state.templates = Templates(
@@ -68,7 +65,7 @@ def install(
     app.add_middleware(SameSiteMiddleware)
     app.add_middleware(HostMiddleware, settings=settings)
     app.add_middleware(BodyMiddleware)
-    app.add_middleware(sessions.cls, *sessions.args, **sessions.kwargs)
+    app.add_middleware(SchemeAwareSessions, secret_key=settings.secret_key.get_secret_value())
     app.add_middleware(RelativeRedirectMiddleware)
     app.add_middleware(
         SecurityHeadersMiddleware, production=not settings.development, asset_origin=asset_origin(settings)

@@ -28,11 +28,11 @@ from fastopp.features.accounts.lockout import (
     record_failure,
 )
 from fastopp.features.accounts.models import User
-from fastopp.features.accounts.sessions import TOKEN_COOKIE
 from fastopp.features.accounts.tokens import read_token
 from fastopp.settings import Settings
 from fastopp.web.bearer import bearer_token
 from fastopp.web.cookies import read_cookie
+from fastopp.web.csrf_tokens import TOKEN_COOKIE
 from fastopp.web.doors import guarded_by
 
 # What proxies add: a request that carries one only seems to come from this machine.

@@ -19,7 +19,7 @@ from fastopp.features.accounts.current_user import SuperUser
 from fastopp.features.accounts.detached import DetachedSuperUser
 from fastopp.features.accounts.models import User
 from fastopp.features.accounts.passwords import MAX_PASSWORD
-from fastopp.web.answers import OperationRoute, is_htmx, outcome
+from fastopp.web.answers import NO_STORE, OperationRoute, is_htmx, outcome
 from fastopp.web.api_docs import problems
 from fastopp.web.forms import CleanText, EmptyIsNone
 from fastopp.web.templating import render
@@ -66,7 +66,7 @@ async def users(request: Request, session: SessionDep, superuser: SuperUser) -> 
     everyone = await accounts.list_users(session)
     if is_htmx(request):
         return render(request, "ops/_users.html", {"users": everyone, "groups": GROUPS, "no_group": NO_GROUP})
-    return JSONResponse({"users": [describe(user) for user in everyone]}, headers={"Cache-Control": "no-store"})
+    return JSONResponse({"users": [describe(user) for user in everyone]}, headers=NO_STORE)
 
 
 @router.post("/users", summary="Create an account")

@@ -19,13 +19,13 @@ from fastopp.features.accounts.lockout import client_address
 from fastopp.features.accounts.sessions import begin_session, end_session
 from fastopp.features.accounts.sign_in import may_sign_in, sign_in
 from fastopp.features.accounts.tokens import issue_token, token_lifetime
+from fastopp.web.answers import NO_STORE
 from fastopp.web.api_docs import problems
 from fastopp.web.middleware.csrf import CrossSiteRequest, is_cross_site
 from fastopp.web.templating import render
 
 router = APIRouter(tags=["accounts"])
 
-NO_STORE = {"Cache-Control": "no-store"}
 NOTHING_TYPED = "Enter your email address and your password."
 
 

@@ -1,3 +1,5 @@
 """The admin panel, on SQLAdmin."""
 
 PATH = "/admin"
+
+PAGES = {"mount": ()}

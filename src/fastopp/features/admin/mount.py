@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from fastapi import Request
+from fastapi import APIRouter, Request
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastopp.core.dependencies import get_runtime
 from fastopp.features.admin import PATH
+from fastopp.settings import Settings
 from fastopp.web.middleware.body_limit import MAX_FORM
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 NAME = "admin"  # SQLAdmin builds its links from `admin:list` and the like
 
 
-def admin_mount() -> Mount:
-    """The route of the admin, for the end of the application's list: routes below /admin that come first win."""
-    return Mount(PATH, app=LazyAdmin(), name=NAME, max_body_size=MAX_FORM)
+def create_router(settings: Settings) -> APIRouter:
+    """The route of the admin; routes below /admin that come before it win."""
+    return APIRouter(routes=[Mount(PATH, app=LazyAdmin(), name=NAME, max_body_size=MAX_FORM)])
 
 
 class LazyAdmin:

@@ -38,6 +38,7 @@ from fastopp.features.admin.authentication import SiteAuthentication, SiteAuthor
 from fastopp.features.admin.sessions import admin_sessions
 from fastopp.features.admin.user_admin import UserAdmin
 from fastopp.features.admin.views import AdminView, FormConverter
+from fastopp.web.answers import NO_STORE
 from fastopp.web.middleware.csrf import CrossSiteRequest, is_cross_site
 from fastopp.web.problems import answer
 from fastopp.web.template_cache import TemplateCache
@@ -50,7 +51,6 @@ MAX_LOGIN_FIELDS = 10  # of the sign-in form, which any client may send
 MAX_LOGIN_FIELD = 4096  # bytes
 
 NOTHING_TYPED = "Enter your email address and your password."
-NO_STORE = {"Cache-Control": "no-store"}
 
 
 class Templates(Jinja2Templates):

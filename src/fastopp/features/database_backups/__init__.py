@@ -1,1 +1,3 @@
 """Backups of the database: one portable file for both kinds."""
+
+OPERATIONS = {"routes": ("/admin/backup-database", "/admin/restore-database")}

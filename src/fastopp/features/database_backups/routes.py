@@ -27,12 +27,12 @@ from fastopp.features.database_backups.dump.encryption import encrypt
 from fastopp.features.database_backups.dump.errors import DumpTimeout
 from fastopp.features.database_backups.restore_record import record_restore, sha256_of
 from fastopp.features.database_backups.stored import backup_address, new_key, prune_backups, stored_backups
-from fastopp.features.health.routes import NO_STORE
 from fastopp.platforms import strictest
 from fastopp.storage.base import Storage, StoredFile
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
 from fastopp.storage.select import backup_storage
 from fastopp.tasks.host import Host
+from fastopp.web.answers import NO_STORE
 from fastopp.web.api_docs import problems
 from fastopp.web.middleware.disconnect import while_connected
 

@@ -1,1 +1,3 @@
 """Diagnostics for operators without a shell."""
+
+OPERATIONS = {"routes": ("/debug",)}

@@ -31,8 +31,9 @@ from fastopp.features.emergency import grants as emergency
 from fastopp.features.emergency.grants import EmergencySession
 from fastopp.features.health.probes import HealthMonitor
 from fastopp.features.setup.seeding import migrate_database
+from fastopp.settings import Settings
 from fastopp.tasks.dropping import drop_queue
-from fastopp.web.answers import OperationRoute, outcome
+from fastopp.web.answers import NO_STORE, OperationRoute, outcome
 from fastopp.web.forms import CleanText
 from fastopp.web.templating import render
 
@@ -43,8 +44,6 @@ CONFIRMATION = "DROP"  # what has to be typed before every table goes
 VERSION_TABLE = "alembic_version"  # left behind, later migrations would believe that nothing is to be done
 CHANGED = "emergency-changed"  # the event on which the dashboard loads its state again
 
-NO_STORE = {"Cache-Control": "no-store"}
-
 
 class NotConfirmed(BadRequest):
     """Nothing was dropped."""
@@ -52,9 +51,11 @@ class NotConfirmed(BadRequest):
     hint = f"Type {CONFIRMATION} to confirm (form field `confirm`)."
 
 
-def create_router(monitor: HealthMonitor) -> APIRouter:
-    """The routes. Include them only where emergency access is enabled."""
+def create_router(settings: Settings) -> APIRouter:
+    """The routes; none unless emergency access is enabled."""
     router = APIRouter(prefix="/oppman/emergency", tags=["emergency"], route_class=OperationRoute)
+    if not settings.emergency_access_enabled:
+        return router
 
     @router.get("", include_in_schema=False)
     async def form(request: Request, runtime: RuntimeDep) -> Response:
@@ -76,13 +77,11 @@ def create_router(monitor: HealthMonitor) -> APIRouter:
     async def dashboard(request: Request, runtime: RuntimeDep) -> Response:
         if not emergency.is_granted(request.session, clock=runtime.clock):
             return _redirect("/oppman/emergency")
-        return render(
-            request, "ops/emergency_dashboard.html", await _state(request, runtime, monitor), headers=NO_STORE
-        )
+        return render(request, "ops/emergency_dashboard.html", await _state(request, runtime), headers=NO_STORE)
 
     @router.get("/state", include_in_schema=False)
     async def state(request: Request, runtime: RuntimeDep, granted: EmergencySession) -> Response:
-        return render(request, "ops/_emergency_state.html", await _state(request, runtime, monitor), headers=NO_STORE)
+        return render(request, "ops/_emergency_state.html", await _state(request, runtime), headers=NO_STORE)
 
     @router.post("/migrate", summary="Make or update the tables")
     async def migrate(
@@ -157,9 +156,9 @@ def _drop_tables(connection: Connection) -> list[str]:
     return [table.name for table in known] + queue + [VERSION_TABLE] * (VERSION_TABLE in there)
 
 
-async def _state(request: Request, runtime: Runtime, monitor: HealthMonitor) -> dict[str, Any]:
+async def _state(request: Request, runtime: Runtime) -> dict[str, Any]:
     """How far the first run has come."""
-    report = await monitor.fresh(runtime)
+    report = await HealthMonitor().report(runtime)
     users: Sequence[User] = []
     if report.checks["database"].healthy:
         try:

@@ -17,13 +17,13 @@ from fastopp.features.accounts import audit
 from fastopp.features.accounts.detached import DetachedOperator, DetachedSuperUser
 from fastopp.features.accounts.models import User
 from fastopp.features.files.file_jobs import FileJobs, Job, as_text
-from fastopp.features.health.routes import NO_STORE
+from fastopp.settings import Settings
 from fastopp.storage.sync.cached_copies import count_copies
 from fastopp.storage.sync.folder import count_files
 from fastopp.storage.threads import run_to_end
 from fastopp.tasks.queue.status import TaskStatus
 from fastopp.tasks.service import BACKUP_TASK, RESTORE_TASK
-from fastopp.web.answers import OperationRoute, is_htmx, outcome, prefers_html
+from fastopp.web.answers import NO_STORE, OperationRoute, is_htmx, outcome, prefers_html
 from fastopp.web.api_docs import problems
 from fastopp.web.problems import PROBLEM_JSON
 from fastopp.web.templating import render
@@ -44,7 +44,7 @@ _REPORTS: dict[int | str, dict[str, Any]] = {
 Overwrite = Annotated[bool, Form(description="Also replace newer files in the folder.")]
 
 
-def create_router() -> APIRouter:
+def create_router(settings: Settings) -> APIRouter:
     """The routes; they share what runs in this process."""
     router = APIRouter(tags=["files"], route_class=OperationRoute, responses=problems(401, 403, 422) | _REPORTS)
     jobs = FileJobs()

@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field
 
 from fastopp.core.dependencies import ClockDep, DatabaseDep, SettingsDep, StorageDep
 from fastopp.features.accounts.detached import DetachedStaffUser
-from fastopp.features.health.routes import NO_STORE
 from fastopp.storage import deadlines
 from fastopp.storage.direct_uploads import DEFAULT_PREFIX, MAX_SIZE, announce, complete
+from fastopp.web.answers import NO_STORE
 from fastopp.web.api_docs import problems
 
 router = APIRouter(prefix="/api/uploads", tags=["uploads"], responses=problems(400, 401, 403, 409, 422, 500, 502, 503))

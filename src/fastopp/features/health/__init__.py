@@ -1,1 +1,3 @@
 """Liveness, health and the status page."""
+
+OPERATIONS = {"routes": ()}

@@ -6,7 +6,6 @@ API documentation lists those addresses.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -14,19 +13,21 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from fastopp.core.dependencies import RuntimeDep
 from fastopp.features.accounts.current_user import holds_ops_token
+from fastopp.features.health import status
 from fastopp.features.health.probes import HealthMonitor
+from fastopp.features.health.status import database_type, public_url
 from fastopp.platforms.base import HEALTH_PATHS
-from fastopp.settings.database_url import DEFAULT_PORT, DatabaseURL
+from fastopp.settings import Settings
+from fastopp.web.answers import NO_STORE
 
 ROBOTS = "User-agent: *\n" + "".join(
     f"Disallow: {path}\n" for path in ("/admin/", "/api/", "/async/", "/debug/", "/oppdemo/", "/oppman/")
 )
 
-NO_STORE = {"Cache-Control": "no-store"}
 
-
-def create_router(monitor: HealthMonitor) -> APIRouter:
-    """The routes; `monitor` is shared with the status page."""
+def create_router(settings: Settings) -> APIRouter:
+    """The routes; they share a monitor with the status page."""
+    monitor = HealthMonitor()
     router = APIRouter(tags=["health"])
 
     for path in sorted(HEALTH_PATHS):
@@ -57,16 +58,5 @@ def create_router(monitor: HealthMonitor) -> APIRouter:
     async def robots() -> PlainTextResponse:
         return PlainTextResponse(ROBOTS)
 
+    router.include_router(status.create_router(monitor))
     return router
-
-
-def database_type(url: DatabaseURL) -> str:
-    """The database's name as people write it."""
-    return "SQLite" if url.backend == "sqlite" else "PostgreSQL"
-
-
-def public_url(url: DatabaseURL) -> str:
-    """Return the public part of the URL: the type of database and its host; no account and no path."""
-    if url.backend == "sqlite":
-        return f"sqlite:///{Path(url.database or '').name}"
-    return f"postgresql://***@{url.host or 'localhost'}:{url.port or DEFAULT_PORT}/***"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -9,8 +10,8 @@ from fastapi import APIRouter, Request, Response
 from fastopp.core.dependencies import RuntimeDep
 from fastopp.features.accounts.current_user import optional_user
 from fastopp.features.health.probes import HealthMonitor, pool_status
-from fastopp.features.health.routes import NO_STORE, database_type, public_url
-from fastopp.web.answers import is_htmx
+from fastopp.settings.database_url import DEFAULT_PORT, DatabaseURL
+from fastopp.web.answers import NO_STORE, is_htmx
 from fastopp.web.templating import render
 
 
@@ -40,3 +41,15 @@ def create_router(monitor: HealthMonitor) -> APIRouter:
         return render(request, template, context, headers=NO_STORE | {"Vary": "HX-Request"})
 
     return router
+
+
+def database_type(url: DatabaseURL) -> str:
+    """The database's name as people write it."""
+    return "SQLite" if url.backend == "sqlite" else "PostgreSQL"
+
+
+def public_url(url: DatabaseURL) -> str:
+    """Return the public part of the URL: the type of database and its host; no account and no path."""
+    if url.backend == "sqlite":
+        return f"sqlite:///{Path(url.database or '').name}"
+    return f"postgresql://***@{url.host or 'localhost'}:{url.port or DEFAULT_PORT}/***"

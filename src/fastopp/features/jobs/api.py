@@ -9,9 +9,9 @@ from fastapi.responses import JSONResponse
 
 from fastopp.core.dependencies import RuntimeDep
 from fastopp.features.accounts.detached import DetachedOperator
-from fastopp.features.health.routes import NO_STORE
 from fastopp.tasks.queue.status import Status, TaskStatus
 from fastopp.tasks.task import MAX_NAME
+from fastopp.web.answers import NO_STORE
 from fastopp.web.api_docs import problems
 
 PREFIX = "/async/tasks"

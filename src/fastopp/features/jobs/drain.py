@@ -16,7 +16,6 @@ from sqlalchemy import func, select
 from fastopp.core.dependencies import RuntimeDep, get_runtime
 from fastopp.core.runtime import Runtime
 from fastopp.features.accounts.current_user import operator
-from fastopp.features.health.routes import NO_STORE
 from fastopp.features.jobs.triggers import IdempotencyKey
 from fastopp.platforms import strictest
 from fastopp.tasks import idempotency
@@ -25,6 +24,7 @@ from fastopp.tasks.models import jobs
 from fastopp.tasks.queue.report import DrainReport
 from fastopp.tasks.wake import waker_of, without_waking
 from fastopp.tasks.wake_tokens import SCHEME, Wake, WakeClaims, read_token
+from fastopp.web.answers import NO_STORE
 from fastopp.web.api_docs import problems
 from fastopp.web.doors import guarded_by
 

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request, Response
 
 from fastopp.core.dependencies import RuntimeDep
 from fastopp.features.accounts.detached import DetachedOperator
-from fastopp.features.health.routes import NO_STORE
 from fastopp.features.jobs.durations import Durations, durations
 from fastopp.tasks.queue.report import TaskCounts
+from fastopp.web.answers import NO_STORE
 from fastopp.web.api_docs import problems
 
 if TYPE_CHECKING:

@@ -21,13 +21,12 @@ from fastopp.features.accounts import audit
 from fastopp.features.accounts.current_user import SuperUser
 from fastopp.features.accounts.detached import DetachedSuperUser
 from fastopp.features.files.storage_tasks import can_run, check_storage
-from fastopp.features.health.routes import NO_STORE
 from fastopp.features.jobs import watch as task_watch
 from fastopp.tasks.errors import AlreadyQueued
 from fastopp.tasks.queue.report import TaskCounts
 from fastopp.tasks.queue.status import STATUSES, Status, TaskStatus
 from fastopp.tasks.task import Task
-from fastopp.web.answers import OperationRoute, is_htmx, prefers_html
+from fastopp.web.answers import NO_STORE, OperationRoute, is_htmx, prefers_html
 from fastopp.web.api_docs import problems
 from fastopp.web.forms import CleanText
 from fastopp.web.templating import render

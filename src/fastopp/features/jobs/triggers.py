@@ -23,13 +23,13 @@ from fastopp.database.migrations.errors import DataWouldBeLost
 from fastopp.errors import FastOppError
 from fastopp.features.accounts.detached import DetachedOperator
 from fastopp.features.files.storage_tasks import check_storage
-from fastopp.features.health.routes import NO_STORE
 from fastopp.features.jobs.trigger_direct import DIRECT, run_directly
 from fastopp.platforms import strictest
 from fastopp.tasks import idempotency
 from fastopp.tasks.errors import AlreadyQueued, AlreadyRunning, TaskArguments
 from fastopp.tasks.idempotency import RequestKey
 from fastopp.tasks.queue.status import TaskStatus
+from fastopp.web.answers import NO_STORE
 from fastopp.web.api_docs import problems
 
 TASKS = "/async/tasks"  # where a task is looked at

@@ -1,1 +1,3 @@
 """Migrations from the command line and the management page."""
+
+PAGES = {"routes": ("/oppman/migrations", "/oppman/migrate")}

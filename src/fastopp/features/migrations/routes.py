@@ -17,7 +17,7 @@ from fastopp.errors import BadRequest, Conflict, FastOppError, NotFound, Unautho
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.detached import DetachedSuperUser
 from fastopp.features.accounts.models import User
-from fastopp.web.answers import OperationRoute, is_htmx, outcome
+from fastopp.web.answers import NO_STORE, OperationRoute, is_htmx, outcome
 from fastopp.web.api_docs import problems
 from fastopp.web.forms import CleanText
 from fastopp.web.templating import render
@@ -53,7 +53,7 @@ async def list_migrations(request: Request, runtime: RuntimeDep, superuser: Deta
     if is_htmx(request):
         return render(request, "ops/_migrations.html", {"migrations": states})
     migrations = [{"revision": s.revision, "title": s.title, "applied": s.applied} for s in states]
-    return JSONResponse({"migrations": migrations}, headers={"Cache-Control": "no-store"})
+    return JSONResponse({"migrations": migrations}, headers=NO_STORE)
 
 
 @router.get("/migrations/{revision}/sql", summary="The SQL of a migration")

@@ -22,7 +22,7 @@ from fastopp.features.jobs.page import pages_work
 from fastopp.features.setup.seeding import InitStep, StepOutcome, UnknownStep, init_steps, run_full_init, run_step
 from fastopp.storage import deadlines
 from fastopp.storage.base import Storage
-from fastopp.web.answers import OperationRoute, outcome
+from fastopp.web.answers import NO_STORE, OperationRoute, outcome
 from fastopp.web.api_docs import problems
 from fastopp.web.templating import render
 
@@ -48,7 +48,7 @@ async def dashboard(request: Request, runtime: RuntimeDep, session: SessionDep, 
         "pages_work": pages_work(runtime),
         "again": False,
     }
-    return render(request, "ops/oppdemo.html", context, headers={"Cache-Control": "no-store"})
+    return render(request, "ops/oppdemo.html", context, headers=NO_STORE)
 
 
 @router.get("/counts", include_in_schema=False)

@@ -8,8 +8,9 @@ from fastopp.core.dependencies import RuntimeDep, SessionDep
 from fastopp.features.accounts import service as accounts
 from fastopp.features.accounts.current_user import SuperUser
 from fastopp.features.accounts.management import GROUPS, NO_GROUP
-from fastopp.features.health.routes import database_type
+from fastopp.features.health.status import database_type
 from fastopp.features.jobs.page import pages_work
+from fastopp.web.answers import NO_STORE
 from fastopp.web.templating import render
 
 router = APIRouter(prefix="/oppman")
@@ -39,7 +40,7 @@ async def dashboard(request: Request, runtime: RuntimeDep, session: SessionDep, 
             "Emergency access": "enabled" if settings.emergency_access_enabled else "disabled",
         },
     }
-    return render(request, "ops/oppman.html", context, headers={"Cache-Control": "no-store"})
+    return render(request, "ops/oppman.html", context, headers=NO_STORE)
 
 
 def _label(email: str, is_superuser: bool) -> str:  # noqa: FBT001 - one account's two facts
