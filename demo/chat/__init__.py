@@ -3,4 +3,3 @@
 from fastopp.core.apps import NavItem
 
 NAVIGATION = [NavItem("AI chat", "/ai-demo", section="demos")]
-LATER = {"routes": ("/ai-demo", "/api/chat")}

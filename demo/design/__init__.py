@@ -3,4 +3,3 @@
 from fastopp.core.apps import NavItem
 
 NAVIGATION = [NavItem("Design", "/design-demo", section="demos")]
-LATER = {"routes": ("/design-demo", "/ai-stats", "/marketing-demo")}

@@ -6,12 +6,3 @@ NAVIGATION = [
     NavItem("Webinars", "/webinar-demo", section="demos"),
     NavItem("Registrants", "/webinar-registrants", section="management", requires="staff"),
 ]
-LATER = {
-    "registrants": (
-        "/webinar-registrants",
-        "/api/registrants",
-        "/update-notes",
-        "/upload-photo",
-        "/delete-photo",
-    ),
-}

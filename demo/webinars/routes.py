@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic_core import to_json
 
-from demo.webinars import repository
+from demo.webinars import registrants, repository
 from demo.webinars.permissions import PAGE_RIGHTS, TABLE
 from demo.webinars.repository import MAX_PAGE, MAX_PER_PAGE, RegistrantFilter
 from demo.webinars.schemas import NEEDS_DATABASE, AttendeeItem, AttendeeList
@@ -18,6 +18,7 @@ from fastopp.features.accounts.current_user import OptionalUser
 from fastopp.web.templating import render
 
 router = APIRouter(tags=["webinars"])
+router.include_router(registrants.router)
 
 SHOWN = 200  # attendees on the page
 

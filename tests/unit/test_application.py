@@ -106,6 +106,57 @@ async def test_an_app_with_a_mistake_is_said_at_the_start(settings, tmp_path, mo
     assert "has no `router`" in said[0]["message"]
 
 
+ROUTES = """
+from fastapi import APIRouter
+router = APIRouter()
+@router.get("/{0}")
+async def answer() -> str:
+    return "{0}"
+"""
+
+
+@pytest.fixture
+def app_with_routes(tmp_path, monkeypatch):
+    """Write an app whose modules answer at their own names; returns its import path."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(package: str, init: str = "", **modules: str) -> str:
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text(init)
+        for module, path in modules.items():
+            (tmp_path / package / f"{module}.py").write_text(ROUTES.format(path))
+        return package
+
+    return write
+
+
+@pytest.mark.parametrize("environment", ["development", "production"])
+async def test_the_modules_of_a_deprecated_later_are_imported_at_the_start(
+    settings, app_with_routes, caplog, environment
+):
+    later = 'LATER = {"routes": "/later", "staff": ("/later-staff",)}'
+    package = app_with_routes(f"apptest_later_{environment}", later, routes="later", staff="later-staff")
+    app = FastOpp([package], settings=settings.model_copy(update={"environment": environment}))
+    async with app.running(), client(app) as caller:
+        answers = [(await caller.get(path)).json() for path in ("/later", "/later-staff")]
+    assert answers == ["later", "later-staff"]
+    warned = [record.getMessage() for record in caplog.records if "LATER" in record.getMessage()]
+    assert len(warned) == (environment == "development")
+    assert all(package in each and "routes.py" in each for each in warned)
+
+
+async def test_an_app_may_replace_pages_but_not_operations(settings, app_with_routes):
+    pages, operations = {"a": "login", "b": "oppman/users"}, {"c": "debug/simple", "d": "health"}
+    paths = pages | operations
+    app = FastOpp(
+        [app_with_routes(f"apptest_replace_{name}", routes=path) for name, path in paths.items()], settings=settings
+    )
+    async with app.running(), client(app) as caller:
+        for path in paths.values():
+            own = (await caller.get(f"/{path}")).text == f'"{path}"'
+            assert own == (path in pages.values()), path
+
+
 async def test_an_exception_of_an_app_is_said_at_the_start(settings, monkeypatch):
     monkeypatch.setattr("fastopp.core.application._import_assembly", lambda: 1 / 0)
     app = FastOpp(settings=settings)

@@ -82,34 +82,3 @@ def test_an_import_error_inside_an_app_is_not_hidden(package):
     (app,) = find_apps([package("apptest_broken", routes="import nothere_at_all")])
     with pytest.raises(ModuleNotFoundError, match="nothere_at_all"):
         app.router()
-
-
-def test_routes_may_come_later(package):
-    (app,) = find_apps(
-        [
-            package(
-                "apptest_later",
-                __init__='LATER = {"staff": ("/shop/staff", "/api/shop"), "chat": "/chat"}',
-                staff="",
-                chat="",
-            )
-        ]
-    )
-    assert app.later() == {"staff": ("/shop/staff", "/api/shop"), "chat": ("/chat",)}
-
-
-@pytest.mark.parametrize(
-    ("later", "said"),
-    [
-        ('{"stff": ("/staff",)}', "no apptest_wronglater/stff.py"),
-        ('{"staff": ("staff",)}', "invalid path 'staff' for 'staff'"),
-        ('{"staff": ("/",)}', "invalid path '/' for 'staff'"),
-        ('{"staff": ()}', "invalid path '' for 'staff'"),
-        ('["staff"]', "LATER = {"),
-    ],
-)
-def test_a_mistake_in_later_is_said_at_the_start(package, later, said):
-    (app,) = find_apps([package("apptest_wronglater", __init__=f"LATER = {later}", staff="")])
-    with pytest.raises(AppError) as caught:
-        app.later()
-    assert said in str(caught.value)

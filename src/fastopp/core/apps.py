@@ -1,7 +1,7 @@
 """An app is one vertical slice of a project: a package whose parts are found by their file names.
 
 shop/
-    __init__.py    NAVIGATION: links in the header; LATER: routes that are imported when they are asked for (optional)
+    __init__.py    NAVIGATION: links in the header (optional)
     models.py      SQLModel tables
     routes.py      router = APIRouter()
     admin.py       AdminView classes
@@ -109,25 +109,9 @@ class App(NamedTuple):
             raise AppError(f"{self.package}/{module_name}.py has no `router`.", hint=hint)
         return router
 
-    def later(self) -> dict[str, tuple[str, ...]]:
-        """The LATER of its package: modules with a `router`, and the paths at and below which each one answers.
-
-        Raises AppError for a module that is not there and for what is no path.
-        """
-        declared = getattr(importlib.import_module(self.package), "LATER", {})
-        hint = 'Write it like `LATER = {"staff": ("/shop/staff", "/api/shop")}`.'
-        if not isinstance(declared, Mapping):
-            raise AppError(f"LATER of {self.package} does not map modules to paths.", hint=hint)
-        found: dict[str, tuple[str, ...]] = {}
-        for name, given in declared.items():
-            paths = (given,) if isinstance(given, str) else tuple(given)
-            if not self._has(name):
-                raise AppError(f"LATER of {self.package} names {name!r}, but there is no {self.package}/{name}.py.")
-            for path in paths or ("",):
-                if not path.startswith("/") or path == "/":
-                    raise AppError(f"LATER of {self.package} has the invalid path {path!r} for {name!r}.", hint=hint)
-            found[name] = paths
-        return found
+    def later(self) -> list[str]:
+        """The modules beside routes.py whose routers a deprecated LATER of its package names."""
+        return [name for name in getattr(importlib.import_module(self.package), "LATER", ()) if name != "routes"]
 
     def admin_views(self) -> list[type]:
         """The views and pages that its admin.py defines, in their order there."""

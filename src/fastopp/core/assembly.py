@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from importlib import import_module
@@ -16,6 +17,8 @@ from fastopp.core.runtime import Runtime, open_runtime
 from fastopp.settings import Settings
 from fastopp.web import setup, uploads
 from fastopp.web.later import Application, LaterRoutes
+
+log = logging.getLogger(__name__)
 
 DESCRIPTION = "A FastOpp project: see /docs of each app's section, and docs/ of the repository."
 
@@ -33,7 +36,7 @@ def assemble(
     _install(application, "OPERATIONS", settings)
     application.include_router(uploads.create_router(settings.platform.max_response_body))
     for app in apps:
-        _install_app(application, app)
+        _install_app(application, app, settings)
     _install(application, "PAGES", settings)
     setup.install_static(application, apps)
     return application, open_runtime(settings, apps, clock=clock)
@@ -58,14 +61,14 @@ def _load(name: str, settings: Settings) -> APIRouter:
     return router
 
 
-def _install_app(application: FastAPI, app: App) -> None:
-    """Add the routes of an app, those of LATER after the others."""
+def _install_app(application: FastAPI, app: App, settings: Settings) -> None:
+    """Add the routes of an app."""
     later = app.later()
-    if "routes" not in later and (router := app.router()) is not None:
-        application.include_router(router)
-    for module, paths in later.items():
-        application.router.routes.append(LaterRoutes(application, paths, partial(_load_app, app, module)))
-
-
-def _load_app(app: App, module: str) -> APIRouter:
-    return app.router(module) or APIRouter()
+    if later and settings.development:
+        log.warning(
+            "LATER of %s will not be read any more: include the routers of its modules in routes.py, and remove it.",
+            app.package,
+        )
+    for module in ("routes", *later):
+        if (router := app.router(module)) is not None:
+            application.include_router(router)
