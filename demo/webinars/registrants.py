@@ -34,7 +34,6 @@ from fastopp.core.dependencies import RuntimeDep, SessionDep, StorageDep, TasksD
 from fastopp.features.accounts.current_user import StaffUser, SuperUser
 from fastopp.features.accounts.detached import DetachedSuperUser
 from fastopp.features.accounts.models import User
-from fastopp.features.setup.seeding import run_step
 from fastopp.storage.images import MAX_PHOTO_BYTES, PhotoTooLarge
 from fastopp.tasks.errors import AlreadyQueued
 from fastopp.web.middleware.disconnect import while_connected
@@ -127,6 +126,8 @@ async def registrants_page(
 @router.post(PAGE + "/sample-data", include_in_schema=False)
 async def add_sample_data(runtime: RuntimeDep, user: DetachedSuperUser) -> Response:
     """Add the sample registrants and go back to the list; what an empty list offers to superusers."""
+    from fastopp.features.setup.seeding import run_step  # noqa: PLC0415 - brings in what an initialisation needs
+
     for step in ("webinars", "registrants"):
         await run_step(runtime, step)
     return RedirectResponse(PAGE, status_code=303)

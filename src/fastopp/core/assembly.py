@@ -48,10 +48,7 @@ def _install(application: FastAPI, kind: Literal["OPERATIONS", "PAGES"], setting
         declared: dict[str, tuple[str, ...]] = getattr(import_module(feature.package), kind, {})
         for module, paths in declared.items():
             load = partial(_load, f"{feature.package}.{module}", settings)
-            if paths:
-                application.router.routes.append(LaterRoutes(application, paths, load))
-            else:
-                application.include_router(load())
+            application.router.routes.append(LaterRoutes(application, paths, load))
 
 
 def _load(name: str, settings: Settings) -> APIRouter:

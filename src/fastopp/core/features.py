@@ -6,7 +6,7 @@ OPERATIONS    routes that no app may replace
 PAGES         routes that an app may replace
 
 Each maps modules to the paths at and below which they answer. A module is imported with the first request for one of
-its paths, and at the start if it has none. It has a `router`, or a `create_router(settings)`.
+its paths. It has a `router`, or a `create_router(settings)`.
 """
 
 from __future__ import annotations

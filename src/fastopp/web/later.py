@@ -41,6 +41,7 @@ class LaterRoutes(BaseRoute):
     def __init__(self, application: FastAPI, prefixes: Iterable[str], load: Callable[[], APIRouter]) -> None:
         self._application = application
         self._prefixes = tuple(prefixes)
+        self._folders = tuple(f"{prefix}/" for prefix in self._prefixes)
         self._load = load
         self._lock = asyncio.Lock()
 
@@ -50,7 +51,7 @@ class LaterRoutes(BaseRoute):
         return (Match.FULL if asked else Match.NONE), {}
 
     def _is_below(self, path: str) -> bool:
-        return any(path == prefix or path.startswith(f"{prefix}/") for prefix in self._prefixes)
+        return f"{path}/".startswith(self._folders)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:  # noqa: ANN401 - as Starlette declares it
         """Its routes have no names until they are there; templates write these addresses out."""

@@ -1,3 +1,6 @@
 """Who may sign in, and what they may do."""
 
-PAGES = {"routes": (), "management": ("/oppman/users", "/oppman/change-password", "/oppman/user-management")}
+PAGES = {
+    "routes": ("/login", "/logout", "/protected", "/api/token"),
+    "management": ("/oppman/users", "/oppman/change-password", "/oppman/user-management"),
+}

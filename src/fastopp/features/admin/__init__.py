@@ -2,4 +2,4 @@
 
 PATH = "/admin"
 
-PAGES = {"mount": ()}
+PAGES = {"mount": (PATH,)}

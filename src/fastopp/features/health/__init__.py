@@ -1,3 +1,5 @@
 """Liveness, health and the status page."""
 
-OPERATIONS = {"routes": ()}
+from fastopp.platforms.base import HEALTH_PATHS
+
+OPERATIONS = {"routes": (*sorted(HEALTH_PATHS), "/health", "/robots.txt", "/database-status")}

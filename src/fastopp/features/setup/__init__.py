@@ -1,3 +1,3 @@
 """The first superuser, seeding, and the management pages."""
 
-PAGES = {"home": (), "oppman": ("/oppman",), "oppdemo": ("/oppdemo",)}
+PAGES = {"home": ("/", "/license"), "oppman": ("/oppman",), "oppdemo": ("/oppdemo",)}
