@@ -1,6 +1,7 @@
 """The features of the framework: apps that are found by their folder in `fastopp.features`.
 
-A feature lies above `core`, and is imported when it is used. Beside what every app has, its `__init__.py` may declare
+`core` does not import them: they are found by name when they are used. Beside what every app has, a feature's
+`__init__.py` may declare
 
 OPERATIONS    routes that no app may replace
 PAGES         routes that an app may replace

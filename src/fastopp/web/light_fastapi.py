@@ -2,9 +2,12 @@
 
 FastAPI is left as it is in what it does; it only does two things later, or not at all where they are not needed:
 
-- it describes /openapi.json by forty pydantic models and has their validators built as it is imported: 1.3 MiB and
-  50 ms of every cold start, for a page that few processes are asked for;
-- it imports the whole of pydantic.v1, to refuse models of it in routes: 1.5 MiB and as long again.
+- it describes /openapi.json by forty pydantic models, and has their validators built as it is imported;
+- it imports the whole of pydantic.v1, to refuse models of it in routes.
+
+Without this module the demo's first page on SQLite takes 40 ms more of processor time, of 620, and a process on
+PostgreSQL has 2.8 MiB more after ten pages: 1.89 times a bare FastAPI instead of 1.84. `script/bench startup` aims at
+1.8, so the memory is why this module is kept.
 """
 
 from __future__ import annotations
