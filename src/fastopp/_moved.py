@@ -34,6 +34,7 @@ _MOVED = {
     "cli.encrypted_file": "features.database_backups.encrypted_file",
     "cli.files": "features.files.commands",
     "cli.files_status": "features.files.status",
+    "cli.leapcell_emulate": "features.leapcell.emulate",
     "cli.migrations": "features.migrations.commands",
     "cli.options": "console.options",
     "cli.tasks": "features.jobs.commands",

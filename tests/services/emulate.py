@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fastopp.cli.leapcell_emulate import emulate
+from fastopp.features.leapcell.emulate import emulate
 
 if __name__ == "__main__":
     typer.run(emulate)

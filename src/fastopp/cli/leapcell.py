@@ -18,7 +18,7 @@ COMMANDS = {
         "Install, check, compile and compress. This is LeapCell's build command.",
     ),
     "emulate": (
-        "fastopp.cli.leapcell_emulate:emulate",
+        "fastopp.features.leapcell.emulate:emulate",
         "Build the project and run it under LeapCell's rules, with a database, a bucket and a queue like LeapCell's.",
     ),
 }
