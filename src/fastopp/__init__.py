@@ -1,4 +1,4 @@
-"""FastOpp: a Django-like stack on FastAPI that runs unchanged locally, on Fly.io and on LeapCell.
+"""FastOpp: a Django-like stack on FastAPI that runs unchanged locally and on hosting platforms.
 
 The names below are the public API. Each is imported when it is first asked for, so that a program that needs one of
 them does not pay for all.
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
         TasksDep,
     )
     from fastopp.core.runtime import open_runtime
-    from fastopp.database.migrations.synchronous import migrate_leapcell
     from fastopp.errors import BadRequest, Conflict, FastOppError, Forbidden, NotFound
     from fastopp.features.accounts.current_user import CurrentUser, Operator, OptionalUser, StaffUser, SuperUser
     from fastopp.features.accounts.models import User, utc_now
     from fastopp.features.accounts.permissions import FULL, Grant
     from fastopp.features.admin.views import AdminView
     from fastopp.features.health.probes import ProbeFailed
+    from fastopp.features.leapcell.migrations import migrate_leapcell
+    from fastopp.features.leapcell.storage import LeapCellStorage
     from fastopp.features.setup.seeding import run_full_init
     from fastopp.platforms.detection import PlatformDetector, detect_platform
     from fastopp.settings import Settings, get_upload_dir, load_settings
     from fastopp.storage.base import Storage
     from fastopp.storage.images import process_photo
-    from fastopp.storage.leapcell import LeapCellStorage
     from fastopp.storage.photos import remove_photo, replace_photo, store_photo
     from fastopp.tasks.context import TaskContext
     from fastopp.tasks.errors import AlreadyQueued, Unfinished

@@ -22,7 +22,10 @@ _MOVED = {
     "auth.accounts": "features.accounts.service",
     "auth.emergency": "features.emergency.grants",
     "checks.accounts": "features.accounts.checks",
+    "checks.manifest": "features.leapcell.checks.manifest",
     "checks.migrations": "features.migrations.checks",
+    "checks.requirements": "features.leapcell.checks.requirements",
+    "checks.speed": "features.leapcell.checks.speed",
     "checks.storage": "features.files.checks",
     "checks.storage_live": "features.files.live_checks",
     "cli.console": "console.output",
@@ -30,11 +33,17 @@ _MOVED = {
     "cli.database_backups": "features.database_backups.commands",
     "cli.demo_commands": "features.setup.commands",
     "cli.demo_mode": "features.setup.demo_mode",
+    "cli.deploy_files": "console.deploy_files",
     "cli.dropping": "features.migrations.dropping",
     "cli.encrypted_file": "features.database_backups.encrypted_file",
     "cli.files": "features.files.commands",
     "cli.files_status": "features.files.status",
+    "cli.fly": "features.fly.init",
+    "cli.lazy": "console.lazy",
+    "cli.leapcell": "features.leapcell.commands",
+    "cli.leapcell_build": "features.leapcell.build",
     "cli.leapcell_emulate": "features.leapcell.emulate",
+    "cli.leapcell_init": "features.leapcell.init",
     "cli.migrations": "features.migrations.commands",
     "cli.options": "console.options",
     "cli.tasks": "features.jobs.commands",
@@ -45,6 +54,7 @@ _MOVED = {
     "database.dialect": "database.drivers.dialect",
     "database.dump": "features.database_backups.dump",
     "database.libpq": "settings.libpq",
+    "database.migrations.synchronous": "features.leapcell.migrations",
     "database.one_trip": "database.drivers.one_trip",
     "database.psycopg_driver": "database.drivers.psycopg",
     "database.sqlite_driver": "database.drivers.sqlite",
@@ -93,6 +103,7 @@ _MOVED = {
     "seeding": "features.setup.seeding",
     "settings_check": "settings.problems",
     "settings_reference": "settings.reference",
+    "storage.leapcell": "features.leapcell.storage",
     "tasks.jobs": "tasks.queue",
     "tasks.postgres": "tasks.queue.postgres",
     "tasks.sqlite": "tasks.queue.sqlite",
@@ -119,6 +130,14 @@ _SPLIT = {
     "fastopp.web.csrf": ("web.middleware.csrf", "web.csrf_tokens"),
 }
 """Map the old name of a module to the new ones that its members are in."""
+
+_MEMBERS = {
+    "fastopp.database.migrations.migrate": {
+        "LEAPCELL_TIMEOUT": "fastopp.database.migrations.migrate.REQUEST_TIMEOUT",
+        "migrate_leapcell": "fastopp.features.leapcell.migrations.upgrade_leapcell",
+    },
+}
+"""Map the old names of members to the new ones, by the module that they were in. It has `moved_member`."""
 
 
 def new_name(old: str) -> str | None:
@@ -160,6 +179,16 @@ def _member(old: str, parts: Iterable[str], name: str) -> Any:  # noqa: ANN401 -
             warnings.warn(f"{old}.{name} is in {module.__name__} now.", DeprecationWarning, stacklevel=3)
             return getattr(module, name)
     raise AttributeError(f"module {old!r} has no attribute {name!r}")
+
+
+def moved_member(module: str, name: str) -> Any:  # noqa: ANN401 - as above
+    """Return a member of a module under its old name; the module's `__getattr__`."""
+    new = _MEMBERS[module].get(name)
+    if new is None:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    warnings.warn(f"{module}.{name} is {new} now.", DeprecationWarning, stacklevel=2)
+    place, _, attribute = new.rpartition(".")
+    return getattr(importlib.import_module(place), attribute)
 
 
 def install() -> None:

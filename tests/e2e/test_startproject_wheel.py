@@ -56,7 +56,7 @@ def test_the_wheel_has_one_copy_of_every_file(installed: Path) -> None:
         "web/static/app.css",
         "web/templates/base.html",
         "cli/app_template/models.py.tmpl",
-        "cli/workflow.yml",
+        "features/leapcell/workflow.yml",
         "py.typed",
     ):
         assert (installed / "fastopp" / name).is_file()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fastopp.storage.leapcell import LeapCellStorage
+from fastopp.features.leapcell.storage import LeapCellStorage
 from fastopp.storage.local import LocalStorage
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.sync.backup import backup_files

@@ -16,6 +16,7 @@ from fastopp.database.migrations.errors import (
     VersionsNotWritable,
 )
 from fastopp.database.session import Database
+from fastopp.features.leapcell.migrations import upgrade_leapcell
 from tests.gate import only_full
 from tests.services import forks
 from tests.services.databases import url_on
@@ -133,7 +134,7 @@ async def test_a_missing_table_does_not_spoil_the_session(settings):
 
 async def test_leapcells_way_is_the_same_way(settings):
     seen = []
-    result = await migrate.migrate_leapcell(settings, progress=seen.append, folder=FOLDER)
+    result = await upgrade_leapcell(settings, progress=seen.append, folder=FOLDER)
     assert (result.current, len(seen)) == (HEAD, COUNT)
 
 

@@ -33,9 +33,9 @@ FOLDER = ROOT / "alembic"
 
 MIGRATE = """
 import asyncio, json
-from fastopp.database.migrations.migrate import migrate_leapcell
+from fastopp.features.leapcell.migrations import migrate_leapcell
 from fastopp.settings import load_settings
-result = asyncio.run(migrate_leapcell(load_settings(), progress=lambda step: print(step.revision, flush=True)))
+result = migrate_leapcell(progress=lambda step: print(step.revision, flush=True))
 print(json.dumps([len(result.applied), result.adopted, result.current]))
 """
 

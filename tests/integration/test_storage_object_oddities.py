@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from fastopp.features.leapcell.storage import LeapCellStorage
 from fastopp.storage.base import FileMissing, QuotaExceeded
-from fastopp.storage.leapcell import LeapCellStorage
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.s3.quota import Quota
 from tests.integration.test_storage_object import open_bucket

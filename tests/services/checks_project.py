@@ -9,8 +9,8 @@ from fastopp.checks.catalogue import all_checks
 from fastopp.checks.check import Finding
 from fastopp.checks.context import CheckContext
 from fastopp.checks.requirement_lines import install_line
-from fastopp.cli.leapcell_init import MANIFEST
 from fastopp.core.apps import App
+from fastopp.features.leapcell.init import MANIFEST
 
 NOWHERE = Path("/nonexistent/.env")
 KEY = "mK3vX9qLw2TnZ8rBf5YhJ7dPc4sGa6Ue0RtVxNyWk1M"

@@ -11,9 +11,9 @@ import pytest
 
 from fastopp.checks.errors import CannotCheck
 from fastopp.checks.lockfile import LockUnreadable, read_lock
-from fastopp.checks.manifest import listens
 from fastopp.checks.requirement_lines import Pins, Requirement, by_name, install_line, read_requirements
 from fastopp.checks.source import SourceUnreadable
+from fastopp.features.leapcell.checks.manifest import listens
 from tests.services.checks_project import LOCK, REQUIREMENTS, context, make_project, run
 
 ROOT = Path(__file__).parents[2]
@@ -398,8 +398,9 @@ def test_this_project_needs_nothing_that_leapcell_denies() -> None:
     from fastopp.checks.context import CheckContext
     from fastopp.console.main_file import list_apps
     from fastopp.core.apps import find_apps
+    from fastopp.platforms.leapcell import LEAPCELL
 
-    looked_at = CheckContext(ROOT, load_apps=lambda: find_apps(list_apps(ROOT / "main.py")))
+    looked_at = CheckContext(ROOT, platform=LEAPCELL, load_apps=lambda: find_apps(list_apps(ROOT / "main.py")))
     for number in ("E301", "W302", "E303", "W304", "W305", "E321", "E322", "E324", "W341", "W342", "W343"):
         assert run(number, looked_at) == [], number
     if sys.version_info[:2] == (3, 11):

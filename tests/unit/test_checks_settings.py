@@ -10,6 +10,7 @@ from fastopp.checks.catalogue import all_checks
 from fastopp.checks.check import Mode
 from fastopp.checks.errors import CannotCheck
 from fastopp.checks.runner import run_checks, select
+from fastopp.platforms.leapcell import LEAPCELL
 from tests.services.checks_project import GOOD, KEY, context, local, make_project, run
 
 
@@ -19,7 +20,7 @@ def project(tmp_path: Path) -> Path:
 
 
 async def test_a_good_project_has_no_findings(project: Path) -> None:
-    report = await run_checks(select(all_checks(), leapcell=True, skip=["E121"]), context(project))
+    report = await run_checks(select(all_checks(), platform=LEAPCELL, skip=["E121"]), context(project))
     assert report.findings == []
     assert report.unchecked == []
 
@@ -174,7 +175,7 @@ def test_what_needs_settings_cannot_look_without_them(project: Path) -> None:
 
 
 async def test_what_cannot_look_is_told(project: Path) -> None:
-    checks = select(all_checks(), leapcell=True, skip=["E121"])
+    checks = select(all_checks(), platform=LEAPCELL, skip=["E121"])
     report = await run_checks(checks, context(project, SECRET_KEY=""))
     assert [finding.id for finding in report.findings] == ["fastopp.E001"]
     assert {each.reason for each in report.unchecked} == {"The settings are invalid."}
@@ -182,13 +183,13 @@ async def test_what_cannot_look_is_told(project: Path) -> None:
 
 
 def test_selection() -> None:
-    static = {each.id for each in select(all_checks(), leapcell=False)}
+    static = {each.id for each in select(all_checks())}
     assert "fastopp.E001" in static
     assert static.isdisjoint({"fastopp.E110", "fastopp.E301", "fastopp.W401"})
-    assert {"fastopp.E301"} < {each.id for each in select(all_checks(), leapcell=True)}
-    assert {each.mode for each in select(all_checks(), leapcell=True, modes=[Mode.LIVE])} == {Mode.LIVE}
+    assert {"fastopp.E301"} < {each.id for each in select(all_checks(), platform=LEAPCELL)}
+    assert {each.mode for each in select(all_checks(), platform=LEAPCELL, modes=[Mode.LIVE])} == {Mode.LIVE}
     assert "fastopp.E001" not in {
-        each.id for each in select(all_checks(), leapcell=True, skip=["E001", "fastopp.E002"])
+        each.id for each in select(all_checks(), platform=LEAPCELL, skip=["E001", "fastopp.E002"])
     }
 
 

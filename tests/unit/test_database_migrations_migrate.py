@@ -81,4 +81,4 @@ def test_the_lock_is_a_number_that_postgresql_takes():
 def test_leapcell_gets_less_time_than_a_request_may_take():
     from fastopp.platforms.leapcell import LEAPCELL_REQUEST_TIMEOUT
 
-    assert migrate.LEAPCELL_TIMEOUT < LEAPCELL_REQUEST_TIMEOUT
+    assert migrate.REQUEST_TIMEOUT < LEAPCELL_REQUEST_TIMEOUT

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from fastopp._moved import _MOVED, _SPLIT, new_name
+from fastopp._moved import _MEMBERS, _MOVED, _SPLIT, new_name
 
 PROJECT = """
 from fastopp.apps import NavItem
@@ -52,6 +52,17 @@ def test_the_members_of_a_module_that_was_split(old: str, names: list[str]) -> N
     for name in names:
         with pytest.warns(DeprecationWarning, match=rf"{old}\.{name} is in fastopp\."):
             assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        module.nothing  # noqa: B018 - asking is what is tested
+
+
+@pytest.mark.parametrize("old", _MEMBERS)
+def test_members_that_moved(old: str) -> None:
+    module = importlib.import_module(old)
+    for name, new in _MEMBERS[old].items():
+        place, _, attribute = new.rpartition(".")
+        with pytest.warns(DeprecationWarning, match=rf"{old}\.{name} is {new} now"):
+            assert getattr(module, name) is getattr(importlib.import_module(place), attribute)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         module.nothing  # noqa: B018 - asking is what is tested
 

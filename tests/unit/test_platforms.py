@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from fastopp.platforms.detection import PLATFORMS, PlatformDetector, detect_platform
+from fastopp.core.features import platform_features
+from fastopp.platforms.base import Platform
+from fastopp.platforms.descriptions import default_of, environments, kill_times, platforms_with
+from fastopp.platforms.detection import PLATFORMS, PlatformDetector, detect_platform, object_storage_platform
 from fastopp.platforms.leapcell import LEAPCELL
 from fastopp.platforms.local import LOCAL
+from fastopp.platforms.settings import WAKE_VARIABLE
+from fastopp.settings import Settings, load_settings
 
 LEAPCELL_DATABASE = "postgresql://abc:secret@9x.leapcellpool.com:6438/abc?sslmode=require"
 LEAPCELL_BUCKET = "https://objstorage.leapcell.io"
@@ -46,6 +51,54 @@ def test_evidence_never_holds_a_password():
 def test_the_read_only_project_folder_is_probed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert detect_platform({"DATABASE_URL": LEAPCELL_DATABASE}).name == "local"
+
+
+def test_a_new_platform_is_one_value(monkeypatch: pytest.MonkeyPatch):
+    new = Platform(
+        name="railway",
+        title="Railway",
+        variables=("RAILWAY_PROJECT_ID",),
+        environments=("railway",),
+        domains=("rlwy.net",),
+        default_environment="production",
+    )
+    monkeypatch.setitem(PLATFORMS, new.name, new)
+    database = "postgresql://u:p@x.proxy.rlwy.net:1/d"
+    for environ, evidence in (
+        ({"RAILWAY_PROJECT_ID": "x"}, "RAILWAY_PROJECT_ID=x"),
+        ({"ENVIRONMENT": "railway"}, "ENVIRONMENT=railway"),
+        ({"DATABASE_URL": database}, "DATABASE_URL points to x.proxy.rlwy.net"),
+    ):
+        found = detect_platform(environ, root_writable=False)
+        assert (found.name, found.evidence[0]) == ("railway", evidence)
+    assert detect_platform({"DATABASE_URL": database}, root_writable=True).name == "local"
+    assert (
+        load_settings({"FASTOPP_PLATFORM": "railway", "SECRET_KEY": "k3y-" + "abcdefghijklm" * 3}).development is False
+    )
+
+
+def test_the_variables_of_platforms_are_settings():
+    for platform in PLATFORMS.values():
+        assert {name.lower() for name in platform.variables} <= Settings.model_fields.keys()
+    assert WAKE_VARIABLE.lower() in Settings.model_fields
+
+
+def test_the_object_storage_of_a_platform():
+    assert object_storage_platform(f"{LEAPCELL_BUCKET}/") is LEAPCELL
+    for url in ("", "https://s3.example", "https://", "https://[::1"):
+        assert object_storage_platform(url) is None
+
+
+def test_defaults_in_sentences():
+    assert default_of("default_pool_size") == "2 on LeapCell, otherwise 5"
+    assert default_of("object_storage_files", at="at") == "5000 at LeapCell"
+    assert platforms_with("requires_database_url") == "LeapCell"
+    assert environments() == "`leapcell` means production on LeapCell"
+    assert kill_times() == "Fly.io kills a process after 5, unless `kill_timeout` in fly.toml is set."
+
+
+def test_features_of_platforms():
+    assert [feature.name for feature in platform_features()] == ["fly", "leapcell"]
 
 
 def test_a_platform_is_a_set_of_capabilities():

@@ -13,7 +13,7 @@ import pytest
 import fastopp
 from fastopp import LeapCellStorage, Settings, TaskService, migrate_leapcell
 from fastopp._public import MODULES
-from fastopp.database.migrations.synchronous import WithinEventLoop
+from fastopp.features.leapcell.migrations import WithinEventLoop
 from fastopp.settings import SettingsError
 from fastopp.storage.base import StorageMisconfigured
 from fastopp.tasks.service import NoRuntime

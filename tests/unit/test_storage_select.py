@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from fastopp.core.runtime import open_runtime
+from fastopp.features.leapcell.storage import FREE_PLAN, LeapCellStorage
 from fastopp.settings import Settings, SettingsError, load_settings
-from fastopp.storage.leapcell import FREE_PLAN, LeapCellStorage
 from fastopp.storage.local import LocalStorage
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.select import CACHE_FOLDER, NoObjectStorage, open_object_storage, open_storage
@@ -55,7 +55,9 @@ def test_the_object_storage(tmp_path: Path) -> None:
     assert type(amazon) is ObjectStorage
     assert amazon.endpoint == "https://s3.eu-west-1.amazonaws.com"
     assert amazon._quota is None
-    assert type(open_object_storage(settings(tmp_path, **LEAPCELL, **S3))) is LeapCellStorage
+    leapcell = open_object_storage(settings(tmp_path, **LEAPCELL, **S3))
+    preset = LeapCellStorage("os-bucket", access_key="an-access-key", secret_key="a-secret-key")
+    assert (leapcell.endpoint, leapcell._quota.quota) == (preset.endpoint, preset._quota.quota)
     with pytest.raises(NoObjectStorage, match="S3_BUCKET"):
         open_object_storage(settings(tmp_path))
 

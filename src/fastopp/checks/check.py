@@ -37,12 +37,12 @@ class Mode(StrEnum):
 
 
 class Scope(StrEnum):
-    """Which commands run a check."""
+    """Which commands run a check. The name of a platform means: those of this platform only."""
 
     PROJECT = "project"
-    """`check` and `leapcell check`."""
-    LEAPCELL = "leapcell"
-    """`leapcell check` only."""
+    """`check`, and the platforms' commands."""
+    DEPLOYMENT = "deployment"
+    """The platforms' commands only."""
 
 
 class Subject(StrEnum):
@@ -53,7 +53,7 @@ class Subject(StrEnum):
     MIGRATIONS = "migrations"
     STORAGE = "storage"
     ACCOUNTS = "accounts"
-    MANIFEST = "leapcell.yaml"
+    MANIFEST = "manifest"
     REQUIREMENTS = "requirements"
     SOURCE = "source"
     SPEED = "speed"
@@ -102,7 +102,7 @@ class Check:
     """Why that matters; the function's docstring."""
     fix: str
     subject: Subject
-    scope: Scope
+    scope: str
     mode: Mode
     function: CheckFunction
 
@@ -134,7 +134,7 @@ def check(
     *,
     fix: str,
     subject: Subject,
-    scope: Scope = Scope.PROJECT,
+    scope: str = Scope.PROJECT,
     mode: Mode = Mode.STATIC,
 ) -> Callable[[CheckFunction], Check]:
     """Make a generator of problems a check. Its docstring says why it matters.
@@ -143,6 +143,7 @@ def check(
     ----------
     check_id: `fastopp.` and a letter for the level (E, W, I) and three digits.
     title: what is wrong when it fires, in a few words.
+    scope: one of `Scope`, or the name of a platform.
     fix: what to do about it, for the docs, and for problems without a hint.
     """
 

@@ -13,10 +13,9 @@ from fastopp.checks.lockfile import Lock, read_lock
 from fastopp.checks.source import SourceFile, read_sources
 from fastopp.checks.trial_run import TrialRun
 from fastopp.core.apps import App
-from fastopp.emulator.manifest import Manifest, ManifestError, read_manifest
 from fastopp.platforms.base import Platform
 from fastopp.platforms.detection import PLATFORMS, detect_platform
-from fastopp.platforms.leapcell import LEAPCELL
+from fastopp.platforms.local import LOCAL
 from fastopp.settings import Settings, SettingsError, load_settings, read_variables
 from fastopp.settings.loading import from_variables
 from fastopp.settings.problems import SettingProblem
@@ -32,7 +31,7 @@ class CheckContext:
     folder: Path
     variables: Mapping[str, str] = field(default_factory=dict)
     """The variables that were set: the content of the env file, or FastOpp's variables of the process."""
-    platform: Platform = LEAPCELL
+    platform: Platform = LOCAL
     configuration: Settings | None = None
     """None when the settings have mistakes."""
     setting_problems: tuple[SettingProblem, ...] = ()
@@ -47,7 +46,7 @@ class CheckContext:
         *,
         environ: Mapping[str, str] | None = None,
         env_file: Path | None = None,
-        for_leapcell: bool = False,
+        platform: Platform | None = None,
         load_apps: Callable[[], tuple[App, ...]] = tuple,
     ) -> CheckContext:
         """Read the settings, be they right or wrong.
@@ -56,13 +55,13 @@ class CheckContext:
         ----------
         environ: the variables; the process's own by default.
         env_file: as for `load_settings`.
-        for_leapcell: judge them as those of a service on LeapCell, wherever this runs.
+        platform: judge them as those of a service there, wherever this runs.
         """
         variables, ours = read_variables(environ, env_file=env_file)
-        if for_leapcell and not detect_platform(variables).name.startswith(LEAPCELL.name):
-            variables |= {"FASTOPP_PLATFORM": LEAPCELL.name}
+        if platform and detect_platform(variables).title != platform.title:  # it is none of the platform's kinds
+            variables |= {"FASTOPP_PLATFORM": platform.name}
         forced = variables.get("FASTOPP_PLATFORM", "").strip().lower()
-        platform = PLATFORMS.get(forced) or detect_platform(variables)
+        found = PLATFORMS.get(forced) or detect_platform(variables)
         settings: Settings | None = None
         problems: tuple[SettingProblem, ...] = ()
         try:
@@ -70,8 +69,8 @@ class CheckContext:
         except SettingsError as error:
             problems = tuple(problem for problem in error.problems if problem.variable != THE_ENVIRONMENT)
             if not problems:  # they are too many, and nothing else: that is no reason not to look further
-                settings = from_variables(variables, platform)
-        return cls(folder, ours, platform, settings, problems, load_apps)
+                settings = from_variables(variables, found)
+        return cls(folder, ours, found, settings, problems, load_apps)
 
     @property
     def settings(self) -> Settings:
@@ -88,14 +87,6 @@ class CheckContext:
     def apps(self) -> tuple[App, ...]:
         """The project's apps."""
         return self.load_apps()
-
-    @cached_property
-    def manifest(self) -> Manifest:
-        """The project's leapcell.yaml. Raises CannotCheck; `fastopp.E301` says why."""
-        try:
-            return read_manifest(self.folder)
-        except ManifestError as error:
-            raise CannotCheck("leapcell.yaml is invalid.") from error
 
     @cached_property
     def lock(self) -> Lock | None:

@@ -7,9 +7,11 @@ from ipaddress import ip_address
 
 from fastopp.checks.check import Problem, Scope, Subject, check
 from fastopp.checks.context import CheckContext
+from fastopp.platforms.detection import PLATFORMS
 from fastopp.settings.database_url import DatabaseURL
 
 WEAK_MODES = ("disable", "allow", "prefer")  # libpq goes on without TLS in these
+PRIVATE_DOMAINS = (".internal", ".local", *(name for each in PLATFORMS.values() for name in each.private_domains))
 
 
 @check(
@@ -41,10 +43,10 @@ def sqlite_does_not_last(context: CheckContext) -> Iterator[Problem]:
     "sslmode allows a database connection without TLS",
     fix="Remove sslmode from DATABASE_URL, or set sslmode=require.",
     subject=Subject.DATABASE,
-    scope=Scope.LEAPCELL,
+    scope=Scope.DEPLOYMENT,
 )
 def tls_not_demanded(context: CheckContext) -> Iterator[Problem]:
-    """LeapCell's databases are reached over a shared network, and accept encrypted connections only."""
+    """The platform's databases are reached over a shared network, and accept encrypted connections only."""
     if context.platform.requires_tls and (mode := _weak_mode(context.settings.database)):
         yield Problem(f"DATABASE_URL has sslmode={mode}.")
 
@@ -74,7 +76,7 @@ def is_near(url: DatabaseURL) -> bool:
     """Whether it is on this machine or in a private network, whose names have no dot or end like these."""
     for host in url.hosts:
         name = host.name or ""
-        if host.is_socket or "." not in name.replace(":", ".") or name.endswith((".internal", ".local", ".flycast")):
+        if host.is_socket or "." not in name.replace(":", ".") or name.endswith(PRIVATE_DOMAINS):
             continue
         try:
             if ip_address(name).is_private:

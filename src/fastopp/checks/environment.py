@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from fastopp.checks.check import Problem, Subject, check
 from fastopp.checks.context import CheckContext
 
-_SHORTER = "Remove settings that have the default value, and settings of programs that do not run on LeapCell."
+_SHORTER = "Remove settings that have the default value, and settings of programs that do not run there."
 
 
 def size_of(variables: Mapping[str, str]) -> int:
@@ -17,7 +17,7 @@ def size_of(variables: Mapping[str, str]) -> int:
 
 @check("fastopp.E021", "The environment is too big", fix=_SHORTER, subject=Subject.SETTINGS)
 def environment_too_big(context: CheckContext) -> Iterator[Problem]:
-    """LeapCell allows 3 KB for the names and values of all variables together (docs.leapcell.io/limit)."""
+    """The platform limits the names and values of all variables together (docs/platforms.md)."""
     size, limit = size_of(context.variables), context.platform.max_environment
     if limit is not None and size > limit:
         yield Problem(f"All variables together have {size:,} bytes; {context.platform.title} allows {limit:,}.")
@@ -25,7 +25,7 @@ def environment_too_big(context: CheckContext) -> Iterator[Problem]:
 
 @check("fastopp.W022", "The environment is nearly too big", fix=_SHORTER, subject=Subject.SETTINGS)
 def environment_nearly_too_big(context: CheckContext) -> Iterator[Problem]:
-    """It is not documented whether the 3 KB are 3,000 or 3,072 bytes, and whether separators count."""
+    """It is not documented whether a KB of the limit is 1,000 or 1,024 bytes, and whether separators count."""
     limit = context.platform.max_environment
     if limit is None or size_of(context.variables) > limit:
         return

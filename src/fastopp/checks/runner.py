@@ -13,6 +13,7 @@ from fastopp.checks.check import Check, Finding, Level, Mode, Scope, Subject
 from fastopp.checks.context import CheckContext
 from fastopp.checks.errors import CannotCheck
 from fastopp.errors import FastOppError
+from fastopp.platforms.base import Platform
 
 TIME_LIMIT = 60.0  # seconds for one check; what does not answer by then does not work
 
@@ -50,7 +51,7 @@ class CheckReport:
 def select(
     checks: Iterable[Check],
     *,
-    leapcell: bool,
+    platform: Platform | None = None,
     modes: Collection[Mode] = (Mode.STATIC,),
     subjects: Collection[Subject] | None = None,
     skip: Collection[str] = (),
@@ -59,16 +60,17 @@ def select(
 
     Parameters
     ----------
-    leapcell: those for LeapCell too.
+    platform: also the checks of a deployment there.
     subjects: only those; all by default.
     skip: ids to leave out, with or without `fastopp.`.
     """
+    scopes = {Scope.PROJECT, Scope.DEPLOYMENT, platform.name} if platform else {Scope.PROJECT}
     left_out = {each if "." in each else f"fastopp.{each}" for each in skip}
     return [
         each
         for each in checks
         if each.mode in modes
-        and (leapcell or each.scope is Scope.PROJECT)
+        and each.scope in scopes
         and (subjects is None or each.subject in subjects)
         and each.id not in left_out
     ]

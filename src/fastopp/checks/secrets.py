@@ -6,11 +6,8 @@ from collections.abc import Iterator
 
 from fastopp.checks.check import Problem, Scope, Subject, check
 from fastopp.checks.context import CheckContext
-from fastopp.features.setup.seeding import DEVELOPMENT_PASSWORD, TEST_PASSWORD
-from fastopp.platforms.local import LOCAL
+from fastopp.platforms.settings import WAKE_VARIABLE
 from fastopp.settings.weak_secrets import weakness_of_key
-
-PUBLISHED_PASSWORDS = (DEVELOPMENT_PASSWORD, TEST_PASSWORD)
 
 _PRINT_SECRETS = "Run `python oppman.py secrets` and set the line that it prints."
 
@@ -78,7 +75,7 @@ def debug(context: CheckContext) -> Iterator[Problem]:
 )
 def development(context: CheckContext) -> Iterator[Problem]:
     """In development, passwords are published, and operations from the same machine need no token."""
-    if context.platform.name != LOCAL.name and context.settings.development:
+    if context.platform.default_environment == "production" and context.settings.development:
         yield Problem(f"ENVIRONMENT is development, and this is {context.platform.title}.")
 
 
@@ -101,27 +98,14 @@ _CHECKED_ELSEWHERE = ("SECRET_KEY", "OPS_TOKEN", "BACKUP_KEY", "DATABASE_", "S3_
 @check(
     "fastopp.W008",
     "Nothing starts queued tasks",
-    fix="Set LEAPCELL_ASYNC_URL, or have a scheduler call /async/drain (docs/tasks.md).",
+    fix=f"Set {WAKE_VARIABLE}, or have a scheduler call /async/drain (docs/tasks.md).",
     subject=Subject.SETTINGS,
-    scope=Scope.LEAPCELL,
+    scope=Scope.DEPLOYMENT,
 )
 def no_wake(context: CheckContext) -> Iterator[Problem]:
-    """On LeapCell nothing runs between requests. A task waits until a user opens its page or a scheduler calls."""
-    if not context.platform.background_cpu and not context.settings.leapcell_async_url:
-        yield Problem("LEAPCELL_ASYNC_URL is not set.")
-
-
-@check(
-    "fastopp.E009",
-    "The first superuser's password is published",
-    fix="Remove SUPERUSER_PASSWORD. A password is then generated and shown once.",
-    subject=Subject.SETTINGS,
-)
-def superuser_password(context: CheckContext) -> Iterator[Problem]:
-    """The docs contain the passwords of the demo accounts. Anyone who tries one could do everything."""
-    settings = context.settings
-    if not settings.development and settings.superuser_password.get_secret_value() in PUBLISHED_PASSWORDS:
-        yield Problem("SUPERUSER_PASSWORD is published in the docs.")
+    """Nothing runs between requests there. A task waits until a user opens its page or a scheduler calls."""
+    if not context.platform.background_cpu and not context.settings.wake_url:
+        yield Problem(f"{WAKE_VARIABLE} is not set.")
 
 
 @check(

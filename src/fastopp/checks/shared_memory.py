@@ -1,4 +1,4 @@
-"""Checks for what needs /dev/shm, which LeapCell denies."""
+"""Checks for what needs /dev/shm, which some platforms deny."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ BROWSER_FLAG: Final = "--disable-dev-shm-usage"
     "Shared memory is used",
     fix="Use threads (anyio.to_thread), a task, or a subprocess with pipes.",
     subject=Subject.SOURCE,
-    scope=Scope.LEAPCELL,
+    scope=Scope.DEPLOYMENT,
 )
 def multiprocessing(context: CheckContext) -> Iterator[Problem]:
-    """Locks, queues and pools of multiprocessing need /dev/shm. On LeapCell they fail with "Permission denied"."""
+    """Locks, queues and pools of multiprocessing need /dev/shm. Without it they fail with "Permission denied"."""
+    if context.platform.shared_memory:
+        return
     for file in context.sources:
         for line, name in sorted(set(_uses(file))):
             yield Problem(f"{file.path}:{line} uses {name}.")
@@ -39,10 +41,12 @@ def multiprocessing(context: CheckContext) -> Iterator[Problem]:
     "A browser without --disable-dev-shm-usage",
     fix=f'Start it with args=["{BROWSER_FLAG}"].',
     subject=Subject.SOURCE,
-    scope=Scope.LEAPCELL,
+    scope=Scope.DEPLOYMENT,
 )
 def browser(context: CheckContext) -> Iterator[Problem]:
     """Chromium stores pictures in /dev/shm and crashes without it, unless this flag makes it use /tmp."""
+    if context.platform.shared_memory:
+        return
     if any(BROWSER_FLAG in text for file in context.sources for text in file.strings()):
         return
     for file in context.sources:

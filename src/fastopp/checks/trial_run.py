@@ -20,7 +20,7 @@ import httpx
 from fastopp.checks.errors import CannotCheck
 from fastopp.checks.own_process import run_oppman, trial_environment
 from fastopp.emulator.loopback import free_port
-from fastopp.platforms.leapcell import LEAPCELL_HEALTH_PATH
+from fastopp.platforms.detection import PLATFORMS
 
 PROC: Final = Path("/proc")
 PAGES: Final = 10
@@ -45,7 +45,8 @@ class TrialRun:
 
 
 async def measure(project: Path, *, platform: str) -> TrialRun:
-    """Start the project's `main:app` under uvicorn and look. Raises CannotCheck."""
+    """Start the project's `main:app` under uvicorn, as on a platform, and look. Raises CannotCheck."""
+    health_path = PLATFORMS[platform].health_path
     if not (PROC / "self/stat").is_file():
         raise CannotCheck("Only Linux reports the resources that a process has used.")
     if not (project / "main.py").is_file():
@@ -54,12 +55,12 @@ async def measure(project: Path, *, platform: str) -> TrialRun:
         environ = trial_environment(Path(folder), platform=platform)
         if (project / "oppman.py").is_file():
             await run_oppman(project, "migrate", "upgrade", environ=environ)
-        runs = [await _run_once(project, environ, Path(folder) / "log") for _ in range(STARTS)]
+        runs = [await _run_once(project, environ, Path(folder) / "log", health_path) for _ in range(STARTS)]
     return min(runs, key=lambda run: run.until_page)
 
 
-async def _run_once(project: Path, environ: dict[str, str], log: Path) -> TrialRun:
-    async with _server(project, environ, log) as (pid, client):
+async def _run_once(project: Path, environ: dict[str, str], log: Path, health_path: str) -> TrialRun:
+    async with _server(project, environ, log, health_path) as (pid, client):
         until_health = _processor_time(pid)
         first = await client.get("/")
         until_page = _processor_time(pid)
@@ -70,7 +71,9 @@ async def _run_once(project: Path, environ: dict[str, str], log: Path) -> TrialR
 
 
 @asynccontextmanager
-async def _server(project: Path, environ: dict[str, str], log: Path) -> AsyncIterator[tuple[int, httpx.AsyncClient]]:
+async def _server(
+    project: Path, environ: dict[str, str], log: Path, health_path: str
+) -> AsyncIterator[tuple[int, httpx.AsyncClient]]:
     port = free_port()
     words = ["-m", "uvicorn", "main:app", "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as output:
@@ -80,7 +83,7 @@ async def _server(project: Path, environ: dict[str, str], log: Path) -> AsyncIte
         )  # fmt: skip
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
-            await _wait(process, client, log)
+            await _wait(process, client, log, health_path)
             yield process.pid, client
     except httpx.HTTPError as error:
         raise CannotCheck(f"The application stopped answering: {_end_of(log)}") from error
@@ -90,12 +93,12 @@ async def _server(project: Path, environ: dict[str, str], log: Path) -> AsyncIte
         await process.wait()
 
 
-async def _wait(process: asyncio.subprocess.Process, client: httpx.AsyncClient, log: Path) -> None:
-    """Until it answers at all, as LeapCell waits."""
+async def _wait(process: asyncio.subprocess.Process, client: httpx.AsyncClient, log: Path, health_path: str) -> None:
+    """Wait until it answers at all, as a platform does."""
     deadline = time.monotonic() + PATIENCE
     while True:
         with suppress(httpx.TransportError):
-            await client.get(LEAPCELL_HEALTH_PATH)
+            await client.get(health_path)
             return
         if process.returncode is not None:
             raise CannotCheck(f"The application does not start: {_end_of(log)}")

@@ -10,7 +10,7 @@ from fastopp.checks.check import Problem, Scope, Subject, check
 from fastopp.checks.context import CheckContext
 
 WRITERS: Final = ("write_text", "write_bytes", "mkdir", "touch")  # of a Path
-WRITABLE: Final = ("/tmp/", "/dev/null", "/dev/std")  # noqa: S108 - the one writable place there, and no files
+NO_FILES: Final = ("/dev/null", "/dev/std")
 
 
 @check(
@@ -18,17 +18,18 @@ WRITABLE: Final = ("/tmp/", "/dev/null", "/dev/std")  # noqa: S108 - the one wri
     "A file is written outside /tmp",
     fix="Keep data in the database or the storage (StorageDep), and temporary files in tempfile.TemporaryDirectory().",
     subject=Subject.SOURCE,
-    scope=Scope.LEAPCELL,
+    scope=Scope.DEPLOYMENT,
 )
 def writes(context: CheckContext) -> Iterator[Problem]:
-    """On LeapCell it fails with "Read-only file system". Only writes to a literal file name in main.py and the apps are
-    found, to avoid false positives."""
+    """On a read-only disk it fails with "Read-only file system". Only writes to a literal file name in main.py and the
+    apps are found, to avoid false positives."""
     if context.platform.writable_root:
         return
+    writable = (f"{context.platform.writable_folder}/", *NO_FILES)
     for file in context.sources:
         for call in file.calls():
             path = _written(call)
-            if path is not None and not path.startswith(WRITABLE):
+            if path is not None and not path.startswith(writable):
                 yield Problem(f"{file.path}:{call.lineno} writes {path!r}.")
 
 

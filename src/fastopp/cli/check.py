@@ -1,39 +1,20 @@
-"""`oppman.py check` and `oppman.py leapcell check`: what would go wrong, before it does."""
+"""`oppman.py check`: what would go wrong, before it does."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Collection
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from fastopp.checks.catalogue import all_checks
-from fastopp.checks.check import Check, Finding, Level, Mode, Subject
-from fastopp.checks.context import CheckContext
-from fastopp.checks.runner import CheckReport, run_checks, select
-from fastopp.console.main_file import find_project_apps
+from fastopp.checks.check import Level, Mode
+from fastopp.checks.runner import select
+from fastopp.console.checking import (
+    EnvFileOption,
+    FailLevelOption,
+    LiveOption,
+    SkipOption,
+    read_context,
+    report_on,
+)
 from fastopp.console.options import JsonOption
-from fastopp.console.output import EXIT_FAILED, EXIT_MISUSED, command, console, emit_json, error_console, fail, say
-
-LEAPCELL_ENV_FILE = Path(".env.leapcell")
-NO_FILE = Path("/nonexistent")
-
-_STYLES = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.INFO: "cyan"}
-
-EnvFileOption = Annotated[
-    Path | None, typer.Option(help="Read the settings from this file instead of the environment and .env.")
-]
-LeapcellEnvFileOption = Annotated[
-    Path | None,
-    typer.Option(
-        help="Read the settings from this file. Default: .env.leapcell if it exists, otherwise the environment."
-    ),
-]
-LiveOption = Annotated[bool, typer.Option("--live", help="Also connect to the database and the Object Storage.")]
-FailLevelOption = Annotated[Level, typer.Option(help="The lowest level that ends with status 1.")]
-SkipOption = Annotated[list[str] | None, typer.Option(help="An id to skip, like W203; may be repeated.")]
+from fastopp.console.output import command
 
 
 @command
@@ -47,94 +28,5 @@ async def check(
 ) -> None:
     """Check the settings and migrations and, with --live, the database and storage that they name."""
     modes = {Mode.STATIC, *([Mode.LIVE] if live else [])}
-    context = read_context(env_file)
-    await report_on(context, select(all_checks(), leapcell=False, modes=modes, skip=skip or ()), fail_level, as_json)
-
-
-@command
-async def leapcell_check(
-    *,
-    live: LiveOption = False,
-    measure: Annotated[
-        bool,
-        typer.Option(
-            "--measure", help="Start the application here, and compare its time and memory with leapcell.yaml."
-        ),
-    ] = False,
-    env_file: LeapcellEnvFileOption = None,
-    skip: SkipOption = None,
-    fail_level: FailLevelOption = Level.ERROR,
-    as_json: JsonOption = False,
-) -> None:
-    """Check everything that could fail on LeapCell: settings, build, start, database, files."""
-    modes = {Mode.STATIC, *([Mode.LIVE] if live else []), *([Mode.MEASURE] if measure else [])}
-    context = read_context(env_file, for_leapcell=True)
-    await report_on(context, select(all_checks(), leapcell=True, modes=modes, skip=skip or ()), fail_level, as_json)
-
-
-def read_context(env_file: Path | None, *, for_leapcell: bool = False) -> CheckContext:
-    """The project in the current folder, with the settings of a file alone, or of the environment."""
-    if for_leapcell and env_file is None and LEAPCELL_ENV_FILE.is_file():
-        env_file = LEAPCELL_ENV_FILE
-    if env_file is not None and not env_file.is_file():
-        fail(f"There is no file {env_file}.", status=EXIT_MISUSED)
-    environ: dict[str, str] | None = None if env_file is None else {}
-    if for_leapcell and env_file is None:
-        env_file = NO_FILE  # .env is this machine's
-    return CheckContext.read(
-        Path.cwd(), environ=environ, env_file=env_file, for_leapcell=for_leapcell, load_apps=find_project_apps
-    )
-
-
-async def report_on(context: CheckContext, checks: list[Check], fail_level: Level, as_json: bool) -> None:  # noqa: FBT001 - as the options come
-    """Run checks, print what they found, and end with status 1 when it is bad enough."""
-    report = await _run(context, checks, quiet=as_json)
-    if as_json:
-        emit_json({**context.as_subject(), **report.as_json()})
-    else:
-        print_report(report)
-    if report.at_least(fail_level):
-        raise typer.Exit(EXIT_FAILED)
-
-
-async def _run(context: CheckContext, checks: list[Check], *, quiet: bool) -> CheckReport:
-    if quiet or not sys.stderr.isatty():
-        return await run_checks(checks, context)
-    with error_console.status("Checking") as status:
-        return await run_checks(checks, context, progress=lambda each: status.update(f"Checking: {each.title}"))
-
-
-def print_report(report: CheckReport) -> None:
-    """Print findings for people: the worst first, each with how to fix it."""
-    for finding in report.findings:
-        _print_finding(finding)
-    reasons: dict[str, list[str]] = {}
-    for each in report.unchecked:
-        reasons.setdefault(each.reason, []).append(each.id)
-    for reason, ids in reasons.items():
-        console.print(f"not checked  {reason} ({', '.join(ids)})", style="dim", markup=False)
-    counts = [_counted(report, level) for level in reversed(Level)]
-    found = ", ".join(filter(None, counts)) or "nothing found"
-    unchecked = f", {len(report.unchecked)} could not look" if report.unchecked else ""
-    bad = any(finding.level is Level.ERROR for finding in report.findings)
-    say(f"{report.ran} checks: {found}{unchecked}.", style="red" if bad else "green")
-
-
-def _print_finding(finding: Finding) -> None:
-    console.print(f"{finding.level.value} {finding.id}", style=_STYLES[finding.level], markup=False, end="  ")
-    console.print(finding.message, markup=False)
-    if finding.hint:
-        console.print(f"    {finding.hint}", markup=False)
-    console.print(f"    {finding.link}", style="dim", markup=False)
-
-
-def _counted(report: CheckReport, level: Level) -> str:
-    number = sum(finding.level is level for finding in report.findings)
-    word = "to know" if level is Level.INFO else level.value + ("s" if number != 1 else "")
-    return f"{number} {word}" if number else ""
-
-
-def static_subjects(variables: Collection[str]) -> list[Subject]:
-    """Return the subjects that a build can check: files, and settings where the platform provides them to a build."""
-    files = [Subject.MANIFEST, Subject.REQUIREMENTS, Subject.SOURCE]
-    return [*files, Subject.SETTINGS, Subject.DATABASE, Subject.STORAGE] if "DATABASE_URL" in variables else files
+    checks = select(all_checks(), modes=modes, skip=skip or ())
+    await report_on(read_context(env_file), checks, fail_level, as_json=as_json)

@@ -8,15 +8,15 @@ from typing import Annotated
 
 import typer
 
-from fastopp.cli.lazy import lazy_app
-from fastopp.cli.leapcell import COMMANDS as LEAPCELL
 from fastopp.cli.startproject import start_project
+from fastopp.console.lazy import lazy_app
 from fastopp.console.output import plain_command, say
+from fastopp.console.platform_commands import commands_for_any_project
 
 app = lazy_app(
-    {"emulate": LEAPCELL["emulate"]},  # for projects of other frameworks, which have no oppman.py
+    commands_for_any_project(),  # projects of other frameworks have no oppman.py
     name="fastopp",
-    help="Start a FastOpp project, or run any project under LeapCell's rules.",
+    help="Start a FastOpp project, or run any project under a platform's rules.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,

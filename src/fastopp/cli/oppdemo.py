@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from fastopp.cli.lazy import lazy_app
+from fastopp.console.lazy import lazy_app
 from fastopp.console.output import run_program, say
 
 if TYPE_CHECKING:

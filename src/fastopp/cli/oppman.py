@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 import typer
 
-from fastopp.cli.lazy import Place, lazy_app
+from fastopp.console.lazy import Place, lazy_app
 from fastopp.console.main_file import project_commands
 from fastopp.console.output import fail, run_program, say
+from fastopp.console.platform_commands import platform_commands
 from fastopp.errors import FastOppError
 
 COMMANDS: dict[str, Place] = {
@@ -112,14 +113,12 @@ COMMANDS: dict[str, Place] = {
         "fastopp.features.files.commands:app",
         "Back up, restore and compare uploaded files.",
     ),
-    "leapcell": ("fastopp.cli.leapcell:app", "Prepare, check, build and emulate a deployment on LeapCell."),
-    "fly": ("fastopp.cli.fly:app", "Prepare a deployment on Fly.io."),
     "remote": (
         "fastopp.cli.remote:app",
         "Manage a deployed project without a shell: state, migrations, sample data, backups and tasks.",
     ),
     "tasks": ("fastopp.features.jobs.commands:app", "Manage tasks: list, run, cancel and retry them."),
-}
+} | platform_commands()
 
 
 def program(commands: Mapping[str, Place] = COMMANDS) -> typer.Typer:
@@ -145,11 +144,11 @@ app = program()
 
 
 async def migrate_leapcell() -> None:
-    """Run the migrations the way LeapCell needs it. For programs; `oppman.py migrate leapcell` is the command."""
-    from fastopp.features.migrations.commands import run_migrate_leapcell  # noqa: PLC0415 - imports Alembic
+    """Migrate in the time that a request has. For programs; a command below `oppman.py migrate` does the same."""
+    from fastopp.features.migrations.commands import upgrade_within_request  # noqa: PLC0415 - imports Alembic
     from fastopp.settings import load_settings  # noqa: PLC0415 - imports Pydantic
 
-    await run_migrate_leapcell(load_settings())
+    await upgrade_within_request(load_settings())
 
 
 def main() -> None:

@@ -55,7 +55,7 @@ class Target:
 @app.callback()
 def remote(
     context: typer.Context,
-    url: Annotated[str, typer.Option(help="Address of the site, like https://your-app.leapcell.dev.")] = "",
+    url: Annotated[str, typer.Option(help="Address of the site, like https://your-app.example.com.")] = "",
     token_env: Annotated[str, typer.Option(help="Name of the variable that holds the operations token.")] = TOKEN,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds to follow an operation.")] = 3600,
 ) -> None:
@@ -220,7 +220,7 @@ def _target(context: typer.Context) -> Target:
     """The chosen site. The option is not marked as needed, since `--help` of a command below needs none."""
     target: Target = context.obj
     if not target.url:
-        fail("Missing --url. Pass it before the subcommand: --url https://your-app.leapcell.dev.", status=EXIT_MISUSED)
+        fail("Missing --url. Pass it before the subcommand: --url https://your-app.example.com.", status=EXIT_MISUSED)
     return target
 
 

@@ -15,9 +15,10 @@ from typing import Any, Final, Self
 import httpx
 
 from fastopp.errors import BadRequest, Conflict, FastOppError, Forbidden, NotFound, Unavailable
+from fastopp.platforms.strictest import LONGEST_REQUEST
 
 CONNECT_TIMEOUT: Final = 15.0  # seconds
-READ_TIMEOUT: Final = 16 * 60.0  # seconds; LeapCell cuts a request off after 15 minutes
+READ_TIMEOUT: Final = LONGEST_REQUEST + 60.0  # seconds; then the platform has cut the request off
 PATIENCE: Final = 5  # answers in a row that were no progress
 LONGEST_PAUSE: Final = 60.0  # seconds, even if Retry-After is longer
 _HOST: Final = re.compile(r"[\w.:-]+")  # of what httpx has made of it
@@ -31,7 +32,7 @@ Answer = dict[str, Any]
 class AddressRefused(BadRequest):
     """Not a valid site URL."""
 
-    hint = "Write it like https://your-app.leapcell.dev."
+    hint = "Write it like https://your-app.example.com."
 
 
 class NoAnswer(Unavailable):

@@ -1,4 +1,4 @@
-"""The FastOpp application: what uvicorn, Fly.io and LeapCell run.
+"""The FastOpp application, which uvicorn runs.
 
 It is light on purpose. A platform asks for the health path before anything else, on a small share of a
 core; that answer needs neither FastAPI nor SQLAlchemy, so they are not imported for it.

@@ -1,1 +1,1 @@
-"""The platforms of projects. To add one, add a module here with its `Platform`, and name it in `detection.py`."""
+"""The platforms of projects. To add one, add a module here with its `Platform`, and list that in `detection.py`."""

@@ -24,8 +24,19 @@ class Platform:
     title: str
     """The name as people write it."""
     evidence: tuple[str, ...] = ()
+    """Of its detection."""
+    variables: tuple[str, ...] = ()
+    """Environment variables that select the platform with any value; fields of `PlatformSettings`."""
+    environments: tuple[str, ...] = ()
+    """Values of ENVIRONMENT that select it, and mean production."""
+    domains: tuple[str, ...] = ()
+    """Of its databases and its Object Storage. With a read-only project folder they select it."""
     writable_root: bool = True
     """The project's folder can be written to."""
+    writable_folder: str = "/tmp"  # noqa: S108 - a fact about Linux
+    """A folder that can be written to in any case."""
+    shared_memory: bool = True
+    """Processes may share memory in /dev/shm."""
     persistent_disk: bool = True
     """A file written today is there tomorrow, for every instance."""
     background_cpu: bool = True
@@ -34,6 +45,10 @@ class Platform:
     """An operator can open a shell beside the process."""
     websockets: bool = True
     request_timeout: float | None = None
+    kill_after: float | None = None
+    """Between the request to end and the end of a process, unless the user changes it."""
+    kill_setting: str = ""
+    """Where the user changes it."""
     max_request_body: int | None = None
     max_response_body: int | None = None
     max_async_body: int | None = None
@@ -44,16 +59,26 @@ class Platform:
     default_pool_size: int = 5
     default_pool_overflow: int = 5
     default_s3_endpoint_url: str | None = None
+    """The address of its Object Storage."""
+    object_storage_files: int | None = None
+    """Files at most in the smallest plan of that."""
+    object_storage_size: int | None = None
+    """And their size together."""
     client_address_header: str | None = None
     """The request header to which the platform's own proxies append the address that they were called from."""
     proxies: int = 1
     """The number of those proxies. Entries further to the left come from the client."""
     requires_tls: bool = False
     """The database is reached over a network that others share: TLS unless the URL says otherwise."""
+    private_domains: tuple[str, ...] = ()
+    """Names of machines in its private network end with one of these."""
     requires_database_url: bool = False
     database_url_source: str = "the URL of your PostgreSQL database"
     """Where the user finds the value of DATABASE_URL, as the end of a sentence."""
+    health_path: str = "/healthz"
+    """The path that it asks until the process answers."""
     health_paths: frozenset[str] = HEALTH_PATHS
+    """The paths at which the process answers."""
 
     @property
     def request_budget(self) -> float | None:

@@ -12,7 +12,11 @@ FLY_VOLUME = Path("/data")  # where FastOpp projects mount their volume, with UP
 FLY = Platform(
     name="fly",
     title="Fly.io",
+    variables=("FLY_APP_NAME",),
+    kill_after=FLY_KILL_TIMEOUT,
+    kill_setting="`kill_timeout` in fly.toml",
     default_environment="production",
     # X-Forwarded-For may hold what the caller made up (https://fly.io/docs/networking/request-headers/).
     client_address_header="fly-client-ip",
+    private_domains=(".internal", ".flycast"),
 )

@@ -31,14 +31,23 @@ LEAPCELL_MAX_MEMORY = 7076  # MB [LC service]
 LEAPCELL_MEMORY_PER_CORE = 1769  # MB that buy one whole core [LC service]
 LEAPCELL_PORT = 8080  # in every official example [LC trouble]
 LEAPCELL_HEALTH_PATH = "/kaithhealth"  # polled until it answers [LC trouble]
-LEAPCELL_OBJECT_STORAGE = "https://objstorage.leapcell.io"  # FastOpp's example.env; no official page
+LEAPCELL_OBJECT_STORAGE_DOMAIN = "objstorage.leapcell.io"  # FastOpp's example.env; no official page
+LEAPCELL_OBJECT_STORAGE = f"https://{LEAPCELL_OBJECT_STORAGE_DOMAIN}"
+# A hard cap of the free plan, as users report it; LeapCell documents none.
+LEAPCELL_OBJECT_STORAGE_FILES = 5_000
+LEAPCELL_OBJECT_STORAGE_SIZE = 100_000_000  # bytes
 LEAPCELL_DATABASE_DOMAIN = "leapcellpool.com"  # host of the dashboard's URLs, as users show them
 LEAPCELL_WRITABLE = Path("/tmp")  # noqa: S108 - the one writable place there [LC limits]
 
 LEAPCELL = Platform(
     name="leapcell",
     title="LeapCell",
+    variables=("LEAPCELL_APP_NAME",),
+    environments=("leapcell",),
+    domains=(LEAPCELL_DATABASE_DOMAIN, LEAPCELL_OBJECT_STORAGE_DOMAIN),
     writable_root=False,
+    writable_folder=str(LEAPCELL_WRITABLE),
+    shared_memory=False,
     persistent_disk=False,
     background_cpu=False,
     shell=False,
@@ -54,10 +63,13 @@ LEAPCELL = Platform(
     default_pool_size=2,
     default_pool_overflow=3,
     default_s3_endpoint_url=LEAPCELL_OBJECT_STORAGE,
+    object_storage_files=LEAPCELL_OBJECT_STORAGE_FILES,
+    object_storage_size=LEAPCELL_OBJECT_STORAGE_SIZE,
     client_address_header="x-forwarded-for",
     requires_tls=True,
     requires_database_url=True,
     database_url_source="LeapCell's dashboard: open your PostgreSQL, choose Connection, copy the URL",
+    health_path=LEAPCELL_HEALTH_PATH,
 )
 
 # Always on, writable, billed by the hour [LC life]. It looks like serverless from within, so it is
@@ -65,6 +77,9 @@ LEAPCELL = Platform(
 LEAPCELL_PERSISTENT = replace(
     LEAPCELL,
     name="leapcell-persistent",
+    variables=(),
+    environments=(),
+    domains=(),
     writable_root=True,
     background_cpu=True,
     websockets=True,

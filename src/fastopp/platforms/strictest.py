@@ -12,6 +12,9 @@ _ALL = PLATFORMS.values()
 REQUEST_TIMEOUT: Final = min(each.request_timeout for each in _ALL if each.request_timeout)
 """Seconds that a request may last."""
 
+LONGEST_REQUEST: Final = max(each.request_timeout for each in _ALL if each.request_timeout)
+"""Seconds that a request lasts at most where a platform limits that; not the strictest."""
+
 REQUEST_BUDGET: Final = REQUEST_TIMEOUT - REQUEST_MARGIN
 """Seconds of it that work may take."""
 

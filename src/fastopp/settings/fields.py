@@ -13,8 +13,17 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, GetPydanticSche
 from pydantic_core.core_schema import is_instance_schema
 
 from fastopp.platforms.base import Platform
+from fastopp.platforms.descriptions import default_of, environments, kill_times, platforms_with
 from fastopp.platforms.detection import PLATFORMS
 from fastopp.settings.database_url import DatabaseURL
+
+
+def _code(value: str) -> str:
+    return f"`{value}`"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size // 1_000_000}"
 
 
 class SettingsFields(BaseModel):
@@ -28,7 +37,7 @@ class SettingsFields(BaseModel):
     # The application
     environment: Literal["development", "production"] = Field(
         "development",
-        description="`development` or `production`; `leapcell` means production on LeapCell. "
+        description=f"`development` or `production`; {environments()}. "
         "Default: development on your machine, production on a hosting platform.",
     )
     secret_key: SecretStr = Field(
@@ -49,31 +58,30 @@ class SettingsFields(BaseModel):
         "In development `localhost` and loopback addresses are added; in production an empty value means every name.",
     )
     production: bool = Field(False, description="`true` is the same as `ENVIRONMENT=production`.")
-    railway_environment: str = Field("", description="Set by Railway; any value means production.")
-    leapcell_environment: str = Field("", description="Any value means production.")
 
     # The platform
     fastopp_platform: str = Field(
         "", description=f"Overrides the detection of the platform: {', '.join(f'`{n}`' for n in PLATFORMS)}."
     )
-    leapcell_app_name: str = Field("", description="Any value selects LeapCell.")
-    fly_app_name: str = Field("", description="Set by Fly.io.")
 
     # The database
     database_url: SecretStr = Field(
         SecretStr("sqlite+aiosqlite:///./test.db"),
         validation_alias=AliasChoices("database_url", "database_dsn"),
         description="Any SQLite or PostgreSQL URL, as your dashboard shows it. `DATABASE_DSN` is an alias. "
-        "Required on LeapCell.",
+        f"Required on {platforms_with('requires_database_url')}.",
     )
     db_pool_size: int = Field(
         5,
         ge=1,
         le=100,
-        description="Database connections that a process keeps open. Default: 2 on LeapCell, otherwise 5.",
+        description=f"Database connections that a process keeps open. Default: {default_of('default_pool_size')}.",
     )
     db_max_overflow: int = Field(
-        5, ge=0, le=100, description="Additional connections that it may open. Default: 3 on LeapCell, otherwise 5."
+        5,
+        ge=0,
+        le=100,
+        description=f"Additional connections that it may open. Default: {default_of('default_pool_overflow')}.",
     )
     db_timeout: float = Field(
         10,
@@ -103,16 +111,10 @@ class SettingsFields(BaseModel):
         False, description="Enables /oppman/emergency, which needs the token of `oppman.py emergency`."
     )
 
-    leapcell_async_url: str = Field(
-        "",
-        description="The service's `https://….leapcell-async.dev` URL. With it, a queued task is run "
-        "immediately where nothing runs between requests; without it, while its page is open or when a scheduler calls "
-        "`/async/drain`.",
-    )
-
     # Files
     upload_dir: Path = Field(
-        Path("static/uploads"), description="Folder of uploaded files. Default: `/tmp/uploads` on LeapCell."
+        Path("static/uploads"),
+        description=f"Folder of uploaded files. Default: {default_of('default_upload_dir', _code)}.",
     )
     storage_type: Literal["auto", "filesystem", "s3"] = Field(
         "auto",
@@ -126,7 +128,9 @@ class SettingsFields(BaseModel):
     s3_access_key: SecretStr = Field(SecretStr(""), description="Access key of the Object Storage.")
     s3_secret_key: SecretStr = Field(SecretStr(""), description="Secret key of the Object Storage.")
     s3_bucket: str = Field("", description="Bucket of the Object Storage.")
-    s3_endpoint_url: str = Field("", description="Address of the Object Storage. Default: LeapCell's on LeapCell.")
+    s3_endpoint_url: str = Field(
+        "", description=f"Address of the Object Storage. Default: {default_of('default_s3_endpoint_url', _code)}."
+    )
     s3_region: str = Field("us-east-1", description="Region of the Object Storage.")
     direct_uploads_max: int = Field(
         20, ge=1, le=100_000, description="Direct uploads that one account may have in progress."
@@ -138,10 +142,16 @@ class SettingsFields(BaseModel):
         "", description="Public URL of the bucket, including its name: browsers load uploaded files from there."
     )
     s3_quota_mb: int | None = Field(
-        None, ge=0, description="Size limit of the bucket in megabytes; 0 means no limit. Default: 100 at LeapCell."
+        None,
+        ge=0,
+        description="Size limit of the bucket in megabytes; 0 means no limit. "
+        f"Default: {default_of('object_storage_size', _megabytes, at='at')}.",
     )
     s3_quota_files: int | None = Field(
-        None, ge=0, description="Maximum number of files in the bucket; 0 means no limit. Default: 5000 at LeapCell."
+        None,
+        ge=0,
+        description="Maximum number of files in the bucket; 0 means no limit. "
+        f"Default: {default_of('object_storage_files', at='at')}.",
     )
 
     # Tasks
@@ -158,7 +168,7 @@ class SettingsFields(BaseModel):
         ge=0,
         le=3600,
         description="Seconds that running tasks get to finish when their process stops, before they return to the "
-        "queue. Fly.io kills a process after 5, unless fly.toml sets `kill_timeout`.",
+        f"queue. {kill_times()}",
     )
 
     # The AI demo
@@ -196,11 +206,6 @@ class SettingsFields(BaseModel):
         return (self.s3_endpoint_url or f"https://s3.{self.s3_region}.amazonaws.com").rstrip("/")
 
     @property
-    def leapcell_database_url(self) -> str:
-        """The database URL with its password. On LeapCell there is no default: it must be set."""
-        return self.database_url.get_secret_value()
-
-    @property
     def backup_keys(self) -> tuple[str, ...]:
         """The secrets of database backups: the first one encrypts, any of them may decrypt."""
         return tuple(filter(None, (self.backup_key.get_secret_value(), self.secret_key.get_secret_value())))
@@ -208,4 +213,4 @@ class SettingsFields(BaseModel):
     @property
     def database(self) -> DatabaseURL:
         """The database URL, parsed, with the platform's demand for TLS applied."""
-        return DatabaseURL.parse(self.leapcell_database_url, require_tls=self.platform.requires_tls)
+        return DatabaseURL.parse(self.database_url.get_secret_value(), require_tls=self.platform.requires_tls)

@@ -12,12 +12,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from fastopp.platforms.base import Platform
-from fastopp.platforms.detection import PRODUCTION_ENVIRONMENTS, detect_platform
+from fastopp.platforms.detection import PLATFORMS, detect_platform
+from fastopp.platforms.settings import PRODUCTION_MARKERS, PlatformSettings
 from fastopp.settings.fields import SettingsFields
 from fastopp.settings.problems import SettingProblem, SettingsError, environment_too_big, explain, find_problems
 
 
-class Settings(SettingsFields):
+class Settings(PlatformSettings, SettingsFields):
     """The configuration of one process."""
 
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 - of the fields' types
@@ -32,12 +33,13 @@ class Settings(SettingsFields):
 
 _VARIABLES = (Settings.model_fields.keys() - {"platform"}) | {"database_dsn"}
 _CASELESS = frozenset({"environment", "log_level", "storage_type", "fastopp_platform"})
-_PRODUCTION_MARKERS = ("production", "railway_environment", "leapcell_environment")
+_PRODUCTION_MARKERS = ("production", *PRODUCTION_MARKERS)
+_PRODUCTION_ENVIRONMENTS = frozenset(value for platform in PLATFORMS.values() for value in platform.environments)
 
 
 def _says_production(given: Mapping[str, str]) -> bool:
     marked = any(given.get(marker, "false").lower() not in ("false", "0", "no") for marker in _PRODUCTION_MARKERS)
-    return marked or given.get("environment") in PRODUCTION_ENVIRONMENTS
+    return marked or given.get("environment") in _PRODUCTION_ENVIRONMENTS
 
 
 def from_variables(variables: Mapping[str, str], platform: Platform) -> Settings:

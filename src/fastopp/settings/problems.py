@@ -35,11 +35,6 @@ PUBLISHED_KEYS = (
 )
 
 _ADDRESS = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?$")
-# Without TLS only on this machine, since a token is sent there; no user, no path: it is the service's own address.
-_ASYNC_ADDRESS = re.compile(
-    r"(https://[^/?#\s@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?)/?$", re.IGNORECASE
-)
-
 _HOST_NAME = re.compile(r"(\*?\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]*", re.IGNORECASE)
 
 OBJECT_STORAGE_VARIABLES = ("s3_access_key", "s3_secret_key", "s3_bucket")
@@ -77,7 +72,7 @@ def find_problems(settings: SettingsFields, given: Iterable[str]) -> list[Settin
         *_secrets(settings),
         *_database_url(settings, given),
         *_object_storage(settings, given),
-        *_addresses(settings),
+        *_allowed_hosts(settings),
     ]
 
 
@@ -87,7 +82,7 @@ def explain(details: ErrorDetails) -> SettingProblem:
     context: Mapping[str, Any] = details.get("ctx", {})
     if details["type"] == "literal_error":
         return SettingProblem(variable, "The value is not allowed.", f"Use {context['expected']}.")
-    return SettingProblem(variable, details["msg"] + ".", "See docs/settings.md.")
+    return SettingProblem(variable, details["msg"] + ".", context.get("fix", "See docs/settings.md."))
 
 
 def environment_too_big(variables: Mapping[str, str], platform: Platform) -> list[SettingProblem]:
@@ -151,10 +146,7 @@ def _object_storage(settings: SettingsFields, given: frozenset[str]) -> Iterator
                 yield SettingProblem(name.upper(), f"Not set, although {because}.", fix)
 
 
-def _addresses(settings: SettingsFields) -> Iterator[SettingProblem]:
-    if settings.leapcell_async_url and not _ASYNC_ADDRESS.match(settings.leapcell_async_url):
-        fix = "Use the service's own URL, like https://my-service.leapcell-async.dev, without a path."
-        yield SettingProblem("LEAPCELL_ASYNC_URL", "Not an https:// URL.", fix)
+def _allowed_hosts(settings: SettingsFields) -> Iterator[SettingProblem]:
     names = (name.strip() for name in settings.allowed_hosts.split(","))
     if not all(_HOST_NAME.fullmatch(name) for name in names if name):
         fix = "Use names without scheme, port and path: `shop.example.com, *.shop.example.com`."

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.errors import Conflict
-from fastopp.platforms.leapcell import LEAPCELL_OBJECT_STORAGE
+from fastopp.platforms.detection import object_storage_platform
 from fastopp.settings import Settings
 from fastopp.storage.addresses import public_addresses
 from fastopp.storage.base import Storage
@@ -61,28 +60,24 @@ def backup_storage(settings: Settings, storage: Storage | None = None) -> Object
 
 def open_object_storage(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> ObjectStorage:
     """Return the Object Storage that the S3_ variables name, regardless of STORAGE_TYPE. Raises NoObjectStorage."""
-    from fastopp.storage.leapcell import FREE_PLAN, LeapCellStorage  # noqa: PLC0415 - 16 ms for those who use it
-    from fastopp.storage.object import ObjectStorage  # noqa: PLC0415
-    from fastopp.storage.s3.quota import Quota  # noqa: PLC0415
+    from fastopp.storage.object import ObjectStorage  # noqa: PLC0415 - 16 ms for those who use it
+    from fastopp.storage.s3.quota import Quota  # noqa: PLC0415 - as above
 
     if not settings.has_object_storage:
         raise NoObjectStorage
-    at_leapcell = urlsplit(settings.s3_endpoint_url).hostname == urlsplit(LEAPCELL_OBJECT_STORAGE).hostname
-    files: float | None = settings.s3_quota_files
-    size: float | None = settings.s3_quota_mb
-    quota = FREE_PLAN if at_leapcell else None
-    if files is not None or size is not None:
-        plan = quota or Quota(0, 0)
-        files = plan.files if files is None else files
-        size = plan.size if size is None else size * MB
-        quota = Quota(files or math.inf, size or math.inf) if files or size else None
-    return (LeapCellStorage if at_leapcell else ObjectStorage)(
+    plan = object_storage_platform(settings.s3_endpoint_url)
+    files = settings.s3_quota_files
+    size = None if settings.s3_quota_mb is None else settings.s3_quota_mb * MB
+    if plan:
+        files = plan.object_storage_files if files is None else files
+        size = plan.object_storage_size if size is None else size
+    return ObjectStorage(
         settings.s3_bucket,
         endpoint=settings.s3_endpoint,
         region=settings.s3_region,
         access_key=settings.s3_access_key.get_secret_value(),
         secret_key=settings.s3_secret_key.get_secret_value(),
         cdn_url=settings.s3_cdn_url,
-        quota=quota,
+        quota=Quota(files or math.inf, size or math.inf) if files or size else None,
         clock=clock,
     )

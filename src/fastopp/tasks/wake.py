@@ -46,7 +46,7 @@ def waker_of(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> Waker | None
 
     It returns whether the platform took the request, and raises nothing: a task that is queued stays queued.
     """
-    if settings.platform.background_cpu or not settings.leapcell_async_url:
+    if settings.platform.background_cpu or not settings.wake_url:
         return None
 
     async def wake() -> bool:
@@ -62,7 +62,7 @@ async def post_wake(settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> bool:
     from fastopp.tasks.idempotency import HEADER  # noqa: PLC0415 - as above
     from fastopp.tasks.wake_tokens import SCHEME, issue_token  # noqa: PLC0415 - as above
 
-    address = settings.leapcell_async_url.rstrip("/") + DRAIN_PATH
+    address = settings.wake_url.rstrip("/") + DRAIN_PATH
     # The token is for one drain already; a queue that knows the header need not deliver the request twice.
     headers = {"Authorization": f"{SCHEME} {issue_token(settings, clock=clock)}", HEADER: str(uuid.uuid4())}
     try:

@@ -13,9 +13,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from fastopp._moved import moved_member
 from fastopp.database.migrations.errors import MigrationsPending
 from fastopp.database.migrations.results import Applied, Check, MigrationResult, MigrationState, NewMigration
 from fastopp.database.migrations.revisions import (
@@ -28,6 +30,7 @@ from fastopp.database.migrations.revisions import (
     only_head,
     read_revisions,
 )
+from fastopp.platforms.base import Platform
 from fastopp.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,17 +43,25 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Applied", "Check", "MigrationResult", "MigrationState", "NewMigration", "Revision", "check", "current",
-    "current_revision", "downgrade", "head_revision", "history", "make_migration", "migrate_leapcell", "pending",
-    "show", "show_migrations", "sqlmigrate", "stamp", "upgrade",
+    "current_revision", "downgrade", "head_revision", "history", "make_migration", "pending", "show",
+    "show_migrations", "sqlmigrate", "stamp", "upgrade",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:  # type checkers would take any name
+    __getattr__ = partial(moved_member, __name__)
 
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT = 600.0  # seconds; a migration in a terminal is watched
 
-# Seconds. A request on LeapCell may last 15 minutes, but the browser or the deploy that waits for it gives up long
+# Seconds inside a request. A platform may give it more, but the browser or the deploy that waits for it gives up long
 # before; our own migrations take less than a second, and one that waits for a lock can simply be run again.
-LEAPCELL_TIMEOUT = 60.0
+REQUEST_TIMEOUT = 60.0
+
+
+def timeout_on(platform: Platform) -> float:
+    """Return the seconds that a migration may take on a platform, whose requests may be cut off."""
+    return DEFAULT_TIMEOUT if platform.request_timeout is None else REQUEST_TIMEOUT
 
 
 async def upgrade(
@@ -131,20 +142,6 @@ async def stamp(source: Database | Settings, revision: str = "head", *, folder: 
         return _newest(project, connection)
 
     return await _migrate(source, DEFAULT_TIMEOUT, migrate)
-
-
-async def migrate_leapcell(
-    settings: Settings,
-    *,
-    progress: Callable[[Applied], None] | None = None,
-    allow_drop: bool = False,
-    folder: Path | None = None,
-) -> MigrationResult:
-    """Migrate the way LeapCell needs it: behind its pooler, a statement at a time, and within a minute.
-
-    `upgrade` is all that already, but for the time. Any number of instances may do it at once.
-    """
-    return await upgrade(settings, timeout=LEAPCELL_TIMEOUT, progress=progress, allow_drop=allow_drop, folder=folder)
 
 
 async def current(source: Database | Settings) -> str | None:

@@ -24,8 +24,8 @@ PARALLELISM = 1  # threads; a small instance has less than one core
 MIN_PASSWORD = 6  # characters, as in FastOpp 0.4.8
 MAX_PASSWORD = 1024  # bytes; otherwise a body of megabytes would be hashed
 
-# A hash takes 19 MiB while it is computed, one of FastOpp 0.4.8's takes 64 MiB, and LeapCell's smallest
-# instance has 128 MiB altogether. Two also fill the cores of any small machine.
+# A hash takes 19 MiB while it is computed, one of FastOpp 0.4.8's takes 64 MiB, and the smallest serverless
+# instances have 128 MiB altogether. Two also fill the cores of any small machine.
 CONCURRENT_HASHES = 2
 
 BCRYPT_PREFIXES = ("$2a$", "$2b$", "$2y$")

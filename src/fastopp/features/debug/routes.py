@@ -41,7 +41,7 @@ async def simple() -> dict[str, str]:
 
 
 @router.get("/leapcell", summary="The platform and its capabilities")
-async def leapcell(runtime: RuntimeDep, operator: DetachedOperator) -> dict[str, Any]:
+async def platform(runtime: RuntimeDep, operator: DetachedOperator) -> dict[str, Any]:
     """The platform, why it was taken for that, and its capabilities."""
     settings = runtime.settings
     s3 = {
@@ -82,7 +82,7 @@ async def database(runtime: RuntimeDep, operator: DetachedOperator) -> dict[str,
         "upload_dir": str(settings.upload_dir),
         "suggestions": {
             "use_tmp": "UPLOAD_DIR=/tmp/uploads, where the project's folder is read-only",
-            "leapcell_recommended": "DATABASE_URL set to the PostgreSQL URL that LeapCell's dashboard shows",
+            "leapcell_recommended": "DATABASE_URL set to the PostgreSQL URL that the platform's dashboard shows",
             "alternative_paths": [tempfile.gettempdir(), str(settings.upload_dir.parent)],
         },
     }

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from fastopp.checks.check import Problem, Subject, check
 from fastopp.checks.context import CheckContext
-from fastopp.platforms.leapcell import LEAPCELL_WRITABLE
 
 
 @check(
@@ -51,15 +50,15 @@ def no_cdn(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.E204",
     "The upload folder is read-only",
-    fix="Remove UPLOAD_DIR, whose default on LeapCell is /tmp/uploads, or use a folder in /tmp.",
+    fix="Remove UPLOAD_DIR, whose default can be written to, or use a folder in /tmp.",
     subject=Subject.STORAGE,
 )
 def folder_not_writable(context: CheckContext) -> Iterator[Problem]:
-    """On LeapCell only /tmp is writable; other writes fail with "Read-only file system"."""
-    folder = context.settings.upload_dir
-    if not context.platform.writable_root and not _is_writable(folder):
+    """On a read-only disk only /tmp is writable; other writes fail with "Read-only file system"."""
+    folder, platform = context.settings.upload_dir, context.platform
+    if not platform.writable_root and not _is_below(folder, Path(platform.writable_folder)):
         yield Problem(f"UPLOAD_DIR is {folder}.")
 
 
-def _is_writable(folder: Path) -> bool:
-    return folder.is_absolute() and ".." not in folder.parts and folder.is_relative_to(LEAPCELL_WRITABLE)
+def _is_below(folder: Path, other: Path) -> bool:
+    return folder.is_absolute() and ".." not in folder.parts and folder.is_relative_to(other)

@@ -239,7 +239,7 @@ def _shown(
 
 def pages_work(runtime: Runtime) -> bool:
     """Whether tasks are worked by the requests of the page that started them: nothing else would do it."""
-    return not runtime.settings.platform.background_cpu and not runtime.settings.leapcell_async_url
+    return not runtime.settings.platform.background_cpu and not runtime.settings.wake_url
 
 
 def _by_queue(counts: TaskCounts) -> dict[str, dict[str, int]]:

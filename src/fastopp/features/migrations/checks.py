@@ -74,7 +74,7 @@ async def not_committed(context: CheckContext) -> AsyncIterator[Problem]:
 @check(
     "fastopp.E123",
     "The database lacks migrations",
-    fix="Run `python oppman.py migrate`, on LeapCell `POST /async/init-demo` (docs/database.md).",
+    fix="Run `python oppman.py migrate`, or where there is no shell `POST /async/init-demo` (docs/database.md).",
     subject=Subject.MIGRATIONS,
     mode=Mode.LIVE,
 )

@@ -13,6 +13,7 @@ from fastopp.console.project import load_project
 from fastopp.database.migrations import migrate
 from fastopp.database.migrations.migrate import Applied
 from fastopp.features.migrations.dropping import confirming_drops
+from fastopp.platforms.detection import PLATFORMS
 from fastopp.settings import Settings
 
 app = typer.Typer(help="Manage migrations. Without a subcommand: upgrade.", no_args_is_help=False)
@@ -60,17 +61,23 @@ async def upgrade(revision: RevisionArgument = "head", *, yes: YesOption = False
     await _upgrade(revision, yes=yes)
 
 
-@app.command()
 @command
-async def leapcell(*, yes: YesOption = False) -> None:
-    """Upgrade as LeapCell needs it: behind the pooler, one statement at a time, within a minute."""
-    await run_migrate_leapcell(_settings(), yes=yes)
+async def _upgrade_within_request(*, yes: YesOption = False) -> None:
+    await upgrade_within_request(_settings(), yes=yes)
 
 
-async def run_migrate_leapcell(settings: Settings, *, yes: bool = False) -> None:
-    """Upgrade and say what was done."""
+for _platform in PLATFORMS.values():
+    if _platform.request_timeout:
+        _help = f"Upgrade as {_platform.title} needs it: behind the pooler, one statement at a time, within a minute."
+        app.command(_platform.name, help=_help)(_upgrade_within_request)
+
+
+async def upgrade_within_request(settings: Settings, *, yes: bool = False) -> None:
+    """Upgrade in the time that a request has, and say what was done."""
+    timeout = migrate.REQUEST_TIMEOUT
     result = await confirming_drops(
-        lambda allow_drop: migrate.migrate_leapcell(settings, progress=_say_applied, allow_drop=allow_drop), yes=yes
+        lambda allow_drop: migrate.upgrade(settings, timeout=timeout, progress=_say_applied, allow_drop=allow_drop),
+        yes=yes,
     )
     say(f"The database is at {result.current}.", style="green")
 

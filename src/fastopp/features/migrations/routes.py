@@ -23,7 +23,7 @@ from fastopp.web.forms import CleanText
 from fastopp.web.templating import render
 
 CHANGED = "migrations-changed"  # the event on which the page loads its list again
-TIMEOUT = migrate.LEAPCELL_TIMEOUT  # seconds; a browser waits no longer
+TIMEOUT = migrate.REQUEST_TIMEOUT  # seconds; a browser waits no longer
 MAX_MESSAGE = 100  # characters; it becomes part of a file name
 
 Command = Literal[

@@ -19,8 +19,7 @@ async def migrate(context: TaskContext, *, allow_drop: bool = False) -> dict[str
 
 async def migrate_now(runtime: Host, *, allow_drop: bool = False) -> dict[str, Any]:
     """The same, without a task around it. All or nothing, so there is no place to save. Raises MigrationError."""
-    bounded = runtime.settings.platform.request_timeout is not None
-    timeout = migrations.LEAPCELL_TIMEOUT if bounded else migrations.DEFAULT_TIMEOUT
+    timeout = migrations.timeout_on(runtime.settings.platform)
     done = await migrations.upgrade(runtime.database, timeout=timeout, allow_drop=allow_drop)
     return {"message": _summary(done), "applied": [step.revision for step in done.applied], "current": done.current}
 

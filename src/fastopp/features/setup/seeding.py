@@ -163,8 +163,7 @@ async def run_step(runtime: Runtime, name: str) -> StepOutcome:
 
 async def migrate_database(runtime: Runtime, *, allow_drop: bool = False) -> StepOutcome:
     """Run all pending migrations. Raises DataWouldBeLost unless `allow_drop`."""
-    bounded = runtime.settings.platform.request_timeout is not None
-    timeout = migrate.LEAPCELL_TIMEOUT if bounded else migrate.DEFAULT_TIMEOUT
+    timeout = migrate.timeout_on(runtime.settings.platform)
     done = await migrate.upgrade(runtime.database, timeout=timeout, allow_drop=allow_drop)
     if not done.applied:
         return StepOutcome("Database Initialization", "success", "All tables are there and up to date.")

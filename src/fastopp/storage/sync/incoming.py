@@ -33,7 +33,7 @@ GROUP = 48  # files at most that a thread fetches before they are flushed togeth
 THREADS = 12
 """That fetch such groups. Many more would wait for the interpreter rather than for the network: of files of 100 KB from
 the same machine, 4 bring a tenth less, and 8 to 16 make no difference. Where an answer takes 20 ms, these bring 600
-files a second, and LeapCell's smallest share of a processor manages 250."""
+files a second, and a tenth of a core manages 250."""
 
 
 class ChangedMeanwhile(LeftOut):

@@ -45,7 +45,7 @@ class HostMiddleware:
         self.allowed = parse_hosts(settings.allowed_hosts)
         self.development = settings.development
         self.checked = self.development or bool(self.allowed)
-        if own := urlsplit(settings.leapcell_async_url).hostname:  # where the application wakes itself
+        if own := urlsplit(settings.wake_url).hostname:  # where the application wakes itself
             self.allowed += (own,)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

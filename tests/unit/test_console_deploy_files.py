@@ -11,10 +11,10 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from fastopp.cli import leapcell_init
-from fastopp.cli.deploy_files import hide_from_git, project_name
 from fastopp.cli.oppman import app
+from fastopp.console.deploy_files import hide_from_git, project_name
 from fastopp.emulator.manifest import read_manifest
+from fastopp.features.leapcell import init as leapcell
 from fastopp.settings import load_settings, read_variables
 from tests.services.checks_project import LOCK, REQUIREMENTS, make_project
 
@@ -122,12 +122,12 @@ def test_asking(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(typer, "prompt", prompt)
     known = {"S3_ACCESS_KEY": "kept"}
-    found = leapcell_init.complete(known, ask=True, asked=list(leapcell_init.ASKED))
+    found = leapcell.complete(known, ask=True, asked=list(leapcell.ASKED))
     assert found["DATABASE_URL"] == URL
     assert found["SUPERUSER_EMAIL"] == "me@example.com"
     assert found["S3_ACCESS_KEY"] == "kept"
     assert asked.count("DATABASE_URL") == 2
-    assert "\nS3_BUCKET" not in leapcell_init.env_text(found)
+    assert "\nS3_BUCKET" not in leapcell.env_text(found)
 
 
 def test_without_a_lock(project: Path) -> None:

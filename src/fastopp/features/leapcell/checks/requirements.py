@@ -12,7 +12,7 @@ from typing import Final
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from fastopp.checks.check import Problem, Scope, Subject, check
+from fastopp.checks.check import Problem, Subject, check
 from fastopp.checks.context import CheckContext
 from fastopp.checks.errors import CannotCheck
 from fastopp.checks.lockfile import Lock, LockedPackage
@@ -25,6 +25,8 @@ from fastopp.checks.requirement_lines import (
     install_line,
     read_requirements,
 )
+from fastopp.features.leapcell.checks.manifest import manifest_of
+from fastopp.platforms.leapcell import LEAPCELL
 
 # What LeapCell runs on is not documented. Its logs look like arm64, its build machines may be either.
 ARCHITECTURES: Final = {"x86-64": ("x86_64",), "arm64": ("aarch64",)}
@@ -40,7 +42,7 @@ _AGAIN = (
     "requirements.txt is missing",
     fix="Run `python oppman.py leapcell init` and commit the file.",
     subject=Subject.REQUIREMENTS,
-    scope=Scope.LEAPCELL,
+    scope=LEAPCELL.name,
 )
 def missing(context: CheckContext) -> Iterator[Problem]:
     """LeapCell's build machine uses pip, which does not read uv.lock."""
@@ -53,7 +55,7 @@ def missing(context: CheckContext) -> Iterator[Problem]:
     "requirements.txt is not what the project needs",
     fix=_AGAIN,
     subject=Subject.REQUIREMENTS,
-    scope=Scope.LEAPCELL,
+    scope=LEAPCELL.name,
 )
 def out_of_step(context: CheckContext) -> Iterator[Problem]:
     """The service would run other versions or files than the tested ones, or not start at all."""
@@ -112,11 +114,11 @@ def _read(path: Path) -> dict[str, Pins]:
     f"The build command does not install {UNHASHED}",
     fix=f"Let the buildCommand of leapcell.yaml begin with `{install_line(both=True)}`.",
     subject=Subject.REQUIREMENTS,
-    scope=Scope.LEAPCELL,
+    scope=LEAPCELL.name,
 )
 def second_file(context: CheckContext) -> Iterator[Problem]:
     """Packages without a hash, like the project itself, are in a second file. Without it the service does not start."""
-    command = context.manifest.build_command
+    command = manifest_of(context).build_command
     if not (context.folder / UNHASHED).is_file():
         if UNHASHED in command:
             hint = (
@@ -143,7 +145,7 @@ def _installs(command: str, path: Path) -> bool:
     "A package has no wheel for Linux on x86-64 or arm64",
     fix="Use a version or another package that has a wheel, or make sure that the build can compile it.",
     subject=Subject.REQUIREMENTS,
-    scope=Scope.LEAPCELL,
+    scope=LEAPCELL.name,
 )
 def no_wheel(context: CheckContext) -> Iterator[Problem]:
     """It must be compiled during the build, which needs a compiler and the package's libraries."""

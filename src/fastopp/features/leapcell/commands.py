@@ -1,20 +1,20 @@
-"""`oppman.py leapcell`: what LeapCell needs, checked, built and tried on this machine."""
+"""Prepare, check, build and emulate a deployment on LeapCell."""
 
 from __future__ import annotations
 
-from fastopp.cli.lazy import lazy_app
+from fastopp.console.lazy import lazy_app
 
 COMMANDS = {
     "init": (
-        "fastopp.cli.leapcell_init:leapcell_init",
+        "fastopp.features.leapcell.init:leapcell_init",
         "Write leapcell.yaml, requirements.txt and .env.leapcell; ask for values that only the dashboard shows.",
     ),
     "check": (
-        "fastopp.cli.check:leapcell_check",
+        "fastopp.features.leapcell.check:leapcell_check",
         "Check everything that could fail on LeapCell: settings, build, start, database, files.",
     ),
     "build": (
-        "fastopp.cli.leapcell_build:leapcell_build",
+        "fastopp.features.leapcell.build:leapcell_build",
         "Install, check, compile and compress. This is LeapCell's build command.",
     ),
     "emulate": (
@@ -22,6 +22,7 @@ COMMANDS = {
         "Build the project and run it under LeapCell's rules, with a database, a bucket and a queue like LeapCell's.",
     ),
 }
+FOR_ANY_PROJECT = {"emulate": COMMANDS["emulate"]}
 
 app = lazy_app(
     COMMANDS,

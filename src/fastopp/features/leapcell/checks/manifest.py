@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from fastopp.checks.check import Problem, Scope, Subject, check
+from fastopp.checks.check import Problem, Subject, check
 from fastopp.checks.context import CheckContext
-from fastopp.emulator.manifest import FILE_NAME, KEYS, RUNTIMES, ManifestError, read_manifest
+from fastopp.checks.errors import CannotCheck
+from fastopp.emulator.manifest import FILE_NAME, KEYS, RUNTIMES, Manifest, ManifestError, read_manifest
+from fastopp.platforms.leapcell import LEAPCELL
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 COMPILES = ("oppman.py leapcell build", "oppman.py compile", "compileall")
@@ -29,7 +31,7 @@ class Listening:
     "leapcell.yaml is missing or invalid",
     fix="Run `python oppman.py leapcell init`, or fix the line.",
     subject=Subject.MANIFEST,
-    scope=Scope.LEAPCELL,
+    scope=LEAPCELL.name,
 )
 def unusable(context: CheckContext) -> Iterator[Problem]:
     """It defines how the service is built and started. Memory must be 128 to 7076 MB, port a number."""
@@ -45,11 +47,11 @@ def unusable(context: CheckContext) -> Iterator[Problem]:
     "leapcell.yaml has an unknown key",
     fix=f"The keys are {', '.join(KEYS)}; runtime is one of {', '.join(RUNTIMES)}.",
     subject=Subject.MANIFEST,
-    scope=Scope.LEAPCELL,
+    scope=LEAPCELL.name,
 )
 def unknown_keys(context: CheckContext) -> Iterator[Problem]:
     """There is no published list of keys. No official example uses others than these five, so they may do nothing."""
-    for warning in context.manifest.warnings:
+    for warning in manifest_of(context).warnings:
         if warning.startswith(FILE_NAME):
             yield Problem(warning)
 
@@ -59,13 +61,14 @@ def unknown_keys(context: CheckContext) -> Iterator[Problem]:
     "The start command listens on another port",
     fix="Set the same port in both places; every official example uses 8080.",
     subject=Subject.MANIFEST,
-    scope=Scope.LEAPCELL,
+    scope=LEAPCELL.name,
 )
 def other_port(context: CheckContext) -> Iterator[Problem]:
     """LeapCell probes the port in leapcell.yaml until it answers. With another port the service never starts."""
-    listening = listens(context.manifest.start_command)
-    if listening.port not in (None, context.manifest.port):
-        yield Problem(f"The start command listens on {listening.port}, leapcell.yaml says {context.manifest.port}.")
+    manifest = manifest_of(context)
+    listening = listens(manifest.start_command)
+    if listening.port not in (None, manifest.port):
+        yield Problem(f"The start command listens on {listening.port}, leapcell.yaml says {manifest.port}.")
 
 
 @check(
@@ -73,11 +76,11 @@ def other_port(context: CheckContext) -> Iterator[Problem]:
     "The start command listens on this machine only",
     fix="Add --host 0.0.0.0 to the start command (gunicorn: -b 0.0.0.0:8080).",
     subject=Subject.MANIFEST,
-    scope=Scope.LEAPCELL,
+    scope=LEAPCELL.name,
 )
 def loopback_only(context: CheckContext) -> Iterator[Problem]:
     """LeapCell's documents require 0.0.0.0. One of its examples runs without it, but this is not guaranteed."""
-    host = listens(context.manifest.start_command).host
+    host = listens(manifest_of(context).start_command).host
     if host in LOOPBACK:
         yield Problem(f"The start command listens on {host}.")
 
@@ -87,13 +90,21 @@ def loopback_only(context: CheckContext) -> Iterator[Problem]:
     "Byte code is not compiled by the build",
     fix="Add `&& python oppman.py leapcell build --no-install` to the build command.",
     subject=Subject.MANIFEST,
-    scope=Scope.LEAPCELL,
+    scope=LEAPCELL.name,
 )
 def byte_code(context: CheckContext) -> Iterator[Problem]:
     """The disk is read-only later, so every cold start compiles every module again, which takes seconds."""
-    manifest = context.manifest
+    manifest = manifest_of(context)
     if manifest.runtime == "python" and not any(words in manifest.build_command for words in COMPILES):
         yield Problem("The build command compiles no byte code.")
+
+
+def manifest_of(context: CheckContext) -> Manifest:
+    """Return the project's leapcell.yaml. Raises CannotCheck; `fastopp.E301` says why."""
+    try:
+        return read_manifest(context.folder)
+    except ManifestError as error:
+        raise CannotCheck("leapcell.yaml is invalid.") from error
 
 
 def listens(command: str) -> Listening:

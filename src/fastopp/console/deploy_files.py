@@ -20,11 +20,11 @@ PUBLIC = 0o644
 
 HEAD = """\
 # What the platform installs, from {source}.
-# Written by `python oppman.py leapcell init`.
+# Written by `python oppman.py`.
 """
 UNHASHED_HEAD = f"""\
 # What cannot have a hash, from uv.lock: installed after {REQUIREMENTS}, with --no-deps.
-# What it is built with is downloaded without a hash, too. Written by `python oppman.py leapcell init`.
+# What it is built with is downloaded without a hash, too. Written by `python oppman.py`.
 """
 
 

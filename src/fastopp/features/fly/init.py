@@ -1,4 +1,4 @@
-"""`oppman.py fly`: the files that Fly.io wants."""
+"""`oppman.py fly init`: the files that Fly.io wants."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from typing import Annotated
 import typer
 
 from fastopp.checks.requirement_lines import install_commands
-from fastopp.cli.deploy_files import DeployFile, project_name, report_stale_commands, requirements_files, write_files
-from fastopp.cli.leapcell_init import ForceOption
+from fastopp.console.deploy_files import (
+    DeployFile,
+    project_name,
+    report_stale_commands,
+    requirements_files,
+    write_files,
+)
 from fastopp.console.main_file import ProjectError
-from fastopp.console.options import YesOption
+from fastopp.console.options import ForceOption, YesOption
 from fastopp.console.output import EXIT_MISUSED, fail, plain_command, say
 from fastopp.platforms.fly import FLY_VOLUME
 
 PORT = 8080
 MEMORY = 512  # MB of the machine
 STOP_TIME = 30  # seconds to finish requests and put tasks back; Fly gives 5 by default, 300 at most
-
-app = typer.Typer(help="Prepare a deployment on Fly.io.", no_args_is_help=True)
 
 FLY_TOML = """\
 # What Fly.io does with this project (https://fly.io/docs/reference/configuration/).
@@ -101,12 +104,6 @@ node_modules
 """
 
 
-@app.callback()
-def fly() -> None:
-    """Prepare a deployment on Fly.io."""
-
-
-@app.command("init")
 @plain_command
 def fly_init(
     name: Annotated[str | None, typer.Option(help="Name of the app at Fly. Default: the project's.")] = None,

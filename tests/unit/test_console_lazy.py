@@ -10,7 +10,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from fastopp.cli import oppdemo, oppman
-from fastopp.cli.lazy import lazy_app
+from fastopp.console.lazy import lazy_app
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("fastapi", "starlette", "sqladmin", "sqlalchemy", "sqlmodel", "alembic", "PIL")

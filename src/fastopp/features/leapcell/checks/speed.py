@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final
 
-from fastopp.checks.check import Mode, Problem, Scope, Subject, check
+from fastopp.checks.check import Mode, Problem, Subject, check
 from fastopp.checks.context import CheckContext
 from fastopp.checks.trial_run import TrialRun, measure
 from fastopp.emulator.rules import Rules
+from fastopp.features.leapcell.checks.manifest import manifest_of
+from fastopp.platforms.leapcell import LEAPCELL
 
 NEARLY: Final = 0.8  # of the memory: a large request or ten at a time take the rest
 SHOWN_AS_ERROR: Final = 500  # HTTP status
@@ -21,7 +23,7 @@ _BIGGER = "Raise memory in leapcell.yaml, which also buys processor time, or imp
     "The application starts too slowly for its size",
     fix=_BIGGER,
     subject=Subject.SPEED,
-    scope=Scope.LEAPCELL,
+    scope=LEAPCELL.name,
     mode=Mode.MEASURE,
 )
 async def slow_start(context: CheckContext) -> AsyncIterator[Problem]:
@@ -30,7 +32,8 @@ async def slow_start(context: CheckContext) -> AsyncIterator[Problem]:
     run = await _measured(context)
     seconds, limit = run.until_health / share(context), Rules().start_warning
     if seconds > limit:
-        yield Problem(f"A cold start takes {seconds:.1f} s with {context.manifest.memory} MB, more than {limit:g} s.")
+        memory = manifest_of(context).memory
+        yield Problem(f"A cold start takes {seconds:.1f} s with {memory} MB, more than {limit:g} s.")
 
 
 @check(
@@ -38,7 +41,7 @@ async def slow_start(context: CheckContext) -> AsyncIterator[Problem]:
     "The first page is too slow for the application's size",
     fix=_BIGGER,
     subject=Subject.SPEED,
-    scope=Scope.LEAPCELL,
+    scope=LEAPCELL.name,
     mode=Mode.MEASURE,
 )
 async def slow_page(context: CheckContext) -> AsyncIterator[Problem]:
@@ -46,7 +49,7 @@ async def slow_page(context: CheckContext) -> AsyncIterator[Problem]:
     run = await _measured(context)
     seconds, limit = run.until_page / share(context), Rules().start_warning
     if seconds > limit:
-        yield Problem(f"The first page comes after {seconds:.1f} s with {context.manifest.memory} MB.")
+        yield Problem(f"The first page comes after {seconds:.1f} s with {manifest_of(context).memory} MB.")
 
 
 @check(
@@ -54,14 +57,14 @@ async def slow_page(context: CheckContext) -> AsyncIterator[Problem]:
     "The application needs more memory than it gets",
     fix="Raise memory in leapcell.yaml.",
     subject=Subject.SPEED,
-    scope=Scope.LEAPCELL,
+    scope=LEAPCELL.name,
     mode=Mode.MEASURE,
 )
 async def too_little_memory(context: CheckContext) -> AsyncIterator[Problem]:
     """LeapCell would kill the process."""
-    run = await _measured(context)
-    if run.resident > context.manifest.memory:
-        yield Problem(f"After ten pages it has {run.resident:.0f} MB of {context.manifest.memory} MB.")
+    run, memory = await _measured(context), manifest_of(context).memory
+    if run.resident > memory:
+        yield Problem(f"After ten pages it has {run.resident:.0f} MB of {memory} MB.")
 
 
 @check(
@@ -69,12 +72,12 @@ async def too_little_memory(context: CheckContext) -> AsyncIterator[Problem]:
     "Memory is nearly used up",
     fix="Raise memory in leapcell.yaml.",
     subject=Subject.SPEED,
-    scope=Scope.LEAPCELL,
+    scope=LEAPCELL.name,
     mode=Mode.MEASURE,
 )
 async def little_memory(context: CheckContext) -> AsyncIterator[Problem]:
     """An upload, a password hash or ten concurrent requests need more memory than a page."""
-    run, memory = await _measured(context), context.manifest.memory
+    run, memory = await _measured(context), manifest_of(context).memory
     if memory * NEARLY < run.resident <= memory:
         yield Problem(f"After ten pages it has {run.resident:.0f} MB of {memory} MB.")
 
@@ -84,7 +87,7 @@ async def little_memory(context: CheckContext) -> AsyncIterator[Problem]:
     "The first page fails",
     fix="Run `python oppman.py runserver` and read the log.",
     subject=Subject.SPEED,
-    scope=Scope.LEAPCELL,
+    scope=LEAPCELL.name,
     mode=Mode.MEASURE,
 )
 async def failing_page(context: CheckContext) -> AsyncIterator[Problem]:
@@ -99,14 +102,14 @@ async def failing_page(context: CheckContext) -> AsyncIterator[Problem]:
     "Measured times and memory",
     fix="None needed.",
     subject=Subject.SPEED,
-    scope=Scope.LEAPCELL,
+    scope=LEAPCELL.name,
     mode=Mode.MEASURE,
 )
 async def measured(context: CheckContext) -> AsyncIterator[Problem]:
     """The processor time of this machine, and the estimate for the share of a core that the memory buys."""
-    run, part = await _measured(context), share(context)
+    run, part, memory = await _measured(context), share(context), manifest_of(context).memory
     yield Problem(
-        f"With {context.manifest.memory} MB ({part:.0%} of a core): health path after {run.until_health / part:.1f} s, "
+        f"With {memory} MB ({part:.0%} of a core): health path after {run.until_health / part:.1f} s, "
         f"first page after {run.until_page / part:.1f} s, {run.resident:.0f} MB after ten pages. "
         f"Processor time here: {run.until_health:.2f} s and {run.until_page:.2f} s.",
         "",
@@ -115,11 +118,11 @@ async def measured(context: CheckContext) -> AsyncIterator[Problem]:
 
 def share(context: CheckContext) -> float:
     """The part of one core that the configured memory buys; one process starts on one core at most."""
-    return min(1.0, context.manifest.cpu_share)
+    return min(1.0, manifest_of(context).cpu_share)
 
 
 async def _measured(context: CheckContext) -> TrialRun:
     if context.trial_run is None:
-        _ = context.manifest  # raises where there is none, before anything is started
+        manifest_of(context)  # raises where there is none, before anything is started
         context.trial_run = await measure(context.folder, platform=context.platform.name)
     return context.trial_run

@@ -14,8 +14,8 @@ from typing import Annotated
 import typer
 
 from fastopp.checks.requirement_lines import install_line
-from fastopp.cli.check import LEAPCELL_ENV_FILE
-from fastopp.cli.deploy_files import (
+from fastopp.console.checking import env_file_of
+from fastopp.console.deploy_files import (
     SECRET,
     DeployFile,
     hide_from_git,
@@ -24,13 +24,14 @@ from fastopp.cli.deploy_files import (
     write_files,
 )
 from fastopp.console.main_file import ProjectError
-from fastopp.console.options import YesOption
+from fastopp.console.options import ForceOption, YesOption
 from fastopp.console.output import EXIT_MISUSED, fail, plain_command, say
 from fastopp.platforms.leapcell import LEAPCELL, LEAPCELL_MAX_MEMORY, LEAPCELL_MIN_MEMORY, LEAPCELL_PORT
 from fastopp.settings import read_variables
 from fastopp.settings.database_url import DatabaseURL, DatabaseURLError
 
 MEMORY = 512  # MB, as in LeapCell's own examples
+ENV_FILE = env_file_of(LEAPCELL)
 KEY_BYTES = 32  # 256 bits
 WORKFLOW = ".github/workflows/leapcell.yml"
 
@@ -68,8 +69,6 @@ ASKED = (
     Variable("LEAPCELL_ASYNC_URL", "the service's async endpoint, https://NAME.leapcell-async.dev; empty for none"),
 )
 GENERATED = ("SECRET_KEY", "OPS_TOKEN")
-
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace existing files that have other content.")]
 
 
 @plain_command
@@ -109,18 +108,18 @@ def leapcell_init(
         fail("No terminal to ask on: add --yes, and pass known values as options.", status=EXIT_MISUSED)
     if mistake := _mistake("DATABASE_URL", given.get("DATABASE_URL", "")):
         fail(f"--database-url: {mistake}", status=EXIT_MISUSED)
-    _, present = read_variables({}, env_file=folder / LEAPCELL_ENV_FILE)
+    _, present = read_variables({}, env_file=folder / ENV_FILE)
     variables = complete(present | given, ask=not yes, asked=[each for each in ASKED if each.name not in given])
-    hide_from_git(folder, LEAPCELL_ENV_FILE.name)
+    hide_from_git(folder, ENV_FILE.name)
     requirements = requirements_files(folder)
     install = install_line(both=len(requirements) > 1)
     files = [
         DeployFile("leapcell.yaml", MANIFEST.format(install=install, port=LEAPCELL_PORT, memory=memory)),
         *requirements,
-        DeployFile(LEAPCELL_ENV_FILE.name, env_text(variables), SECRET),
+        DeployFile(ENV_FILE.name, env_text(variables), SECRET),
     ]
     if github:
-        text = resources.files("fastopp.cli").joinpath("workflow.yml").read_text(encoding="utf-8")
+        text = resources.files("fastopp.features.leapcell").joinpath("workflow.yml").read_text(encoding="utf-8")
         files.append(DeployFile(WORKFLOW, text.replace(install_line(both=False), install)))
     left = write_files(folder, files, force=force, yes=yes)
     report_stale_commands(folder, requirements, left)

@@ -8,24 +8,26 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fastopp.checks.catalogue import all_checks
-from fastopp.checks.check import Level
+from fastopp.checks.check import Level, Subject
 from fastopp.checks.requirement_lines import REQUIREMENTS, UNHASHED, install_commands
 from fastopp.checks.runner import run_checks, select
-from fastopp.cli.check import print_report, read_context, static_subjects
-from fastopp.cli.server import compile_ahead
+from fastopp.console.checking import print_report, read_context
 from fastopp.console.main_file import find_project_apps
 from fastopp.console.output import EXIT_FAILED, fail, plain_command, say
+from fastopp.platforms.leapcell import LEAPCELL
 
 
 @plain_command
 def leapcell_build(
+    context: typer.Context,
     *,
     install: Annotated[bool, typer.Option(help="Install requirements.txt first.")] = True,
     check: Annotated[bool, typer.Option(help="Run the checks that need no network.")] = True,
@@ -36,8 +38,15 @@ def leapcell_build(
     if check:  # before the rest, which takes longer, since it may end the build
         _check()
     _compile_packages()
-    compile_ahead()
+    _run(context, "compile")
     _compress()
+
+
+def _run(context: typer.Context, name: str) -> None:
+    """Run another command of the program."""
+    program = context.find_root()
+    command: Any = program.command.get_command(program, name)  # type: ignore[attr-defined] # it is a group
+    context.invoke(command.callback)
 
 
 def _install() -> None:
@@ -69,9 +78,15 @@ def _compress() -> None:
 
 
 def _check() -> None:
-    context = read_context(None, for_leapcell=True)
-    checks = select(all_checks(), leapcell=True, subjects=static_subjects(context.variables))
+    context = read_context(None, platform=LEAPCELL)
+    checks = select(all_checks(), platform=LEAPCELL, subjects=_subjects(context.variables))
     report = asyncio.run(run_checks(checks, context))
     print_report(report)
     if report.at_least(Level.ERROR):
         raise typer.Exit(EXIT_FAILED)
+
+
+def _subjects(variables: Collection[str]) -> list[Subject]:
+    """Return the subjects that a build can check: files, and settings where the platform provides them to a build."""
+    files = [Subject.MANIFEST, Subject.REQUIREMENTS, Subject.SOURCE]
+    return [*files, Subject.SETTINGS, Subject.DATABASE, Subject.STORAGE] if "DATABASE_URL" in variables else files

@@ -1,4 +1,4 @@
-"""LeapCell's Object Storage."""
+"""LeapCell's Object Storage, for programs. An application opens what its settings name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
+from fastopp.platforms.leapcell import (
+    LEAPCELL_OBJECT_STORAGE,
+    LEAPCELL_OBJECT_STORAGE_FILES,
+    LEAPCELL_OBJECT_STORAGE_SIZE,
+)
 from fastopp.settings import load_settings
 from fastopp.storage.base import StorageMisconfigured
 from fastopp.storage.object import ObjectStorage
@@ -14,9 +19,9 @@ from fastopp.storage.s3.quota import Quota
 if TYPE_CHECKING:
     from fastopp.storage.sync.report import TransferReport
 
-ENDPOINT = "https://objstorage.leapcell.io"  # FastOpp 0.4.8's example.env
+ENDPOINT = LEAPCELL_OBJECT_STORAGE
 REGION = "us-east-1"  # any will do
-FREE_PLAN = Quota(files=5_000, size=100_000_000)  # a hard cap, as users report it; LeapCell documents none
+FREE_PLAN = Quota(files=LEAPCELL_OBJECT_STORAGE_FILES, size=LEAPCELL_OBJECT_STORAGE_SIZE)
 
 
 class LeapCellStorage(ObjectStorage):
