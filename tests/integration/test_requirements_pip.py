@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fastopp.checks.requirement_lines import REQUIREMENTS, UNHASHED, install_commands, install_line
-from fastopp.console.deploy_files import requirements_files
+from fastopp.features.deployment.deploy_files import requirements_files
 from tests.gate import full
 from tests.services import tiny_backend
 from tests.services.emulator import running, write_project

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
 
-from fastopp.checks import database, database_live, environment, secrets, shared_memory, writing
+from fastopp.checks import database, database_live, environment, secrets
 from fastopp.checks.check import Check
 from fastopp.core.features import find_features
 
-_GENERAL = (secrets, environment, database, database_live, shared_memory, writing)
+_GENERAL = (secrets, environment, database, database_live)
 _PARTS = ("checks", "live_checks")  # of a feature
 
 

@@ -10,16 +10,16 @@ from typing import Annotated
 import typer
 
 from fastopp.checks.requirement_lines import install_commands
-from fastopp.console.deploy_files import (
+from fastopp.console.main_file import ProjectError
+from fastopp.console.options import ForceOption, YesOption
+from fastopp.console.output import EXIT_MISUSED, fail, plain_command, say
+from fastopp.features.deployment.deploy_files import (
     DeployFile,
     project_name,
     report_stale_commands,
     requirements_files,
     write_files,
 )
-from fastopp.console.main_file import ProjectError
-from fastopp.console.options import ForceOption, YesOption
-from fastopp.console.output import EXIT_MISUSED, fail, plain_command, say
 from fastopp.platforms.fly import FLY_VOLUME
 
 PORT = 8080

@@ -15,7 +15,10 @@ import typer
 
 from fastopp.checks.requirement_lines import install_line
 from fastopp.console.checking import env_file_of
-from fastopp.console.deploy_files import (
+from fastopp.console.main_file import ProjectError
+from fastopp.console.options import ForceOption, YesOption
+from fastopp.console.output import EXIT_MISUSED, fail, plain_command, say
+from fastopp.features.deployment.deploy_files import (
     SECRET,
     DeployFile,
     hide_from_git,
@@ -23,9 +26,6 @@ from fastopp.console.deploy_files import (
     requirements_files,
     write_files,
 )
-from fastopp.console.main_file import ProjectError
-from fastopp.console.options import ForceOption, YesOption
-from fastopp.console.output import EXIT_MISUSED, fail, plain_command, say
 from fastopp.platforms.leapcell import LEAPCELL, LEAPCELL_MAX_MEMORY, LEAPCELL_MIN_MEMORY, LEAPCELL_PORT
 from fastopp.settings import read_variables
 from fastopp.settings.database_url import DatabaseURL, DatabaseURLError

@@ -12,8 +12,8 @@ import typer
 from typer.testing import CliRunner, Result
 
 from fastopp.cli.oppman import app
-from fastopp.console.deploy_files import hide_from_git, project_name
 from fastopp.emulator.manifest import read_manifest
+from fastopp.features.deployment.deploy_files import hide_from_git, project_name
 from fastopp.features.leapcell import init as leapcell
 from fastopp.settings import load_settings, read_variables
 from tests.services.checks_project import LOCK, REQUIREMENTS, make_project

@@ -1,0 +1,6 @@
+"""Checks of a project's source for deployments on any platform."""
+
+from fastopp.features.deployment.checks.shared_memory import browser, multiprocessing
+from fastopp.features.deployment.checks.writing import writes
+
+__all__ = ["browser", "multiprocessing", "writes"]
