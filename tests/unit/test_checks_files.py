@@ -14,7 +14,7 @@ from fastopp.checks.lockfile import LockUnreadable, read_lock
 from fastopp.checks.requirement_lines import Pins, Requirement, by_name, install_line, read_requirements
 from fastopp.checks.source import SourceUnreadable
 from fastopp.features.leapcell.checks.manifest import listens
-from tests.services.checks_project import LOCK, REQUIREMENTS, context, make_project, run
+from tests.services.checks_project import LOCK, REQUIREMENTS, context, local, make_project, run
 
 ROOT = Path(__file__).parents[2]
 
@@ -347,6 +347,13 @@ def test_shared_memory(tmp_path: Path, code: str, count: int) -> None:
     assert len(found) == count
     if found:
         assert found[0].message.startswith("shop/routes.py:")
+
+
+def test_what_a_platform_has_may_be_used(tmp_path: Path) -> None:
+    code = 'import multiprocessing, playwright\nmultiprocessing.Queue()\nopen("log.txt", "w")\n'
+    project = make_project(tmp_path / "p", shop=code)
+    assert [number for number in ("W341", "W342", "W343") if run(number, context(project))] == ["W341", "W342", "W343"]
+    assert [number for number in ("W341", "W342", "W343") if run(number, local(project))] == []
 
 
 def test_browser(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from fastopp.checks.catalogue import all_checks
 from fastopp.checks.check import Mode
 from fastopp.checks.errors import CannotCheck
 from fastopp.checks.runner import run_checks, select
+from fastopp.platforms.fly import FLY
 from fastopp.platforms.leapcell import LEAPCELL
 from tests.services.checks_project import GOOD, KEY, context, local, make_project, run
 
@@ -191,6 +192,12 @@ def test_selection() -> None:
     assert "fastopp.E001" not in {
         each.id for each in select(all_checks(), platform=LEAPCELL, skip=["E001", "fastopp.E002"])
     }
+
+
+def test_checks_of_one_platform_are_not_run_for_another() -> None:
+    elsewhere = {each.id for each in select(all_checks(), platform=FLY, modes=list(Mode))}
+    assert {"fastopp.E001", "fastopp.E103", "fastopp.W008", "fastopp.W341", "fastopp.W343"} < elsewhere
+    assert elsewhere.isdisjoint({"fastopp.E301", "fastopp.E321", "fastopp.W401"})
 
 
 def test_every_check_says_what_it_is() -> None:
