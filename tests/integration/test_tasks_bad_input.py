@@ -6,18 +6,12 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from procrastinate.job_context import JobContext
-from procrastinate.jobs import Job
-from sqlalchemy import text
 
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.tasks.queue.report import DrainReport
-from fastopp.tasks.worker.fenced import FencedJobManager
-from fastopp.tasks.worker.queue import open_queue
-from fastopp.tasks.worker.runner import Again, Runner
 from tests.gate import full
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
-from tests.services.tasks import all_alone, effects, open_project, run_sql, until
+from tests.services.tasks import all_alone, effects, run_sql, until
 
 LONG = timedelta(seconds=60)
 
@@ -61,33 +55,6 @@ async def test_a_place_that_was_saved_by_a_commit_without_an_answer_stays(plain_
     assert [name for name in await effects(plain_project) if "unsure" in name] == ["unsure 0", "unsure 1"]
 
 
-@pytest.mark.parametrize("plain_url", ["psycopg"], indirect=True)
-async def test_who_is_cancelled_before_the_function_is_called_waits_again(plain_url):
-    """While its place is read, which a lock makes long: nobody wants the job to end."""
-    async with open_project(plain_url, make=False) as project, open_queue(project) as queue:
-        queued = await project.tasks.queue("errands.effect")
-        manager = FencedJobManager(queue.store, concurrency=1)
-        runner = Runner(project, manager, concurrency=1, deadline=None)
-        (row,) = await queue.store.fetch(None, await manager.register_worker(), 1)
-        job = Job.from_row(row)
-        context = JobContext(app=queue.app(manager, runner), job=job, start_timestamp=0.0, abort_reason=lambda: None)
-
-        async def waits_for_the_lock():
-            return await run_sql(
-                project, "SELECT 1 FROM pg_locks WHERE relation = 'task_runs'::regclass AND NOT granted"
-            )
-
-        async with project.database.transaction() as session:
-            await (await session.connection()).execute(text("LOCK TABLE task_runs IN ACCESS EXCLUSIVE MODE"))
-            running = asyncio.create_task(runner.run(project.task_process.registry["errands.effect"], context, {}))
-            await until(waits_for_the_lock)
-            running.cancel()
-            with pytest.raises(Again):
-                await running
-        await manager.retry_job(job)
-        assert (await project.tasks.get(queued.id)).status == "waiting"
-
-
 @pytest.mark.parametrize(
     ("what", "done", "total"),
     [("float", 1, 2), ("huge", 2**63 - 1, 2**63 - 1), ("nul", 1, 2)],
@@ -121,6 +88,14 @@ async def test_a_database_that_is_away_is_no_fault_of_the_task(plain_project):
     await plain_project.tasks.drain(LONG)
     status = await plain_project.tasks.get(status.id)
     assert (status.status, status.attempts, status.result, status.error) == ("succeeded", 2, "back", "")
+
+
+async def test_a_task_that_is_no_longer_defined(plain_project):
+    queued = await plain_project.tasks.queue("errands.trivial")
+    await run_sql(plain_project, "UPDATE procrastinate_jobs SET task_name = 'errands.gone'")
+    await plain_project.tasks.drain(LONG)
+    status = await plain_project.tasks.get(queued.id)
+    assert (status.status, status.error.partition(".")[0]) == ("failed", "There is no task 'errands")
 
 
 @full

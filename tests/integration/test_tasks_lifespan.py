@@ -11,19 +11,19 @@ from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
-from procrastinate.exceptions import ConnectorException
 from sqlalchemy import event
 
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.tasks.context import TaskContext
+from fastopp.tasks.errors import JobLost
 from fastopp.tasks.limits import TaskLimits
-from fastopp.tasks.queue.sqlite.listener import Listener
 from fastopp.tasks.worker import worker
-from fastopp.tasks.worker.fenced import FencedJobManager
-from fastopp.tasks.worker.queue import open_queue
-from fastopp.tasks.worker.store import JobStore
+from fastopp.tasks.worker.listen_sqlite import THREAD
+from fastopp.tasks.worker.loop import WorkLoop
+from fastopp.tasks.worker.store import JobStore, open_store
 from fastopp.tasks.worker.takeover import take_over_stalled
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
+from tests.services.errands.tasks import note
 from tests.services.migrations import ROOT
 from tests.services.tasks import effects, open_project, run_sql, until
 
@@ -56,7 +56,7 @@ def listens(project):
 
     async def condition():
         if project.database.url.backend == "sqlite":
-            return any(isinstance(thread, Listener) for thread in threading.enumerate())
+            return any(thread.name == THREAD for thread in threading.enumerate())
         listening = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'"
         return await run_sql(project, listening) != []
 
@@ -168,7 +168,7 @@ async def main():
     print((await said.get())["type"])
     while sys.argv[2] == "true" and "fastopp.tasks.worker.takeover" not in sys.modules:
         await asyncio.sleep(0.05)  # it is imported in a thread, some seconds after the start
-    names = ("procrastinate", "fastopp.tasks.worker.queue", "fastopp.tasks.models", "fastopp.tasks.worker.drain")
+    names = ("fastopp.tasks.worker.loop", "fastopp.tasks.models", "fastopp.tasks.worker.drain")
     print(*[name for name in names if name in sys.modules])
     asked.put_nowait({"type": "lifespan.shutdown"})
     print((await said.get())["type"])
@@ -186,24 +186,31 @@ def web(url: str, with_worker: str) -> list[str]:
 
 async def test_the_application_has_a_worker(sqlite_template):
     lines = await asyncio.to_thread(web, f"sqlite:///{sqlite_template}", "true")
-    assert "procrastinate fastopp.tasks.worker.queue" in lines[1]
+    assert "fastopp.tasks.worker.loop" in lines[1]
     assert lines[2] == "lifespan.shutdown.complete"
 
 
 async def test_whoever_was_taken_for_dead_takes_nothing_more(plain_project):
     """It wakes up, finds the very job waiting, and would run it a second time beside the first."""
-    effect = await plain_project.tasks.queue("errands.effect")
-    async with open_queue(plain_project) as queue:
-        frozen = FencedJobManager(queue.store, concurrency=1)
-        worker_id = await frozen.register_worker()
-        assert (await frozen.fetch_job(None, worker_id)).id == effect.id
-        stale = "UPDATE procrastinate_workers SET last_heartbeat = '2000-01-01 00:00:00.000000'"
-        await run_sql(plain_project, stale)
-        assert await take_over_stalled(queue.store, plain_project.task_process) == 1
-        frozen.function_returned(effect.id)
-        assert await frozen.fetch_job(None, worker_id) is None
-        assert frozen.lost
-    assert (await plain_project.tasks.get(effect.id)).status == "waiting"
+    endless = await plain_project.tasks.queue("errands.endless")
+    async with open_store(plain_project) as store:
+        frozen = WorkLoop(plain_project, store, concurrency=2)
+
+        async def take_over():
+            async def began():
+                return "began" in await effects(plain_project)
+
+            await until(began)
+            stale = "UPDATE procrastinate_workers SET last_heartbeat = '2000-01-01 00:00:00.000000'"
+            await run_sql(plain_project, stale)
+            assert await take_over_stalled(store.database, plain_project.task_process) == 1
+            frozen.tell()
+
+        await asyncio.wait_for(frozen.run(take_over(), stop_timeout=0.1, poll=3600), 20)
+        assert frozen.presence.lost
+    status = await plain_project.tasks.get(endless.id)
+    assert (status.status, status.attempts) == ("waiting", 1)
+    assert (await effects(plain_project)).count("began") == 1
 
 
 def rolled_back(url):
@@ -214,48 +221,80 @@ def rolled_back(url):
             time.sleep(0.02)
 
 
+def context_of(project, store, worker_id, job_id):
+    """The context of a job's first attempt."""
+    return TaskContext(
+        runtime=project, job_id=job_id, worker_id=worker_id, name="errands.effect", attempt=1, place=None,
+        report=lambda run: store.report(job_id, worker_id, run),
+        save=lambda place: store.save_place(job_id, worker_id, place),
+        asked_to_stop=lambda: False, deadline=None,
+    )  # fmt: skip
+
+
+async def test_a_function_that_does_not_end_writes_nothing_after_its_attempt(plain_project):
+    """Its job may be the same worker's again."""
+    effect = await plain_project.tasks.queue("errands.effect")
+    async with open_store(plain_project) as store:
+        worker_id = await store.sign_on()
+        assert await store.fetch(None, worker_id, 1)
+        context = context_of(plain_project, store, worker_id, effect.id)
+        context.close()
+        for write in (context.save_place({"step": 1}), context.progress(1), note(context, "late")):
+            with pytest.raises(JobLost):
+                await write
+    assert await effects(plain_project) == []
+    assert await run_sql(plain_project, "SELECT 1 FROM task_runs") == []
+
+
 @pytest.mark.parametrize("plain_url", ["psycopg"], indirect=True)
 @pytest.mark.parametrize("finish", [False, True])
 async def test_a_process_frozen_before_its_commit_loses_the_job(plain_url, finish):
     async with (
         open_project(plain_url, make=False, limits=TaskLimits(stalled_after=1)) as project,
-        open_queue(project) as queue,
+        open_store(project) as store,
     ):
         effect = await project.tasks.queue("errands.effect")
-        manager = FencedJobManager(queue.store, concurrency=1)
-        worker_id = await manager.register_worker()
-        await manager.fetch_job(None, worker_id)
-        context = TaskContext(
-            runtime=project, job_id=effect.id, worker_id=worker_id, name="errands.effect", attempt=1, place=None,
-            report=lambda run: queue.store.report(effect.id, worker_id, run),
-            save=lambda place: queue.store.save_place(effect.id, worker_id, place),
-            asked_to_stop=lambda: False, deadline=None,
-        )  # fmt: skip
+        worker_id = await store.sign_on()
+        assert [job.id for job in await store.fetch(None, worker_id, 1)] == [effect.id]
+        context = context_of(project, store, worker_id, effect.id)
         with pytest.raises(DatabaseUnavailable):
             async with context.transaction(finish=finish) as session:
                 event.listen(session.sync_session, "before_commit", lambda _: rolled_back(plain_url))
         assert not context.finished
         await run_sql(project, "UPDATE procrastinate_workers SET last_heartbeat = '2000-01-01'")
-        assert await take_over_stalled(queue.store, project.task_process) == 1
+        assert await take_over_stalled(store.database, project.task_process) == 1
         assert (await project.tasks.get(effect.id)).status == "waiting"
 
 
-async def test_what_was_given_and_never_arrived_goes_back(plain_project):
-    """The database gave a job, and the connection broke before its answer."""
+@pytest.mark.parametrize("answer", ["fetch", "places"])
+async def test_what_was_given_and_never_arrived_goes_back(plain_project, answer):
+    """The database gave a job, and the connection broke before its answer, or before that of the next question."""
     effect = await plain_project.tasks.queue("errands.effect")
-    async with open_queue(plain_project) as queue:
-        manager = FencedJobManager(queue.store, concurrency=1)
-        worker_id = await manager.register_worker()
-        fetch = queue.store.fetch
+    lost = []
 
-        class Broken(JobStore):
-            async def fetch(self, queues, worker_id, limit):
-                await fetch(queues, worker_id, limit)
-                raise ConnectorException
+    class Broken(JobStore):
+        async def fetch(self, queues, worker_id, limit):
+            return await self.lose("fetch", await super().fetch(queues, worker_id, limit))
 
-        manager.store = Broken(queue.store.connector, queue.store._statements, stalled_after=30.0)
-        assert await manager.fetch_job(None, worker_id) is None
-        assert (await plain_project.tasks.get(effect.id)).status == "running"
-        manager.store = queue.store
-        assert (await manager.fetch_job(None, worker_id)).id == effect.id
-    assert (await plain_project.tasks.get(effect.id)).attempts == 0
+        async def places(self, ids):
+            return await self.lose("places", await super().places(ids))
+
+        async def lose(self, name, found):
+            if name == answer and not lost:
+                lost.append((await plain_project.tasks.get(effect.id)).status)
+                raise DatabaseUnavailable
+            return found
+
+    async with open_store(plain_project) as store:
+        loop = WorkLoop(plain_project, Broken(store.database), concurrency=1)
+
+        async def stop_after_it():
+            async def over():
+                return (await plain_project.tasks.get(effect.id)).is_over
+
+            await until(over)
+            loop.stop()
+
+        await loop.run(stop_after_it(), stop_timeout=10, poll=0.05)
+    status = await plain_project.tasks.get(effect.id)
+    assert (lost, status.status, status.attempts) == (["running"], "succeeded", 1)

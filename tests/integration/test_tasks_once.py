@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from procrastinate import jobs
-from procrastinate.manager import JobManager
 
 from fastopp.tasks import idempotency
 from fastopp.tasks.idempotency import HEADER, RequestKey
 from fastopp.tasks.models import events
-from fastopp.tasks.worker.queue import open_queue
+from fastopp.tasks.worker.time_table import TimeTable
 from tests.gate import only_full
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.async_platform import AsyncPlatform
+from tests.services.clock import ManualClock
 from tests.services.databases import url_on
 from tests.services.ops_project import BEARER, PRODUCTION
-from tests.services.tasks import until
+from tests.services.tasks import open_project, run_sql, until
 from tests.services.tasks_project import lines, running_tasks
 
 url = url_on("sqlite", "psycopg", *only_full("asyncpg"))
@@ -190,24 +189,22 @@ async def test_what_is_queued_beside_a_single_task_is_woken(url, tmp_path):
             assert "clean-up" in names
 
 
-async def test_a_moment_is_queued_once_after_a_freeze(plain_project):
-    async with open_queue(plain_project) as queue:
-        manager = JobManager(queue.connector)
+async def test_a_moment_is_queued_once_after_a_freeze(plain_url):
+    """Processes that were frozen for some minutes wake up all at once, and know of their own moments alone."""
+    start = datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC)
 
-        def defer(slot):
-            job = jobs.Job(
-                queue="default", lock=None, queueing_lock=None, task_name="moment", task_kwargs={"timestamp": slot}
-            )
-            return manager.defer_periodic_job(job, "", slot)
+    async def wake_up(minute):
+        async with open_project(plain_url, make=False, clock=ManualClock(start + timedelta(minutes=minute))) as project:
+            return await TimeTable(project, project.database).queue_due()
 
-        async def late(slot):
-            with suppress(asyncio.CancelledError):
-                return await defer(slot)
-
-        assert await defer(60)
-        assert await defer(120)
-        # A process that slept meanwhile still knows of the first one alone.
-        assert await defer(60) is None
-        for slot in range(180, 1200, 60):
-            found = await asyncio.gather(defer(slot), defer(slot - 60), defer(slot), late(slot - 120))
-            assert sum(map(bool, found)) == 1
+    async with open_project(plain_url, make=False) as project:
+        for minute in range(0, 50, 5):
+            late = (minute + 4, minute + 2, minute + 4, minute, minute + 3)
+            assert any(await asyncio.gather(*(wake_up(each) for each in late)))
+            assert not await wake_up(minute + 1)
+        rows = await run_sql(
+            project, "SELECT args FROM procrastinate_jobs WHERE task_name = 'errands.minutely' ORDER BY id"
+        )
+        moments = [(json.loads(args) if isinstance(args, str) else args)["timestamp"] for (args,) in rows]
+        assert moments == sorted(set(moments))
+        assert {int((start + timedelta(minutes=each + 4)).timestamp()) - 30 for each in range(0, 50, 5)} <= {*moments}

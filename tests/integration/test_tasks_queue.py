@@ -18,12 +18,6 @@ from fastopp.tasks.errors import (
 )
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.errands.tasks import add
-from tests.services.tasks import run_sql
-
-COLUMNS = (
-    "queue_name, task_name, priority, lock, queueing_lock, args, status, scheduled_at, attempts, abort_requested,"
-    " worker_id"
-)
 
 
 async def test_what_is_queued_waits_and_can_be_found(project):
@@ -99,27 +93,6 @@ async def test_whoever_listens_is_woken_once_a_transaction(project):
     project.task_process.remove_wake(wake)
     await project.tasks.queue("errands.trivial")
     assert woken == [2, 3]
-
-
-async def test_the_row_is_the_one_that_procrastinate_writes(project):
-    import procrastinate
-
-    from fastopp.tasks.worker.queue import open_queue
-
-    at = datetime.now(UTC).replace(microsecond=123000) + timedelta(hours=1)
-    queued = await project.tasks.later(at).queue("errands.locked", key="ü", seconds=1.5)
-    async with open_queue(project) as queue:
-        app = procrastinate.App(connector=queue.connector)
-        deferrer = app.configure_task("errands.locked", lock="lock-ü", schedule_at=at)
-        theirs = await deferrer.defer_async(key="ü", seconds=1.5)
-    rows = await run_sql(project, f"SELECT {COLUMNS} FROM procrastinate_jobs ORDER BY id")
-    assert rows[0] == rows[1]
-    events = (
-        "SELECT type, CASE type WHEN 'scheduled' THEN at END FROM procrastinate_events WHERE job_id = :id ORDER BY 1"
-    )
-    assert await run_sql(project, events, id=queued.id) == await run_sql(project, events, id=theirs)
-    assert (await project.tasks.get(queued.id)).status == "scheduled"
-    assert (await project.tasks.get(queued.id)).scheduled_at == at
 
 
 async def test_names_and_arguments_that_do_not_fit(project):

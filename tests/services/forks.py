@@ -30,7 +30,7 @@ PIPE, DEVNULL, STDOUT = subprocess.PIPE, subprocess.DEVNULL, subprocess.STDOUT
 SERVER = Path(__file__).with_name("forkserver.py")
 LIBRARIES = (
     "aiosqlite", "alembic.command", "argon2", "asyncio", "bcrypt", "fastapi", "httpx", "itsdangerous", "jinja2", "jwt",
-    "nh3", "obstore", "PIL.Image", "procrastinate", "prometheus_client", "psycopg", "pwdlib", "rich.console",
+    "nh3", "obstore", "PIL.Image", "croniter", "prometheus_client", "psycopg", "pwdlib", "rich.console",
     "rich.table", "rich.progress", "sqladmin", "sqlalchemy.dialects.postgresql.asyncpg",
     "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite.aiosqlite", "sqlalchemy.ext.asyncio",
     "sqlmodel", "typer", "typer.rich_utils", "uvicorn", "uvicorn.lifespan.on",

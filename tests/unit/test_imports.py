@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 WEB = ("fastapi", "starlette", "jinja2", "sqladmin", "wtforms")
-DATABASE = ("sqlalchemy", "sqlmodel", "psycopg", "alembic", "procrastinate")
+DATABASE = ("sqlalchemy", "sqlmodel", "psycopg", "alembic", "croniter")
 PASSWORDS = ("jwt", "pwdlib", "argon2", "bcrypt")
 FILES = ("obstore", "PIL")
 ALL = (*WEB, *DATABASE, *PASSWORDS, *FILES, "prometheus_client", "pydantic.v1")
@@ -81,8 +81,8 @@ asyncio.run(start())
 """,
         (
             "prometheus_client",
-            "procrastinate",
-            "fastopp.tasks.worker.queue",
+            "croniter",
+            "fastopp.tasks.worker.loop",
             "fastopp.tasks.models",
             "fastopp.tasks.worker.drain",
             "sqladmin",
@@ -93,7 +93,7 @@ asyncio.run(start())
     (
         "the document of the API",
         "asyncio.run(start(lambda app: app.openapi()))",
-        ("prometheus_client", "procrastinate", "sqladmin", "alembic", "PIL"),
+        ("prometheus_client", "croniter", "sqladmin", "alembic", "PIL"),
     ),
     (
         "a request without a token",

@@ -79,6 +79,7 @@ class TaskContext:
         self._between.set()
         self._told = place is not None
         self._finished = False
+        self._closed = False
 
     async def progress(self, done: int, total: int | None = None, message: str = "") -> None:
         """Report progress. Written twice a second at most, so it may be called for every item. Raises JobLost.
@@ -106,7 +107,7 @@ class TaskContext:
         if self._transactions:
             return
         saved = copy.deepcopy(self.place)
-        if not await self._save(saved):
+        if self._closed or not await self._save(saved):
             raise JobLost
         self._saved_place = saved
 
@@ -167,7 +168,7 @@ class TaskContext:
             if finish:
                 ended = {"status": "succeeded", "attempts": jobs.c.attempts + 1, "abort_requested": False}
                 fence = update(jobs).where(*mine).values(ended).returning(jobs.c.id, *self._freezing_limit())
-            if (await connection.execute(fence)).first() is None:
+            if self._closed or (await connection.execute(fence)).first() is None:
                 raise JobLost
             if finish or self.place != self._saved_place:
                 self._told = True
@@ -209,7 +210,8 @@ class TaskContext:
             log.warning("The result of job %d could not be kept: %s", self.job_id, error)
 
     def close(self) -> None:
-        """Write no more."""
+        """Write no more, even if the function does not end: the next attempt may be this worker's, too."""
+        self._closed = True
         if self._later is not None:
             self._later.cancel()
 
@@ -219,7 +221,7 @@ class TaskContext:
             self._later.cancel()
         self._later = None
         run = self.run()
-        if run is not None and not await self._report(run):
+        if run is not None and (self._closed or not await self._report(run)):
             raise JobLost
 
     async def _write_later(self, wait: float) -> None:

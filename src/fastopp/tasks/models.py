@@ -22,8 +22,10 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    literal,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.elements import ColumnElement
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 metadata = MetaData()
@@ -82,6 +84,13 @@ jobs = Table(
     Column("worker_id", _id),
 )
 
+
+def has_status(status: str) -> ColumnElement[bool]:
+    """Whether a job has this status of procrastinate's; a constant in the text, without which SQLite uses no partial
+    index."""
+    return jobs.c.status == literal(status, jobs.c.status.type, literal_execute=True)
+
+
 events = Table(
     "procrastinate_events",
     metadata,
@@ -97,6 +106,17 @@ workers = Table(
     Column("id", _id, primary_key=True),
     Column("last_heartbeat", UTCDateTime, nullable=False),
 )
+
+slots = Table(
+    "procrastinate_periodic_defers",
+    metadata,
+    Column("id", _id, primary_key=True),
+    Column("task_name", String(128), nullable=False),
+    Column("periodic_id", String(128), nullable=False),
+    Column("defer_timestamp", BigInteger),
+    Column("job_id", _id),
+)
+"""The newest time of each schedule that was queued."""
 
 runs = Table(
     "task_runs",

@@ -160,7 +160,7 @@ class TaskService:
 
         It ends within the budget and some two seconds. Raises DatabaseUnavailable, TablesMissing.
         """
-        from fastopp.tasks.worker.drain import drain  # noqa: PLC0415 - imports procrastinate
+        from fastopp.tasks.worker.drain import drain  # noqa: PLC0415 - imported where tasks are worked
 
         return await drain(self._runtime, budget, limit=limit)
 
@@ -170,7 +170,7 @@ class TaskService:
 
         The answer's status is "waiting" or "scheduled" when it did not come to its end.
         """
-        from fastopp.tasks.worker.single import run_single  # noqa: PLC0415 - imports procrastinate
+        from fastopp.tasks.worker.single import run_single  # noqa: PLC0415 - imported where tasks are worked
 
         return await run_single(self._runtime, self._find(name), args, budget, self._key)
 

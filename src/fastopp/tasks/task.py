@@ -1,4 +1,4 @@
-"""A task: a function that is run later, by a worker or a drain. Nothing of procrastinate is imported here.
+"""A task: a function that is run later, by a worker or a drain.
 
 @task(retry=Retry(attempts=5))
 async def remind(context: TaskContext, registrant: str) -> None: ...

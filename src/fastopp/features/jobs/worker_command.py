@@ -24,7 +24,7 @@ async def worker(
     queue: Annotated[list[str] | None, typer.Option(help="Only this queue; may be given several times.")] = None,
 ) -> None:
     """Run queued tasks until SIGTERM or Ctrl+C. Running tasks get time to finish, then return to the queue."""
-    from fastopp.tasks.worker.worker import run_worker  # noqa: PLC0415 - imports procrastinate
+    from fastopp.tasks.worker.worker import run_worker  # noqa: PLC0415 - imported where tasks are worked
 
     project = load_project()
     logs.configure(project.settings)

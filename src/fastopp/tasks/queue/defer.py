@@ -1,4 +1,4 @@
-"""Queue a task: one INSERT in the caller's transaction. procrastinate is not needed for it."""
+"""Queue a task: one INSERT in the caller's transaction."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from sqlalchemy import Select, and_, case, exists, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from fastopp.tasks.clock import from_now
-from fastopp.tasks.models import events, jobs, runs, workers
+from fastopp.tasks.models import events, has_status, jobs, runs, workers
 
 Status = Literal["waiting", "scheduled", "running", "succeeded", "failed", "cancelled"]
 STATUSES: tuple[Status, ...] = ("waiting", "scheduled", "running", "succeeded", "failed", "cancelled")
@@ -103,9 +103,9 @@ def in_state(status: Status) -> ColumnElement[bool]:
     """Whether a job has this status, so that indexes on procrastinate's own column are used."""
     is_later = jobs.c.scheduled_at > from_now()
     return {
-        "waiting": and_(jobs.c.status == "todo", or_(jobs.c.scheduled_at.is_(None), ~is_later)),
-        "scheduled": and_(jobs.c.status == "todo", is_later),
-        "running": jobs.c.status == "doing",
+        "waiting": and_(has_status("todo"), or_(jobs.c.scheduled_at.is_(None), ~is_later)),
+        "scheduled": and_(has_status("todo"), is_later),
+        "running": has_status("doing"),
         "succeeded": jobs.c.status == "succeeded",
         "failed": jobs.c.status == "failed",
         "cancelled": jobs.c.status.in_(("cancelled", "aborting", "aborted")),
@@ -115,7 +115,7 @@ def in_state(status: Status) -> ColumnElement[bool]:
 def is_stalled(stalled_after: float) -> ColumnElement[bool]:
     """Whether a job is being done by a worker that has given no sign of life for so many seconds."""
     alive = exists().where(workers.c.id == jobs.c.worker_id, workers.c.last_heartbeat >= from_now(-stalled_after))
-    return and_(jobs.c.status == "doing", ~alive)
+    return and_(has_status("doing"), ~alive)
 
 
 def _when(*types: str, first: bool = False) -> ColumnElement[datetime]:

@@ -65,7 +65,7 @@ async def retry(session: AsyncSession, id: int, *, stalled_after: float) -> Task
             abort_requested=False,
             # All its tries again.
             attempts=case((jobs.c.status == "todo", jobs.c.attempts), else_=0),
-            queueing_lock=case((_is_double(), None), else_=jobs.c.queueing_lock),
+            queueing_lock=case((is_double(), None), else_=jobs.c.queueing_lock),
         )
     )
     if (await connection.execute(change)).rowcount == 0:
@@ -85,7 +85,7 @@ def _so_it_is(status: TaskStatus) -> str:
     return f"has {status.status}" if status.status in ("succeeded", "failed") else f"is {status.status}"
 
 
-def _is_double() -> ColumnElement[bool]:
+def is_double() -> ColumnElement[bool]:
     """Whether another waits with the same queueing lock: then this one gives up its own, rather than be refused."""
     return exists().where(
         _waiting.c.queueing_lock == jobs.c.queueing_lock, _waiting.c.status == "todo", _waiting.c.id != jobs.c.id

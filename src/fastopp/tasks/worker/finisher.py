@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from procrastinate import exceptions
-
+from fastopp.errors import Unavailable
 from fastopp.tasks.outcome import Outcome
 from fastopp.tasks.worker.store import JobStore
 
@@ -28,7 +27,7 @@ class Finisher:
     async def finish(self, outcome: Outcome, worker_id: int) -> bool:
         """Write an outcome, however long the database is away; whether the job was still this worker's.
 
-        Raises ConnectorException when the database stays away: then the job will be taken over.
+        Raises Unavailable when the database stays away: then the job will be taken over.
         """
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((outcome, done))
@@ -57,7 +56,7 @@ class Finisher:
         for pause in PAUSES:
             try:
                 return await self._store.finish(outcomes, worker_id)
-            except exceptions.ConnectorException as error:
+            except Unavailable as error:
                 log.warning("The end of %d jobs could not be written; trying again: %s", len(outcomes), error)
                 await asyncio.sleep(pause)
         return await self._store.finish(outcomes, worker_id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from fastopp.database.errors import DatabaseUnavailable
@@ -22,10 +22,7 @@ CHANNEL = "procrastinate_any_queue_v1"  # of procrastinate's triggers
 ALIVE_EVERY = 30.0  # seconds between two questions whether the server is still there
 RECONNECT_AFTER = 5.0  # seconds
 
-Queued = Callable[[], Awaitable[None]]
-Abort = Callable[[int], Awaitable[None]]
-Listen = Callable[[Queued, Abort], Awaitable[None]]
-"""Calls the first function whenever something was queued, the second with a job to abort, until it is cancelled."""
+Notify = Callable[[], None]
 
 
 async def is_pooled(url: DatabaseURL, *, timeout: float) -> bool:  # noqa: ASYNC109 - of the connection
@@ -37,8 +34,9 @@ async def is_pooled(url: DatabaseURL, *, timeout: float) -> bool:  # noqa: ASYNC
         connection.pgconn.finish()
 
 
-async def listen_postgres(url: DatabaseURL, queued: Queued, abort: Abort, *, timeout: float) -> None:  # noqa: ASYNC109 - as above
-    """Notify of what other processes do, until cancelled; return immediately where that is impossible."""
+async def listen_postgres(url: DatabaseURL, queued: Notify, abort: Notify, *, timeout: float) -> None:  # noqa: ASYNC109 - as above
+    """Call `queued` whenever another process has queued a job, and `abort` when a running one is to be aborted, until
+    cancelled; return immediately where that is impossible."""
     import psycopg  # noqa: PLC0415 - loaded only where it is used
 
     while True:
@@ -51,7 +49,7 @@ async def listen_postgres(url: DatabaseURL, queued: Queued, abort: Abort, *, tim
             if await _is_pooled(connection):
                 return
             await connection.execute(f"LISTEN {CHANNEL}")
-            await queued()  # what came before
+            queued()  # what came before
             await _hear(connection, queued, abort)
         except (psycopg.Error, OSError) as error:
             log.info("Listening to the database ended; trying again: %s", type(error).__name__)
@@ -60,14 +58,11 @@ async def listen_postgres(url: DatabaseURL, queued: Queued, abort: Abort, *, tim
             connection.pgconn.finish()
 
 
-async def _hear(connection: Any, queued: Queued, abort: Abort) -> None:  # noqa: ANN401 - psycopg's, loaded late
+async def _hear(connection: Any, queued: Notify, abort: Notify) -> None:  # noqa: ANN401 - psycopg's, loaded late
     while True:
         async for notification in connection.notifies(timeout=ALIVE_EVERY):
-            told = json.loads(notification.payload)
-            if told["type"] == "abort_job_requested":
-                await abort(told["job_id"])
-            else:
-                await queued()
+            is_abort = json.loads(notification.payload)["type"] == "abort_job_requested"
+            (abort if is_abort else queued)()
         await connection.execute("SELECT 1")
 
 

@@ -29,19 +29,20 @@ class Pace:
         """A function begins."""
         self._running[job_id] = self._clock.monotonic()
 
-    def ended(self, job_id: int) -> bool:
-        """A function has ended; False when that was known."""
-        if job_id not in self._running:
-            return False
+    @property
+    def free(self) -> int:
+        """How many functions may begin now."""
+        return self._concurrency - len(self._running)
+
+    def ended(self, job_id: int) -> None:
+        """A function has ended."""
         took = self._clock.monotonic() - self._running.pop(job_id)
         # The last ten or so count, and one that takes long at once.
         self._usual = took if took > self._usual or self._usual == float("inf") else 0.9 * self._usual + 0.1 * took
-        return True
 
     def room(self) -> int:
         """How many jobs to take now."""
-        free = self._concurrency - len(self._running)
-        if self._usual < AHEAD_SECONDS:
-            in_time = int(self._concurrency * AHEAD_SECONDS / max(self._usual, 1e-6))
-            free = max(free, min(in_time, AHEAD_JOBS))
-        return free
+        if self._usual >= AHEAD_SECONDS:
+            return self.free
+        in_time = int(self._concurrency * AHEAD_SECONDS / max(self._usual, 1e-6))
+        return max(self.free, min(in_time, AHEAD_JOBS))

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import DBAPIError
+
+from fastopp.errors import Unavailable
+
 if TYPE_CHECKING:
     from fastopp.tasks.host import Host
-    from fastopp.tasks.worker.fenced import FencedJobManager
-    from fastopp.tasks.worker.listen import Listen
-    from fastopp.tasks.worker.queue import Queue
+    from fastopp.tasks.worker.loop import WorkLoop
 
 log = logging.getLogger(__name__)
 
 START_DELAY = 2.0
-"""Seconds after the start of an application until its worker starts, unless something is queued before: importing
-procrastinate takes a fifth of a second of processor time, which the first visitors need."""
+"""Seconds after the start of an application until its worker starts, unless something is queued before: importing it
+takes processor time, which the first visitors need."""
 
 
 async def run_worker(
@@ -33,100 +35,74 @@ async def run_worker(
     concurrency: functions that run at a time; TASK_CONCURRENCY by default.
     queues: those to work; all by default.
     """
-    from procrastinate.exceptions import ConnectorException  # noqa: PLC0415 - imported where tasks are worked
-
-    from fastopp.database.errors import DatabaseUnavailable  # noqa: PLC0415 - as above
-
     failures, pauses = 0, runtime.task_process.limits.restart_pauses
     while not stop.is_set():
         started = asyncio.get_running_loop().time()
         try:
             await _run_once(runtime, concurrency or runtime.settings.task_concurrency, stop, queues)
-        except (ConnectorException, DatabaseUnavailable) as error:
-            reason = str(error.__cause__ or error)
+        except Unavailable as error:
             # Once loudly: a database without tables, or away for the night, is no news every few seconds.
-            log.log(logging.DEBUG if failures else logging.WARNING, "The worker waits for the database: %s", reason)
+            log.log(logging.DEBUG if failures else logging.WARNING, "The worker waits for the database: %s", error)
         except Exception:  # the edge: a worker that stays away would leave tasks undone
             log.exception("The worker failed and is started again")
         if asyncio.get_running_loop().time() - started > pauses[-1]:
-            failures, pauses = 0, runtime.task_process.limits.restart_pauses
+            failures = 0
         await _wait(stop, pauses[min(failures, len(pauses) - 1)])
         failures += 1
 
 
 async def _run_once(runtime: Host, concurrency: int, stop: asyncio.Event, queues: list[str] | None) -> None:
-    """One worker, from signing on to signing off. Raises ConnectorException."""
-    from fastopp.tasks.worker.fenced import FencedJobManager  # noqa: PLC0415 - imported where tasks are worked
-    from fastopp.tasks.worker.listen import is_pooled  # noqa: PLC0415 - as above
-    from fastopp.tasks.worker.queue import open_queue  # noqa: PLC0415 - as above
-    from fastopp.tasks.worker.runner import Runner  # noqa: PLC0415 - as above
+    """One worker, from signing on to signing off. Raises Unavailable."""
+    from fastopp.tasks.worker.listen import is_pooled  # noqa: PLC0415 - imported where tasks are worked
+    from fastopp.tasks.worker.loop import WorkLoop  # noqa: PLC0415 - as above
+    from fastopp.tasks.worker.store import open_store  # noqa: PLC0415 - as above
     from fastopp.tasks.worker.takeover import take_over_stalled  # noqa: PLC0415 - as above
+    from fastopp.tasks.worker.time_table import TimeTable  # noqa: PLC0415 - as above
 
-    settings, limits, url = runtime.settings, runtime.task_process.limits, runtime.database.url
-    async with open_queue(runtime) as queue:
-        await take_over_stalled(queue.store, runtime.task_process)
+    process, settings, url = runtime.task_process, runtime.settings, runtime.database.url
+    async with open_store(runtime) as store:
+        await take_over_stalled(store.database, process)
         pooled = url.backend == "postgresql" and await is_pooled(url, timeout=settings.db_timeout)
-        manager = FencedJobManager(
-            queue.store,
-            concurrency=concurrency,
-            listen=_listen_with(queue, pooled=pooled),
-            clock=runtime.clock,
-            limits=limits,
-        )
-        runner = Runner(runtime, manager, concurrency=concurrency, deadline=None)
-        helpers = [
-            asyncio.create_task(_stop_when(stop, manager), name="worker: stop"),
-            asyncio.create_task(_look_for_stalled(queue, manager), name="worker: stalled jobs"),
-        ]
+        loop = WorkLoop(runtime, store, concurrency=concurrency, queues=queues)
+
+        async def stop_when_asked() -> None:
+            await stop.wait()
+            loop.stop()
+
+        async def look_for_stalled() -> None:
+            while True:
+                await asyncio.sleep(process.limits.look_for_stalled)
+                try:
+                    if await take_over_stalled(store.database, process):
+                        loop.tell()
+                except (Unavailable, DBAPIError) as error:
+                    log.debug("Stalled jobs could not be looked for: %s", error)
+
+        process.add_wake(loop.wake)
         try:
-            await queue.work(
-                manager,
-                runner,
-                concurrency=concurrency,
+            await loop.run(
+                stop_when_asked(),
+                look_for_stalled(),
+                TimeTable(runtime, store.database).keep(loop.wake),
+                *([] if pooled else [_listen(runtime, loop)]),
                 stop_timeout=settings.task_stop_timeout,
-                poll=limits.pooled_poll if pooled else limits.poll,
-                queues=queues,
+                poll=process.limits.pooled_poll if pooled else process.limits.poll,
             )
         finally:
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            process.remove_wake(loop.wake)
 
 
-def _listen_with(queue: Queue, *, pooled: bool) -> Listen:
-    """Hear of what this process queues, and of what others do where that is possible."""
+async def _listen(runtime: Host, loop: WorkLoop) -> None:
+    """Hear of what other processes queue."""
+    url = runtime.database.url
+    if url.backend == "postgresql":
+        from fastopp.tasks.worker.listen import listen_postgres  # noqa: PLC0415 - as above
 
-    async def listen(queued: Callable[[], Awaitable[None]], abort: Callable[[int], Awaitable[None]]) -> None:
-        process = queue.runtime.task_process
-        process.add_wake(queued)
-        try:
-            if not pooled:
-                await queue.listen(queued, abort)
-            await asyncio.Event().wait()
-        finally:
-            process.remove_wake(queued)
+        await listen_postgres(url, loop.tell, loop.tell_abort, timeout=runtime.settings.db_timeout)
+    else:
+        from fastopp.tasks.worker.listen_sqlite import listen_sqlite  # noqa: PLC0415 - as above
 
-    return listen
-
-
-async def _stop_when(stop: asyncio.Event, manager: FencedJobManager) -> None:
-    await stop.wait()
-    manager.stop()
-
-
-async def _look_for_stalled(queue: Queue, manager: FencedJobManager) -> None:
-    from procrastinate.exceptions import ConnectorException  # noqa: PLC0415 - as above
-
-    from fastopp.tasks.worker.takeover import take_over_stalled  # noqa: PLC0415 - as above
-
-    process = queue.runtime.task_process
-    while True:
-        await asyncio.sleep(process.limits.look_for_stalled)
-        try:
-            if await take_over_stalled(queue.store, process):
-                manager.notifications.tell()
-        except ConnectorException as error:
-            log.debug("Stalled jobs could not be looked for: %s", error)
+        await listen_sqlite(url.database or "", loop.tell, loop.tell_abort)
 
 
 @asynccontextmanager
@@ -156,7 +132,7 @@ async def worker_in_background(runtime: Host) -> AsyncIterator[None]:
 
 
 def _import() -> None:
-    from fastopp.tasks.worker import fenced, listen, queue, runner, takeover  # noqa: PLC0415, F401 - in a thread, that is all
+    from fastopp.tasks.worker import drain, listen  # noqa: PLC0415, F401 - in a thread, that is all
 
 
 async def _wait(event: asyncio.Event, seconds: float, other: asyncio.Event | None = None) -> None:

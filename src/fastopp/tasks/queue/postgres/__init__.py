@@ -1,1 +1,1 @@
-"""procrastinate on PostgreSQL: its tables, and a connector."""
+"""procrastinate's tables on PostgreSQL."""

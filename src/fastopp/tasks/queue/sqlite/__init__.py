@@ -1,7 +1,4 @@
-"""A procrastinate connector for SQLite. See README.md here.
-
-`SQLiteConnector` itself is in `connector`, so that the schema can be had without importing procrastinate.
-"""
+"""procrastinate's tables on SQLite: the same tables, columns, constraints and events as on PostgreSQL."""
 
 from __future__ import annotations
 
