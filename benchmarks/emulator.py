@@ -10,8 +10,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.server import ROOT, serve
-from fastopp.emulator.emulator import Emulator, EmulatorOptions
-from fastopp.emulator.rules import Rules
+from leapcell_emulator.emulator import Emulator, EmulatorOptions
+from leapcell_emulator.rules import Rules
 
 PROJECTS = ROOT / "tests" / "services" / "emulator_projects"
 PLAIN = PROJECTS / "plain_fastapi"
@@ -55,7 +55,7 @@ async def _added(*, freeze: bool) -> None:
 
 
 async def _start() -> None:
-    from fastopp.emulator.parts import make_services  # noqa: PLC0415 - what is measured
+    from leapcell_emulator.parts import make_services  # noqa: PLC0415 - what is measured
 
     begun = time.perf_counter()
     services = make_services(database=True, object_storage=True, cron=None)

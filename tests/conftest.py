@@ -18,7 +18,8 @@ from fastopp.settings.database_url import DatabaseURL
 from tests.services import forks
 from tests.services.databases import Templates
 from tests.services.front import Certificates, Front
-from tests.services.pooler import Pooler, find_pgbouncer
+from tests.services.pgbouncer import find_pgbouncer
+from tests.services.pooler import Pooler
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
 from tests.services.s3 import RcloneServer, find_rclone
 

@@ -120,6 +120,9 @@ _MOVED = {
 }
 """Map the old name of each module or package to the new one. Modules below an old package are below the new one."""
 
+_ELSEWHERE = {"emulator": ("leapcell_emulator", "emulator")}
+"""Map the old name of a package to the package on PyPI that it is now, and to FastOpp's extra that installs it."""
+
 _SPLIT = {
     "fastopp.cli.project": ("console.project", "console.main_file"),
     "fastopp.platform": (
@@ -143,10 +146,13 @@ _MEMBERS = {
 
 
 def new_name(old: str) -> str | None:
-    """Return where a module of FastOpp is now, or None if its name is not an old one."""
+    """Return the name that a module of FastOpp has now, or None if its name is not an old one."""
     package, _, name = old.partition(".")
     if package != "fastopp":
         return None
+    first, dot, rest = name.partition(".")
+    if first in _ELSEWHERE:
+        return f"{_ELSEWHERE[first][0]}{dot}{rest}"
     head, tail = name, ""
     while head:
         if head in _MOVED:
@@ -170,7 +176,14 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         new = new_name(module.__name__)
         assert new  # noqa: S101 - as `find_spec` has made sure
         warnings.warn(f"{module.__name__} is {new} now.", DeprecationWarning, stacklevel=2)
-        sys.modules[module.__name__] = importlib.import_module(new)  # one module, under both names
+        try:
+            sys.modules[module.__name__] = importlib.import_module(new)  # one module, under both names
+        except ModuleNotFoundError as error:
+            for package, extra in _ELSEWHERE.values():
+                if error.name == package:
+                    install = f'pip install "fastopp[{extra}]"'
+                    error.msg = f"{module.__name__} is {new} now. Install it with: {install}"
+            raise
 
 
 def _member(old: str, parts: Iterable[str], name: str) -> Any:  # noqa: ANN401 - a module's attributes

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fastopp.emulator.loopback import free_port
+from leapcell_emulator.loopback import free_port
 from tests.services.checks_project import GOOD
 from tests.services.site import copy_project, run_command, succeed
 

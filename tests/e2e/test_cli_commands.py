@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from fastopp.cli.oppdemo import app as oppdemo_app
 from fastopp.cli.oppman import app as oppman_app
-from fastopp.emulator.loopback import free_port
+from leapcell_emulator.loopback import free_port
 from tests.services.site import PATIENCE, Site, copy_project, run_command, start_command, succeed
 
 HTML = {"accept": "text/html"}

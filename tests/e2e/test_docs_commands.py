@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from fastopp.emulator.loopback import free_port
+from leapcell_emulator.loopback import free_port
 from tests.gate import full
 from tests.services import forks
 

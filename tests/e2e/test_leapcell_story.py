@@ -20,9 +20,9 @@ from PIL import Image
 from playwright.async_api import FilePayload, Page, async_playwright, expect
 
 from fastopp.console.main_file import add_apps
-from fastopp.emulator.emulator import Emulator, EmulatorOptions
-from fastopp.emulator.parts import make_services
-from fastopp.emulator.rules import Rules
+from leapcell_emulator.emulator import Emulator, EmulatorOptions
+from leapcell_emulator.parts import make_services
+from leapcell_emulator.rules import Rules
 from tests.services.browser import ARGUMENTS
 from tests.services.site import ROOT, SECRET_KEY, Site, succeed
 from tests.services.task_app import write_app

@@ -14,8 +14,8 @@ from fastopp.checks.context import CheckContext
 from fastopp.checks.errors import CannotCheck
 from fastopp.database.migrations import migrate
 from fastopp.database.session import Database
-from fastopp.emulator.services.postgres import Postgres
 from fastopp.features.accounts.service import create_user
+from leapcell_emulator.services.postgres import Postgres
 from tests.services.checks_project import KEY, context, local, make_project, run_async
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import Fault, FaultProxy, OddServer

@@ -10,11 +10,11 @@ import httpx
 import pytest
 from aiohttp import web
 
-from fastopp.emulator.loopback import PortTaken
-from fastopp.emulator.services import async_queue
-from fastopp.emulator.services.async_queue import AsyncOptions, AsyncQueue
-from fastopp.emulator.services.cron import Cron, Timer
 from fastopp.platforms.leapcell import LEAPCELL_MAX_ASYNC_BODY
+from leapcell_emulator.loopback import PortTaken
+from leapcell_emulator.services import async_queue
+from leapcell_emulator.services.async_queue import AsyncOptions, AsyncQueue
+from leapcell_emulator.services.cron import Cron, Timer
 
 
 class Application:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from fastopp.emulator.confined import StartFailed
-from fastopp.emulator.environment import EnvironmentRefused
-from fastopp.emulator.fleet import Fleet
-from fastopp.emulator.image import ProjectMissing, copy_project
-from fastopp.emulator.loopback import PortTaken, free_port
-from fastopp.emulator.sandbox_choice import SandboxUnavailable, choose_sandbox
-from fastopp.emulator.saved import NothingToLoad
+from leapcell_emulator.confined import StartFailed
+from leapcell_emulator.environment import EnvironmentRefused
+from leapcell_emulator.fleet import Fleet
+from leapcell_emulator.image import ProjectMissing, copy_project
+from leapcell_emulator.loopback import PortTaken, free_port
+from leapcell_emulator.sandbox_choice import SandboxUnavailable, choose_sandbox
+from leapcell_emulator.saved import NothingToLoad
 from tests.services.emulator import PROJECTS, copy_of, running, until, write_project
 
 SERVER = (PROJECTS / "plain_http" / "server.py").read_text()
@@ -102,7 +102,7 @@ async def test_a_server_for_both_families(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastopp.emulator.confined.TERM_PATIENCE", 0.3)
+    monkeypatch.setattr("leapcell_emulator.confined.TERM_PATIENCE", 0.3)
     project = write_project(tmp_path / "project", "exec python server.py", server=DEAF)
     async with running(project, instances=1, deployment_overlap=0.0) as service:
         await service.emulator.deploy()
@@ -163,11 +163,11 @@ def test_a_project_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_sandbox_that_does_not_work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastopp.emulator.sandbox.BubblewrapSandbox.works", lambda _self: False)
+    monkeypatch.setattr("leapcell_emulator.sandbox.BubblewrapSandbox.works", lambda _self: False)
     assert choose_sandbox("auto").name == "landlock"
     with pytest.raises(SandboxUnavailable, match="Bubblewrap does not work"):
         choose_sandbox("bubblewrap")
-    monkeypatch.setattr("fastopp.emulator.landlock_sandbox.LandlockSandbox.works", lambda _self: False)
+    monkeypatch.setattr("leapcell_emulator.landlock_sandbox.LandlockSandbox.works", lambda _self: False)
     with pytest.raises(SandboxUnavailable, match=re.escape("neither Bubblewrap nor Landlock works")):
         choose_sandbox("auto")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fastopp.emulator.rules import Rules
-from fastopp.emulator.sandbox import TEMP, BubblewrapSandbox, Room
+from leapcell_emulator.rules import Rules
+from leapcell_emulator.sandbox import TEMP, BubblewrapSandbox, Room
 from tests.services.emulator import running, write_project
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +90,7 @@ def test_an_environment_and_a_clone_below_tmp(below_temp: Path, environment: Pat
 
 async def test_a_built_environment_below_tmp(below_temp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where /var/tmp cannot be written, deployments are made below /tmp too."""
-    monkeypatch.setattr("fastopp.emulator.workplace.shared_parent", lambda: below_temp)
+    monkeypatch.setattr("leapcell_emulator.workplace.shared_parent", lambda: below_temp)
     start = "$VIRTUAL_ENV/bin/python -m http.server --bind 0.0.0.0 8080"
     project = write_project(below_temp / "project", start, build="python -m venv --help > /dev/null")
     async with running(project, build=True, instances=1, sandbox="bubblewrap") as emulator:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fastopp.emulator.rules import RULES
+from leapcell_emulator.rules import RULES
 from tests.services import forks
 from tests.services.emulator import PROJECTS, copy_of, write_project
 

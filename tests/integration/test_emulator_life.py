@@ -11,12 +11,12 @@ import aiohttp
 import psutil
 import pytest
 
-from fastopp.emulator.control_group import ControlGroup
-from fastopp.emulator.emulator import DeploymentRunning, UnknownAction
-from fastopp.emulator.fleet import UnknownInstance
-from fastopp.emulator.image import BuildFailed
-from fastopp.emulator.workplace import Workplace
 from fastopp.platforms.base import MIB
+from leapcell_emulator.control_group import ControlGroup
+from leapcell_emulator.emulator import DeploymentRunning, UnknownAction
+from leapcell_emulator.fleet import UnknownInstance
+from leapcell_emulator.image import BuildFailed
+from leapcell_emulator.workplace import Workplace
 from tests.services import forks
 from tests.services.emulator import PROJECTS, copy_of, running, until, write_project
 
@@ -174,7 +174,7 @@ async def test_too_much_memory() -> None:
 
 
 async def test_memory_is_watched_where_the_kernel_cannot_cap_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastopp.emulator.control_group.ROOT", Path("/nowhere"))
+    monkeypatch.setattr("leapcell_emulator.control_group.ROOT", Path("/nowhere"))
     async with running("plain_fastapi", instances=1) as service:
         assert service.instance("i1")["memory_limited"] is False
         await service.client.post("/leak", params={"size": 600 * 1024 * 1024})

@@ -17,9 +17,9 @@ import pytest_asyncio
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from fastopp.emulator.services.object_storage import ObjectStorage, StorageOptions
 from fastopp.settings import load_settings
 from fastopp.storage.select import open_storage
+from leapcell_emulator.services.object_storage import ObjectStorage, StorageOptions
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

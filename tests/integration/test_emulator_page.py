@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fastopp.emulator.page import HEADER
+from leapcell_emulator.page import HEADER
 from tests.services.emulator import RunningEmulator, running, until
 
 ORDER = {HEADER: "1"}

@@ -1,4 +1,4 @@
-"""The emulator's PostgreSQL: what a transaction pooler does to an application, by pgbouncer and by our own front."""
+"""The emulator's PostgreSQL: what a transaction pooler does to an application, as pgbouncer, its model, does it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from sqlalchemy import text
 
 from fastopp.database.engine import create_engine
 from fastopp.database.session import Database
-from fastopp.emulator.services.pgbouncer import find_pgbouncer
-from fastopp.emulator.services.postgres import Postgres, PostgresOptions
-from fastopp.emulator.services.postgres_server_pool import MIN_CONNECTIONS
 from fastopp.settings.database_url import DatabaseURL
+from leapcell_emulator.services.postgres import Postgres, PostgresOptions
+from leapcell_emulator.services.postgres_server_pool import MIN_CONNECTIONS
 from tests.gate import only_full
+from tests.services.pgbouncer import PgBouncerModel, find_pgbouncer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,25 +30,29 @@ MANY = MIN_CONNECTIONS * 2
 """Transactions after which a client has met some server connection twice."""
 
 
-def need(program: str) -> None:
-    if program == "pgbouncer" and not find_pgbouncer():
-        pytest.skip("pgbouncer is not installed (apt install pgbouncer)")
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["built-in", *only_full("pgbouncer")])
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=[Postgres, *only_full(PgBouncerModel)])
 async def pooled(request: pytest.FixtureRequest) -> AsyncIterator[Postgres]:
-    """The service with either pooler, sharing by transaction."""
-    need(request.param)
-    async with Postgres(PostgresOptions(program=request.param, pool_size=5, max_connections=40)) as running:
+    """The service, and its model, sharing by transaction."""
+    async with _start(request.param, pool_size=5, max_connections=40) as running:
         yield running
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["built-in", *only_full("pgbouncer")])
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=[Postgres, *only_full(PgBouncerModel)])
 async def unshared(request: pytest.FixtureRequest) -> AsyncIterator[Postgres]:
-    """The service with a server connection for each client."""
-    need(request.param)
-    async with Postgres(PostgresOptions(program=request.param, pooler="session")) as running:
+    """The service, and its model, with a server connection for each client."""
+    async with _start(request.param, pooler="session") as running:
         yield running
+
+
+def _start(kind: type[Postgres], **options: Any) -> Postgres:
+    if kind is PgBouncerModel and not find_pgbouncer():
+        pytest.skip("pgbouncer is not installed (apt install pgbouncer)")
+    return kind(PostgresOptions(**options))
+
+
+def needs_notices(service: Postgres) -> None:
+    if isinstance(service, PgBouncerModel):
+        pytest.skip("pgbouncer reports nothing")
 
 
 async def connect(service: Postgres, **options: Any) -> psycopg.AsyncConnection[Any]:
@@ -186,6 +190,7 @@ async def test_several_commands_in_one_prepared_statement(pooled: Postgres) -> N
 
 
 async def test_what_was_noticed_is_told_once(pooled: Postgres) -> None:
+    needs_notices(pooled)
     async with await connect(pooled) as connection:
         for _ in range(2):
             for sql in ("listen news", "set statement_timeout to '54321ms'", "select pg_try_advisory_lock(4713)"):
@@ -211,6 +216,7 @@ async def test_more_clients_than_server_connections(pooled: Postgres) -> None:
 
 
 async def test_clients_beyond_the_cap_are_turned_away(pooled: Postgres) -> None:
+    needs_notices(pooled)
     before = pooled.status()["refused"]
     async with AsyncExitStack() as stack:
         for _ in range(40):
@@ -414,7 +420,7 @@ async def test_a_saved_database_is_loaded_under_other_names(pooled: Postgres, tm
         await connection.execute("insert into kept (name) values ('Ada'), ('Grace')")
         await pooled.save(tmp_path / "saved")
         await connection.execute("drop table kept")
-    async with Postgres(PostgresOptions(program="built-in")) as other:
+    async with Postgres(PostgresOptions()) as other:
         assert not await other.load(tmp_path / "never saved")
         assert await other.load(tmp_path / "saved")
         assert other.user != pooled.user

@@ -12,19 +12,19 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fastopp.emulator.confined import ConfinedProcess
-from fastopp.emulator.rules import Rules
-from fastopp.emulator.sandbox import Room
-from fastopp.emulator.sandbox_choice import choose_sandbox
-from fastopp.emulator.services.process import ServiceFailed, ServiceProcess, make_folder
+from leapcell_emulator.confined import ConfinedProcess
+from leapcell_emulator.rules import Rules
+from leapcell_emulator.sandbox import Room
+from leapcell_emulator.sandbox_choice import choose_sandbox
+from leapcell_emulator.services.process import ServiceFailed, ServiceProcess, make_folder
 
 STAYS = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open('started', 'w'); time.sleep(600)"
 
 EMULATOR = """
 import asyncio, sys
-from fastopp.emulator.services.object_storage import ObjectStorage
-from fastopp.emulator.services.postgres import Postgres
-from fastopp.emulator.services.redis import Redis
+from leapcell_emulator.services.object_storage import ObjectStorage
+from leapcell_emulator.services.postgres import Postgres
+from leapcell_emulator.services.redis import Redis
 
 async def main():
     async with Postgres(), ObjectStorage(), Redis():

@@ -18,10 +18,10 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from fastopp.emulator.services.process import ServiceFailed
-from fastopp.emulator.services.redis import Redis, RedisOptions
-from fastopp.emulator.services.redis_commands import COMMANDS
-from fastopp.emulator.services.redis_server import MAX_VALUE
+from leapcell_emulator.services.process import ServiceFailed
+from leapcell_emulator.services.redis import Redis, RedisOptions
+from leapcell_emulator.services.redis_commands import COMMANDS
+from leapcell_emulator.services.redis_server import MAX_VALUE
 
 Client = Any  # redis-py's methods are typed for its blocking client, too
 

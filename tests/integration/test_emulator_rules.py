@@ -14,7 +14,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from fastopp.emulator.processes import descendants
+from leapcell_emulator.processes import descendants
 from tests.services.emulator import RunningEmulator, running, until
 
 KIB = 1024

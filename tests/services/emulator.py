@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from fastopp.emulator.emulator import Emulator, EmulatorOptions
-from fastopp.emulator.events import Event
-from fastopp.emulator.rules import Rules
+from leapcell_emulator.emulator import Emulator, EmulatorOptions
+from leapcell_emulator.events import Event
+from leapcell_emulator.rules import Rules
 
 PROJECTS = Path(__file__).parent / "emulator_projects"
 

@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import trustme
 
-from fastopp.emulator.loopback import free_port
-from fastopp.emulator.services.certificates import Certificates as ServiceCertificates
+from leapcell_emulator.loopback import free_port
+from leapcell_emulator.services.certificates import Certificates as ServiceCertificates
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 # What PostgreSQL says to a client that its pg_hba.conf wants encrypted.

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 from urllib.request import Request, urlopen
 
-from fastopp.emulator.loopback import free_port
+from leapcell_emulator.loopback import free_port
 
 
 class MotoServer:

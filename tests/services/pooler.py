@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fastopp.emulator.loopback import free_port
-from fastopp.emulator.services.pgbouncer import find_pgbouncer
+from leapcell_emulator.loopback import free_port
 from tests.services.front import Certificates
+from tests.services.pgbouncer import find_pgbouncer
 from tests.services.postgres import PASSWORD, USER, Postgres
 
 CONFIGURATION = """

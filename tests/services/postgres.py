@@ -8,7 +8,7 @@ from typing import Self
 
 import psycopg
 
-from fastopp.emulator.services.postgres_server import PostgresServer
+from leapcell_emulator.services.postgres_server import PostgresServer
 from tests.services.aside import run_aside
 
 USER = "app"

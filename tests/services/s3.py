@@ -17,9 +17,9 @@ from typing import Self
 from urllib.request import Request as HTTPRequest
 from urllib.request import urlopen
 
-from fastopp.emulator.loopback import free_port
-from fastopp.emulator.services.rclone import find_rclone
 from fastopp.storage.s3.presigned import presign
+from leapcell_emulator.loopback import free_port
+from leapcell_emulator.services.rclone import find_rclone
 
 ACCESS_KEY = "tests-access-key-0123456789"  # rclone refuses fewer than 16 characters
 SECRET_KEY = "tests-secret-key-never-to-be-shown"

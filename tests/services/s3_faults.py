@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
-from fastopp.emulator.services import s3_oddities
+from leapcell_emulator.services import s3_oddities
 from tests.services.s3 import RcloneServer
 
 

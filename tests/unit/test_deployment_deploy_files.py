@@ -12,9 +12,9 @@ import typer
 from typer.testing import CliRunner, Result
 
 from fastopp.cli.oppman import app
-from fastopp.emulator.manifest import read_manifest
 from fastopp.features.deployment.deploy_files import hide_from_git, project_name
 from fastopp.features.leapcell import init as leapcell
+from fastopp.platforms.leapcell_manifest import read_manifest
 from fastopp.settings import load_settings, read_variables
 from tests.services.checks_project import LOCK, REQUIREMENTS, make_project
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from fastopp.emulator.logs import KEPT_LINES, LINES_PER_SECOND, LONGEST_LINE, LogReader, complaint
+from leapcell_emulator.logs import KEPT_LINES, LINES_PER_SECOND, LONGEST_LINE, LogReader, complaint
 
 
 @pytest.mark.parametrize(

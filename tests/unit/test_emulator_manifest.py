@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastopp.emulator.manifest import EXAMPLE, ManifestError, parse_manifest, read_manifest
+from fastopp.platforms import leapcell_manifest
+from leapcell_emulator.manifest import EXAMPLE, ManifestError, parse_manifest, read_manifest
 
 START = "startCommand: uvicorn main:app --port 8080"
 
@@ -67,6 +68,8 @@ def test_what_is_refused(text: str, message: str) -> None:
     with pytest.raises(ManifestError) as refused:
         parse_manifest(text)
     assert message in str(refused.value)
+    with pytest.raises(leapcell_manifest.ManifestError):
+        leapcell_manifest.parse_manifest(text)
 
 
 @pytest.mark.parametrize(("written", "megabytes"), [("512", 512), ("512MB", 512), ("1 GiB", 1024), ('"2048mb"', 2048)])
@@ -105,7 +108,18 @@ def test_a_file_that_is_not_text(tmp_path: Path) -> None:
         read_manifest(tmp_path)
 
 
-@given(st.text())
-def test_any_text_is_a_manifest_or_one_clear_message(text: str) -> None:
+KEYS = ("runtime", "startCommand", "buildCommand", "port", "memory", "region")
+VALUES = ("python", "uvicorn main:app", "8080", "'8080'", "0", "1.5", "true", "512mb", "1 GiB", "64", "[a]", "", "- b")
+
+
+@given(st.text() | st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES)).map(": ".join)).map("\n".join))
+def test_any_text_is_a_manifest_or_one_clear_message_and_checks_read_the_same(text: str) -> None:
+    read = theirs = None
     with contextlib.suppress(ManifestError):
-        parse_manifest(text)
+        read = parse_manifest(text)
+    with contextlib.suppress(leapcell_manifest.ManifestError):
+        theirs = leapcell_manifest.parse_manifest(text)
+    assert (read is None) == (theirs is None)
+    if read and theirs:
+        for name in ("start_command", "build_command", "runtime", "port", "memory", "cpu_share"):
+            assert getattr(read, name) == getattr(theirs, name)

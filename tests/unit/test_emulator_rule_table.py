@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fastopp.emulator.events import KEPT, Journal, ServedRequest
-from fastopp.emulator.rule import Rule, RuleValueRefused, format_size, parse_size
-from fastopp.emulator.rules import PROFILES, RULES, Rules, UnknownProfile
+from leapcell_emulator.events import KEPT, Journal, ServedRequest
+from leapcell_emulator.rule import Rule, RuleValueRefused, format_size, parse_size
+from leapcell_emulator.rules import PROFILES, RULES, Rules, UnknownProfile
 
 MIB = 1024 * 1024
 
@@ -14,7 +14,7 @@ MIB = 1024 * 1024
 @pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
 def test_each_rule_says_where_it_is_documented_and_can_fire(rule: Rule) -> None:
     assert rule.id.removeprefix("E").isdigit()
-    assert rule.source.startswith("https://docs.leapcell.io/") or rule.source == "docs/platforms.md"
+    assert rule.source.startswith("https://docs.leapcell.io/") or rule.source == "not in LeapCell's documents"
     assert rule.format(rule.default)
     journal = Journal(Rules())
     event = journal.fire(rule.name, found="something", path="/kaithhealth")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fastopp.emulator.services.cron import CronError, read_timers
+from leapcell_emulator.services.cron import CronError, read_timers
 
 
 def test_the_example_of_the_documentation() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastopp.emulator.services import postgres_wire as wire
+from leapcell_emulator.services import postgres_wire as wire
 
 MESSAGES = st.lists(st.tuples(st.sampled_from([b"Q", b"P", b"d", b"S"]), st.binary(max_size=300)), max_size=8)
 

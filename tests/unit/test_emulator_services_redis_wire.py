@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastopp.emulator.services.redis_wire import LONGEST_LINE, Requests
+from leapcell_emulator.services.redis_wire import LONGEST_LINE, Requests
 
 LONGEST = 1000
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastopp.emulator.services import s3_oddities
+from leapcell_emulator.services import s3_oddities
 
 KEYS = st.lists(st.text("abc/%+ &<é.", min_size=1, max_size=12), max_size=4)
 

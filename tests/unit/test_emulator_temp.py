@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastopp.emulator.temp import empty, usage
+from leapcell_emulator.temp import empty, usage
 
 
 def test_only_files_count(tmp_path: Path) -> None:

@@ -38,6 +38,21 @@ def test_it_is_the_same_module_and_a_warning_names_the_new_one() -> None:
     assert old is importlib.import_module("fastopp.core.garbage")
 
 
+def test_the_emulator_is_a_package_elsewhere() -> None:
+    sys.modules.pop("fastopp.emulator.rules", None)
+    with pytest.warns(DeprecationWarning, match=r"fastopp\.emulator\.rules is leapcell_emulator\.rules now"):
+        old = importlib.import_module("fastopp.emulator.rules")
+    assert old is importlib.import_module("leapcell_emulator.rules")
+
+
+def test_an_emulator_that_is_not_installed_says_how_to_install_it() -> None:
+    code = "import sys; sys.modules['leapcell_emulator'] = None; import fastopp.emulator.rules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    message = 'fastopp.emulator is leapcell_emulator now. Install it with: pip install "fastopp[emulator]"'
+    assert done.stderr.splitlines()[-1] == f"ModuleNotFoundError: {message}"
+
+
 @pytest.mark.parametrize(
     ("old", "names"),
     [

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import re
+import socket
 import sys
 import tempfile
 import time
@@ -19,13 +21,13 @@ import httpx
 
 from fastopp.checks.errors import CannotCheck
 from fastopp.checks.own_process import run_oppman, trial_environment
-from fastopp.emulator.loopback import free_port
 from fastopp.platforms.detection import PLATFORMS
 
 PROC: Final = Path("/proc")
 PAGES: Final = 10
 STARTS: Final = 2  # the first one may compile byte code, which a build has done
 PATIENCE: Final = 30.0  # seconds until it answers
+PORTS: Final = range(16384, 32768)  # below those that Linux gives to connections, which may take one meanwhile
 MIB: Final = 1024 * 1024
 
 _LINK = re.compile(r'href="(/(?!/|static/|logout)[^"#]*)"')
@@ -74,7 +76,7 @@ async def _run_once(project: Path, environ: dict[str, str], log: Path, health_pa
 async def _server(
     project: Path, environ: dict[str, str], log: Path, health_path: str
 ) -> AsyncIterator[tuple[int, httpx.AsyncClient]]:
-    port = free_port()
+    port = _free_port()
     words = ["-m", "uvicorn", "main:app", "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -91,6 +93,14 @@ async def _server(
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+def _free_port() -> int:
+    for port in random.sample(PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise CannotCheck("No port is free on this machine.")
 
 
 async def _wait(process: asyncio.subprocess.Process, client: httpx.AsyncClient, log: Path, health_path: str) -> None:

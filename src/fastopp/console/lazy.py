@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import typer
 import typer.main
@@ -16,6 +16,10 @@ from fastopp.core.garbage import lasting_objects
 
 Place = tuple[str, str]
 """Where a command is, like `fastopp.features.files.commands:app`, and its help; a test compares both."""
+
+
+EXTRAS: Final = {"leapcell_emulator": "emulator"}
+"""The packages that a command may need, and the extra of each."""
 
 
 class _Commands(MutableMapping[str, Any]):
@@ -93,6 +97,11 @@ def _load(name: str, place: str) -> Any:  # noqa: ANN401 - as above
     try:
         with lasting_objects():
             found = getattr(import_module(module), attribute, None)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        hint = f'Install it with: pip install "fastopp[{EXTRAS[error.name]}]"'
+        fail(ProjectError(f"`{name}` needs {error.name.replace('_', '-')}, which is not installed.", hint=hint))
     except SyntaxError as error:
         fail(ProjectError(f"{error.filename}, line {error.lineno}: {error.msg}.", hint="Fix it and try again."))
     if found is None:

@@ -15,20 +15,14 @@ from pathlib import Path
 from fastopp.platforms.base import KIB, MIB, Platform
 
 LEAPCELL_REQUEST_TIMEOUT = 15 * 60  # seconds [LC limits]
-LEAPCELL_MAX_REQUEST_LINE = 16 * KIB  # bytes [LC limits]
-LEAPCELL_MAX_HEADER = 16 * KIB  # bytes, one header [LC limits]
-LEAPCELL_MAX_REQUEST_HEADERS = 64 * KIB  # bytes, all of a request [LC limits]
-LEAPCELL_MAX_RESPONSE_HEADERS = 32 * KIB  # bytes, all of a response [LC limits]
 LEAPCELL_MAX_REQUEST_BODY = 100 * MIB  # bytes [LC limits]; an older copy of the page says 5 MB
 LEAPCELL_MAX_RESPONSE_BODY = 5 * MIB  # bytes, after compression [LC limits]
 LEAPCELL_MAX_ASYNC_BODY = 5 * MIB  # bytes, payload of an async invocation [LC async]
 LEAPCELL_MAX_ENVIRONMENT = 3 * KIB  # bytes, all variables together [LC limits]
-LEAPCELL_MAX_CONCURRENCY = 100  # requests, free plan [LC limits]
-LEAPCELL_DORMANT_AFTER = 30 * 60  # seconds without traffic, "for example" [LC life]
-LEAPCELL_COLD_START = 0.25  # seconds added at most [LC life]
 LEAPCELL_MIN_MEMORY = 128  # MB [LC service]
 LEAPCELL_MAX_MEMORY = 7076  # MB [LC service]
 LEAPCELL_MEMORY_PER_CORE = 1769  # MB that buy one whole core [LC service]
+LEAPCELL_SLOW_START = 10.0  # seconds; a start that takes longer is reported. Ours: no limit is documented
 LEAPCELL_PORT = 8080  # in every official example [LC trouble]
 LEAPCELL_HEALTH_PATH = "/kaithhealth"  # polled until it answers [LC trouble]
 LEAPCELL_OBJECT_STORAGE_DOMAIN = "objstorage.leapcell.io"  # FastOpp's example.env; no official page

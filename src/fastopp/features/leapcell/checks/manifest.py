@@ -11,8 +11,8 @@ from pathlib import PurePath
 from fastopp.checks.check import Problem, Subject, check
 from fastopp.checks.context import CheckContext
 from fastopp.checks.errors import CannotCheck
-from fastopp.emulator.manifest import FILE_NAME, KEYS, RUNTIMES, Manifest, ManifestError, read_manifest
 from fastopp.platforms.leapcell import LEAPCELL
+from fastopp.platforms.leapcell_manifest import FILE_NAME, KEYS, RUNTIMES, Manifest, ManifestError, read_manifest
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 COMPILES = ("oppman.py leapcell build", "oppman.py compile", "compileall")

@@ -8,9 +8,8 @@ from typing import Final
 from fastopp.checks.check import Mode, Problem, Subject, check
 from fastopp.checks.context import CheckContext
 from fastopp.checks.trial_run import TrialRun, measure
-from fastopp.emulator.rules import Rules
 from fastopp.features.leapcell.checks.manifest import manifest_of
-from fastopp.platforms.leapcell import LEAPCELL
+from fastopp.platforms.leapcell import LEAPCELL, LEAPCELL_SLOW_START
 
 NEARLY: Final = 0.8  # of the memory: a large request or ten at a time take the rest
 SHOWN_AS_ERROR: Final = 500  # HTTP status
@@ -30,7 +29,7 @@ async def slow_start(context: CheckContext) -> AsyncIterator[Problem]:
     """Memory buys a share of a core: 512 MB are 29 %. A cold start on LeapCell is estimated as the
     processor time until the health path answers, divided by that share, on a core like this machine's."""
     run = await _measured(context)
-    seconds, limit = run.until_health / share(context), Rules().start_warning
+    seconds, limit = run.until_health / share(context), LEAPCELL_SLOW_START
     if seconds > limit:
         memory = manifest_of(context).memory
         yield Problem(f"A cold start takes {seconds:.1f} s with {memory} MB, more than {limit:g} s.")
@@ -47,7 +46,7 @@ async def slow_start(context: CheckContext) -> AsyncIterator[Problem]:
 async def slow_page(context: CheckContext) -> AsyncIterator[Problem]:
     """The first visitor after half an hour without requests waits that long."""
     run = await _measured(context)
-    seconds, limit = run.until_page / share(context), Rules().start_warning
+    seconds, limit = run.until_page / share(context), LEAPCELL_SLOW_START
     if seconds > limit:
         yield Problem(f"The first page comes after {seconds:.1f} s with {manifest_of(context).memory} MB.")
 

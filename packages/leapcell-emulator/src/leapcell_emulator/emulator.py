@@ -1,0 +1,283 @@
+"""The emulator as a whole: builds the project, runs its instances and services, and serves them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from aiohttp import web
+
+from leapcell_emulator import saved
+from leapcell_emulator.documented import PORT
+from leapcell_emulator.environment import check_environment, read_env_file
+from leapcell_emulator.errors import BadRequest, Conflict
+from leapcell_emulator.events import Event, Journal, now
+from leapcell_emulator.fleet import Fleet
+from leapcell_emulator.gateway import PAGE, Gateway
+from leapcell_emulator.image import Image, build, copy_project, unbuilt
+from leapcell_emulator.instance import Deployment, Host
+from leapcell_emulator.loopback import HOST, listen
+from leapcell_emulator.manifest import Manifest, read_manifest
+from leapcell_emulator.page import Page
+from leapcell_emulator.rules import Rules
+from leapcell_emulator.sandbox_choice import choose_sandbox
+from leapcell_emulator.service import Service
+from leapcell_emulator.workplace import Workplace
+
+INSTANCE_ACTIONS: Final = ("freeze", "thaw", "kill", "wipe", "sleep")
+"""What can be done to one instance: stop it even in the middle of a request, continue it, kill it, empty its /tmp, or
+give it up as for want of traffic."""
+
+EMULATOR_ACTIONS: Final = ("deploy", "deliver-twice")
+"""What can be done to all: a new deployment, the next async request delivered twice."""
+
+
+class UnknownAction(BadRequest):
+    """The emulator has no such action."""
+
+
+class DeploymentRunning(Conflict):
+    """A deployment is being made already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmulatorOptions:
+    """The options besides the rules."""
+
+    folder: Path
+    """The project."""
+    rules: Rules = field(default_factory=Rules)
+    profile: str = "default"
+    port: int = PORT
+    """Of the public address; 0: any."""
+    async_port: int = PORT + 1
+    """Of the address for Async; 0: any."""
+    build: bool = True
+    """Whether to run the build command; without, the project runs in the environment of the emulator."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The service's environment as entered in the dashboard."""
+    env_file: Path | None = None
+    """More of it, read again for each deployment (E19); `variables` win."""
+    sandbox: str = "auto"
+    save: Path | None = None
+    """Where the services' data go at the end."""
+    load: Path | None = None
+    """Where they come from at the start."""
+
+
+class Emulator:
+    """One running emulator: `async with Emulator(options) as emulator:`.
+
+    Parameters
+    ----------
+    services: makes them, by name.
+    on_event: hears of every rule that fires.
+    on_line: hears the name of an instance, or `build`, and a line of its log.
+    """
+
+    def __init__(
+        self,
+        options: EmulatorOptions,
+        *,
+        services: Callable[[Emulator], Mapping[str, Service]] = lambda _emulator: {},
+        on_event: Callable[[Event], None] | None = None,
+        on_line: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self.options = options
+        self.rules = options.rules
+        self.journal = Journal(options.rules, on_event)
+        self.started = now()
+        self.start_seconds = 0.0
+        """Seconds from the end of the build to the first instances' answers."""
+        self.fleet: Fleet
+        self.manifest: Manifest
+        self._on_line = on_line or (lambda _name, _line: None)
+        self._deployments = 0
+        self._deploying = asyncio.Lock()
+        self._exit = contextlib.AsyncExitStack()
+        self._work: Workplace
+        self._port = 0
+        self._services = dict(services(self))
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._exit.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            if self.options.save is not None:
+                await saved.save(self._services, self.options.save)
+        finally:
+            await self._exit.aclose()
+
+    async def _start(self) -> None:
+        options = self.options
+        self.manifest = read_manifest(options.folder)
+        for warning in self.manifest.warnings:
+            self.journal.say(warning, level="warning")
+        # The port first: that it is taken should not be said after a build of five minutes.
+        listener = self._exit.enter_context(
+            contextlib.closing(listen(options.port, what="the project", option="--port"))
+        )
+        self._port = listener.getsockname()[1]
+        if options.save is not None:  # nor that this cannot be done, at the end
+            await asyncio.to_thread(saved.make_folder, options.save)
+        sandbox = await asyncio.to_thread(choose_sandbox, options.sandbox)
+        self._work = self._exit.enter_context(Workplace())
+        host = Host(
+            rules=self.rules,
+            sandbox=sandbox,
+            journal=self.journal,
+            folder=self._work.instances,
+            on_line=self._on_line,
+        )
+        self.fleet = Fleet(host)
+        await asyncio.gather(*(self._exit.enter_async_context(service) for service in self._services.values()))
+        if options.load is not None and not await saved.load(self._services, options.load):
+            self.journal.say(f"Nothing is saved in {options.load}: all starts empty.", level="warning")
+        self._exit.push_async_callback(self.fleet.close)
+        await self.deploy()
+        runner = web.ServerRunner(
+            Gateway(self.fleet, self.rules, self.journal, Page(self).answer).server(), shutdown_timeout=0.5
+        )
+        await runner.setup()
+        self._exit.push_async_callback(runner.cleanup)
+        await web.SockSite(runner, listener).start()
+
+    async def deploy(self) -> None:
+        """Copy and build the project as it is now, and let its instances replace those that run (E19).
+
+        Raises `DeploymentRunning`, `BuildFailed`, `ManifestError`, `EnvironmentRefused`, `StartFailed`.
+        """
+        if self._deploying.locked():
+            raise DeploymentRunning
+        async with self._deploying:
+            self._deployments += 1
+            number = self._deployments
+            manifest = self.manifest = read_manifest(self.options.folder)
+            variables = self.variables
+            check_environment(variables, self.journal)
+            folder = self._work.deployment(number)
+            image = await self._make_image(folder, manifest, variables)
+            begun = time.perf_counter()
+            try:
+                await self.fleet.deploy(Deployment(number=number, image=image, manifest=manifest, variables=variables))
+            except BaseException:
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                raise
+            self.start_seconds = time.perf_counter() - begun
+
+    async def _make_image(self, folder: Path, manifest: Manifest, variables: dict[str, str]) -> Image:
+        uncommitted = await asyncio.to_thread(copy_project, self.options.folder, folder / "project")
+        if uncommitted:
+            names = ", ".join(uncommitted[:5]) + (f" and {len(uncommitted) - 5} more" if len(uncommitted) > 5 else "")
+            self.journal.say(f"Not committed yet, so LeapCell would not see it: {names}", level="warning")
+        if not self.options.build or not manifest.build_command:
+            return unbuilt(folder)
+        return await build(
+            folder,
+            manifest,
+            sandbox=self.fleet.host.sandbox,
+            time_limit=self.rules.build_timeout,
+            variables=variables,
+            tell=lambda line: self._on_line("build", line),
+        )
+
+    @property
+    def url(self) -> str:
+        """The public address."""
+        return f"http://{HOST}:{self._port}"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of the service as it is now, secrets and all. Raises `EnvironmentRefused`.
+
+        What the emulator's services say wins over what the user set, which may be the address of the real database.
+        """
+        variables = read_env_file(self.options.env_file) | dict(self.options.variables)
+        for service in self._services.values():
+            variables |= service.environment()
+        return variables
+
+    def state(self) -> dict[str, Any]:
+        """Everything the page shows, as JSON:
+
+        - `name`, `folder`, `profile`, `started` (ISO time), `urls` (`public`, `page`, and `async` where there is one),
+          `manifest` (the keys of leapcell.yaml), `sandbox` (how E1 is enforced, in words);
+        - `deployment`: number of the newest; `deploying`: whether it is still being made;
+        - `in_hand`: requests at the moment; `cold_starts`: how many instances a request had to wait for;
+        - `rules`: `Rules.describe()`, with `fired` (count) for each;
+        - `instances`: list of `{name, deployment, state (starting|running|frozen|dormant|gone), in_hand, served, pid,
+          memory (bytes or null), memory_limit, memory_limited, cpu_seconds, cpu_limited, since (ISO time),
+          ended (why, or ""), temp_files, temp_bytes, log (last lines)}`, the ended ones last;
+        - `requests`: last `ServedRequest`s; `events`: last `Event`s, both oldest first;
+        - `services`: name → that service's `status()` (`postgres`, `object_storage`, `redis`, `async_queue`, `cron`),
+          only those that run.
+        """
+        journal = self.journal.state()
+        fired = journal.pop("fired")
+        urls = {"public": self.url, "page": f"{self.url}{PAGE}"}
+        if (queue := self._services.get("async_queue")) is not None:
+            urls["async"] = queue.url  # type: ignore[attr-defined]  # this service's own
+        return {
+            "name": self.options.folder.resolve().name,
+            "folder": str(self.options.folder.resolve()),
+            "profile": self.options.profile,
+            "started": self.started,
+            "urls": urls,
+            "manifest": self.manifest.as_keys(),
+            "sandbox": self.fleet.host.sandbox.words,
+            "deployment": self._deployments,
+            "deploying": self._deploying.locked(),
+            "in_hand": self.fleet.in_hand,
+            "cold_starts": self.fleet.cold_starts,
+            "rules": [{**rule, "fired": fired.get(rule["name"], 0)} for rule in self.rules.describe()],
+            "instances": self.fleet.status(),
+            "services": {name: service.status() for name, service in self._services.items()},
+            **journal,
+        }
+
+    async def act(self, action: str, instance: str | None = None) -> str:
+        """Do one of `INSTANCE_ACTIONS` (with the instance's name) or `EMULATOR_ACTIONS`, and say what was done.
+
+        Raises `UnknownAction` (400), or `UnknownInstance` (404) for a name that is not running.
+        """
+        if action == "deploy":
+            await self.deploy()
+            return f"Deployment {self._deployments} takes requests."
+        if action == "deliver-twice" and "async_queue" in self._services:
+            self._services["async_queue"].deliver_twice()  # type: ignore[attr-defined]  # this service's own
+            return "The next async request will be delivered twice."
+        if action not in INSTANCE_ACTIONS:
+            known = ", ".join((*INSTANCE_ACTIONS, *EMULATOR_ACTIONS))
+            raise UnknownAction(f"The emulator cannot {action}.", hint=f"It knows {known}.")
+        chosen = self.fleet.find(instance or "")
+        match action:
+            case "freeze":
+                chosen.freeze()
+                return f"{chosen.name} is stopped until its next request."
+            case "thaw":
+                chosen.thaw()
+                return f"{chosen.name} runs."
+            case "kill":
+                await self.fleet.kill(chosen)
+                return f"{chosen.name} is gone, with its /tmp."
+            case "sleep":
+                await self.fleet.sleep(chosen)
+                return f"{chosen.name} is dormant; its /tmp is lost."
+            case _:
+                await chosen.wipe()
+                return f"The /tmp of {chosen.name} is empty."

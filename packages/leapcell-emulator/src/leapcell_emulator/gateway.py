@@ -1,0 +1,250 @@
+"""The way in: takes requests as LeapCell's edge does, applies its limits while they stream, and passes them on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from leapcell_emulator.confined import StartFailed
+from leapcell_emulator.events import Journal, ServedRequest
+from leapcell_emulator.fleet import Fleet, TooManyRequests
+from leapcell_emulator.instance import LARGEST_HEAD, Instance
+from leapcell_emulator.limits import Refused, check_answer, check_head
+from leapcell_emulator.rules import RULES, Rules
+from leapcell_emulator.websocket import relay
+
+# Between two neighbours only: RFC 9110, 7.6.1.
+HOP_BY_HOP: Final = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+PAGE: Final = "/__emulator"
+TROUBLESHOOTING: Final = RULES["read_only"].source
+
+PageHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+@dataclass(slots=True)
+class _Count:
+    """The transferred bytes of one request."""
+
+    bytes_in: int = 0
+    bytes_out: int = 0
+    status: int = 0
+    instance: str = ""
+    rule: str = ""
+
+
+class Gateway:
+    """Answers every request with an instance's answer, or with what the rule says that stands in the way."""
+
+    def __init__(self, fleet: Fleet, rules: Rules, journal: Journal, page: PageHandler | None = None) -> None:
+        """`page` answers below `/__emulator`."""
+        self._fleet, self._rules, self._journal = fleet, rules, journal
+        self._page = page
+
+    def server(self) -> web.Server:
+        """An HTTP server of it, for `web.ServerRunner`."""
+        return web.Server(
+            self.handle,
+            handler_cancellation=True,  # a client that goes away ends its request
+            access_log=None,
+            max_line_size=LARGEST_HEAD,
+            max_field_size=LARGEST_HEAD,
+            max_headers=10_000,
+            keepalive_timeout=75,
+        )
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        if self._page is not None and (request.path == PAGE or request.path.startswith(PAGE + "/")):
+            return await self._page(request)
+        begun = time.perf_counter()
+        count = _Count()
+        try:
+            return await self._answer(request, count)
+        finally:
+            self._journal.served(
+                ServedRequest(
+                    method=request.method,
+                    path=request.path_qs[:500],
+                    status=count.status,
+                    seconds=round(time.perf_counter() - begun, 4),
+                    instance=count.instance,
+                    rule=count.rule,
+                    bytes_in=count.bytes_in,
+                    bytes_out=count.bytes_out,
+                )
+            )
+
+    async def _answer(self, request: web.BaseRequest, count: _Count) -> web.StreamResponse:
+        try:
+            check_head(self._rules, request.method, request.raw_path, list(request.raw_headers))
+            async with self._fleet.instance() as instance:
+                count.instance = instance.name
+                return await self._forward(request, instance, count)
+        except Refused as refused:
+            return self._refuse(request, count, refused)
+        except TooManyRequests as error:
+            return self._refuse(request, count, Refused(error.status, "max_concurrency"))
+        except StartFailed as error:
+            self._journal.say(str(error), level="error", instance=count.instance)
+            return _text(count, 503, f"{error.message.partition(chr(10))[0]}\n")
+
+    async def _forward(self, request: web.BaseRequest, instance: Instance, count: _Count) -> web.StreamResponse:
+        """Pass the request on and its answer back, within the time a request may take (E5)."""
+        response: web.StreamResponse | None = None
+        try:
+            async with asyncio.timeout(self._rules.request_timeout or None) as limit:
+                if request.headers.get("Expect", "").lower() == "100-continue":
+                    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                if request.headers.get("Upgrade", "").lower() == "websocket":  # allowed: `check_head` has let it pass
+                    count.status = 101
+                    return await relay(request, instance, self._headers(request))
+                upstream = await instance.session.request(
+                    request.method,
+                    URL(instance.url(request.raw_path), encoded=True),
+                    headers=self._headers(request),
+                    data=self._body(request, count) if request.body_exists else None,
+                    allow_redirects=False,
+                    skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
+                )
+                with contextlib.closing(upstream):
+                    check_answer(self._rules, request.method, list(upstream.raw_headers))
+                    response = _head(upstream)
+                    count.status = upstream.status
+                    await response.prepare(request)
+                    complete = await self._copy(upstream, response, request, count)
+                    if complete:
+                        await response.write_eof()
+                        upstream.release()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            refused = Refused(504, "request_timeout")
+        except Refused as error:
+            refused = error
+        except aiohttp.ClientError as error:
+            if isinstance(error.__cause__, Refused):
+                refused = error.__cause__
+            elif request.transport is None or request.transport.is_closing():
+                raise
+            else:
+                return self._broken(request, instance, count, response, error)
+        else:
+            return response
+        if response is None:
+            return self._refuse(request, count, refused)
+        self._fire(request, count, refused)
+        _cut_off(request)
+        return response
+
+    async def _body(self, request: web.BaseRequest, count: _Count) -> AsyncIterator[bytes]:
+        """The request's body as it comes, up to the limit (E6)."""
+        limit = self._rules.max_request_body
+        async for chunk in request.content.iter_any():
+            count.bytes_in += len(chunk)
+            if limit and count.bytes_in > limit:
+                raise Refused(413, "max_request_body")
+            yield chunk
+
+    async def _copy(
+        self, upstream: aiohttp.ClientResponse, response: web.StreamResponse, request: web.BaseRequest, count: _Count
+    ) -> bool:
+        """The answer's body as it comes; at the limit the rest is cut off (E7). False: it was."""
+        limit = self._rules.max_response_body
+        async for chunk in upstream.content.iter_any():
+            if limit and count.bytes_out + len(chunk) > limit:
+                await response.write(chunk[: limit - count.bytes_out])
+                count.bytes_out = limit
+                self._fire(request, count, Refused(0, "max_response_body"))
+                _cut_off(request)
+                return False
+            count.bytes_out += len(chunk)
+            await response.write(chunk)
+        return True
+
+    def _headers(self, request: web.BaseRequest) -> CIMultiDict[str]:
+        """The request's headers and those that LeapCell's proxy adds (E13)."""
+        named = {name.strip().lower() for name in request.headers.get("Connection", "").split(",")}
+        headers = CIMultiDict(
+            (name, value)
+            for name, value in request.headers.items()
+            if name.lower() not in HOP_BY_HOP and name.lower() not in named and name.lower() != "expect"
+        )
+        client = request.remote or "127.0.0.1"
+        earlier = request.headers.getall("X-Forwarded-For", [])
+        headers["X-Forwarded-For"] = ", ".join([*earlier, client])
+        headers["X-Forwarded-Proto"] = self._rules.forwarded_proto
+        headers["X-Forwarded-Host"] = request.headers.get("Host", "")
+        return headers
+
+    def _refuse(self, request: web.BaseRequest, count: _Count, refused: Refused) -> web.Response:
+        """Say which rule stands in the way. The connection ends with it: what is left of the request is not read."""
+        message = self._fire(request, count, refused)
+        answer = _text(count, refused.status, f"{message}\n")
+        if request.body_exists and not request.content.is_eof():
+            answer.force_close()
+        return answer
+
+    def _fire(self, request: web.BaseRequest, count: _Count, refused: Refused) -> str:
+        event = self._journal.fire(
+            refused.name, found=refused.found, instance=count.instance, path=f"{request.method} {request.path}"
+        )
+        count.rule = event.rule
+        return event.message
+
+    def _broken(
+        self,
+        request: web.BaseRequest,
+        instance: Instance,
+        count: _Count,
+        response: web.StreamResponse | None,
+        error: aiohttp.ClientError,
+    ) -> web.StreamResponse:
+        """The instance ended, or closed the connection, with the request in flight."""
+        path = f"{request.method} {request.path}"
+        # A request that may be repeated was sent again, and met a process that is no more.
+        why = "it has ended" if isinstance(error, aiohttp.ClientConnectorError) else str(error)
+        self._journal.say(f"{instance.name} interrupted {path}: {why}.", level="error", instance=instance.name)
+        if response is None:
+            return _text(count, 502, "The instance interrupted the request.\n")
+        _cut_off(request)
+        return response
+
+
+def _head(upstream: aiohttp.ClientResponse) -> web.StreamResponse:
+    response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
+    for name, value in upstream.headers.items():
+        if name.lower() not in HOP_BY_HOP:
+            response.headers.add(name, value)
+    return response
+
+
+def _text(count: _Count, status: int, text: str) -> web.Response:
+    count.status = status
+    count.bytes_out = len(text)
+    return web.Response(status=status, text=text)
+
+
+def _cut_off(request: web.BaseRequest) -> None:
+    """Close the connection: the client sees that something is missing."""
+    if request.transport is not None:
+        request.transport.close()

@@ -1,0 +1,174 @@
+"""`leapcell.yaml`: a project's configuration for LeapCell.
+
+There is no published schema. Five flat keys are seen in the official examples
+(github.com/leapcell/fastapi-hackernews-clone and others): `runtime`, `startCommand`, `buildCommand`, `port`, `memory`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from leapcell_emulator.documented import (
+    MAX_MEMORY,
+    MEMORY_PER_CORE,
+    MIN_MEMORY,
+    PORT,
+)
+from leapcell_emulator.errors import BadRequest
+from leapcell_emulator.loopback import is_port
+
+FILE_NAME: Final = "leapcell.yaml"
+KEYS: Final = ("runtime", "startCommand", "buildCommand", "port", "memory")
+RUNTIMES: Final = ("python", "javascript", "go", "rust")  # https://docs.leapcell.io/service
+DEFAULT_MEMORY: Final = 512  # MB, as in the official examples
+
+_MEMORY = re.compile(r"\s*(\d+)\s*(mb?|mib|gb?|gib)?\s*", re.IGNORECASE)
+
+EXAMPLE: Final = """\
+runtime: python
+buildCommand: pip install -r requirements.txt
+startCommand: uvicorn main:app --host 0.0.0.0 --port 8080
+port: 8080
+memory: 512mb"""
+
+
+class ManifestError(BadRequest):
+    """leapcell.yaml is invalid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The five keys, read and checked."""
+
+    start_command: str
+    build_command: str = ""
+    runtime: str = "python"
+    port: int = PORT
+    memory: int = DEFAULT_MEMORY
+    """MB."""
+    warnings: tuple[str, ...] = field(default=())
+    """What runs but should be looked at, in sentences."""
+
+    @property
+    def cpu_share(self) -> float:
+        """Processors that the memory buys; 192 MB bought 10.8 % of one, so it is in proportion [LC service]."""
+        return self.memory / MEMORY_PER_CORE
+
+    def as_keys(self) -> dict[str, Any]:
+        """The keys as the file writes them."""
+        return {
+            "runtime": self.runtime,
+            "buildCommand": self.build_command,
+            "startCommand": self.start_command,
+            "port": self.port,
+            "memory": f"{self.memory}mb",
+        }
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the project's `leapcell.yaml`. Raises `ManifestError`, which says what is wrong and where."""
+    path = folder / FILE_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        hint = f"Write one, for example:\n\n{EXAMPLE}"
+        raise ManifestError(f"There is no {FILE_NAME} in {folder.resolve()}.", hint=hint) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path} cannot be read: {error}.") from error
+    return parse_manifest(text)
+
+
+def parse_manifest(text: str) -> Manifest:
+    """Read the text of a `leapcell.yaml`. Raises `ManifestError`."""
+    keys = _load(text)
+    warnings = [
+        f"{FILE_NAME}: the key {key} is not seen in any official example and does nothing here."
+        for key in keys
+        if key not in KEYS
+    ]
+    runtime = str(keys.get("runtime") or "python").lower()
+    if runtime not in RUNTIMES:
+        warnings.append(f"{FILE_NAME}: the runtime {runtime} is not one of {', '.join(RUNTIMES)}.")
+    start = _command(keys, "startCommand")
+    if not start:
+        raise ManifestError(f"{FILE_NAME} has no startCommand.", hint=f"Add one, for example:\n\n{EXAMPLE}")
+    port = _port(keys.get("port", PORT))
+    return Manifest(
+        runtime=runtime,
+        start_command=start,
+        build_command=_command(keys, "buildCommand"),
+        port=port,
+        memory=_memory(keys.get("memory", DEFAULT_MEMORY)),
+        warnings=(*warnings, *_check_start(start, port)),
+    )
+
+
+def _load(text: str) -> dict[str, Any]:
+    import yaml  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with the extra; no stubs are published in it
+
+    try:
+        keys = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        hint = "Tabs are not allowed, and a value with a colon and a space in it needs quotes."
+        raise ManifestError(f"{FILE_NAME} is not YAML{where}: {problem}.", hint=hint) from None
+    except ValueError as error:  # a date that is none
+        raise ManifestError(f"{FILE_NAME} is not YAML: {error}.") from None
+    if keys is None:
+        raise ManifestError(f"{FILE_NAME} is empty.", hint=f"For example:\n\n{EXAMPLE}")
+    if not isinstance(keys, dict):
+        raise ManifestError(f"{FILE_NAME} is not a list of keys and values.", hint=f"For example:\n\n{EXAMPLE}")
+    return {str(key): value for key, value in keys.items()}
+
+
+def _command(keys: dict[str, Any], key: str) -> str:
+    value = keys.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ManifestError(f"{FILE_NAME}: {key} is a {_kind(value)}, not a command.", hint="Write it in one line.")
+    if "\0" in value:
+        raise ManifestError(f"{FILE_NAME}: {key} has a null character in it.")
+    return value.strip()
+
+
+def _port(value: object) -> int:
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not is_port(value):
+        raise ManifestError(f"{FILE_NAME}: port is {value!r}, not a number from 1 to 65535.")
+    return value
+
+
+def _memory(value: object) -> int:
+    match = None if isinstance(value, bool) else _MEMORY.fullmatch(str(value))
+    if match is None or not match[1].isascii():
+        raise ManifestError(f"{FILE_NAME}: memory is {value!r}.", hint='Write it like "512mb".')
+    megabytes = int(match[1][:9]) * (1024 if (match[2] or "m").lower().startswith("g") else 1)
+    if not MIN_MEMORY <= megabytes <= MAX_MEMORY:
+        limits = f"LeapCell offers {MIN_MEMORY} to {MAX_MEMORY} MB."
+        raise ManifestError(f"{FILE_NAME}: memory is {megabytes} MB.", hint=limits)
+    return megabytes
+
+
+def _check_start(command: str, port: int) -> list[str]:
+    """Warn about parts of the start command that contradict the rest."""
+    found = re.findall(r"(?:--port[ =]|-p[ =]?|(?:-b|--bind)[ =]\S*?:)(\d{2,5})\b", command)
+    warnings = [
+        f"The start command listens on port {other}, but {FILE_NAME} says {port}: LeapCell gets no answer there."
+        for other in found
+        if int(other) != port
+    ]
+    if re.search(r"(--host|--bind|-b)[ =](127\.0\.0\.1|localhost)", command):
+        warnings.append("The start command listens on 127.0.0.1; LeapCell's documents ask for 0.0.0.0.")
+    return warnings
+
+
+def _kind(value: object) -> str:
+    names = {dict: "mapping", list: "list", bool: "yes or no", int: "number", float: "number"}
+    return names.get(type(value), type(value).__name__)
