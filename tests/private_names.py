@@ -1,7 +1,7 @@
-"""Every private name of a third-party library that `src/fastopp` uses. `tests/unit/test_private_names.py` checks them.
+"""Every private name of a third-party library that FastOpp and the emulator use.
 
-A library may change a private name in any release, so `pyproject.toml` gives each of these an upper bound. Prefer a
-public API to a line here.
+`tests/unit/test_private_names.py` checks them. A library may change a private name in any release, so `pyproject.toml`
+gives each of these an upper bound. Prefer a public API to a line here.
 """
 
 from __future__ import annotations

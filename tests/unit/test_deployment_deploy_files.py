@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -229,6 +230,36 @@ def test_leapcell_installs_both_files(project: Path) -> None:
     both = "pip install --no-deps -r requirements.txt && pip install --no-deps -r requirements-unhashed.txt"
     for name in before:
         assert both in (project / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("source", "installed"),
+    [
+        (None, "leapcell-emulator"),
+        ('{ registry = "https://pypi.org/simple" }', "leapcell-emulator==0.5.0"),
+        ('{ editable = "packages/leapcell-emulator" }', "./packages/leapcell-emulator"),
+        (
+            '{ path = "wheels/leapcell_emulator-0.5.0-py3-none-any.whl" }',
+            "./wheels/leapcell_emulator-0.5.0-py3-none-any.whl",
+        ),
+        ('{ git = "https://git.example/e?branch=main#70a0" }', "'leapcell-emulator @ git+https://git.example/e@70a0'"),
+    ],
+)
+def test_the_workflow_installs_the_emulator_of_the_lock(project: Path, source: str | None, installed: str) -> None:
+    """It may be a development dependency, and a service never installs it."""
+    if source:
+        package = f'\n[[package]]\nname = "leapcell-emulator"\nversion = "0.5.0"\nsource = {source}\n'
+        (project / "uv.lock").write_text(LOCK + package)
+    init("--yes", "--github")
+    assert f"- run: pip install {installed} #" in (project / ".github/workflows/leapcell.yml").read_text()
+    assert "emulator" not in (project / "requirements.txt").read_text()
+
+
+def test_the_workflow_of_this_project_is_what_init_writes(project: Path) -> None:
+    name = ".github/workflows/leapcell.yml"
+    shutil.copy(ROOT / "uv.lock", project)
+    init("--yes", "--github")
+    assert (project / name).read_text() == (ROOT / name).read_text()
 
 
 def test_fly_names_a_dockerfile_that_installs_the_first_file_only(project: Path) -> None:

@@ -29,7 +29,7 @@ from fastopp.settings.reference import variables
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, *sorted(set(ROOT.glob("*.md")) - {README}), *sorted((ROOT / "docs").rglob("*.md"))]
-FOLDERS = ("src", "demo", "alembic", "docs", "script", "tests", "frontend", "benchmarks")
+FOLDERS = ("src", "demo", "alembic", "docs", "script", "tests", "frontend", "benchmarks", "packages")
 
 # What a dependency of a route demands, in the words of docs/routes.md.
 DEMANDS = {

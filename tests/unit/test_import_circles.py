@@ -1,4 +1,4 @@
-"""No two modules of the framework import each other, directly or by a detour, not even for their types."""
+"""No two modules of a distribution import each other, directly or by a detour, not even for their types."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import fastopp
+import leapcell_emulator
 
-ROOT = Path(fastopp.__file__).parent
+ROOTS = tuple(Path(package.__file__).parent for package in (fastopp, leapcell_emulator))
 
 
-def name_of(path: Path) -> str:
-    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+def name_of(path: Path, root: Path) -> str:
+    parts = path.relative_to(root.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -29,7 +30,9 @@ def imported(path: Path, known: set[str]) -> set[str]:
 
 
 def test_there_are_no_circles() -> None:
-    files = {name_of(path): path for path in ROOT.rglob("*.py") if "app_template" not in path.parts}
+    files = {
+        name_of(path, root): path for root in ROOTS for path in root.rglob("*.py") if "app_template" not in path.parts
+    }
     graph = {name: imported(path, files.keys() - {name}) for name, path in files.items()}
     assert len(graph) > 300
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the modules of a circle

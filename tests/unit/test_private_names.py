@@ -17,7 +17,7 @@ import pytest
 from tests.private_names import PRIVATE_NAMES, PrivateName
 
 ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "src/fastopp"
+SOURCES = (ROOT / "src/fastopp", ROOT / "packages/leapcell-emulator/src/leapcell_emulator")
 DOCUMENTED = {"_asdict", "_exit", "_replace"}  # of named tuples and `os`: public in spite of the underscore
 ACCESSORS = {"delattr", "getattr", "hasattr", "setattr"}
 
@@ -48,7 +48,7 @@ def names_of(kind: type) -> set[str]:
 
 
 def is_third_party(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] not in {"fastopp", *sys.stdlib_module_names}
+    return kind.__module__.partition(".")[0] not in {"fastopp", "leapcell_emulator", *sys.stdlib_module_names}
 
 
 def exists(private: PrivateName) -> bool:
@@ -96,7 +96,7 @@ def used_names(tree: ast.AST) -> Iterator[str]:
             case ast.Import(names=aliases):
                 yield from (part for alias in aliases for part in alias.name.split("."))
             case ast.ImportFrom(module=module, names=aliases):
-                if not (module or "").startswith("fastopp"):
+                if not (module or "").startswith(("fastopp", "leapcell_emulator")):
                     yield from (module or "").split(".")
                     yield from (alias.name for alias in aliases)
             case ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr=name):
@@ -131,10 +131,10 @@ def names_shared_with_bases(module: str, tree: ast.Module) -> Iterator[str]:
 
 def test_every_private_name_in_use_is_listed() -> None:
     found = set()
-    for file in SOURCE.rglob("*.py"):
+    for source, file in ((folder, file) for folder in SOURCES for file in folder.rglob("*.py")):
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        place = file.relative_to(SOURCE).as_posix()
-        module = ".".join(file.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
+        place = file.relative_to(source).as_posix()
+        module = ".".join(file.relative_to(source.parent).with_suffix("").parts).removesuffix(".__init__")
         own = set(own_names(tree))
         used = {name.removeprefix("super.") for name in used_names(tree) if name not in own}
         found |= {(place, name) for name in used if is_private(name)}

@@ -13,14 +13,16 @@ import pytest
 import yaml
 
 import fastopp
+import leapcell_emulator
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / ".github/workflows/release.yml"
 
+# uv: the version of a package is in a file with the package's name.
 UV = """\
 #!/bin/sh
 case $1 in
-    version) echo 1.2.0 ;;
+    version) for package; do :; done; cat "$package" ;;
     build) mkdir dist && touch dist/built ;;
 esac
 """
@@ -38,9 +40,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).chmod(0o755)
     (tmp_path / "dist").mkdir()
     (tmp_path / "dist/old").touch()
+    for name in ("fastopp", "leapcell-emulator"):
+        (tmp_path / name).write_text("1.2.0\n")
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## [Unreleased]\n\n## [1.2.0] - 2027-01-02\n")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    for name in ("UV_PROJECT_ENVIRONMENT", "FASTOPP_WHEEL"):
+    for name in ("UV_PROJECT_ENVIRONMENT", "FASTOPP_WHEELS"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -60,7 +64,15 @@ def test_a_build_replaces_the_one_before(project: Path, arguments: tuple[str, ..
 def test_a_tag_that_is_not_the_version_builds_nothing(project: Path, tag: str) -> None:
     answer = build(project, tag)
     assert answer.returncode == 1
-    assert answer.stderr.startswith(f"The tag is {tag}, but the version in pyproject.toml is 1.2.0.")
+    assert answer.stderr.startswith(f"The tag is {tag}, but the version of fastopp is 1.2.0.")
+    assert [path.name for path in (project / "dist").iterdir()] == ["old"]
+
+
+def test_both_versions_have_to_be_the_tag(project: Path) -> None:
+    (project / "leapcell-emulator").write_text("1.1.0\n")
+    answer = build(project, "v1.2.0")
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("The tag is v1.2.0, but the version of leapcell-emulator is 1.1.0.")
     assert [path.name for path in (project / "dist").iterdir()] == ["old"]
 
 
@@ -73,10 +85,17 @@ def test_a_version_that_the_change_log_lacks_builds_nothing(project: Path) -> No
 
 
 def test_the_version_is_the_same_everywhere() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     locked = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
-    (version,) = [package["version"] for package in locked if package["name"] == "fastopp"]
-    assert project["version"] == version == fastopp.__version__
+    versions = {package["name"]: package.get("version") for package in locked}
+    for folder, package in ((ROOT, fastopp), (ROOT / "packages/leapcell-emulator", leapcell_emulator)):
+        project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        assert project["version"] == versions[project["name"]] == package.__version__ == fastopp.__version__
+        assert (folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
+def test_the_extra_asks_for_the_emulator_of_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["optional-dependencies"]["emulator"] == [f"leapcell-emulator>={fastopp.__version__}"]
 
 
 def jobs() -> dict[str, Any]:

@@ -59,7 +59,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / name).chmod(0o755)
     (folder / ".gitignore").write_text("/.venv/\n/bin/\n/arguments\n/wait\n")
     monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
-    for name in ("UV_PROJECT_ENVIRONMENT", "FASTOPP_WHEEL"):
+    for name in ("UV_PROJECT_ENVIRONMENT", "FASTOPP_WHEELS"):
         monkeypatch.delenv(name, raising=False)
     git(folder, "init", "--quiet", "--initial-branch=main")
     commit(folder)
@@ -111,24 +111,26 @@ def test_coverage_prints_a_table_and_writes_a_report(clone: Path) -> None:
     assert pytest_arguments(clone, "--coverage", "tests/unit") == ["--cov", *reports, *plain, "tests/unit"]
 
 
-def test_a_wheel_is_tested_in_an_environment_without_the_source(clone: Path) -> None:
+def test_wheels_are_tested_in_an_environment_without_the_source(clone: Path) -> None:
     (clone / "bin/uv").write_text(UV)
-    write(clone / "dist/it.whl")
+    for name in ("it", "other"):
+        write(clone / f"dist/{name}.whl")
     (clone / ".venv").rename(clone / ".venv-kept")
-    answer = run(clone, "--wheel", str(clone / "dist/it.whl"), "tests/unit")
+    answer = run(clone, "--wheels", str(clone / "dist"), "tests/unit")
     assert answer.returncode == 0, answer.stderr
     sync, install = (clone / "uv-arguments").read_text().splitlines()
-    assert "--no-install-project" in sync.split()
-    assert install.split()[-2:] == ["--no-deps", str(clone / "dist/it.whl")]
+    assert "--no-install-workspace" in sync.split()
+    assert install.split()[-3:] == ["--no-deps", str(clone / "dist/it.whl"), str(clone / "dist/other.whl")]
     assert "[tests/unit]" in (clone / "arguments").read_text()
     assert not (clone / ".venv").exists()
 
 
-@pytest.mark.parametrize("words", [("--wheel",), ("--wheel=",), ("--wheel", "dist/missing.whl")])
-def test_a_wheel_that_is_missing_is_an_error(clone: Path, words: Sequence[str]) -> None:
+@pytest.mark.parametrize("words", [("--wheels",), ("--wheels=",), ("--wheels", "dist")])
+def test_wheels_that_are_missing_are_an_error(clone: Path, words: Sequence[str]) -> None:
+    (clone / "dist").mkdir()
     answer = run(clone, *words)
     assert answer.returncode == 2
-    assert answer.stderr == "--wheel needs a file, as in: script/test --wheel dist/fastopp-1.0.0-py3-none-any.whl\n"
+    assert answer.stderr == "--wheels needs a folder with wheels, as in: script/test --wheels dist\n"
 
 
 def test_help_is_a_line_for_each_option_and_makes_no_environment(clone: Path) -> None:
@@ -162,6 +164,15 @@ def test_repeat_takes_what_changed_since_main(clone: Path) -> None:
         "tests/unit/test_storage_images.py",
         "tests/unit/test_storage_keys.py",
     ]
+
+
+def test_repeat_finds_the_tests_of_the_emulator(clone: Path) -> None:
+    for name in ("emulator_rule_table", "emulator_services_cron"):
+        write(clone / f"tests/unit/test_{name}.py")
+    commit(clone)
+    git(clone, "branch", "--force", "main")
+    write(clone / "packages/leapcell-emulator/src/leapcell_emulator/services/cron.py")
+    assert pytest_arguments(clone, "--repeat", "2")[-1] == "tests/unit/test_emulator_services_cron.py"
 
 
 def test_repeat_takes_a_deleted_file_for_nothing(clone: Path) -> None:

@@ -41,6 +41,17 @@ def module(project: Path, source: str) -> None:
     (project / "src/fastopp/tasks/task.py").write_text(source, encoding="utf-8")
 
 
+def test_packages_are_checked_too(words: ModuleType, project: Path) -> None:
+    folder = project / "packages/leapcell-emulator"
+    (folder / "src").mkdir(parents=True)
+    (folder / "README.md").write_text("Mend it.\n", encoding="utf-8")
+    (folder / "src/rule.py").write_text("# mends it\n", encoding="utf-8")
+    assert [line.partition(":")[0] for line in words.check(project)] == [
+        "packages/leapcell-emulator/README.md",
+        "packages/leapcell-emulator/src/rule.py",
+    ]
+
+
 def page(project: Path, text: str) -> None:
     (project / "docs/deploy/fly.md").write_text(text, encoding="utf-8")
 

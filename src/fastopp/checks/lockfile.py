@@ -84,6 +84,10 @@ class Lock:
         """The minor versions of Python 3 that the project is for."""
         return tuple(n for n in MINORS if self.requires_python.contains(f"3.{n}.99"))
 
+    def find(self, name: str) -> LockedPackage | None:
+        """Return a package that is locked, in an extra or a group too."""
+        return next((_package(entry) for entry in self._entries if entry["name"] == name), None)
+
     def needed(self, minor: int) -> dict[str, LockedPackage]:
         """Return the project's requirements by name, under Python 3.`minor` on Linux, without its groups."""
         environment = {**_LINUX, "python_version": f"3.{minor}", "python_full_version": f"3.{minor}.99", "extra": ""}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from fastopp.checks.lockfile import read_lock
 from fastopp.checks.requirement_lines import install_line
 from fastopp.console.checking import env_file_of
 from fastopp.console.main_file import ProjectError
@@ -32,6 +34,7 @@ from fastopp.settings.database_url import DatabaseURL, DatabaseURLError
 
 MEMORY = 512  # MB, as in LeapCell's own examples
 ENV_FILE = env_file_of(LEAPCELL)
+EMULATOR = "leapcell-emulator"
 KEY_BYTES = 32  # 256 bits
 WORKFLOW = ".github/workflows/leapcell.yml"
 
@@ -120,7 +123,9 @@ def leapcell_init(
     ]
     if github:
         text = resources.files("fastopp.features.leapcell").joinpath("workflow.yml").read_text(encoding="utf-8")
-        files.append(DeployFile(WORKFLOW, text.replace(install_line(both=False), install)))
+        text = text.replace(install_line(both=False), install)
+        text = text.replace(f"pip install {EMULATOR}", f"pip install {_emulator_requirement(folder)}")
+        files.append(DeployFile(WORKFLOW, text))
     left = write_files(folder, files, force=force, yes=yes)
     report_stale_commands(folder, requirements, left)
     _say_what_is_next(variables, [file.name for file in requirements])
@@ -189,3 +194,10 @@ def _say_what_is_next(variables: Mapping[str, str], requirements: list[str]) -> 
     say(f"  git add leapcell.yaml {' '.join(requirements)} && git commit, and push")
     say("  python oppman.py leapcell check --live")
     say("  In the dashboard: paste .env.leapcell into the service's environment, and deploy.")
+
+
+def _emulator_requirement(folder: Path) -> str:
+    """Return the emulator as pip takes it: the one in uv.lock, which may be a folder or a wheel, else the newest."""
+    lock = folder / "uv.lock"
+    locked = read_lock(lock).find(EMULATOR) if lock.is_file() else None
+    return shlex.quote(locked.target) if locked else EMULATOR

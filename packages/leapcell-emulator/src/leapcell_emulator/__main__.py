@@ -1,0 +1,5 @@
+"""`python -m leapcell_emulator`: the program `leapcell`."""
+
+from leapcell_emulator.cli import main
+
+main()
