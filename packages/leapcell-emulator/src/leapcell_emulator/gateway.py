@@ -19,7 +19,7 @@ from leapcell_emulator.events import Journal, ServedRequest
 from leapcell_emulator.fleet import Fleet, TooManyRequests
 from leapcell_emulator.instance import LARGEST_HEAD, Instance
 from leapcell_emulator.limits import Refused, check_answer, check_head
-from leapcell_emulator.rules import RULES, Rules
+from leapcell_emulator.rules import Rules
 from leapcell_emulator.websocket import relay
 
 # Between two neighbours only: RFC 9110, 7.6.1.
@@ -36,7 +36,6 @@ HOP_BY_HOP: Final = frozenset(
     }
 )
 PAGE: Final = "/__emulator"
-TROUBLESHOOTING: Final = RULES["read_only"].source
 
 PageHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
