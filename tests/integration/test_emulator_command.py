@@ -71,8 +71,7 @@ def test_fastopp_without_the_emulator_says_how_to_install_it() -> None:
     code = f"import sys; sys.modules['leapcell_emulator'] = None; {FASTOPP[1]}"
     done = forks.run(["-c", code, "emulate", "--no-build"], text=True, timeout=60)
     assert done.returncode == 1
-    message = "`emulate` needs leapcell-emulator, which is not installed."
-    assert done.stderr == f'{message}\nInstall it with: pip install "fastopp[emulator]"\n'
+    assert done.stderr == 'The emulator is not installed.\nInstall it with: pip install "fastopp[emulator]"\n'
 
 
 def test_the_version() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
 from importlib import import_module
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import typer
 import typer.main
@@ -13,13 +13,10 @@ from typer.core import TyperGroup
 from fastopp.console.main_file import ProjectError
 from fastopp.console.output import fail
 from fastopp.core.garbage import lasting_objects
+from fastopp.errors import FastOppError
 
 Place = tuple[str, str]
 """Where a command is, like `fastopp.features.files.commands:app`, and its help; a test compares both."""
-
-
-EXTRAS: Final = {"leapcell_emulator": "emulator"}
-"""The packages that a command may need, and the extra of each."""
 
 
 class _Commands(MutableMapping[str, Any]):
@@ -97,11 +94,8 @@ def _load(name: str, place: str) -> Any:  # noqa: ANN401 - as above
     try:
         with lasting_objects():
             found = getattr(import_module(module), attribute, None)
-    except ModuleNotFoundError as error:
-        if error.name not in EXTRAS:
-            raise
-        hint = f'Install it with: pip install "fastopp[{EXTRAS[error.name]}]"'
-        fail(ProjectError(f"`{name}` needs {error.name.replace('_', '-')}, which is not installed.", hint=hint))
+    except FastOppError as error:  # a package that the command needs is not installed
+        fail(error)
     except SyntaxError as error:
         fail(ProjectError(f"{error.filename}, line {error.lineno}: {error.msg}.", hint="Fix it and try again."))
     if found is None:

@@ -7,7 +7,14 @@ from typing import Any
 
 from fastopp.console.main_file import ProjectError
 from fastopp.console.output import plain_command
-from leapcell_emulator import command
+
+try:
+    from leapcell_emulator import command
+except ModuleNotFoundError as error:
+    if error.name != "leapcell_emulator":
+        raise
+    hint = 'Install it with: pip install "fastopp[emulator]"'
+    raise ProjectError("The emulator is not installed.", hint=hint) from None
 
 
 @functools.wraps(command.emulate)  # Typer takes the options from its signature
