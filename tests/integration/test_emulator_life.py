@@ -241,7 +241,7 @@ async def test_a_build_cannot_change_the_machine(tmp_path: Path, sandbox: str) -
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
 def test_whatever_ends_the_emulator_ends_all_it_started(number: signal.Signals, sandbox: str) -> None:
-    words = ["-m", "tests.services.emulate", "--folder", PROJECTS / "plain_http"]
+    words = ["-m", "leapcell_emulator", "emulate", "--folder", PROJECTS / "plain_http"]
     words += [
         "--no-build",
         "--instances",
