@@ -13,7 +13,7 @@ from fastopp.platforms.local import LOCAL
 
 ROOT = Path(fastopp.__file__).parent
 FEATURES = (f"features/{feature.name}/" for feature in platform_features())
-ALLOWED = ("platforms/", "emulator/", *FEATURES)
+ALLOWED = ("platforms/", *FEATURES)
 TEXTS = {".py", ".html", ".css", ".js", ".yml", ".tmpl"}
 OTHERS = ("railway", "heroku", "vercel")  # that a project may move to; `render` is a word
 
