@@ -5,6 +5,7 @@ from fastopp import FastOpp
 app = FastOpp(
     apps=[
         "demo.pages",
+        "demo.users",
         "demo.products",
         "demo.webinars",
         "demo.design",

@@ -47,7 +47,7 @@ PRIVATE_NAMES = (
     ),
     *_names(
         "asyncpg.connection:Connection",
-        "checks/database_live.py",
+        "features/database/live_checks.py",
         _transport="says whether the connection uses TLS; behind a pooler the server's tables cannot",
     ),
     *_names(

@@ -23,7 +23,7 @@ from demo.chat.errors import (
     ProviderUnreachable,
 )
 from demo.chat.schemas import Turn
-from fastopp.settings import Settings
+from demo.chat.settings import ChatSettings
 
 if TYPE_CHECKING:
     import ssl
@@ -44,7 +44,7 @@ INSTRUCTIONS = "You are a friendly assistant on a demonstration page. Answer bri
 ATTRIBUTION = {"HTTP-Referer": "https://github.com/Oppkey/fastopp", "X-Title": "FastOpp demo"}
 
 
-async def stream_answer(settings: Settings, turns: Sequence[Turn]) -> AsyncGenerator[str]:
+async def stream_answer(settings: ChatSettings, turns: Sequence[Turn]) -> AsyncGenerator[str]:
     """Ask, and hand out the answer's markdown piece by piece. Closing the iterator ends the call to the service.
 
     Raises ChatError: see demo.chat.errors.
@@ -68,7 +68,7 @@ async def stream_answer(settings: Settings, turns: Sequence[Turn]) -> AsyncGener
         raise ProviderBroke
 
 
-async def try_out(settings: Settings) -> dict[str, Any]:
+async def try_out(settings: ChatSettings) -> dict[str, Any]:
     """Ask for a few words, to see whether key and model work; returns the service's own JSON. Raises ChatError."""
     messages = [{"role": "user", "content": "Say hello."}]
     try:
@@ -85,7 +85,7 @@ async def try_out(settings: Settings) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _ask(settings: Settings, **payload: object) -> AsyncIterator[httpx.Response]:
+async def _ask(settings: ChatSettings, **payload: object) -> AsyncIterator[httpx.Response]:
     """Send a request and yield its answer, still unread, once the status is known to be 200.
 
     Each request has a connection of its own: a kept one would not survive the pauses of a serverless process.
@@ -138,7 +138,7 @@ async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
     yield rest
 
 
-def _read_piece(data: bytes, settings: Settings) -> tuple[str, bool]:
+def _read_piece(data: bytes, settings: ChatSettings) -> tuple[str, bool]:
     """The text of one event, and whether the model says that it is the last."""
     piece = _parse(data)
     if "error" in piece:
@@ -166,13 +166,13 @@ def _parse(data: bytes) -> dict[str, Any]:
     return parsed
 
 
-def _error_inside(error: object, settings: Settings) -> ChatError:
+def _error_inside(error: object, settings: ChatSettings) -> ChatError:
     """An error that came with status 200, because the answer had begun."""
     code = error.get("code") if isinstance(error, dict) else None
     return _refusal(code if isinstance(code, int) else 0, {}, settings)
 
 
-def _refusal(status: int, headers: Mapping[str, str], settings: Settings) -> ChatError:
+def _refusal(status: int, headers: Mapping[str, str], settings: ChatSettings) -> ChatError:
     logger.warning("the AI service answered %d", status, extra={"action": "chat_provider_refused"})
     match status:
         case 401 | 403:

@@ -16,7 +16,9 @@ from demo.chat import provider, service
 from demo.chat.errors import BadChatRequest, ChatError
 from demo.chat.model_name import display_name
 from demo.chat.schemas import MAX_HISTORY, MAX_MESSAGE, ChatAnswer, ChatFailure, ChatRequest
+from demo.chat.settings import ChatSettings
 from fastopp.core.dependencies import DatabaseDep, SettingsDep, get_runtime
+from fastopp.core.settings_of import SettingsOf
 from fastopp.features.accounts.current_user import NotSignedIn, OptionalUser, load_user, staff_user
 from fastopp.web.doors import guarded_by
 from fastopp.web.problems import PROBLEM_JSON
@@ -71,17 +73,19 @@ api = APIRouter(prefix="/api/chat", tags=["chat"], route_class=ChatRoute)
 
 async def _chat_door(request: Request) -> None:
     runtime = get_runtime(request)
-    await may_chat(request, runtime.database, runtime.settings)
+    await may_chat(request, runtime.database, runtime.settings, runtime.settings.of(ChatSettings))
 
 
 @guarded_by(_chat_door)
-async def may_chat(request: Request, database: DatabaseDep, settings: SettingsDep) -> None:
+async def may_chat(
+    request: Request, database: DatabaseDep, settings: SettingsDep, chat: SettingsOf[ChatSettings]
+) -> None:
     """Dependency: canned answers are for everybody; a model's cost the owner money, so they are for staff.
 
     The session is closed again at once: an answer may take minutes, and connections are few.
     Raises NotSignedIn, StaffOnly, DatabaseUnavailable.
     """
-    if not service.is_live(settings):
+    if not service.is_live(chat):
         return
     async with database.read() as session:
         user = await load_user(request, session, settings)
@@ -94,13 +98,13 @@ MayChat = Depends(may_chat)
 
 
 @router.get("/ai-demo", include_in_schema=False)
-async def page(request: Request, settings: SettingsDep, user: OptionalUser) -> Response:
+async def page(request: Request, chat: SettingsOf[ChatSettings], user: OptionalUser) -> Response:
     """The chat."""
-    live = service.is_live(settings)
+    live = service.is_live(chat)
     context = {
         "live": live,
         "allowed": not live or (user is not None and (user.is_staff or user.is_superuser)),
-        "model_name": display_name(settings.openrouter_llm_model) if live else "Canned answer",
+        "model_name": display_name(chat.openrouter_llm_model) if live else "Canned answer",
         "max_message": MAX_MESSAGE,
         "max_history": MAX_HISTORY,
     }
@@ -108,13 +112,13 @@ async def page(request: Request, settings: SettingsDep, user: OptionalUser) -> R
 
 
 @api.get("/test", dependencies=[MayChat], responses=DENIED, summary="Whether the AI service answers")
-async def test(settings: SettingsDep) -> dict[str, Any]:
+async def test(chat: SettingsOf[ChatSettings]) -> dict[str, Any]:
     """Asks the AI service for a few words. Failures are told with status 200, as FastOpp 0.4.8 does."""
-    if not service.is_live(settings):
+    if not service.is_live(chat):
         message = "OPENROUTER_API_KEY is not set, so the chat gives canned answers."
         return {"status": "error", "message": message, "api_key_length": 0}
     try:
-        response = await provider.try_out(settings)
+        response = await provider.try_out(chat)
     except ChatError as error:
         return {"status": "error", "message": str(error), "status_code": error.status}
     return {"status": "success", "message": "The AI service answers.", "response": response}

@@ -12,6 +12,7 @@ from fastapi.sse import ServerSentEvent
 from demo.chat import canned, markdown, provider
 from demo.chat.errors import ChatError, ProviderTimeout
 from demo.chat.schemas import MAX_ANSWER, ChatAnswer, ChatRequest, Turn
+from demo.chat.settings import ChatSettings
 from fastopp.settings import Settings
 
 ANSWER_TIMEOUT = 120.0  # seconds for a whole answer; the platform's own limit wins when it is shorter
@@ -23,12 +24,12 @@ RENDER_INTERVAL = 0.1, 0.5  # seconds, at least and at most, between two renderi
 RENDER_SHARE = 0.1  # of the time, within these bounds, goes into rendering; so a long answer is rendered less often
 
 
-def is_live(settings: Settings) -> bool:
+def is_live(settings: ChatSettings) -> bool:
     """Whether questions go to the AI service, which costs the owner of the key something."""
     return bool(settings.openrouter_api_key.get_secret_value())
 
 
-def model_of(settings: Settings) -> str:
+def model_of(settings: ChatSettings) -> str:
     """The id of what answers."""
     return settings.openrouter_llm_model if is_live(settings) else canned.MODEL
 
@@ -38,7 +39,7 @@ async def answer(settings: Settings, request: ChatRequest) -> ChatAnswer:
     async with aclosing(_pieces(settings, request, pause=0)) as pieces:
         text = _whole("".join([piece async for piece in pieces]))
     html = await asyncio.to_thread(markdown.to_html, text)
-    return ChatAnswer(response=html, raw_response=text, model=model_of(settings))
+    return ChatAnswer(response=html, raw_response=text, model=model_of(settings.of(ChatSettings)))
 
 
 async def stream(settings: Settings, request: ChatRequest) -> AsyncIterator[ServerSentEvent]:
@@ -47,7 +48,7 @@ async def stream(settings: Settings, request: ChatRequest) -> AsyncIterator[Serv
     Markdown cannot be rendered in pieces (a table's head becomes one with its second line), so each `message` is
     rendered from the start; RENDER_SHARE keeps that from growing with the square of the length.
     """
-    model = model_of(settings)
+    model = model_of(settings.of(ChatSettings))
     text, sent, due = "", "", 0.0
     try:
         async with aclosing(_pieces(settings, request, pause=canned.PAUSE)) as pieces:
@@ -81,8 +82,9 @@ async def _message(text: str, model: str) -> ServerSentEvent:
 
 async def _pieces(settings: Settings, request: ChatRequest, *, pause: float) -> AsyncGenerator[str]:
     """The answer's markdown as it comes, within MAX_ANSWER and the time for a whole answer."""
-    if is_live(settings):
-        source = provider.stream_answer(settings, [*_recent(request.history), _question(request)])
+    chat = settings.of(ChatSettings)
+    if is_live(chat):
+        source = provider.stream_answer(chat, [*_recent(request.history), _question(request)])
     else:
         source = canned.stream_answer(request.message, pause=pause)
     deadline = asyncio.get_running_loop().time() + _time_limit(settings)

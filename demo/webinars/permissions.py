@@ -10,6 +10,15 @@ from fastopp.features.accounts.models import User
 from fastopp.features.accounts.permissions import FULL, STAFF, SUPERUSER, Grant, Rights, RightsTable
 
 TABLE = "webinar_registrants"
+WEBINAR_GROUPS = frozenset({"marketing", "sales"})
+
+
+def can_manage(user: User) -> bool:
+    """Whether the user's role has to do with webinars."""
+    return user.is_superuser or user.group in WEBINAR_GROUPS
+
+
+SESSION = {"can_manage_webinars": can_manage}  # for templates, as in FastOpp 0.4.8
 
 
 def assigned_to(user: User) -> ColumnElement[bool]:

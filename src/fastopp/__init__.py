@@ -13,6 +13,8 @@ from fastopp import _moved
 from fastopp._public import MODULES
 
 if TYPE_CHECKING:
+    from fastopp.checks.check import Problem, check
+    from fastopp.checks.context import CheckContext
     from fastopp.console.output import command
     from fastopp.core.application import FastOpp
     from fastopp.core.apps import NavItem, SeedStep, StepResult
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         TasksDep,
     )
     from fastopp.core.runtime import open_runtime
+    from fastopp.core.settings_of import SettingsOf
     from fastopp.errors import BadRequest, Conflict, FastOppError, Forbidden, NotFound
     from fastopp.features.accounts.current_user import CurrentUser, Operator, OptionalUser, StaffUser, SuperUser
     from fastopp.features.accounts.models import User, utc_now
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from fastopp.features.leapcell.storage import LeapCellStorage
     from fastopp.features.setup.seeding import run_full_init
     from fastopp.platforms.detection import PlatformDetector, detect_platform
-    from fastopp.settings import Settings, get_upload_dir, load_settings
+    from fastopp.settings import AppSettings, Settings, get_upload_dir, load_settings
     from fastopp.storage.base import Storage
     from fastopp.storage.images import process_photo
     from fastopp.storage.photos import remove_photo, replace_photo, store_photo
@@ -52,7 +55,9 @@ __all__ = [
     "FULL",
     "AdminView",
     "AlreadyQueued",
+    "AppSettings",
     "BadRequest",
+    "CheckContext",
     "ClockDep",
     "Conflict",
     "CurrentUser",
@@ -68,12 +73,14 @@ __all__ = [
     "OptionalUser",
     "PlatformDetector",
     "ProbeFailed",
+    "Problem",
     "Retry",
     "RuntimeDep",
     "SeedStep",
     "SessionDep",
     "Settings",
     "SettingsDep",
+    "SettingsOf",
     "StaffUser",
     "StepResult",
     "Storage",
@@ -85,6 +92,7 @@ __all__ = [
     "Unfinished",
     "User",
     "__version__",
+    "check",
     "command",
     "detect_platform",
     "get_upload_dir",

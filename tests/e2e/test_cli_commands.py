@@ -17,8 +17,10 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from fastopp.cli.oppdemo import app as oppdemo_app
+from fastopp.cli.oppdemo import program
 from fastopp.cli.oppman import app as oppman_app
+from fastopp.console.main_file import list_apps
+from fastopp.core.apps import find_apps
 from leapcell_emulator.loopback import free_port
 from tests.services.site import PATIENCE, Site, copy_project, run_command, start_command, succeed
 
@@ -40,6 +42,9 @@ def fail(
     assert done.stderr.strip(), f"{words} says nothing on standard error: {done.stdout}"
     assert "\x1b" not in said
     return said
+
+
+oppdemo_app = program(find_apps(list_apps(Path(__file__).parents[2] / "main.py")))
 
 
 def names_of(app: typer.Typer) -> list[tuple[str, ...]]:

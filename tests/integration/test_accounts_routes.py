@@ -18,6 +18,7 @@ from sqlalchemy import event
 from sqlmodel import SQLModel, update
 from starlette.middleware import Middleware
 
+from fastopp.core.apps import NavItem, find_apps
 from fastopp.core.dependencies import SessionDep
 from fastopp.core.runtime import Runtime
 from fastopp.database.session import Database
@@ -65,8 +66,8 @@ def make_app(settings: Settings, database: Database) -> FastAPI:
     app.router.dependencies.append(Depends(verify_csrf_token))
     problems.install(app)
     app.state.templates = Templates(settings)
-    app.state.navigation = []
-    app.state.runtime = Runtime(settings, database, open_storage(settings), ())
+    app.state.navigation = [NavItem("Registrants", "/webinar-registrants", "management", "staff")]
+    app.state.runtime = Runtime(settings, database, open_storage(settings), find_apps(["demo.webinars"]))
 
     @app.get("/who")
     async def who(request: Request, user: OptionalUser) -> dict[str, str | None]:

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -21,9 +22,11 @@ from fastopp.features.database_backups.dump.backup_file import write_file
 from fastopp.features.database_backups.dump.dump import DatabaseDump
 from fastopp.features.database_backups.dump.encryption import MAGIC, decrypt, encrypt
 from tests.gate import full, only_full
-from tests.services import forks
-from tests.services.ops_project import ADMIN, BEARER, LOOPBACK, PRODUCTION, running
+from tests.services import forks, ops_project
+from tests.services.ops_project import ADMIN, BEARER, LOOPBACK, PRODUCTION
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY
+
+running = partial(ops_project.running, apps=["demo.users"])
 
 BACKUP, RESTORE = "/admin/backup-database", "/admin/restore-database?confirm=RESTORE"
 BACKUP_KEY = "backup-key-of-the-tests"
@@ -282,7 +285,7 @@ def oppman(folder, *words, status=0, **environ):
 
 @full
 async def test_the_commands_from_sqlite_to_postgresql_and_back(tmp_path, postgres_url, rclone, s3):
-    async with running(f"sqlite:///{tmp_path}/test.db", tmp_path, apps=["demo.products"]) as project:
+    async with running(f"sqlite:///{tmp_path}/test.db", tmp_path, apps=["demo.users", "demo.products"]) as project:
         async with project.client() as client:
             await client.post("/async/init-demo", headers=BEARER)
         before = await emails(project)

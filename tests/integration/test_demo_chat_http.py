@@ -53,7 +53,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("chat")
 
     async def fill() -> None:
-        async with running(f"sqlite:///{folder}/test.db", folder) as project:
+        async with running(f"sqlite:///{folder}/test.db", folder, apps=["demo.users"]) as project:
             await run_full_init(project.runtime)
             async with project.runtime.database.transaction() as session:
                 session.add(User(email=NOBODY_SPECIAL, hashed_password="!"))

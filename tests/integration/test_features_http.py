@@ -39,7 +39,7 @@ async def black_hole():
 
 async def test_a_project_comes_to_life_by_one_call(url, tmp_path, monkeypatch):
     monkeypatch.setattr(checks, "SHARED_FOR", 3600.0)
-    async with running(url, tmp_path) as project, project.client() as client:
+    async with running(url, tmp_path, apps=["demo.users"]) as project, project.client() as client:
         before = await client.get("/health")
         assert before.status_code == 503
         assert before.json()["checks"]["database"]["status"] == "healthy"

@@ -39,7 +39,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def project(url, app, tmp_path, clock):
-    async with running(url, tmp_path, apps=[app], clock=clock) as project:
+    async with running(url, tmp_path, apps=["demo.users", app], clock=clock) as project:
         yield project
 
 

@@ -222,7 +222,10 @@ async def test_migrations_are_listed_previewed_and_run(url, tmp_path):
 
 
 async def test_everything_in_one_request_for_programs_and_without_javascript(sqlite_url, tmp_path, shelves):
-    async with running(sqlite_url, tmp_path, apps=[shelves]) as project, project.client(headers=BEARER) as client:
+    async with (
+        running(sqlite_url, tmp_path, apps=["demo.users", shelves]) as project,
+        project.client(headers=BEARER) as client,
+    ):
         report = (await client.post("/oppdemo/init")).json()
         assert report["success"] is True
         assert [set(result) for result in report["results"]] == [{"step", "status", "message"}] * 5
@@ -230,7 +233,10 @@ async def test_everything_in_one_request_for_programs_and_without_javascript(sql
 
 
 async def test_steps_run_by_name_and_unknown_ones_are_not_there(sqlite_url, tmp_path, shelves):
-    async with running(sqlite_url, tmp_path, apps=[shelves]) as project, project.client(headers=BEARER) as client:
+    async with (
+        running(sqlite_url, tmp_path, apps=["demo.users", shelves]) as project,
+        project.client(headers=BEARER) as client,
+    ):
         failed = await client.post("/oppdemo/users")
         assert failed.status_code == 500
         assert failed.json()["success"] is False

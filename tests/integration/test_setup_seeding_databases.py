@@ -71,6 +71,8 @@ HANGING_SEED = """
 """
 
 
+USERS = find_apps(["demo.users"])
+
 url = url_on("sqlite", *only_full("psycopg", "asyncpg"))
 
 
@@ -95,7 +97,7 @@ async def users(runtime) -> dict[str, User]:
 
 
 async def test_a_second_init_changes_nothing(url, tmp_path):
-    async with open_runtime(settings_of(url, tmp_path)) as runtime:
+    async with open_runtime(settings_of(url, tmp_path), USERS) as runtime:
         seen = []
         first = await run_full_init(runtime, progress=seen.append)
         assert (first.success, first.generated_password) == (True, None)
@@ -123,20 +125,20 @@ async def test_several_inits_at_once_give_the_rows_of_one(url, tmp_path):
     settings = settings_of(url, tmp_path)
 
     async def init():
-        async with open_runtime(settings) as runtime:
+        async with open_runtime(settings, USERS) as runtime:
             return await run_full_init(runtime)
 
     reports = await asyncio.gather(*(init() for _ in range(4)))
     assert all(report.success for report in reports), reports
     superusers = [report.results[1].status for report in reports]
     assert sorted(superusers) == ["skipped"] * 3 + ["success"]
-    async with open_runtime(settings) as runtime:
+    async with open_runtime(settings, USERS) as runtime:
         assert len(await users(runtime)) == 8
 
 
 async def test_outside_development_passwords_are_generated_and_shown_once(url, tmp_path):
     environ = PRODUCTION | {"SUPERUSER_EMAIL": "Owner@Example.com"}
-    async with open_runtime(settings_of(url, tmp_path, environ)) as runtime:
+    async with open_runtime(settings_of(url, tmp_path, environ), USERS) as runtime:
         report = await run_full_init(runtime)
         assert report.success
         password = report.generated_password
@@ -152,7 +154,7 @@ async def test_outside_development_passwords_are_generated_and_shown_once(url, t
 
 async def test_one_steps_failure_keeps_nothing_of_it_and_stops_no_other(url, tmp_path, make_app):
     apps = make_app(f"seeded_{tmp_path.name}".replace("-", "_"), SEED)
-    async with open_runtime(settings_of(url, tmp_path), apps) as runtime:
+    async with open_runtime(settings_of(url, tmp_path), (*USERS, *apps)) as runtime:
         report = await run_full_init(runtime)
         assert not report.success
         assert [(each.name, each.status) for each in report.results[3:]] == [
@@ -198,7 +200,7 @@ async def test_an_interrupted_step_leaves_nothing_and_can_be_repeated(url, tmp_p
 
 @each_database
 async def test_a_step_without_tables_says_so_without_the_drivers_words(url, tmp_path):
-    async with open_runtime(settings_of(url, tmp_path)) as runtime:
+    async with open_runtime(settings_of(url, tmp_path), USERS) as runtime:
         outcome = await run_step(runtime, "users")
         assert outcome.status == "error"
         assert "SELECT" not in outcome.message
@@ -206,7 +208,7 @@ async def test_a_step_without_tables_says_so_without_the_drivers_words(url, tmp_
 
 
 async def test_unknown_steps_are_refused(tmp_path):
-    async with open_runtime(settings_of(f"sqlite:///{tmp_path}/test.db", tmp_path)) as runtime:
+    async with open_runtime(settings_of(f"sqlite:///{tmp_path}/test.db", tmp_path), USERS) as runtime:
         with pytest.raises(UnknownStep, match="db, superuser, users"):
             await run_step(runtime, "nonsense")
         assert [step.name for step in init_steps(runtime)] == ["db", "superuser", "users", "leftovers"]
@@ -214,7 +216,7 @@ async def test_unknown_steps_are_refused(tmp_path):
 
 async def test_without_a_database_nothing_after_the_first_step_is_tried(tmp_path):
     url = "postgresql://nobody@127.0.0.1:1/nothing"
-    async with open_runtime(settings_of(url, tmp_path)) as runtime:
+    async with open_runtime(settings_of(url, tmp_path), USERS) as runtime:
         report = await run_full_init(runtime)
         assert not report.success
         assert [each.name for each in report.results] == ["db"]

@@ -16,7 +16,7 @@ from demo.webinars.models import WebinarRegistrant
 from fastopp.features.setup.seeding import InitReport, run_full_init
 from tests.services.ops_project import Project, running
 
-APPS = ("demo.pages", "demo.products", "demo.webinars")
+APPS = ("demo.pages", "demo.users", "demo.products", "demo.webinars")
 NOBODY = uuid.UUID(int=0)
 PASSWORDS = {"admin@example.com": "admin123"}
 TEST_PASSWORD = "test123"

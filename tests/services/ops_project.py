@@ -77,8 +77,8 @@ def settings_of(url: str, folder: Path, environ: Mapping[str, str] | None = None
 
 
 async def initialised(url: str, folder: Path) -> None:
-    """Fill a template with the framework's tables and accounts."""
-    async with running(url, folder) as project:
+    """Fill a template with the framework's tables and the demo's accounts."""
+    async with running(url, folder, apps=["demo.users"]) as project:
         report = await run_full_init(project.runtime)
         assert report.success, report
 

@@ -30,7 +30,7 @@ async def running_tasks(
     if request_timeout is not None:
         platform = replace(settings.platform, request_timeout=request_timeout)
         settings = settings.model_copy(update={"platform": platform})
-    asgi = FastOpp([APP], settings=settings, clock=clock)
+    asgi = FastOpp(["demo.users", APP], settings=settings, clock=clock)
     async with asgi.running() as app:
         yield Project(asgi, app)
 

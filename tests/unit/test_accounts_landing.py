@@ -3,12 +3,20 @@ from __future__ import annotations
 import pytest
 from fastapi import FastAPI, Request
 
+from fastopp.core.apps import NavItem
 from fastopp.features.accounts.landing import MAX_NEXT, landing_page, safe_next
 from fastopp.features.accounts.models import User
+from fastopp.web.setup import MANAGEMENT
 
 
 def request(*paths: str) -> Request:
     app = FastAPI(openapi_url=None)
+    app.state.navigation = [
+        NavItem("Shop", "/shop"),
+        NavItem("Gone", "/gone", "management", "staff"),
+        NavItem("Orders", "/orders", "management", "staff"),
+        *MANAGEMENT,
+    ]
     for path in paths:
         app.add_api_route(path, lambda: None)
     headers = [(b"host", b"shop.example:8000")]
@@ -76,10 +84,11 @@ STAFF = User(email="b@example.com", hashed_password="", is_staff=True)
 @pytest.mark.parametrize(
     ("user", "paths", "expected"),
     [
-        (SUPERUSER, ("/oppman/", "/webinar-registrants", "/protected"), "/oppman/"),
+        (SUPERUSER, ("/oppman/", "/orders", "/protected"), "/oppman/"),
         (SUPERUSER, ("/protected",), "/protected"),
-        (STAFF, ("/oppman/", "/webinar-registrants", "/protected"), "/webinar-registrants"),
+        (STAFF, ("/oppman/", "/orders", "/protected"), "/orders"),
         (STAFF, ("/oppman/", "/protected"), "/protected"),
+        (STAFF, ("/admin/", "/shop"), "/protected"),
     ],
 )
 def test_landing_page(user: User, paths: tuple[str, ...], expected: str) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
-from fastopp.core.apps import AppError, NavItem, find_apps
+from fastopp.checks.catalogue import checks_of
+from fastopp.core.app_settings import app_settings
+from fastopp.core.application import FastOpp
+from fastopp.core.apps import AppError, BrokenPart, NavItem, find_apps
+from fastopp.settings import load_settings
 
 
 @pytest.fixture
@@ -82,3 +87,45 @@ def test_an_import_error_inside_an_app_is_not_hidden(package):
     (app,) = find_apps([package("apptest_broken", routes="import nothere_at_all")])
     with pytest.raises(ModuleNotFoundError, match="nothere_at_all"):
         app.router()
+
+
+def test_the_settings_of_apps(package):
+    text = "from fastopp import AppSettings\nclass Own(AppSettings):\n    {}: str = ''"
+    shop = package("apptest_settings", settings=text.format("shop_name"))
+    found = app_settings(find_apps([shop, package("apptest_without")]))
+    assert [kind.__name__ for kind in found] == ["Own"]
+    other = package("apptest_settings_other", settings=text.format("shop_name"))
+    with pytest.raises(AppError, match="SHOP_NAME, which is one of the app apptest_settings"):
+        app_settings(find_apps([shop, other]))
+    ours = package("apptest_settings_ours", settings=text.format("port"))
+    with pytest.raises(AppError, match="declares the setting PORT, which is one of FastOpp"):
+        app_settings(find_apps([ours]))
+    empty = package("apptest_settings_empty", settings="from fastopp import AppSettings")
+    with pytest.raises(BrokenPart, match="defines no class derived from AppSettings"):
+        app_settings(find_apps([empty]))
+
+
+def test_mistakes_in_the_settings_of_an_app_end_the_start(package, capsys):
+    name = package(
+        "apptest_start", settings="from fastopp import AppSettings\nclass Own(AppSettings):\n    shop_name: str"
+    )
+    settings = load_settings({}, env_file=Path("/nonexistent"))
+    with pytest.raises(SystemExit) as ended:
+        FastOpp([name], settings=settings)
+    assert ended.value.code == 2
+    assert "SHOP_NAME: Not set." in capsys.readouterr().err
+    broken = package("apptest_start_broken", settings="from fastopp import AppSettings\nAppSettings.nothing")
+    with pytest.raises(SystemExit):
+        FastOpp([broken], settings=settings)
+    assert "apptest_start_broken/settings.py, line 2: AttributeError" in capsys.readouterr().err
+
+
+def test_the_checks_of_an_app_may_have_two_modules(package):
+    text = "from fastopp import check\n@check('{}.W00{}', 'Odd', fix='Even.')\ndef odd(context):\n    yield\n"
+    both = package("apptest_live", checks=text.format("apptest_live", 1), live_checks=text.format("apptest_live", 2))
+    assert [each.id for each in checks_of(find_apps([both])[0])] == ["apptest_live.W001", "apptest_live.W002"]
+    same = package("apptest_same", checks=text.format("apptest_same", 1), live_checks=text.format("apptest_same", 1))
+    with pytest.raises(
+        BrokenPart, match=r"apptest_same/live_checks.py, line 2: the id 'apptest_same.W001' is used twice"
+    ):
+        checks_of(find_apps([same])[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from fastopp.checks import runner
+from fastopp.checks.catalogue import all_checks
 from fastopp.checks.check import Check, Level, Problem, Subject, check
 from fastopp.checks.context import CheckContext
 from fastopp.checks.errors import CannotCheck
@@ -63,7 +65,14 @@ async def slow(_: CheckContext) -> AsyncIterator[Problem]:
     yield Problem("never")
 
 
-CHECKS: list[Check] = [known, wrong, absent, down, failing, slow]
+@decorated("E007")
+def faulty(_: CheckContext) -> Iterator[Problem]:
+    """It has a mistake."""
+    raise KeyError("secret")
+    yield
+
+
+CHECKS: list[Check] = [known, wrong, absent, down, failing, slow, faulty]
 
 
 async def test_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,11 +88,18 @@ async def test_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reasons["fastopp.E004"] == Unavailable().message
     assert reasons["fastopp.E005"] == "OperationalError"
     assert "0.05 seconds" in reasons["fastopp.E006"]
+    assert re.fullmatch(r"It failed with KeyError in .*test_checks_runner\.py, line \d+\.", reasons["fastopp.E007"])
     assert len(report.at_least(Level.ERROR)) == 2
     assert len(report.at_least(Level.INFO)) == 3
     as_json = report.as_json()
     assert as_json["findings"][0]["level"] == "error"
     assert as_json["checks"] == 2
+
+
+def test_no_id_is_used_twice() -> None:
+    ids = [each.id for each in all_checks()]
+    assert len(ids) >= 50
+    assert len(set(ids)) == len(ids)
 
 
 def test_a_check_knows_its_level_and_its_place_in_the_docs() -> None:

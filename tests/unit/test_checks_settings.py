@@ -89,7 +89,7 @@ def test_superuser_password(project: Path) -> None:
 def filled(size: int) -> dict[str, str]:
     """Variables whose names and values have so many bytes together."""
     used = sum(len(name) + len(value) for name, value in GOOD.items())
-    return {"OPENAI_API_KEY": "x" * (size - used - len("OPENAI_API_KEY"))}
+    return {"SUPERUSER_EMAIL": "x" * (size - used - len("SUPERUSER_EMAIL"))}
 
 
 @pytest.mark.parametrize(("size", "error", "warning"), [(2900, 0, 0), (2990, 0, 1), (3072, 0, 1), (3073, 1, 0)])
@@ -100,7 +100,7 @@ def test_environment(project: Path, size: int, error: int, warning: int) -> None
 
 def test_too_big_an_environment_keeps_nobody_from_looking_further(project: Path) -> None:
     assert run("W005", context(project, DEBUG="true", **filled(5000)))
-    assert run("E021", local(project, OPENAI_API_KEY="x" * 5000)) == []
+    assert run("E021", local(project, SUPERUSER_EMAIL="x" * 5000)) == []
 
 
 @pytest.mark.parametrize("url", ["", "nix", "mysql://u@h/d"])

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import Field, Json, SecretStr
 
-from fastopp.settings import Settings, SettingsError, get_upload_dir, load_settings
+from fastopp.settings import AppSettings, Settings, SettingsError, get_upload_dir, load_settings, read_variables
+from fastopp.tasks.failure import mask
 
 KEY = "mK3vX9qLw2TnZ8rBf5YhJ7dPc4sGa6Ue0RtVxNyWk1M"
 NOWHERE = Path("/nonexistent/.env")
@@ -15,6 +17,15 @@ LEAPCELL = {
     "SECRET_KEY": KEY,
     "DATABASE_URL": "postgresql://u:dbsecret@9x.leapcellpool.com:6438/d",
 }
+
+
+class ShopSettings(AppSettings):
+    """Settings of an app."""
+
+    shop_name: str = Field(description="Name over the door.")
+    shop_shelves: int = Field(3, ge=1, description="Number of shelves.")
+    shop_cities: Json[list[str]] = Field([], alias="CITIES", description="Cities of the branches, as JSON.")
+    shop_key: SecretStr = Field(SecretStr(""), description="Key of the till.")
 
 
 def load(**environ: str) -> Settings:
@@ -140,8 +151,47 @@ def test_empty_values_count_as_not_set():
 
 
 def test_no_secret_in_repr():
-    environ = LEAPCELL | {"OPS_TOKEN": "o" * 12 + "p" * 12, "OPENROUTER_API_KEY": "sk-or-v1-abc"}
+    environ = LEAPCELL | {"OPS_TOKEN": "o" * 12 + "p" * 12, "SHOP_KEY": "sk-or-v1-abc", "SHOP_NAME": "Tea"}
     settings = load(**environ)
-    for text in (repr(settings), str(settings), settings.model_dump_json(exclude={"platform"})):
+    shop = settings.of(ShopSettings)
+    for text in (repr(settings), str(settings), settings.model_dump_json(), str(vars(settings)), repr(shop)):
         for secret in (KEY, "dbsecret", environ["OPS_TOKEN"], "sk-or-v1-abc"):
             assert secret not in text
+
+
+def test_the_settings_of_an_app():
+    settings = load(SHOP_NAME=" Tea ", shop_shelves="12", SHOP_CITIES='["Rome"]', SHOP_KEY="")
+    shop = settings.of(ShopSettings)
+    assert (shop.shop_name, shop.shop_shelves, shop.shop_cities) == ("Tea", 12, ["Rome"])
+    assert shop is settings.of(ShopSettings), "they are read once"
+    assert "shop_name" not in settings.model_dump()
+
+
+def test_the_settings_of_an_app_without_arguments(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("SHOP_NAME=Tea\n")
+    assert Settings().of(ShopSettings).shop_name == "Tea"
+
+
+def test_mistakes_in_the_settings_of_an_app_are_reported_with_all_others():
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"PORT": "many", "SHOP_SHELVES": "0"}, env_file=NOWHERE, app_settings=[ShopSettings])
+    said = {problem.variable: str(problem) for problem in caught.value.problems}
+    assert said.keys() == {"PORT", "SHOP_NAME", "SHOP_SHELVES"}
+    assert said["SHOP_NAME"] == "SHOP_NAME: Not set. Name over the door."
+    assert said["SHOP_SHELVES"].endswith("greater than or equal to 1. Number of shelves.")
+
+
+def test_the_secrets_of_an_app_are_masked():
+    settings = load(SHOP_NAME="Tea", SHOP_KEY="a-canary")
+    settings.of(ShopSettings)
+    assert mask("The till refused a-canary.", settings) == "The till refused ***."
+
+
+def test_the_settings_of_an_app_count_as_part_of_the_environment():
+    environ = {"SHOP_NAME": "Tea", "ANOTHER_PROGRAM": "1", "PORT": "1"}
+    assert read_variables(environ, env_file=NOWHERE)[1].keys() == {"PORT"}
+    ours = read_variables(environ, env_file=NOWHERE, app_settings=[ShopSettings])[1]
+    assert ours.keys() == {"PORT", "SHOP_NAME"}
+    with pytest.raises(SettingsError, match="bytes; leapcell allows"):
+        load_settings(LEAPCELL | {"SHOP_NAME": "x" * 3000}, env_file=NOWHERE, app_settings=[ShopSettings])

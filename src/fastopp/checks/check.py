@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from fastopp.checks.context import CheckContext
 
@@ -57,6 +57,7 @@ class Subject(StrEnum):
     REQUIREMENTS = "requirements"
     SOURCE = "source"
     SPEED = "speed"
+    APP = "app"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +106,14 @@ class Check:
     scope: str
     mode: Mode
     function: CheckFunction
+    link: str = ""
+    """The address of its section in the docs."""
 
     @property
     def level(self) -> Level:
         """As its id says."""
         letter = self.id.rpartition(".")[2][0].lower()
         return next(level for level in Level if level.value.startswith(letter))
-
-    @property
-    def link(self) -> str:
-        """The address of its section in the docs."""
-        return f"{PAGE}#{self.id.replace('.', '').lower()}"
 
     async def run(self, context: CheckContext) -> list[Finding]:
         """Look. Raises CannotCheck, and what else keeps it from looking: a FastOppError."""
@@ -133,22 +131,26 @@ def check(
     title: str,
     *,
     fix: str,
-    subject: Subject,
+    subject: Subject = Subject.APP,
     scope: str = Scope.PROJECT,
-    mode: Mode = Mode.STATIC,
+    mode: Mode | Literal["static", "live"] = Mode.STATIC,
+    link: str = "",
 ) -> Callable[[CheckFunction], Check]:
     """Make a generator of problems a check. Its docstring says why it matters.
 
     Parameters
     ----------
-    check_id: `fastopp.` and a letter for the level (E, W, I) and three digits.
+    check_id: the app's name (`fastopp` for a feature), a dot, a letter for the level (E, W, I) and three digits.
     title: what is wrong when it fires, in a few words.
     scope: one of `Scope`, or the name of a platform.
     fix: what to do about it, for the docs, and for problems without a hint.
+    mode: `live` for a check that connects to a service; it runs with `--live` only.
+    link: a page with more about it, shown with each finding.
     """
 
     def make(function: CheckFunction) -> Check:
         means = " ".join(inspect.cleandoc(function.__doc__ or "").split())
-        return Check(check_id, title, means, fix, subject, scope, mode, function)
+        page = link or (f"{PAGE}#{check_id.replace('.', '').lower()}" if check_id.startswith("fastopp.") else "")
+        return Check(check_id, title, means, fix, subject, scope, Mode(mode), function, page)
 
     return make

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +13,13 @@ from fastopp.checks.errors import CannotCheck
 from fastopp.checks.lockfile import Lock, read_lock
 from fastopp.checks.source import SourceFile, read_sources
 from fastopp.checks.trial_run import TrialRun
+from fastopp.core.app_settings import app_settings
 from fastopp.core.apps import App
+from fastopp.errors import FastOppError
 from fastopp.platforms.base import Platform
 from fastopp.platforms.detection import PLATFORMS, detect_platform
 from fastopp.platforms.local import LOCAL
-from fastopp.settings import Settings, SettingsError, load_settings, read_variables
+from fastopp.settings import AppSettings, Settings, SettingsError, load_settings, read_variables
 from fastopp.settings.loading import from_variables
 from fastopp.settings.problems import SettingProblem
 
@@ -36,6 +39,8 @@ class CheckContext:
     """None when the settings have mistakes."""
     setting_problems: tuple[SettingProblem, ...] = ()
     load_apps: Callable[[], tuple[App, ...]] = tuple
+    app_settings: tuple[type[AppSettings], ...] = ()
+    """The settings classes of the apps; none when one of them is faulty."""
     trial_run: TrialRun | None = None
     """What was measured, once it was."""
 
@@ -57,7 +62,10 @@ class CheckContext:
         env_file: as for `load_settings`.
         platform: judge them as those of a service there, wherever this runs.
         """
-        variables, ours = read_variables(environ, env_file=env_file)
+        kinds: list[type[AppSettings]] = []
+        with suppress(FastOppError):  # a check reports it
+            kinds = app_settings(load_apps())
+        variables, ours = read_variables(environ, env_file=env_file, app_settings=kinds)
         if platform and detect_platform(variables).title != platform.title:  # it is none of the platform's kinds
             variables |= {"FASTOPP_PLATFORM": platform.name}
         forced = variables.get("FASTOPP_PLATFORM", "").strip().lower()
@@ -65,12 +73,12 @@ class CheckContext:
         settings: Settings | None = None
         problems: tuple[SettingProblem, ...] = ()
         try:
-            settings = load_settings(variables, env_file=Path("/nonexistent"))
+            settings = load_settings(variables, env_file=Path("/nonexistent"), app_settings=kinds)
         except SettingsError as error:
             problems = tuple(problem for problem in error.problems if problem.variable != THE_ENVIRONMENT)
             if not problems:  # they are too many, and nothing else: that is no reason not to look further
-                settings = from_variables(variables, found)
-        return cls(folder, ours, found, settings, problems, load_apps)
+                settings = from_variables(variables, found, kinds)
+        return cls(folder, ours, found, settings, problems, load_apps, tuple(kinds))
 
     @property
     def settings(self) -> Settings:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastopp.settings import read_variables
-from fastopp.settings.reference import variables
+from fastopp.settings.reference import AppKinds, variables
 
 PATIENCE = 60.0  # seconds for a command
 
@@ -24,16 +24,17 @@ class Done:
     errors: str
 
 
-def trial_environment(folder: Path, *, platform: str) -> dict[str, str]:
+def trial_environment(folder: Path, *, platform: str, app_settings: AppKinds = ()) -> dict[str, str]:
     """Variables for a trial: a new database and files in `folder`, and what this process has of the machine's.
 
-    A setting that is empty counts as not set, so the project's .env has no say.
+    A setting that is empty counts as not set, so the project's .env has no say. Settings of apps that have no default
+    keep their values, since nothing starts without them.
     """
-    everything, ours = read_variables(env_file=Path("/nonexistent"))
+    everything, _ = read_variables(env_file=Path("/nonexistent"))
+    unset = {variable.name: "" for variable in variables(app_settings) if not variable.required} | {"DATABASE_DSN": ""}
     return {
-        **{name: value for name, value in everything.items() if name not in ours},
-        **{variable.name: "" for variable in variables()},
-        "DATABASE_DSN": "",
+        **{name: value for name, value in everything.items() if name.upper() not in unset},
+        **unset,
         "DATABASE_URL": f"sqlite:///{folder / 'trial.db'}",
         "ENVIRONMENT": "production",
         "FASTOPP_PLATFORM": platform,

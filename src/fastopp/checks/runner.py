@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,5 +97,13 @@ async def run_checks(
             # A driver's text may hold an address; ours says what is wrong.
             reason = error.message if isinstance(error, FastOppError) else type(error).__name__
             report.unchecked.append(Unchecked(each.id, each.title, reason))
+        except Exception as error:  # noqa: BLE001 - the edge: an app's check may raise anything
+            report.unchecked.append(Unchecked(each.id, each.title, _fault(error)))
     report.findings.sort(key=lambda finding: (-finding.level.severity, finding.id))
     return report
+
+
+def _fault(error: Exception) -> str:
+    """Return the kind of an error and its place; its text may hold a secret."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"It failed with {type(error).__name__} in {frame.filename}, line {frame.lineno}."

@@ -22,6 +22,7 @@ import httpx
 from fastopp.checks.errors import CannotCheck
 from fastopp.checks.own_process import run_oppman, trial_environment
 from fastopp.platforms.detection import PLATFORMS
+from fastopp.settings.reference import AppKinds
 
 PROC: Final = Path("/proc")
 PAGES: Final = 10
@@ -46,7 +47,7 @@ class TrialRun:
     """MiB after ten pages."""
 
 
-async def measure(project: Path, *, platform: str) -> TrialRun:
+async def measure(project: Path, *, platform: str, app_settings: AppKinds = ()) -> TrialRun:
     """Start the project's `main:app` under uvicorn, as on a platform, and look. Raises CannotCheck."""
     health_path = PLATFORMS[platform].health_path
     if not (PROC / "self/stat").is_file():
@@ -54,7 +55,7 @@ async def measure(project: Path, *, platform: str) -> TrialRun:
     if not (project / "main.py").is_file():
         raise CannotCheck("There is no main.py here.")
     with tempfile.TemporaryDirectory(prefix="fastopp-check-") as folder:
-        environ = trial_environment(Path(folder), platform=platform)
+        environ = trial_environment(Path(folder), platform=platform, app_settings=app_settings)
         if (project / "oppman.py").is_file():
             await run_oppman(project, "migrate", "upgrade", environ=environ)
         runs = [await _run_once(project, environ, Path(folder) / "log", health_path) for _ in range(STARTS)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastopp.checks.catalogue import all_checks
+from fastopp.checks.catalogue import project_checks
 from fastopp.checks.check import Level, Mode
 from fastopp.checks.runner import select
 from fastopp.console.checking import (
@@ -28,5 +28,6 @@ async def check(
 ) -> None:
     """Check the settings and migrations and, with --live, the database and storage that they name."""
     modes = {Mode.STATIC, *([Mode.LIVE] if live else [])}
-    checks = select(all_checks(), modes=modes, skip=skip or ())
-    await report_on(read_context(env_file), checks, fail_level, as_json=as_json)
+    context = read_context(env_file)
+    checks = select(project_checks(context), modes=modes, skip=skip or ())
+    await report_on(context, checks, fail_level, as_json=as_json)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import typer
 
 from fastopp.console.lazy import lazy_app
-from fastopp.console.output import run_program, say
+from fastopp.console.main_file import project_apps
+from fastopp.console.output import fail, run_program, say
+from fastopp.core.apps import App
+from fastopp.errors import FastOppError
 
 if TYPE_CHECKING:
     from fastopp.core.application import FastOpp
@@ -20,18 +25,6 @@ COMMANDS = {
     ),
     "db": ("fastopp.features.setup.commands:db", "Run all pending migrations."),
     "superuser": ("fastopp.features.setup.commands:superuser", "Create the first superuser."),
-    "users": ("fastopp.features.setup.commands:test_users", "Create the test users, on your own machine only."),
-    "products": ("fastopp.features.setup.commands:products", "Add the sample products."),
-    "webinars": ("fastopp.features.setup.commands:webinars", "Add the registrants of the sample webinars."),
-    "download_photos": (
-        "fastopp.features.setup.commands:photos",
-        "Copy the demo's sample photos into the storage.",
-    ),
-    "registrants": ("fastopp.features.setup.commands:registrants", "Add the sample registrants with photos."),
-    "clear_registrants": (
-        "fastopp.features.setup.commands:clear_registrants",
-        "Delete all registrants with their photos, then add the sample ones again.",
-    ),
     "save": ("fastopp.features.setup.commands:save", "Copy the demo as it is now to backups/save/."),
     "destroy": (
         "fastopp.features.setup.commands:destroy",
@@ -58,14 +51,21 @@ COMMANDS = {
     "list_users": ("fastopp.features.accounts.commands:list_users", "List all accounts with their permissions."),
 }
 
-app = lazy_app(
-    COMMANDS,
-    name="oppdemo.py",
-    help="Manage the demo of FastOpp and its data.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_show_locals=False,
-)
+
+def program(apps: Iterable[App] = ()) -> typer.Typer:
+    """Return the program with its own commands and those of the demo's apps."""
+    made = lazy_app(
+        COMMANDS,
+        name="oppdemo.py",
+        help="Manage the demo of FastOpp and its data.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_show_locals=False,
+    )
+    for module in filter(None, (each.part("commands", "app", typer.Typer) for each in apps)):
+        made.add_typer(module.app)
+    made.command("help", hidden=True)(show_help)
+    return made
 
 
 async def run_full_init(project: FastOpp | None = None) -> InitReport:
@@ -78,12 +78,21 @@ async def run_full_init(project: FastOpp | None = None) -> InitReport:
     return await demo_commands.run_full_init(project)
 
 
-@app.command("help", hidden=True)
 def show_help(context: typer.Context) -> None:
     """Show this help."""
     say((context.parent or context).get_help())
 
 
+app = program()
+
+
 def main() -> None:
     """Run the command line."""
-    run_program(app)
+    try:
+        run = program(app for app in project_apps() if app.package.startswith("demo."))
+    except FastOppError as error:
+        wanted = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+        if wanted not in (None, "help", *COMMANDS):
+            fail(error)  # it may be a command of the demo
+        run = app
+    run_program(run)

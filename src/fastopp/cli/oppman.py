@@ -73,7 +73,7 @@ COMMANDS: dict[str, Place] = {
         "Set a new password for an account. Prompts for the password without showing it.",
     ),
     "emergency": (
-        "fastopp.cli.configuration:emergency",
+        "fastopp.features.configuration.commands:emergency",
         "Print the token for /oppman/emergency, and how to use it.",
     ),
     "startapp": (
@@ -81,15 +81,15 @@ COMMANDS: dict[str, Place] = {
         "Create a new app that runs immediately: table, page, API, admin view, sample data.",
     ),
     "secrets": (
-        "fastopp.cli.configuration:secrets",
+        "fastopp.features.configuration.commands:secrets",
         "Generate a SECRET_KEY and an OPS_TOKEN and print them. Writes nothing.",
     ),
     "env": (
-        "fastopp.cli.configuration:env",
+        "fastopp.features.configuration.commands:env",
         "Show the platform, how it was detected, and every setting with secrets masked. Status 2 if any is invalid.",
     ),
     "settings": (
-        "fastopp.cli.configuration:settings",
+        "fastopp.features.configuration.commands:settings",
         "Print all settings with defaults and meanings, as the Markdown table of docs/settings.md.",
     ),
     "check": (

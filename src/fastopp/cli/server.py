@@ -56,9 +56,7 @@ def runserver(
     shown = f"[{host}]" if ":" in host else host
     say(f"FastOpp is at http://{shown}:{port}")
     if settings.development:
-        say(
-            "Demo accounts: admin@example.com with admin123, and seven more with test123 (python oppman.py list_users)."
-        )
+        say("The first superuser is admin@example.com with admin123; python oppman.py list_users lists all accounts.")
     with _pid_file():
         uvicorn.run(
             "main:app",

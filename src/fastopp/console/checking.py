@@ -90,7 +90,8 @@ def _print_finding(finding: Finding) -> None:
     console.print(finding.message, markup=False)
     if finding.hint:
         console.print(f"    {finding.hint}", markup=False)
-    console.print(f"    {finding.link}", style="dim", markup=False)
+    if finding.link:
+        console.print(f"    {finding.link}", style="dim", markup=False)
 
 
 def _counted(report: CheckReport, level: Level) -> str:

@@ -8,10 +8,14 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
+from fastopp.core.app_settings import app_settings
 from fastopp.core.apps import App, CommandPlace, find_apps
 from fastopp.errors import FastOppError
+
+if TYPE_CHECKING:
+    from fastopp.settings import AppSettings
 
 
 class ProjectError(FastOppError):
@@ -24,6 +28,11 @@ def find_project_apps() -> tuple[App, ...]:
     return find_apps(list_apps(Path("main.py")))
 
 
+def project_apps() -> tuple[App, ...]:
+    """Return the same; none where there is no project."""
+    return find_project_apps() if Path("main.py").is_file() else ()
+
+
 def project_commands() -> dict[str, CommandPlace]:
     """Return the commands of the apps of the project in the current folder, by app; none where there is no project.
 
@@ -31,9 +40,15 @@ def project_commands() -> dict[str, CommandPlace]:
     ------
     ProjectError, AppError: for a main.py that cannot be read, and for an app that does not exist.
     """
-    if not Path("main.py").is_file():
-        return {}
-    return {app.name: place for app in find_project_apps() if (place := app.commands())}
+    return {app.name: place for app in project_apps() if (place := app.commands())}
+
+
+def project_settings() -> list[type[AppSettings]]:
+    """Return the settings classes of the apps of the project in the current folder; none where there is no project.
+
+    Raises as `project_commands` does.
+    """
+    return app_settings(project_apps())
 
 
 def enter_project() -> None:

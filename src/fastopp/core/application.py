@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from fastopp import logs
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.core.allocator import return_freed_memory
+from fastopp.core.app_settings import app_settings
 from fastopp.core.apps import App, AppError, find_apps
 from fastopp.core.garbage import lasting_objects
 from fastopp.errors import FastOppError
@@ -58,8 +59,11 @@ class FastOpp:
         self, apps: Iterable[str] = (), *, settings: Settings | None = None, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         try:
-            self.settings = settings or load_settings()
             self.apps: tuple[App, ...] = find_apps(apps)
+            kinds = app_settings(self.apps)
+            self.settings = settings or load_settings(app_settings=kinds)
+            for kind in kinds:
+                self.settings.of(kind)  # read now, so that a mistake ends the process before it listens
         except (SettingsError, AppError) as error:
             sys.stderr.write(f"{error}\n")
             raise SystemExit(EXIT_MISCONFIGURED) from None

@@ -9,6 +9,9 @@ shop/
     tasks.py       functions with @task, run later
     commands.py    app = typer.Typer(): commands below `oppman.py shop`
     probes.py      PROBES: parts of /health
+    checks.py      functions with @check, for `oppman.py check`
+    permissions.py SESSION: entries of a browser's session
+    settings.py    a class of AppSettings: environment variables
     templates/shop/…   static/shop/…
 """
 
@@ -17,6 +20,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +37,12 @@ if TYPE_CHECKING:
 
 class AppError(FastOppError):
     """An app of this project cannot be loaded."""
+
+
+class BrokenPart(AppError):
+    """A module of an app cannot be used."""
+
+    hint = "Fix it and try again."
 
 
 class NavItem(NamedTuple):
@@ -94,6 +104,22 @@ class App(NamedTuple):
         """The folder with its static files, if it has one."""
         return self._subfolder("static")
 
+    def part(self, name: str, attribute: str | None = None, kind: Any = object) -> ModuleType | None:  # noqa: ANN401 - a class, perhaps an abstract one
+        """Import one of its modules, if it has it.
+
+        Raises BrokenPart, which names the file and the line, for a module that fails, or whose `attribute` is missing
+        or of another kind.
+        """
+        try:
+            module = self._module(name)
+        except Exception as error:
+            raise BrokenPart(self._fault(name, error)) from error
+        if module is not None and attribute is not None and not hasattr(module, attribute):
+            raise BrokenPart(f"{self._shown(name)} has no `{attribute}`.")
+        if module is not None and attribute is not None and not isinstance(getattr(module, attribute), kind):
+            raise BrokenPart(f"{self._shown(name)}: `{attribute}` is not a {kind.__name__}.")
+        return module
+
     def load_models(self) -> None:
         """Import its tables, which makes SQLModel's metadata know them."""
         self._module("models")
@@ -140,9 +166,13 @@ class App(NamedTuple):
         found = {id(value): value for value in vars(module).values() if isinstance(value, Task)}
         return [task for task in found.values() if task.function.__module__.startswith(self.package)]
 
+    def session_entries(self) -> Mapping[str, Callable[[Any], Any]]:
+        """The SESSION of its permissions.py: by key, what a browser's session holds about the user that signs in."""
+        return getattr(self._module("permissions"), "SESSION", {})
+
     def probes(self) -> dict[str, Probe]:
         """The PROBES of its probes.py, each with the app's name before its own: `shop.payments`."""
-        module = self._module("probes")
+        module = self.part("probes", "PROBES", Mapping)
         return {f"{self.name}.{name}": probe for name, probe in module.PROBES.items()} if module else {}
 
     def commands(self) -> CommandPlace | None:
@@ -158,6 +188,22 @@ class App(NamedTuple):
     def navigation(self) -> list[NavItem]:
         """The NAVIGATION of its package."""
         return list(getattr(importlib.import_module(self.package), "NAVIGATION", ()))
+
+    def _fault(self, name: str, error: Exception) -> str:
+        """Return the place and the text of an error: the last line of the app that was run."""
+        if isinstance(error, SyntaxError):
+            return f"{self._shown(error.filename or name)}, line {error.lineno}: {error.msg}."
+        run = traceback.extract_tb(error.__traceback__)
+        frames = [frame for frame in run if Path(frame.filename).is_relative_to(self.folder)]
+        place = f"{self._shown(frames[-1].filename)}, line {frames[-1].lineno}" if frames else self._shown(name)
+        return f"{place}: {type(error).__name__}: {error}"
+
+    def _shown(self, file: str) -> str:
+        """Return the path of a module or a file as people write it, from the project's folder if it is in the app."""
+        path = self.folder / (file if file.endswith(".py") else f"{file}.py")
+        if not path.is_relative_to(self.folder):
+            return str(path)
+        return f"{self.package.replace('.', '/')}/{path.relative_to(self.folder).as_posix()}"
 
     def _module(self, name: str) -> ModuleType | None:
         return importlib.import_module(f"{self.package}.{name}") if self._has(name) else None

@@ -13,17 +13,25 @@ its paths. It has a `router`, or a `create_router(settings)`.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from fastopp.core.apps import App, find_apps
 from fastopp.platforms.detection import PLATFORMS
+
+_PACKAGE: Final = "fastopp.features"
 
 
 def find_features() -> tuple[App, ...]:
     """Find the features, in the order of their names."""
     folder = Path(__file__).parents[1] / "features"
-    return find_apps(f"fastopp.features.{package.parent.name}" for package in sorted(folder.glob("*/__init__.py")))
+    return find_apps(f"{_PACKAGE}.{package.parent.name}" for package in sorted(folder.glob("*/__init__.py")))
 
 
 def platform_features() -> tuple[App, ...]:
     """Find the features of platforms. Each has its platform's name; a platform may have none."""
     return tuple(feature for feature in find_features() if feature.name in PLATFORMS)
+
+
+def is_feature(app: App) -> bool:
+    """Whether an app is a feature of the framework."""
+    return app.package.startswith(f"{_PACKAGE}.")

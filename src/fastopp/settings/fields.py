@@ -1,4 +1,4 @@
-"""Every environment variable FastOpp reads: parsed once, typed, with the platform's defaults filled in.
+"""Every environment variable that FastOpp itself reads: parsed once, typed, with the platform's defaults filled in.
 
 Only `loading.py` reads the environment. The field descriptions here become `.env.example` and the table in
 docs/settings.md.
@@ -15,7 +15,10 @@ from pydantic_core.core_schema import is_instance_schema
 from fastopp.platforms.base import Platform
 from fastopp.platforms.descriptions import default_of, environments, kill_times, platforms_with
 from fastopp.platforms.detection import PLATFORMS
+from fastopp.settings.app_settings import AppVariables
 from fastopp.settings.database_url import DatabaseURL
+
+NOT_VARIABLES = frozenset({"platform", "app_variables"})  # fields that are no environment variables
 
 
 def _code(value: str) -> str:
@@ -33,6 +36,9 @@ class SettingsFields(BaseModel):
 
     # Not looked into: as a dataclass it would have pydantic import what only dataclasses need.
     platform: Annotated[Platform, GetPydanticSchema(lambda kind, _: is_instance_schema(kind))] = Field(exclude=True)
+    app_variables: Annotated[AppVariables, GetPydanticSchema(lambda kind, _: is_instance_schema(kind))] = Field(
+        default_factory=AppVariables, exclude=True, repr=False
+    )
 
     # The application
     environment: Literal["development", "production"] = Field(
@@ -170,18 +176,6 @@ class SettingsFields(BaseModel):
         description="Seconds that running tasks get to finish when their process stops, before they return to the "
         f"queue. {kill_times()}",
     )
-
-    # The AI demo
-    openrouter_api_key: SecretStr = Field(
-        SecretStr(""), description="Key for the AI demo. Without it, the answers are canned."
-    )
-    openrouter_llm_model: str = Field(
-        "meta-llama/llama-3.3-70b-instruct:free", description="Model that the AI demo uses."
-    )
-    openrouter_base_url: str = Field(
-        "https://openrouter.ai/api/v1", description="URL of a service that supports OpenAI's chat protocol."
-    )
-    openai_api_key: SecretStr = Field(SecretStr(""), description="For your own code; FastOpp does not use it.")
 
     @property
     def development(self) -> bool:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import PrivateAttr, SecretStr, ValidationError
 
 from fastopp.platforms.base import Platform
 from fastopp.platforms.detection import PLATFORMS, detect_platform
 from fastopp.platforms.settings import PRODUCTION_MARKERS, PlatformSettings
-from fastopp.settings.fields import SettingsFields
-from fastopp.settings.problems import SettingProblem, SettingsError, environment_too_big, explain, find_problems
+from fastopp.settings.app_settings import AppSettings, AppVariables
+from fastopp.settings.fields import NOT_VARIABLES, SettingsFields
+from fastopp.settings.problems import SettingProblem, SettingsError, environment_too_big, explain_all, find_problems
+
+AppKind = TypeVar("AppKind", bound=AppSettings)
 
 
 class Settings(PlatformSettings, SettingsFields):
     """The configuration of one process."""
+
+    _of_apps: dict[type[AppSettings], AppSettings] = PrivateAttr(default_factory=dict)
 
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 - of the fields' types
         """Take the values of all fields; without any, read the environment as `load_settings` does.
@@ -30,8 +35,29 @@ class Settings(PlatformSettings, SettingsFields):
         """
         super().__init__(**(values or dict(load_settings())))
 
+    def of(self, kind: type[AppKind]) -> AppKind:
+        """Return the settings of an app, from the same environment.
 
-_VARIABLES = (Settings.model_fields.keys() - {"platform"}) | {"database_dsn"}
+        Raises
+        ------
+        SettingsError: with every mistake in them.
+        """
+        found = self._of_apps.get(kind)
+        if not isinstance(found, kind):
+            given = {name: value for name in kind.model_fields if (value := self.app_variables.get(name))}
+            try:
+                found = self._of_apps[kind] = kind.model_validate(given)
+            except ValidationError as error:
+                raise SettingsError(explain_all(error, kind.model_fields)) from None
+        return found
+
+    def secrets(self) -> Iterator[str]:
+        """Return every secret, of the framework and of apps whose settings were read."""
+        for fields in (self, *self._of_apps.values()):
+            yield from (value.get_secret_value() for _, value in fields if isinstance(value, SecretStr))
+
+
+VARIABLES = (Settings.model_fields.keys() - NOT_VARIABLES) | {"database_dsn"}
 _CASELESS = frozenset({"environment", "log_level", "storage_type", "fastopp_platform"})
 _PRODUCTION_MARKERS = ("production", *PRODUCTION_MARKERS)
 _PRODUCTION_ENVIRONMENTS = frozenset(value for platform in PLATFORMS.values() for value in platform.environments)
@@ -42,15 +68,19 @@ def _says_production(given: Mapping[str, str]) -> bool:
     return marked or given.get("environment") in _PRODUCTION_ENVIRONMENTS
 
 
-def from_variables(variables: Mapping[str, str], platform: Platform) -> Settings:
-    """Parse variables, fill in the platform's defaults, and check everything.
+def from_variables(
+    variables: Mapping[str, str], platform: Platform, app_settings: Iterable[type[AppSettings]] = ()
+) -> Settings:
+    """Parse variables, fill in the platform's defaults, and check everything, the settings of apps included.
 
     Raises SettingsError with every mistake at once.
     """
-    given = {name.lower(): value.strip() for name, value in variables.items() if name.lower() in _VARIABLES}
-    given = {name: value.lower() if name in _CASELESS else value for name, value in given.items() if value}
+    present = {name.lower(): value.strip() for name, value in variables.items() if value.strip()}
+    given = {name: value for name, value in present.items() if name in VARIABLES}
+    given |= {name: value.lower() for name, value in given.items() if name in _CASELESS}
     values: dict[str, Any] = {
         "platform": platform,
+        "app_variables": AppVariables({name: value for name, value in present.items() if name not in VARIABLES}),
         "environment": platform.default_environment,
         "upload_dir": platform.default_upload_dir,
         "db_pool_size": platform.default_pool_size,
@@ -65,17 +95,27 @@ def from_variables(variables: Mapping[str, str], platform: Platform) -> Settings
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        problems = [explain(details) for details in error.errors(include_url=False)]
+        problems = explain_all(error)
         # What is valid is checked as well, so that one message names every mistake.
         wrong = {problem.variable.lower() for problem in problems}
         settings = Settings.model_validate({name: value for name, value in values.items() if name not in wrong})
     problems += find_problems(settings, given)
+    for kind in app_settings:
+        try:
+            settings.of(kind)
+        except SettingsError as error:
+            problems += error.problems
     if problems:
         raise SettingsError(problems)
     return settings
 
 
-def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | None = None) -> Settings:
+def load_settings(
+    environ: Mapping[str, str] | None = None,
+    *,
+    env_file: Path | None = None,
+    app_settings: Collection[type[AppSettings]] = (),
+) -> Settings:
     """Read the environment and `.env`, once.
 
     Parameters
@@ -83,16 +123,17 @@ def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | 
     environ: the variables; the process's own by default.
     env_file: a file of `NAME=value` lines that variables override; `.env` in the current folder by
         default, if it is there. Unknown names in it are ignored.
+    app_settings: the settings classes of apps, whose mistakes are reported too.
 
     Raises
     ------
     SettingsError: with every mistake, each with the variable, what is wrong and how to fix it.
     """
-    variables, ours = read_variables(environ, env_file=env_file)
+    variables, ours = read_variables(environ, env_file=env_file, app_settings=app_settings)
     platform = detect_platform(variables)
     problems = environment_too_big(ours, platform)
     try:
-        settings = from_variables(variables, platform)
+        settings = from_variables(variables, platform, app_settings)
     except SettingsError as error:
         raise SettingsError(error.problems + problems) from None
     if problems:
@@ -101,12 +142,15 @@ def load_settings(environ: Mapping[str, str] | None = None, *, env_file: Path | 
 
 
 def read_variables(
-    environ: Mapping[str, str] | None = None, *, env_file: Path | None = None
+    environ: Mapping[str, str] | None = None,
+    *,
+    env_file: Path | None = None,
+    app_settings: Iterable[type[AppSettings]] = (),
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return all variables, and those that were set for FastOpp. The parameters are those of `load_settings`.
+    """Return all variables, and those that were set for FastOpp and the apps.
 
-    The operating system's variables cannot be distinguished from the rest, so only known names count, and all in
-    the file.
+    The parameters are those of `load_settings`. The operating system's variables cannot be distinguished from the rest,
+    so only known names count, and all in the file.
     """
     process = dict(os.environ if environ is None else environ)
     from_file: dict[str, str] = {}
@@ -116,9 +160,8 @@ def read_variables(
 
         from_file = {name: value for name, value in dotenv_values(path).items() if value is not None}
     variables = from_file | process
-    return variables, {
-        name: value for name, value in variables.items() if name.lower() in _VARIABLES or name in from_file
-    }
+    known = VARIABLES.union(*(kind.model_fields for kind in app_settings))
+    return variables, {name: value for name, value in variables.items() if name.lower() in known or name in from_file}
 
 
 def get_upload_dir(settings: Settings | None = None) -> Path:

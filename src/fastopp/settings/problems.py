@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastopp.errors import FastOppError
@@ -12,6 +13,8 @@ from fastopp.platforms.detection import PLATFORMS
 from fastopp.settings.database_url import DatabaseURLError
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
     from fastopp.settings.fields import SettingsFields
@@ -76,13 +79,21 @@ def find_problems(settings: SettingsFields, given: Iterable[str]) -> list[Settin
     ]
 
 
-def explain(details: ErrorDetails) -> SettingProblem:
+def explain_all(error: ValidationError, fields: Mapping[str, FieldInfo] = MappingProxyType({})) -> list[SettingProblem]:
+    """Return every mistake in settings; for an app's, `fields` has the descriptions."""
+    return [explain(details, fields) for details in error.errors(include_url=False)]
+
+
+def explain(details: ErrorDetails, fields: Mapping[str, FieldInfo] = MappingProxyType({})) -> SettingProblem:
     """A pydantic error, in our words and without the value, which may be a secret."""
+    field = fields.get(str(details["loc"][0])) if details["loc"] else None
+    fix = (field and field.description) or "See docs/settings.md."
     variable = str(details["loc"][0]).upper() if details["loc"] else "the configuration"
     context: Mapping[str, Any] = details.get("ctx", {})
     if details["type"] == "literal_error":
         return SettingProblem(variable, "The value is not allowed.", f"Use {context['expected']}.")
-    return SettingProblem(variable, details["msg"] + ".", context.get("fix", "See docs/settings.md."))
+    what = "Not set." if details["type"] == "missing" else f"{details['msg']}."
+    return SettingProblem(variable, what, context.get("fix", fix))
 
 
 def environment_too_big(variables: Mapping[str, str], platform: Platform) -> list[SettingProblem]:

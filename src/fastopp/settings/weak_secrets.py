@@ -4,6 +4,9 @@ from __future__ import annotations
 
 MIN_VARIETY = 8  # different characters of a key; random ones of 24 characters practically always have more
 
+# Of accounts in FastOpp's documents, those of 0.4.8 included: databases of that version may have them.
+PUBLISHED_PASSWORDS = ("admin123", "test123")
+
 # Parts of the most common passwords (https://github.com/danielmiessler/SecLists, 10k-most-common) and of examples.
 COMMON = (
     "password",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 
-from pydantic import SecretStr
-
 from fastopp.errors import FastOppError
 from fastopp.settings import Settings
 from fastopp.tasks.limits import MAX_ERROR
@@ -54,8 +52,7 @@ def _headline(error: BaseException) -> str:
 
 
 def _secrets(settings: Settings) -> Iterator[str]:
-    values = [getattr(settings, name) for name in type(settings).model_fields]
-    texts = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    texts = [*settings.secrets()]
     if (password := settings.database.password) is not None:
         texts.append(password)
     # The longest first: a password is part of the URL that holds it.

@@ -11,7 +11,7 @@ from fastopp.database.errors import TablesMissing
 from fastopp.database.session import Database
 from fastopp.features.accounts.passwords import verify_password
 from fastopp.features.accounts.service import list_users
-from fastopp.features.setup.checks import PUBLISHED_PASSWORDS
+from fastopp.settings.weak_secrets import PUBLISHED_PASSWORDS
 
 MOST = 200  # accounts that are looked at: a comparison takes 20 ms and more, on purpose
 

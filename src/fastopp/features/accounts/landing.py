@@ -8,10 +8,10 @@ from fastapi import Request
 from starlette.routing import Match
 
 from fastopp.features.accounts.models import User
+from fastopp.web.setup import MANAGEMENT
 
 MAX_NEXT = 2000  # characters; the address returns in a response header, which platforms limit
 SUPERUSER_PAGE = "/oppman/"
-STAFF_PAGE = "/webinar-registrants"  # of the demo
 FALLBACK_PAGE = "/protected"
 NEVER_NEXT = ("/login", "/logout")  # a circle, and out again
 
@@ -41,10 +41,12 @@ def safe_next(text: str, request: Request) -> str | None:
 
 
 def landing_page(user: User, request: Request) -> str:
-    """The page that suits the user's role, among those that this project has."""
+    """Return the page that suits the user's role: for staff, the first page for staff in the menu of the apps."""
     if user.is_superuser and _exists(request, SUPERUSER_PAGE):
         return SUPERUSER_PAGE
-    return STAFF_PAGE if _exists(request, STAFF_PAGE) else FALLBACK_PAGE
+    menu = getattr(request.app.state, "navigation", ())
+    pages = (item.href for item in menu if item.requires == "staff" and item not in MANAGEMENT)
+    return next((page for page in pages if _exists(request, page)), FALLBACK_PAGE)
 
 
 def _exists(request: Request, path: str) -> bool:

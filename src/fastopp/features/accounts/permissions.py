@@ -4,7 +4,7 @@ An app declares its own table in `permissions.py`:
 
     RIGHTS: RightsTable = {
         "products": {"superuser": FULL, "staff": Grant.of("view", "edit")},
-        "webinar_registrants": {
+        "orders": {
             "superuser": FULL,
             "marketing": FULL,
             "sales": Grant.of("view", "edit", rows=assigned_to),

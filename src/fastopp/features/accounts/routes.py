@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 from starlette import status
 
-from fastopp.core.dependencies import ClockDep, DatabaseDep, SettingsDep
+from fastopp.core.dependencies import ClockDep, DatabaseDep, SettingsDep, get_runtime
 from fastopp.errors import FastOppError, Unavailable
 from fastopp.features.accounts.current_user import OptionalUser, StaffUser
 from fastopp.features.accounts.devices import read_device
@@ -74,7 +74,7 @@ async def login(
     except FastOppError as error:
         return _form(request, error.status, str(error), username, next_page, error.headers)
     response = _redirect(safe_next(next_page, request) or landing_page(user, request))
-    begin_session(request, response, user, issue_token(user, settings, clock=clock), settings)
+    begin_session(request, response, user, issue_token(user, settings, clock=clock), get_runtime(request))
     return response
 
 

@@ -147,7 +147,7 @@ class AdminSite(Admin):
             return response
         response = RedirectResponse(self._after_login(request), status.HTTP_302_FOUND, headers=NO_STORE)
         token = issue_token(user, runtime.settings, clock=runtime.clock)
-        begin_session(request, response, user, token, runtime.settings)
+        begin_session(request, response, user, token, runtime)
         return response
 
     async def logout(self, request: Request) -> Response:

@@ -34,7 +34,7 @@ async def _service() -> AsyncIterator[TaskService]:
 @app.command()
 @command
 async def queue(
-    name: Annotated[str, typer.Argument(help="The task's name, like `clean-up` or `webinars.check_photos`.")],
+    name: Annotated[str, typer.Argument(help="The task's name, like `clean-up` or `shop.import_prices`.")],
     *,
     args: Annotated[str, typer.Option(help="Its arguments, as JSON.")] = "{}",
     as_json: JsonOption = False,

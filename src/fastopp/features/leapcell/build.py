@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fastopp.checks.catalogue import all_checks
+from fastopp.checks.catalogue import project_checks
 from fastopp.checks.check import Level, Subject
 from fastopp.checks.requirement_lines import REQUIREMENTS, UNHASHED, install_commands
 from fastopp.checks.runner import run_checks, select
@@ -79,7 +79,7 @@ def _compress() -> None:
 
 def _check() -> None:
     context = read_context(None, platform=LEAPCELL)
-    checks = select(all_checks(), platform=LEAPCELL, subjects=_subjects(context.variables))
+    checks = select(project_checks(context), platform=LEAPCELL, subjects=_subjects(context.variables))
     report = asyncio.run(run_checks(checks, context))
     print_report(report)
     if report.at_least(Level.ERROR):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fastopp.checks.catalogue import all_checks
+from fastopp.checks.catalogue import project_checks
 from fastopp.checks.check import Level, Mode
 from fastopp.checks.runner import select
 from fastopp.console.checking import FailLevelOption, LiveOption, SkipOption, read_context, report_on
@@ -39,5 +39,5 @@ async def leapcell_check(
     """Check everything that could fail on LeapCell: settings, build, start, database, files."""
     modes = {Mode.STATIC, *([Mode.LIVE] if live else []), *([Mode.MEASURE] if measure else [])}
     context = read_context(env_file, platform=LEAPCELL)
-    checks = select(all_checks(), platform=LEAPCELL, modes=modes, skip=skip or ())
+    checks = select(project_checks(context), platform=LEAPCELL, modes=modes, skip=skip or ())
     await report_on(context, checks, fail_level, as_json=as_json)

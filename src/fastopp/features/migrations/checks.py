@@ -30,7 +30,7 @@ async def models_without_migration(context: CheckContext) -> AsyncIterator[Probl
     if not (context.folder / "oppman.py").is_file():
         raise CannotCheck("There is no oppman.py here.")
     with tempfile.TemporaryDirectory(prefix="fastopp-check-") as folder:
-        environ = trial_environment(Path(folder), platform=LOCAL.name)
+        environ = trial_environment(Path(folder), platform=LOCAL.name, app_settings=context.app_settings)
         upgraded = await run_oppman(context.folder, "migrate", "upgrade", environ=environ)
         if upgraded.status:
             yield Problem(f"The migrations fail on a new database: {_last_line(upgraded.errors)}", "Fix the migration.")

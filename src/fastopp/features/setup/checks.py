@@ -1,4 +1,4 @@
-"""A check of the first superuser."""
+"""A check of the first superuser's password."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Iterator
 
 from fastopp.checks.check import Problem, Subject, check
 from fastopp.checks.context import CheckContext
-from fastopp.features.setup.seeding import DEVELOPMENT_PASSWORD, TEST_PASSWORD
-
-PUBLISHED_PASSWORDS = (DEVELOPMENT_PASSWORD, TEST_PASSWORD)
+from fastopp.settings.weak_secrets import PUBLISHED_PASSWORDS
 
 
 @check(

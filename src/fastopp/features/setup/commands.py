@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +14,9 @@ from fastopp.core.runtime import Runtime, open_runtime
 from fastopp.database.migrations import migrate
 from fastopp.features.accounts import service as accounts
 from fastopp.features.setup import demo_mode
-from fastopp.features.setup.seeding import InitReport, StepOutcome, run_step
+from fastopp.features.setup.seeding import InitReport
 from fastopp.features.setup.seeding import run_full_init as run_seeding
+from fastopp.features.setup.step_command import show, step_command
 
 
 async def run_full_init(project: Project | None = None) -> InitReport:
@@ -37,7 +37,7 @@ async def init(
     async with open_runtime(project.settings, project.apps) as runtime:
         if if_empty and await _has_accounts(runtime):
             return
-        report = await run_seeding(runtime, progress=None if as_json else _show)
+        report = await run_seeding(runtime, progress=None if as_json else show)
     if as_json:
         results = [outcome.as_json() for outcome in report.results]
         emit_json({"success": report.success, "message": report.message, "results": results})
@@ -56,50 +56,8 @@ async def _has_accounts(runtime: Runtime) -> bool:
         return bool(await accounts.list_users(session))
 
 
-def _show(outcome: StepOutcome) -> None:
-    if outcome.status == "running":
-        return
-    style = {"success": "green", "skipped": "yellow", "error": "red"}[outcome.status]
-    say(f"{outcome.status:8} {outcome.step}: {outcome.message}", style=style)
-
-
-def step_command(name: str, title: str) -> Callable[..., None]:
-    """A command that runs the seed step of that name."""
-
-    @command
-    async def run() -> None:
-        project = load_project()
-        async with open_runtime(project.settings, project.apps) as runtime:
-            outcome = await run_step(runtime, name)
-        _show(outcome)
-        if outcome.generated_password:
-            say(f"Password of the superuser, shown this once: {outcome.generated_password}")
-        if outcome.status == "error":
-            raise typer.Exit(1)
-
-    run.__doc__ = title
-    return run
-
-
 db = step_command("db", "Run all pending migrations.")
 superuser = step_command("superuser", "Create the first superuser.")
-test_users = step_command("users", "Create the test users, on your own machine only.")
-products = step_command("products", "Add the sample products.")
-webinars = step_command("webinars", "Add the registrants of the sample webinars.")
-photos = step_command("photos", "Copy the demo's sample photos into the storage.")
-registrants = step_command("registrants", "Add the sample registrants with photos.")
-
-
-@command
-async def clear_registrants(*, yes: YesOption = False) -> None:
-    """Delete all registrants with their photos, then add the sample ones again."""
-    confirm("Delete all registrants and their photos?", yes=yes)
-    project = load_project()
-    async with open_runtime(project.settings, project.apps) as runtime:
-        outcome = await run_step(runtime, "clear_registrants")
-    _show(outcome)
-    if outcome.status == "error":
-        raise typer.Exit(1)
 
 
 @plain_command

@@ -1,4 +1,4 @@
-"""Fill an empty database: tables, the first superuser, test users, then what the project's apps bring.
+"""Fill an empty database: tables, the first superuser, then what the project's apps bring.
 
 Every step is one transaction and may be repeated, also by two processes at once: a step takes a lock that
 ends with its transaction, looks again, and adds only what is missing.
@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy import func
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import col, select
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.core.apps import SeedStep, StepResult
@@ -34,20 +34,7 @@ log = logging.getLogger(__name__)
 LOCK = 0x5EEDF0BB  # any number that nothing else in the database uses for an advisory lock
 
 DEVELOPMENT_PASSWORD = "admin123"  # noqa: S105 - published on purpose; exists on a developer's machine only
-TEST_PASSWORD = "test123"  # noqa: S105 - as above
-
 GENERATED_PASSWORD_BYTES = 15  # 20 characters, 120 bits
-
-# email, group, staff, superuser, active
-TEST_USERS: tuple[tuple[str, str | None, bool, bool, bool], ...] = (
-    ("john@example.com", "marketing", True, False, True),
-    ("jane@example.com", "sales", True, False, True),
-    ("bob@example.com", None, False, False, False),
-    ("admin2@example.com", "admin", True, True, True),
-    ("staff@example.com", "support", True, False, True),
-    ("marketing@example.com", "marketing", True, False, True),
-    ("sales@example.com", "sales", True, False, True),
-)
 
 
 class UnknownStep(NotFound):
@@ -106,7 +93,6 @@ def init_steps(runtime: Runtime) -> list[InitStep]:
     steps = [
         InitStep("db", "Database Initialization", migrate_database),
         InitStep("superuser", "Superuser Creation", create_first_superuser),
-        InitStep("users", "Test Users", create_test_users),
     ]
     for app in runtime.apps:
         steps += [_app_step(step) for step in app.seed_steps()]
@@ -208,31 +194,6 @@ async def create_first_superuser(runtime: Runtime) -> StepOutcome:
         message = f"{email} has an account that is not a superuser. Give it the role, or set another SUPERUSER_EMAIL."
         return StepOutcome(title, "error", message)
     return StepOutcome(title, "success", f"The superuser {email} was created.", generated)
-
-
-async def create_test_users(runtime: Runtime) -> StepOutcome:
-    """Make the seven accounts that show what roles and groups may do; on a developer's machine only."""
-    title = "Test Users"
-    if not known_passwords_allowed(runtime.settings):
-        message = "Test users have a published password, so they are created on a developer's own machine only."
-        return StepOutcome(title, "skipped", message)
-    already = StepOutcome(title, "skipped", "All test users are there already.")
-    emails = [email for email, *_ in TEST_USERS]
-    async with runtime.database.read() as session:
-        known = (await session.exec(select(User.email).where(col(User.email).in_(emails)))).all()
-    if len(known) == len(TEST_USERS):
-        return already
-    hashed = await hash_password(TEST_PASSWORD)
-    users = [
-        User(email=email, hashed_password=hashed, group=group, is_staff=staff, is_superuser=superuser, is_active=active)
-        for email, group, staff, superuser, active in TEST_USERS
-    ]
-    async with runtime.database.transaction() as session:
-        await lock(session)
-        created = sum([await add_if_missing(session, user) for user in users])
-    if not created:
-        return already
-    return StepOutcome(title, "success", f"{created} test user(s) were created.")
 
 
 async def lock(session: AsyncSession) -> None:

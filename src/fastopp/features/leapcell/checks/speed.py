@@ -123,5 +123,7 @@ def share(context: CheckContext) -> float:
 async def _measured(context: CheckContext) -> TrialRun:
     if context.trial_run is None:
         manifest_of(context)  # raises where there is none, before anything is started
-        context.trial_run = await measure(context.folder, platform=context.platform.name)
+        context.trial_run = await measure(
+            context.folder, platform=context.platform.name, app_settings=context.app_settings
+        )
     return context.trial_run

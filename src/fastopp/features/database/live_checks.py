@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fastopp.checks.check import Mode, Problem, Subject, check
 from fastopp.checks.context import CheckContext
-from fastopp.checks.database import is_near
 from fastopp.checks.errors import CannotCheck
 from fastopp.database.engine import in_autocommit
 from fastopp.database.session import Database
 from fastopp.errors import FastOppError
+from fastopp.features.database.checks import is_near
 
 ROUNDS = 3  # transactions of each of two connections, whose servers are compared
 

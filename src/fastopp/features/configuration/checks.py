@@ -1,15 +1,23 @@
-"""Checks of the secrets, and of what opens doors."""
+"""Checks of the settings, and of the apps that main.py lists."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import ParamSpec
 
-from fastopp.checks.check import Problem, Scope, Subject, check
+import typer
+
+from fastopp.checks.catalogue import checks_of
+from fastopp.checks.check import Problem, Subject, check
 from fastopp.checks.context import CheckContext
-from fastopp.platforms.settings import WAKE_VARIABLE
+from fastopp.core.app_settings import app_settings
+from fastopp.core.apps import App, AppError
 from fastopp.settings.weak_secrets import weakness_of_key
 
+P = ParamSpec("P")
+
 _PRINT_SECRETS = "Run `python oppman.py secrets` and set the line that it prints."
+_SHORTER = "Remove settings that have the default value, and settings of programs that do not run there."
 
 
 @check("fastopp.E001", "SECRET_KEY is missing, short or published", fix=_PRINT_SECRETS, subject=Subject.SETTINGS)
@@ -36,18 +44,6 @@ def no_ops_token(context: CheckContext) -> Iterator[Problem]:
     """Without it, scripts cannot migrate, initialise or back up; only a signed-in superuser can."""
     if not context.platform.shell and not context.settings.ops_token.get_secret_value():
         yield Problem(f"OPS_TOKEN is not set, and {context.platform.title} has no shell.")
-
-
-@check(
-    "fastopp.W004",
-    "Emergency access is enabled",
-    fix="Remove EMERGENCY_ACCESS_ENABLED when it is no longer needed.",
-    subject=Subject.SETTINGS,
-)
-def emergency_access(context: CheckContext) -> Iterator[Problem]:
-    """The holder of the emergency token can create superusers. Enable it for a few minutes only."""
-    if context.settings.emergency_access_enabled and not context.settings.development:
-        yield Problem("EMERGENCY_ACCESS_ENABLED is true.")
 
 
 @check(
@@ -96,19 +92,6 @@ _CHECKED_ELSEWHERE = ("SECRET_KEY", "OPS_TOKEN", "BACKUP_KEY", "DATABASE_", "S3_
 
 
 @check(
-    "fastopp.W008",
-    "Nothing starts queued tasks",
-    fix=f"Set {WAKE_VARIABLE}, or have a scheduler call /async/drain (docs/tasks.md).",
-    subject=Subject.SETTINGS,
-    scope=Scope.DEPLOYMENT,
-)
-def no_wake(context: CheckContext) -> Iterator[Problem]:
-    """Nothing runs between requests there. A task waits until a user opens its page or a scheduler calls."""
-    if not context.platform.background_cpu and not context.settings.wake_url:
-        yield Problem(f"{WAKE_VARIABLE} is not set.")
-
-
-@check(
     "fastopp.W010",
     "A secret is weak",
     fix=_PRINT_SECRETS,
@@ -123,3 +106,58 @@ def weak_secrets(context: CheckContext) -> Iterator[Problem]:
         value = getattr(settings, name).get_secret_value()
         if value and (why := weakness_of_key(value)):
             yield Problem(f"{name.upper()}: {why}")
+
+
+def size_of(variables: Mapping[str, str]) -> int:
+    """Names and values together, in bytes."""
+    return sum(len(name.encode()) + len(value.encode()) for name, value in variables.items())
+
+
+@check("fastopp.E021", "The environment is too big", fix=_SHORTER, subject=Subject.SETTINGS)
+def environment_too_big(context: CheckContext) -> Iterator[Problem]:
+    """The platform limits the names and values of all variables together (docs/platforms.md)."""
+    size, limit = size_of(context.variables), context.platform.max_environment
+    if limit is not None and size > limit:
+        yield Problem(f"All variables together have {size:,} bytes; {context.platform.title} allows {limit:,}.")
+
+
+@check("fastopp.W022", "The environment is nearly too big", fix=_SHORTER, subject=Subject.SETTINGS)
+def environment_nearly_too_big(context: CheckContext) -> Iterator[Problem]:
+    """It is not documented whether a KB of the limit is 1,000 or 1,024 bytes, and whether separators count."""
+    limit = context.platform.max_environment
+    if limit is None or size_of(context.variables) > limit:
+        return
+    size, decimal = size_of(context.variables) + 2 * len(context.variables), limit // 1024 * 1000
+    if size > decimal:
+        yield Problem(f"All variables together have {size:,} bytes including separators, more than {decimal:,}.")
+
+
+@check(
+    "fastopp.E501",
+    "An app, or a file of it, cannot be used",
+    fix="Fix the file that the message names.",
+    subject=Subject.SOURCE,
+)
+def faulty_apps(context: CheckContext) -> Iterator[Problem]:
+    """Its commands, checks or health probes do not exist. With a faulty settings.py, the application does not start."""
+    try:
+        apps = context.apps
+    except AppError as error:
+        yield Problem(error.message, error.hint)
+        return
+    found = [problem for app in apps for problem in _faults_of(app)]
+    yield from found or _fault(app_settings, apps)  # two apps may declare one variable
+
+
+def _faults_of(app: App) -> Iterator[Problem]:
+    yield from _fault(app_settings, (app,))
+    yield from _fault(app.part, "commands", "app", typer.Typer)
+    yield from _fault(app.probes)
+    yield from _fault(checks_of, app)
+
+
+def _fault(use: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Iterator[Problem]:
+    try:
+        use(*args, **kwargs)
+    except AppError as error:
+        yield Problem(error.message, error.hint)

@@ -1,0 +1,1 @@
+"""The demo's accounts, which show what roles and groups may do."""

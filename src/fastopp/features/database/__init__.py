@@ -1,0 +1,1 @@
+"""Checks of the database: its URL, its encryption, its pooler."""
