@@ -11,7 +11,7 @@ import pytest
 from fastopp.database.migrations import migrate
 from fastopp.database.migrations.errors import SchemaMismatch, UnknownRevision
 from fastopp.database.session import Database
-from tests.gate import only_full
+from tests.gate import each_database, only_full
 from tests.services.migrations import (
     FIXTURES,
     HEAD,
@@ -32,7 +32,7 @@ OLD_TABLES = ("users", "products", "webinar_registrants", "audit_logs")
 VERSION_TABLE = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, PRIMARY KEY (version_num))"
 
 
-@pytest.fixture(params=["sqlite", "asyncpg", *only_full("psycopg")])
+@pytest.fixture(params=["sqlite", *only_full("psycopg", "asyncpg")])
 def old(request, tmp_path):
     """The settings of a database as FastOpp 0.4.8 left it, with an audit log. PostgreSQL's zone is Los Angeles."""
     if request.param == "sqlite":
@@ -73,6 +73,7 @@ async def stale(settings, revision):
 
 
 @pytest.mark.parametrize("version", [None, "empty", "a1b2c3d4e5f6", "123456789012", "held"])
+@each_database
 async def test_nothing_is_lost(old, version, tmp_path):
     folder = copy_migrations(tmp_path)
     if version == "empty":
@@ -99,6 +100,7 @@ async def test_nothing_is_lost(old, version, tmp_path):
     assert (again.adopted, again.applied) == (False, ())
 
 
+@each_database
 async def test_times_are_utc_and_say_so(old):
     from sqlmodel import select
 
@@ -123,6 +125,7 @@ async def test_passwords_still_verify(old):
     assert PasswordHash.recommended().verify("admin123", row["hashed_password"])
 
 
+@each_database
 async def test_and_back_again(old):
     before = await snapshot(old)
     await migrate.upgrade(old, folder=FOLDER)

@@ -10,7 +10,7 @@ import pytest
 
 from fastopp.database.migrations import migrate
 from fastopp.database.migrations.errors import DataWouldBeLost
-from tests.gate import only_full
+from tests.gate import each_database, only_full
 from tests.services.databases import url_on
 from tests.services.migrations import (
     AFTER_NEXT,
@@ -23,7 +23,7 @@ from tests.services.migrations import (
     tables,
 )
 
-url = url_on("sqlite", "psycopg", *only_full("asyncpg"))
+url = url_on("sqlite", *only_full("psycopg", "asyncpg"))
 
 OWN = (
     "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, mood VARCHAR(20), price NUMERIC(10, 4), empty TEXT)",
@@ -62,6 +62,7 @@ DROPS = {
 
 
 @pytest.mark.parametrize("change", DROPS)
+@each_database
 async def test_a_migration_that_deletes_data_is_refused(settings, tmp_path, change):
     folder = tmp_path / "alembic"
     add_migration(folder, NEXT, HEAD, change)
@@ -86,6 +87,7 @@ async def test_a_batch_that_does_not_know_all_columns_is_refused(settings, tmp_p
     assert await bodies(settings) == BODIES
 
 
+@each_database
 async def test_a_block_of_the_servers_own_language_is_refused(settings, tmp_path, url):
     if url.startswith("sqlite"):
         pytest.skip("SQLite has none")
@@ -96,6 +98,7 @@ async def test_a_block_of_the_servers_own_language_is_refused(settings, tmp_path
         await migrate.upgrade(settings, folder=folder)
 
 
+@each_database
 async def test_a_downgrade_that_deletes_data_is_refused(settings, tmp_path):
     folder = tmp_path / "alembic"
     add_migration(
@@ -157,6 +160,7 @@ async def test_what_keeps_its_data_passes(settings, tmp_path, change, column, ta
         ),
     ],
 )
+@each_database
 async def test_a_type_that_not_every_value_survives(settings, tmp_path, change, loss):
     folder = tmp_path / "alembic"
     add_migration(folder, NEXT, HEAD, BATCH.format("") + change)

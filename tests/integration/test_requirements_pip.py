@@ -91,6 +91,7 @@ def test_pip_installs_both_files(python: Path, project: Path) -> None:
     assert {path.name for path in (project / "installed").glob("*.py")} == {"tomato.py", "shop.py"}
 
 
+@full
 def test_pip_refuses_another_file_than_the_locked_one(python: Path, project: Path) -> None:
     wheel = tiny_backend.write_wheel(project / "wheels", "tomato", "1.0")
     wheel.write_bytes(wheel.read_bytes() + b"\0")
@@ -100,6 +101,7 @@ def test_pip_refuses_another_file_than_the_locked_one(python: Path, project: Pat
     assert not (project / "installed").exists()
 
 
+@full
 def test_pip_wants_a_hash_for_each_line(python: Path, project: Path) -> None:
     """So the project itself cannot be in the first file."""
     with (project / REQUIREMENTS).open("a") as file:

@@ -13,7 +13,7 @@ from fastopp.tasks import idempotency
 from fastopp.tasks.idempotency import HEADER, RequestKey
 from fastopp.tasks.models import events
 from fastopp.tasks.worker.time_table import TimeTable
-from tests.gate import only_full
+from tests.gate import each_database, only_full
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.async_platform import AsyncPlatform
 from tests.services.clock import ManualClock
@@ -22,7 +22,7 @@ from tests.services.ops_project import BEARER, PRODUCTION
 from tests.services.tasks import open_project, run_sql, until
 from tests.services.tasks_project import lines, running_tasks
 
-url = url_on("sqlite", "psycopg", *only_full("asyncpg"))
+url = url_on("sqlite", *only_full("psycopg", "asyncpg"))
 
 
 @pytest.fixture
@@ -43,6 +43,7 @@ def keyed(key):
     return {HEADER: key}
 
 
+@each_database
 async def test_delivered_twice_in_parallel(client, tmp_path):
     paths = [tmp_path / f"notes-{number}" for number in range(8)]
     bodies = [{"path": str(path), "steps": 4, "pause": 0.4} for path in paths for _ in range(2)]
@@ -67,6 +68,7 @@ async def test_delivered_again_after_the_end(client, tmp_path):
     assert len(lines(path)) == 3
 
 
+@each_database
 async def test_many_deliveries_at_once(client, tmp_path):
     path = tmp_path / "notes"
     sent = [client.post("/async/note", json={"path": str(path)}, headers=keyed("order-1")) for _ in range(10)]
@@ -102,6 +104,7 @@ async def test_a_key_is_of_one_request(client, tmp_path):
     assert lines(tmp_path / "notes") == ["noted"]
 
 
+@each_database
 async def test_queued_once(client, tmp_path):
     path = tmp_path / "notes"
 

@@ -62,7 +62,8 @@ class Postgres:
     def create_database(self, template: str = "template1") -> str:
         """Create a database that `app` owns, a copy of the template. Return its name."""
         name = f"test_{next(self._numbers)}"
-        self.execute(f"create database {name} owner {USER} template {template}")
+        # Copying files costs half of what the write-ahead log does.
+        self.execute(f"create database {name} owner {USER} template {template} strategy file_copy")
         return name
 
     def drop_database(self, name: str) -> None:
