@@ -10,7 +10,8 @@ from demo.webinars.models import WebinarRegistrant
 from fastopp.storage.addresses import key_at
 from fastopp.storage.base import FileMissing
 from fastopp.tasks.context import TaskContext
-from fastopp.tasks.task import Retry, task
+from fastopp.tasks.retry import Retry
+from fastopp.tasks.task import task
 
 
 @task(queueing_lock="webinars.check_photos", lock="webinars.check_photos", retry=Retry(attempts=3))

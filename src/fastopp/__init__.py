@@ -45,8 +45,9 @@ if TYPE_CHECKING:
     from fastopp.storage.photos import remove_photo, replace_photo, store_photo
     from fastopp.tasks.context import TaskContext
     from fastopp.tasks.errors import AlreadyQueued, Unfinished
+    from fastopp.tasks.retry import Retry
     from fastopp.tasks.service import TaskService
-    from fastopp.tasks.task import Retry, periodic, task
+    from fastopp.tasks.task import periodic, task
     from fastopp.web.templating import render
 
 __version__ = "0.5.0"

@@ -25,7 +25,7 @@ MODULES = {
     "PlatformDetector": "fastopp.platforms.detection",
     "ProbeFailed": "fastopp.features.health.probes",
     "Problem": "fastopp.checks.check",
-    "Retry": "fastopp.tasks.task",
+    "Retry": "fastopp.tasks.retry",
     "RuntimeDep": "fastopp.core.dependencies",
     "SeedStep": "fastopp.core.apps",
     "SessionDep": "fastopp.core.dependencies",

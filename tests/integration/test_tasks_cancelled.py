@@ -20,7 +20,7 @@ import pytest
 
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.tasks.limits import TaskLimits
-from fastopp.tasks.task import Retry
+from fastopp.tasks.retry import Retry
 from tests.gate import only_full
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.tasks import all_alone, effects, open_project, run_sql, until

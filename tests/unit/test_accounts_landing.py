@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request
 from fastopp.core.apps import NavItem
 from fastopp.features.accounts.landing import MAX_NEXT, landing_page, safe_next
 from fastopp.features.accounts.models import User
-from fastopp.web.setup import MANAGEMENT
+from fastopp.web.navigation import MANAGEMENT
 
 
 def request(*paths: str) -> Request:

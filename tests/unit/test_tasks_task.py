@@ -17,7 +17,8 @@ from fastopp.tasks.failure import describe
 from fastopp.tasks.limits import MAX_ERROR
 from fastopp.tasks.queue.postgres.schema import drop_statements, schema_statements
 from fastopp.tasks.registry import TaskRegistry
-from fastopp.tasks.task import Retry, Task, periodic, task
+from fastopp.tasks.retry import Retry
+from fastopp.tasks.task import Task, periodic, task
 
 
 async def greet(context, name: str, times: int = 1) -> str:

@@ -11,13 +11,13 @@ import jinja2
 import pytest
 
 from fastopp.core.apps import NavItem
+from fastopp.web.navigation import visible_navigation
 from fastopp.web.templating import (
     FRAMEWORK_TEMPLATES,
     Templates,
     format_datetime,
     initials,
     mark_code,
-    visible_navigation,
 )
 from tests.services.web_project import BROWSER, Somebody, client, make_app, settings
 

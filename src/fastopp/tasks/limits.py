@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fastopp.platforms import strictest
-from fastopp.tasks.task import Retry
+from fastopp.tasks.retry import Retry
 
 MAX_ARGUMENTS = strictest.ASYNC_BODY
 """Bytes of arguments as JSON: what an async call can carry, so that a task may always be started by one."""

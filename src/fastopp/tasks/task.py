@@ -7,46 +7,16 @@ async def remind(context: TaskContext, registrant: str) -> None: ...
 from __future__ import annotations
 
 import inspect
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, overload
 
 from fastopp.tasks.errors import TaskDefinitionError
+from fastopp.tasks.retry import NEVER_AGAIN, Retry
 
 DEFAULT_QUEUE = "default"
 MAX_NAME = 128  # characters of a task's and a queue's name: the width of procrastinate's columns
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
-    """The number of attempts of a task, and their delays: `first` seconds, then `factor` times as long each time.
-
-    Each pause is made up to `jitter` (a share of it) shorter or longer by chance, so that what failed together does
-    not come back together.
-    """
-
-    attempts: int = 3
-    """How often it is tried altogether."""
-    first: float = 10.0
-    factor: float = 3.0
-    longest: float = 3600.0
-    """Seconds that no pause exceeds."""
-    jitter: float = 0.25
-    on: tuple[type[BaseException], ...] = (Exception,)
-    """The exceptions after which trying again makes sense."""
-
-    def pause(self, attempt: int) -> float:
-        """Seconds to wait after attempt number `attempt` (the first is 1) has failed."""
-        try:
-            plain = min(self.first * self.factor ** (attempt - 1), self.longest)
-        except OverflowError:
-            plain = self.longest
-        return plain * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 - no secret
-
-
-NEVER_AGAIN = Retry(attempts=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastapi import Depends, FastAPI
 
-from fastopp.core.apps import App, NavItem
+from fastopp.core.apps import App
 from fastopp.settings import Settings
 from fastopp.web import api_docs, problems, statics
 from fastopp.web.middleware.body_limit import BodyMiddleware
@@ -22,14 +22,8 @@ from fastopp.web.middleware.headers import (
 from fastopp.web.middleware.hosts import HostMiddleware
 from fastopp.web.middleware.redirects import RelativeRedirectMiddleware
 from fastopp.web.middleware.sessions import SchemeAwareSessions
-from fastopp.web.templating import FRAMEWORK_STATIC, MenuItem, Templates
-
-# The framework's own part of the menu, after what the apps bring.
-MANAGEMENT = (
-    NavItem("Admin panel", "/admin/", "management", "staff"),
-    NavItem("Oppman", "/oppman/", "management", "superuser"),
-    NavItem("Oppdemo", "/oppdemo/", "management", "superuser"),
-)
+from fastopp.web.navigation import MANAGEMENT, MenuItem
+from fastopp.web.templating import FRAMEWORK_STATIC, Templates
 
 
 def install(

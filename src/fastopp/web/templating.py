@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from fastapi import Request
@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 
 from fastopp.settings import Settings
 from fastopp.web import csrf_tokens as csrf
+from fastopp.web.navigation import visible_navigation
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -29,28 +30,6 @@ FRAMEWORK_TEMPLATES = Path(__file__).parent / "templates"
 COMPILED_TEMPLATES = FRAMEWORK_TEMPLATES / "__pycache__"
 FRAMEWORK_STATIC = Path(__file__).parent / "static"
 LICENCE = Path("LICENSE")  # of the project; the footer leads to it if there is one
-
-SECTIONS = {"pages": "Pages", "demos": "Demos", "management": "Management"}  # of the menu, in order
-
-
-class MenuItem(Protocol):
-    """One line of the menu; `fastopp.core.apps.NavItem` is one."""
-
-    @property
-    def label(self) -> str: ...  # noqa: D102 - the names say it
-    @property
-    def href(self) -> str: ...  # noqa: D102
-    @property
-    def section(self) -> str: ...  # noqa: D102
-    @property
-    def requires(self) -> str | None: ...  # noqa: D102
-
-
-class Account(Protocol):
-    """Who is looking, as far as the menu cares; `fastopp.features.accounts.models.User` is one."""
-
-    is_superuser: bool
-    is_staff: bool
 
 
 class Templates:
@@ -203,19 +182,6 @@ def page_context(request: Request) -> dict[str, Any]:
         "active": active,
         "query": query,
     }
-
-
-def visible_navigation(items: Sequence[MenuItem], user: Account | None) -> list[dict[str, Any]]:
-    """The menu's sections with what `user` may open; a section with nothing in it is left out."""
-    superuser = user is not None and user.is_superuser
-    staff = superuser or (user is not None and user.is_staff)
-    allowed = {None: True, "staff": staff, "superuser": superuser}
-    sections = []
-    for key, label in SECTIONS.items():
-        shown = [item for item in items if item.section == key and allowed.get(item.requires, False)]
-        if shown:
-            sections.append({"key": key, "label": label, "items": shown})
-    return sections
 
 
 def format_date(moment: datetime | None) -> Markup:

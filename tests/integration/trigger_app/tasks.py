@@ -7,7 +7,8 @@ from pathlib import Path
 
 from fastopp.tasks.context import TaskContext
 from fastopp.tasks.errors import Unfinished
-from fastopp.tasks.task import Retry, task
+from fastopp.tasks.retry import Retry
+from fastopp.tasks.task import task
 
 
 def note(path: str, text: str) -> int:

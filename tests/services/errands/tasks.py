@@ -13,7 +13,8 @@ from sqlalchemy import event, text
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.tasks.context import TaskContext
 from fastopp.tasks.errors import Unfinished
-from fastopp.tasks.task import Retry, periodic, task
+from fastopp.tasks.retry import Retry
+from fastopp.tasks.task import periodic, task
 
 QUICK = Retry(attempts=3, first=0.01, factor=1, jitter=0)
 

@@ -8,7 +8,7 @@ from fastapi import Request
 from starlette.routing import Match
 
 from fastopp.features.accounts.models import User
-from fastopp.web.setup import MANAGEMENT
+from fastopp.web.navigation import MANAGEMENT
 
 MAX_NEXT = 2000  # characters; the address returns in a response header, which platforms limit
 SUPERUSER_PAGE = "/oppman/"

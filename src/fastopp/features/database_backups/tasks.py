@@ -12,7 +12,8 @@ from fastopp.features.jobs.running import run_until_stopped
 from fastopp.storage.base import FileMissing
 from fastopp.tasks.context import TaskContext
 from fastopp.tasks.errors import Unfinished
-from fastopp.tasks.task import Retry, task
+from fastopp.tasks.retry import Retry
+from fastopp.tasks.task import task
 
 AGAIN = Retry(attempts=3, first=30, on=(Unavailable, OSError))  # what is away for a minute or two
 

@@ -8,7 +8,8 @@ from fastopp.errors import FastOppError, Unavailable
 from fastopp.features.jobs.running import run_until_stopped
 from fastopp.tasks.context import TaskContext
 from fastopp.tasks.errors import Unfinished
-from fastopp.tasks.task import Retry, task
+from fastopp.tasks.retry import Retry
+from fastopp.tasks.task import task
 
 if TYPE_CHECKING:
     from fastopp.storage.sync.report import Comparison, Progress, TransferReport

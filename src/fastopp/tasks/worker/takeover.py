@@ -14,7 +14,7 @@ from fastopp.tasks.models import jobs, runs, workers
 from fastopp.tasks.process import TaskProcess
 from fastopp.tasks.queue.status import is_stalled
 from fastopp.tasks.queue.steering import is_double
-from fastopp.tasks.task import NEVER_AGAIN
+from fastopp.tasks.retry import NEVER_AGAIN
 
 log = logging.getLogger(__name__)
 
