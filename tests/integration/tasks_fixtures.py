@@ -8,8 +8,8 @@ import pytest
 
 from fastopp.core.runtime import Runtime
 from fastopp.tasks.limits import TaskLimits
+from fastopp.testing import ManualClock
 from tests.gate import only_full
-from tests.services.clock import ManualClock
 from tests.services.postgres import ENCODED_PASSWORD, USER
 from tests.services.tasks import (
     copy_sqlite_template,

@@ -35,11 +35,11 @@ from fastopp.platforms.leapcell import LEAPCELL
 from fastopp.platforms.local import LOCAL
 from fastopp.settings import Settings
 from fastopp.storage.select import open_storage
+from fastopp.testing import ManualClock
 from fastopp.web import problems
 from fastopp.web.middleware.csrf import verify_csrf_token
 from fastopp.web.middleware.sessions import SchemeAwareSessions
 from fastopp.web.templating import Templates
-from tests.services.clock import ManualClock
 
 KEY = "an-ordinary-key-of-forty-characters-more"
 OPS_TOKEN = "an-operations-token-of-many-characters"

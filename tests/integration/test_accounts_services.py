@@ -43,8 +43,8 @@ from fastopp.features.accounts.sign_in import SignInFailed, SignInInactive, Sign
 from fastopp.features.emergency import grants as emergency
 from fastopp.platforms.local import LOCAL
 from fastopp.settings import Settings
+from fastopp.testing import ManualClock
 from tests.gate import each_database, only_full
-from tests.services.clock import ManualClock
 from tests.services.front import Front
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
 

@@ -16,8 +16,8 @@ from fastopp.database.errors import DatabaseUnavailable
 from fastopp.database.session import Database
 from fastopp.settings.database_url import DatabaseURL
 from fastopp.settings.libpq import DatabaseURLError
+from fastopp.testing import ManualClock
 from tests.gate import only_full
-from tests.services.clock import ManualClock
 from tests.services.front import BlackHole, Certificates, Front, Network
 from tests.services.pooler import Pooler
 from tests.services.postgres import ENCODED_PASSWORD, PASSWORD, USER, Postgres

@@ -8,8 +8,8 @@ from fastopp.features.accounts.models import AuditLog, User
 from fastopp.features.emergency import grants as emergency
 from fastopp.features.emergency.grants import emergency_token
 from fastopp.features.emergency.routes import drop_tables
+from fastopp.testing import ManualClock
 from tests.gate import each_database, only_full
-from tests.services.clock import ManualClock
 from tests.services.databases import url_on
 from tests.services.ops_project import BEARER, BROWSER, HTMX, PRODUCTION, running, use_form_token
 

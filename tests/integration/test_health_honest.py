@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from fastopp.database.session import DatabaseUnavailable
 from fastopp.features.health.probes import ProbeFailed, check_sqlite_writable
-from tests.services.clock import ManualClock
+from fastopp.testing import ManualClock
 from tests.services.demo import APPS
 from tests.services.ops_project import BEARER, running
 

@@ -13,8 +13,8 @@ from fastopp.features.accounts.models import AuditLog
 from fastopp.features.files import storage_tasks
 from fastopp.features.jobs import watch as task_watch
 from fastopp.features.setup.seeding import run_full_init
+from fastopp.testing import ManualClock
 from tests.gate import each_database, only_full
-from tests.services.clock import ManualClock
 from tests.services.databases import url_on
 from tests.services.ops_project import ADMIN, BEARER, BROWSER, HTMX, Project, initialised, running, settings_of
 from tests.services.task_app import write_app

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from fastopp.features.accounts.models import User
 from fastopp.platforms.leapcell import LEAPCELL_MAX_ASYNC_BODY
 from fastopp.tasks.worker.worker import run_worker
+from fastopp.testing import ManualClock
 from tests.gate import each_database, only_full
-from tests.services.clock import ManualClock
 from tests.services.databases import url_on
 from tests.services.migrations import migrated
 from tests.services.ops_project import BEARER, LOOPBACK, PRODUCTION

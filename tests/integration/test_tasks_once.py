@@ -13,10 +13,10 @@ from fastopp.tasks import idempotency
 from fastopp.tasks.idempotency import HEADER, RequestKey
 from fastopp.tasks.models import events
 from fastopp.tasks.worker.time_table import TimeTable
+from fastopp.testing import ManualClock
 from tests.gate import each_database, only_full
 from tests.integration.tasks_fixtures import *  # noqa: F403 - fixtures
 from tests.services.async_platform import AsyncPlatform
-from tests.services.clock import ManualClock
 from tests.services.databases import url_on
 from tests.services.ops_project import BEARER, PRODUCTION
 from tests.services.tasks import open_project, run_sql, until

@@ -14,9 +14,9 @@ from fastopp.database.migrations import migrate
 from fastopp.database.session import Database
 from fastopp.features.jobs import drain as drain_module
 from fastopp.tasks.wake_tokens import LEASE, SCHEME, WakeClaims, WakeRunning, issue_token, read_token
+from fastopp.testing import ManualClock
 from tests.gate import each_database, only_full
 from tests.services.async_platform import AsyncPlatform
-from tests.services.clock import ManualClock
 from tests.services.ops_project import BEARER, PRODUCTION, settings_of
 from tests.services.tasks_project import lines, running_tasks
 

@@ -23,7 +23,7 @@ from fastopp.storage.direct_uploads import MAX_SIZE
 from fastopp.storage.file_types import is_of_type
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.tiered import TieredStorage
-from tests.services.clock import ManualClock
+from fastopp.testing import ManualClock
 from tests.services.files import age_evidence, sweep
 from tests.services.files import evidence as recorded
 from tests.services.ops_project import Project, running

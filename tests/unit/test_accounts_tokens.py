@@ -11,7 +11,7 @@ from fastopp.features.accounts.models import User, utc_now
 from fastopp.features.accounts.tokens import issue_token, password_fingerprint, read_token
 from fastopp.platforms.local import LOCAL
 from fastopp.settings import Settings
-from tests.services.clock import ManualClock
+from fastopp.testing import ManualClock
 
 KEY = "an-ordinary-key-of-forty-characters-more"
 SETTINGS = Settings(platform=LOCAL, secret_key=SecretStr(KEY), access_token_expire_minutes=45)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fastopp.clock import SYSTEM_CLOCK
-from tests.services.clock import ManualClock
+from fastopp.testing import ManualClock
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

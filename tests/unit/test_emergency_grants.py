@@ -10,7 +10,7 @@ from fastopp.features.emergency import grants as emergency
 from fastopp.features.emergency.grants import emergency_token, grant, is_granted, revoke
 from fastopp.platforms.local import LOCAL
 from fastopp.settings import Settings
-from tests.services.clock import ManualClock
+from fastopp.testing import ManualClock
 
 KEY = "an-ordinary-key-of-forty-characters-more"
 SETTINGS = Settings(platform=LOCAL, secret_key=SecretStr(KEY))

@@ -9,7 +9,7 @@ from fastopp.features.debug.routes import can_write
 from fastopp.features.health.probes import SHARED_FOR, HealthMonitor
 from fastopp.features.health.status import database_type, public_url
 from fastopp.settings.database_url import DatabaseURL
-from tests.services.clock import ManualClock
+from fastopp.testing import ManualClock
 from tests.services.ops_project import settings_of
 
 

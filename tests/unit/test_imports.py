@@ -23,6 +23,11 @@ ALL = (*WEB, *DATABASE, *PASSWORDS, *FILES, "prometheus_client", "pydantic.v1")
 Step = tuple[str, str, tuple[str, ...]]
 WEB_PROCESS: list[Step] = [
     (
+        "the plugin of pytest in a run that does not use it",
+        "import fastopp.testing.plugin",
+        (*ALL, "httpx", "pydantic", "fastopp.settings", "fastopp.core.application"),
+    ),
+    (
         "the health of an application that has not started",
         """
 import asyncio

@@ -14,7 +14,7 @@ from fastopp.features.jobs.running import run_until_stopped
 from fastopp.features.jobs.triggers import _preferences, _tell
 from fastopp.tasks.errors import Unfinished
 from fastopp.tasks.queue.status import TaskStatus
-from tests.services.clock import ManualClock
+from fastopp.testing import ManualClock
 
 SOON = timedelta(seconds=90)
 

@@ -26,7 +26,7 @@ from fastopp.storage.s3.errors import Refusal, explained, refusal
 from fastopp.storage.s3.names import ObjectNames, may_be_encoded
 from fastopp.storage.s3.presigned import presign
 from fastopp.storage.s3.quota import RECOUNT_AFTER, Quota, QuotaGuard, Usage
-from tests.services.clock import ManualClock
+from fastopp.testing import ManualClock
 
 
 def md5(data: bytes) -> str:

@@ -18,7 +18,7 @@ from fastopp.storage.cache.file_cache import FileCache
 from fastopp.storage.disk import CHUNK
 from fastopp.storage.local import LocalStorage
 from fastopp.storage.tiered import CONFIRM_AFTER, DOWN_FOR, TieredStorage
-from tests.services.clock import ManualClock
+from fastopp.testing import ManualClock
 from tests.storage_conformance import KEY, StorageConformance, listed, pieces, streamed
 
 CACHE_SIZE = 64_000_000

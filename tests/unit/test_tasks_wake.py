@@ -11,7 +11,7 @@ import pytest
 from fastopp.settings import SettingsError, load_settings
 from fastopp.tasks import wake, wake_tokens
 from fastopp.tasks.wake_tokens import CLOCK_SKEW, LIFETIME, WakeRefused, issue_token, read_token
-from tests.services.clock import ManualClock
+from fastopp.testing import ManualClock
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 KEY = "6c0f6e1b9a4d4c7e8f2a1b3c5d7e9f00"

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from fastopp.core.runtime import Runtime
+    from fastopp.storage.base import Storage
 
-    Assemble = Callable[[Settings, tuple[App, ...], Clock], tuple[FastAPI, AbstractAsyncContextManager[Runtime]]]
+    Assemble = Callable[
+        [Settings, tuple[App, ...], Clock, Storage | None], tuple[FastAPI, AbstractAsyncContextManager[Runtime]]
+    ]
 
 # The ASGI types, spelled out since importing them from Starlette would cost a cold start 80 ms.
 Scope = MutableMapping[str, Any]
@@ -49,14 +52,19 @@ class FastOpp:
     ----------
     apps: import paths of the project's apps, like `"demo.products"`; earlier ones win where routes clash.
     settings: read from the environment and `.env` when not given.
-    clock: another than the system's, for tests.
+    clock, storage: others than the system's and the settings', for tests.
 
     A mistake in the settings or in the list of apps is printed, all mistakes at once, and ends the process
     with status 2 before it listens.
     """
 
     def __init__(
-        self, apps: Iterable[str] = (), *, settings: Settings | None = None, clock: Clock = SYSTEM_CLOCK
+        self,
+        apps: Iterable[str] = (),
+        *,
+        settings: Settings | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        storage: Storage | None = None,
     ) -> None:
         try:
             self.apps: tuple[App, ...] = find_apps(apps)
@@ -67,7 +75,7 @@ class FastOpp:
         except (SettingsError, AppError) as error:
             sys.stderr.write(f"{error}\n")
             raise SystemExit(EXIT_MISCONFIGURED) from None
-        self._clock = clock
+        self._clock, self._storage = clock, storage
         self._stack = AsyncExitStack()
         self._starting: asyncio.Task[FastAPI] | None = None
 
@@ -111,7 +119,9 @@ class FastOpp:
         with lasting_objects():
             # Importing FastAPI and the apps takes a while; in a thread, health is answered meanwhile.
             assemble = await asyncio.to_thread(_import_assembly)
-            application, runtime = await asyncio.to_thread(assemble, self.settings, self.apps, self._clock)
+            application, runtime = await asyncio.to_thread(
+                assemble, self.settings, self.apps, self._clock, self._storage
+            )
             application.state.runtime = await self._stack.enter_async_context(runtime)
         return application
 

@@ -15,6 +15,7 @@ from fastopp.core.apps import App
 from fastopp.core.features import find_features
 from fastopp.core.runtime import Runtime, open_runtime
 from fastopp.settings import Settings
+from fastopp.storage.base import Storage
 from fastopp.web import setup, uploads
 from fastopp.web.later import Application, LaterRoutes
 
@@ -24,7 +25,7 @@ DESCRIPTION = "A FastOpp project: see /docs of each app's section, and docs/ of 
 
 
 def assemble(
-    settings: Settings, apps: tuple[App, ...], clock: Clock = SYSTEM_CLOCK
+    settings: Settings, apps: tuple[App, ...], clock: Clock = SYSTEM_CLOCK, storage: Storage | None = None
 ) -> tuple[FastAPI, AbstractAsyncContextManager[Runtime]]:
     """Build the FastAPI application, and the runtime that is to be opened before its first request.
 
@@ -39,7 +40,7 @@ def assemble(
         _install_app(application, app, settings)
     _install(application, "PAGES", settings)
     setup.install_static(application, apps)
-    return application, open_runtime(settings, apps, clock=clock)
+    return application, open_runtime(settings, apps, clock=clock, storage=storage)
 
 
 def _install(application: FastAPI, kind: Literal["OPERATIONS", "PAGES"], settings: Settings) -> None:

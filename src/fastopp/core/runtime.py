@@ -46,16 +46,18 @@ async def open_runtime(
     *,
     clock: Clock = SYSTEM_CLOCK,
     task_limits: TaskLimits | None = None,
+    storage: Storage | None = None,
 ) -> AsyncIterator[Runtime]:
     """Open the resources of a process, without connecting yet, and close them at the end.
 
     Parameters
     ----------
-    clock, task_limits: others than a process's own, for tests.
+    clock, task_limits, storage: others than a process's own, for tests.
     """
     for app in apps:
         app.load_models()
-    database, storage = Database.from_settings(settings, clock=clock), open_storage(settings, clock=clock)
+    database = Database.from_settings(settings, clock=clock)
+    storage = storage or open_storage(settings, clock=clock)
     database.session_class, database.session_info = TrackingSession, {STORAGE: storage, CLOCK: clock}
     tasks = TaskProcess(TaskRegistry((*find_features(), *apps)), waker_of(settings, clock=clock), task_limits)
     try:

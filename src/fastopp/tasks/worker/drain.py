@@ -30,7 +30,12 @@ GRACE_SHARE = 0.2
 
 
 async def drain(
-    runtime: Host, budget: timedelta | None, *, limit: int | None = None, only: int | None = None
+    runtime: Host,
+    budget: timedelta | None,
+    *,
+    limit: int | None = None,
+    only: int | None = None,
+    schedules: bool = True,
 ) -> DrainReport:
     """Work the queue until it is empty or the budget is spent.
 
@@ -42,16 +47,19 @@ async def drain(
     budget: None where it may take as long as it takes.
     limit: jobs to take at most.
     only: the id of the one job to work, whether or not its time has come.
+    schedules: whether to queue periodic tasks that are due.
 
     Raises DatabaseUnavailable, TablesMissing.
     """
     try:
-        return await _drain(runtime, budget, limit=limit, only=only)
+        return await _drain(runtime, budget, limit=limit, only=only, schedules=schedules)
     except DBAPIError as error:
         raise unavailable(runtime.database.url.masked, error.orig or error) from error
 
 
-async def _drain(runtime: Host, budget: timedelta | None, *, limit: int | None, only: int | None) -> DrainReport:
+async def _drain(
+    runtime: Host, budget: timedelta | None, *, limit: int | None, only: int | None, schedules: bool
+) -> DrainReport:
     clock = runtime.clock
     started = clock.monotonic()
     seconds = float("inf") if budget is None else max(budget.total_seconds(), 0.0)
@@ -70,7 +78,8 @@ async def _drain(runtime: Host, budget: timedelta | None, *, limit: int | None, 
         time_table = TimeTable(runtime, store.database)
         if only is None:
             await take_over_stalled(store.database, runtime.task_process)
-            await time_table.queue_due()
+            if schedules:
+                await time_table.queue_due()
 
         async def stop_at_deadline() -> None:
             if budget is not None:
@@ -79,10 +88,9 @@ async def _drain(runtime: Host, budget: timedelta | None, *, limit: int | None, 
 
         # What jobs and schedules queue, this very drain takes; a single job's belong to no drain yet.
         queued = loop.wake if only is None else runtime.task_process.wake
+        beside = [stop_at_deadline(), *([time_table.keep(queued)] if schedules else [])]
         with without_waking() if only is None else nullcontext():
-            await loop.run(
-                stop_at_deadline(), time_table.keep(queued), stop_timeout=grace, poll=runtime.task_process.limits.poll
-            )
+            await loop.run(*beside, stop_timeout=grace, poll=runtime.task_process.limits.poll)
     async with runtime.database.read() as session:
         connection = await session.connection()
         waiting = select(func.count()).select_from(jobs).where(in_state("waiting"))

@@ -1,4 +1,4 @@
-"""A clock that stands still until a test moves it."""
+"""A clock that a test moves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 class ManualClock(Clock):
     """Start now, or at `start`; `advance` moves it and wakes every sleeper that is due by then.
 
-    Only what goes through the clock stands still: the database and the network keep their own time.
+    Only what goes through the clock waits: the database and the network keep their own time.
     """
 
     def __init__(self, start: datetime | None = None) -> None:
@@ -27,12 +27,15 @@ class ManualClock(Clock):
         self._watchers: dict[asyncio.Future[None], tuple[float, float]] = {}
 
     def monotonic(self) -> float:
+        """Return the seconds that were let pass."""
         return self._passed
 
     def time(self) -> float:
+        """Return the start, and the seconds that were let pass."""
         return self._started + self._passed
 
     async def sleep(self, seconds: float) -> None:
+        """Wait until `advance` has let so many seconds pass."""
         if seconds <= 0:
             await asyncio.sleep(0)
             return
