@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,6 +15,7 @@ from typer.testing import CliRunner
 from fastopp.cli.main import app
 from fastopp.cli.startproject import TEMPLATE, WouldOverwrite, find_template, start_project
 
+OWN = ("tests", "script", ".github")  # which the checkout has for itself
 UV_MAIN = 'def main():\n    print("Hello from shop!")\n\n\nif __name__ == "__main__":\n    main()\n'
 
 
@@ -22,9 +27,9 @@ def test_the_checkout_is_the_template(tmp_path: Path) -> None:
     started = start_project(tmp_path / "shop")
     template = find_template()
     for name in started.written:
-        if name.as_posix() not in ("pyproject.toml", ".gitignore"):
+        if name.parts[0] in TEMPLATE:
             assert (tmp_path / "shop" / name).read_bytes() == (template / name).read_bytes()
-    assert {path.name for path in (tmp_path / "shop").iterdir()} == {*TEMPLATE, "pyproject.toml", ".gitignore"}
+    assert {path.name for path in (tmp_path / "shop").iterdir()} == {*TEMPLATE, *OWN, "pyproject.toml", ".gitignore"}
     assert not list((tmp_path / "shop").rglob("__pycache__"))
     assert not started.left_to_do
 
@@ -35,6 +40,26 @@ def test_the_new_project_asks_for_fastopp_and_hides_its_secrets_from_git(tmp_pat
     assert project["name"] == "my-shop"
     assert project["dependencies"][0].startswith("fastopp>=")
     assert {".env", "*.db", "/static/uploads/"} <= set((tmp_path / "My Shop/.gitignore").read_text().splitlines())
+
+
+def test_the_new_project_has_tests_and_a_workflow(tmp_path: Path) -> None:
+    start_project(tmp_path)
+    assert os.access(tmp_path / "script/test", os.X_OK)
+    workflow = tmp_path / ".github/workflows/tests.yml"
+    zizmor = Path(sys.executable).with_name("zizmor")
+    done = subprocess.run([zizmor, "--offline", "--quiet", workflow], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    pinned = re.findall(r"uses: (\S+)", workflow.read_text())
+    assert pinned
+    assert set(pinned) <= set(re.findall(r"uses: (\S+)", (find_template() / ".github/workflows/tests.yml").read_text()))
+    assert "pytest" in tomllib.loads((tmp_path / "pyproject.toml").read_text())["dependency-groups"]["dev"][0]
+
+
+def test_tests_of_the_user_stay(tmp_path: Path) -> None:
+    (tmp_path / "script").mkdir()
+    (tmp_path / "script/test").write_text("mine")
+    start_project(tmp_path)
+    assert (tmp_path / "script/test").read_text() == "mine"
 
 
 def test_again_changes_nothing(tmp_path: Path) -> None:

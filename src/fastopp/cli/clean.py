@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from fastopp.cli.project_files import write_project_files
 from fastopp.console.main_file import write_atomically
 from fastopp.features.setup import demo_mode
 
@@ -16,6 +17,7 @@ FASTOPPS_OWN = (
     "benchmarks",
     ".ci",
     ".github",
+    "script/test",
     ".pre-commit-config.yaml",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -24,6 +26,8 @@ FASTOPPS_OWN = (
     "README.md",
 )
 FASTOPPS_README = "# FastOpp\n"
+
+_PYTEST = re.compile(r"(?ms)^\[tool\.pytest\.ini_options\]\n.*?(?=^\[)")
 
 
 def cleanable(project: Path) -> list[str]:
@@ -35,7 +39,7 @@ def cleanable(project: Path) -> list[str]:
 
 
 def clean(project: Path, *, name: str, author: str, description: str) -> Path:
-    """Move the demo and FastOpp's own files to backups/clean/, and write the project's name into what stays.
+    """Move the demo and FastOpp's own files to backups/clean/, and write the project's name and tests.
 
     Returns the backup's folder. Interrupted, it can be run again and goes on.
     """
@@ -45,7 +49,9 @@ def clean(project: Path, *, name: str, author: str, description: str) -> Path:
         demo_mode.destroy(project)
     for item in FASTOPPS_OWN:
         if (project / item).exists():
+            (folder / item).parent.mkdir(exist_ok=True)
             (project / item).rename(folder / item)
+    write_project_files(project)
     readme = f"# {name}\n\n{description}\n\nRun `python oppman.py runserver` and open http://127.0.0.1:8000.\n"
     write_atomically(project / "README.md", readme.encode())
     _name_the_package(project / "pyproject.toml", author=author, description=description)
@@ -57,6 +63,7 @@ def _name_the_package(pyproject: Path, *, author: str, description: str) -> None
     text = pyproject.read_text(encoding="utf-8")
     text = re.sub(r'(?m)^description = ".*"$', lambda _: f"description = {_toml(description)}", text, count=1)
     text = re.sub(r"(?m)^license-files = .*\n", "", text, count=1)
+    text = _PYTEST.sub("", text, count=1)  # made for FastOpp's own tests
     if author and "\nauthors = " not in text:
         text = text.replace("\nreadme = ", f"\nauthors = [{{ name = {_toml(author)} }}]\nreadme = ", 1)
     write_atomically(pyproject, text.encode())

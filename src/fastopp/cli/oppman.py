@@ -78,7 +78,7 @@ COMMANDS: dict[str, Place] = {
     ),
     "startapp": (
         "fastopp.cli.own_project:start_app",
-        "Create a new app that runs immediately: table, page, API, admin view, sample data.",
+        "Create a new app that runs immediately: table, page, API, admin view, sample data, tests.",
     ),
     "secrets": (
         "fastopp.features.configuration.commands:secrets",

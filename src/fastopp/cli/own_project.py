@@ -15,7 +15,7 @@ from fastopp.console.output import command, confirm, fail, plain_command, say
 
 @command
 async def start_app(name: Annotated[str, typer.Argument(help="Its import path, like `shop`.")]) -> None:
-    """Create a new app that runs immediately: table, page, API, admin view, sample data."""
+    """Create a new app that runs immediately: table, page, API, admin view, sample data, tests."""
     for path in startapp.start_app(Path.cwd(), name):
         say(f"  {path.relative_to(Path.cwd())}")
     say(f"The app {name} is in main.py. Next:", style="green")

@@ -18,7 +18,7 @@ RESERVED = frozenset({"admin", "api", "async", "debug", "docs", "health", "login
 
 
 def start_app(project: Path, package: str) -> list[Path]:
-    """Write an app with a table, a page, an API, an admin view and sample data; add it to main.py.
+    """Write an app with a table, a page, an API, an admin view, sample data and tests; add it to main.py.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def start_app(project: Path, package: str) -> list[Path]:
     values = {"package": package, "name": name, "title": name.replace("_", " ").capitalize(), "model": _camel(name)}
     written = []
     for source in sorted(resources.files("fastopp.cli").joinpath("app_template").iterdir(), key=lambda s: s.name):
-        file_name = source.name.removesuffix(".tmpl")
+        file_name = source.name.removesuffix(".tmpl").replace("test_app", f"test_{name}")
         target = folder / "templates" / name / file_name if file_name.endswith(".html") else folder / file_name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(Template(source.read_text(encoding="utf-8")).substitute(values), encoding="utf-8")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from importlib import metadata, resources
 from pathlib import Path
 
+from fastopp.cli.project_files import write_project_files
 from fastopp.console.main_file import ProjectError, write_atomically
 
 TEMPLATE = ("main.py", "oppman.py", "oppdemo.py", "demo", "alembic", "alembic.ini", ".env.example", "LICENSE")
@@ -20,7 +21,7 @@ TEMPLATE = ("main.py", "oppman.py", "oppdemo.py", "demo", "alembic", "alembic.in
 # Files of a project that are not FastOpp's: what is there stays, and what FastOpp needs is added or left to say.
 KEPT = frozenset({"LICENSE"})
 IGNORED = ("__pycache__/", ".venv/", ".env", ".env.*", "!.env.example", "*.db", "*.db-shm", "*.db-wal", "*.db.*",
-           ".server.*.pid", "/static/uploads/", "/backups/")  # fmt: skip
+           ".server.*.pid", "/static/uploads/", "/backups/", ".pytest_cache/")  # fmt: skip
 
 # The main.py that `uv init` writes, which may be overwritten.
 _UV_MAIN = re.compile(
@@ -33,6 +34,9 @@ name = "{name}"
 version = "0.1.0"
 requires-python = ">=3.11"
 dependencies = ["fastopp>={version}"]
+
+[dependency-groups]
+dev = ["pytest>=8.4"]
 
 # `pip install .` installs what the project needs; its own code is run from this folder.
 [tool.setuptools]
@@ -55,7 +59,7 @@ class Started:
 
 
 def start_project(folder: Path, template: Path | None = None) -> Started:
-    """Make `folder` a FastOpp project with its demo.
+    """Make `folder` a FastOpp project with its demo and tests.
 
     A folder made by `uv init` is welcome: its src/, README.md, pyproject.toml and .git stay as they are. Interrupted,
     it can be run again and goes on.
@@ -74,6 +78,7 @@ def start_project(folder: Path, template: Path | None = None) -> Started:
         write_atomically(target, (source / name).read_bytes())
         shutil.copymode(source / name, target)
         started.written.append(name)
+    started.written += write_project_files(folder)
     _complete_gitignore(folder / ".gitignore", started)
     _complete_pyproject(folder, started)
     return started
@@ -142,3 +147,4 @@ def _complete_pyproject(folder: Path, started: Started) -> None:
         started.written.append(Path(path.name))
     elif "fastopp" not in path.read_text(encoding="utf-8"):
         started.left_to_do.append("Add fastopp to the dependencies in pyproject.toml; with uv: uv add fastopp")
+        started.left_to_do.append("Add pytest for the project's tests; with uv: uv add --dev pytest")
