@@ -17,9 +17,9 @@ from fastopp.errors import Conflict, Forbidden, NotFound
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.models import User
 from fastopp.features.accounts.permissions import Action
+from fastopp.storage import photos
 from fastopp.storage.base import Storage
-from fastopp.storage.images import process_photo
-from fastopp.storage.photos import remove_photo, store_photo
+from fastopp.storage.photos import remove_photo
 
 MODEL = WebinarRegistrant.__name__  # in the audit log, as the admin panel names it
 
@@ -112,15 +112,13 @@ async def set_photo(
 ) -> WebinarRegistrant:
     """Give a registrant a photo, in place of any they have.
 
-    Raises RegistrantMissing, RegistrantLocked, and what `process_photo` and `store_photo` raise.
+    Raises RegistrantMissing, RegistrantLocked, and what `photos.replace` raises.
     """
-    await get(session, actor.user, registrant_id, "edit")
-    # The picture and the storage take a while. Meanwhile no connection is kept, and on SQLite no lock.
-    await session.rollback()
-    url = await store_photo(session, storage, await process_photo(data))
-    registrant = await get(session, actor.user, registrant_id, "edit", lock=True)
-    remove_photo(session, storage, registrant.photo_url)
-    return await _write(session, actor, registrant, "photo_url", url)
+    registrant = await get(session, actor.user, registrant_id, "edit")
+    old = registrant.photo_url
+    new = await photos.replace(session, storage, registrant, "photo_url", data)
+    await _record(session, actor, registrant, "photo_url", old, new)
+    return registrant
 
 
 async def delete_photo(
@@ -144,8 +142,15 @@ async def _change(
 async def _write(
     session: AsyncSession, actor: Actor, registrant: WebinarRegistrant, field: str, value: str | None
 ) -> WebinarRegistrant:
-    changes = {field: {"old": getattr(registrant, field), "new": value}}
+    old = getattr(registrant, field)
     setattr(registrant, field, value)
     session.add(registrant)
-    await audit.record(session, actor.user, "update", MODEL, registrant.id, changes, actor.request)
+    await _record(session, actor, registrant, field, old, value)
     return registrant
+
+
+async def _record(
+    session: AsyncSession, actor: Actor, registrant: WebinarRegistrant, field: str, old: str | None, new: str | None
+) -> None:
+    changes = {field: {"old": old, "new": new}}
+    await audit.record(session, actor.user, "update", MODEL, registrant.id, changes, actor.request)

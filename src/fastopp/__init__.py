@@ -6,7 +6,6 @@ them does not pay for all.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from fastopp import _moved
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from fastopp.features.setup.seeding import run_full_init
     from fastopp.platforms.detection import PlatformDetector, detect_platform
     from fastopp.settings import AppSettings, Settings, get_upload_dir, load_settings
+    from fastopp.storage import photos
     from fastopp.storage.base import Storage
     from fastopp.storage.images import process_photo
     from fastopp.storage.photos import remove_photo, replace_photo, store_photo
@@ -101,6 +101,7 @@ __all__ = [
     "migrate_leapcell",
     "open_runtime",
     "periodic",
+    "photos",
     "process_photo",
     "remove_photo",
     "render",
@@ -116,5 +117,6 @@ _moved.install()
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attributes
     if module := MODULES.get(name):
-        return getattr(importlib.import_module(module), name)
+        # Also where the name is a module itself.
+        return getattr(__import__(module, fromlist=[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

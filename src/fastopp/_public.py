@@ -50,6 +50,7 @@ MODULES = {
     "migrate_leapcell": "fastopp.features.leapcell.migrations",
     "open_runtime": "fastopp.core.runtime",
     "periodic": "fastopp.tasks.task",
+    "photos": "fastopp.storage",
     "process_photo": "fastopp.storage.images",
     "remove_photo": "fastopp.storage.photos",
     "render": "fastopp.web.templating",

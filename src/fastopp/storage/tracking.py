@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from sqlalchemy import event, inspect
-from sqlalchemy.orm import AttributeState
+from sqlalchemy.orm import AttributeState, ORMExecuteState, SessionTransaction
 from sqlmodel import Session
 
 from fastopp.storage.addresses import key_at
@@ -21,6 +21,8 @@ from fastopp.storage.references import UPLOADS_UNDER
 
 STORAGE = "fastopp_storage"
 """The key in a session's `info` of the storage that holds its rows' files."""
+
+_WROTE = "fastopp_wrote"
 
 
 class TrackingSession(Session):
@@ -44,6 +46,29 @@ def _follow(session: Session, *_: object) -> None:
             given_up |= _keys(storage, (*history.deleted, *history.unchanged))
     if given_up or named:
         FileChanges.of(session, storage).follow(given_up, named)
+
+
+def has_changes(session: Session) -> bool:
+    """Whether the session's transaction has changed rows, or would with the next flush."""
+    changed = any(session.is_modified(row) for row in session.dirty)
+    return changed or bool(session.new or session.deleted) or _WROTE in session.info
+
+
+@event.listens_for(TrackingSession, "after_flush")
+def _note_flush(session: Session, *_: object) -> None:
+    session.info[_WROTE] = True
+
+
+@event.listens_for(TrackingSession, "do_orm_execute")
+def _note_statement(state: ORMExecuteState) -> None:
+    if state.is_insert or state.is_update or state.is_delete:
+        state.session.info[_WROTE] = True
+
+
+@event.listens_for(TrackingSession, "after_transaction_end")
+def _forget(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        session.info.pop(_WROTE, None)
 
 
 def _uploads(row: Any) -> Iterator[AttributeState]:  # noqa: ANN401 - a row of any model
