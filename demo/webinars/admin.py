@@ -19,8 +19,8 @@ class WebinarRegistrantAdmin(AdminView, model=WebinarRegistrant):
     column_sortable_list = ("name", "email", "company", "webinar_title", "webinar_date", "status", "group")
     column_default_sort = ("webinar_date", True)
     column_filters = (ValuesFilter("status"), ValuesFilter("group"), ValuesFilter("webinar_title", title="Webinar"))
-    # A photo is set on the registrants' page. One whose row is deleted here is removed with it: see `uploads_under`.
-    form_excluded_columns = ("photo_url", "registration_date", "created_at", "updated_at")
+    photo_columns = ("photo_url",)
+    form_excluded_columns = ("registration_date", "created_at", "updated_at")
 
 
 # SQLAdmin would say `webinar-registrant`; FastOpp's links and bookmarks have the plural.

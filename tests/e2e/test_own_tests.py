@@ -1,4 +1,4 @@
-"""A new project with a new app, tested by plain pytest: the tests that are written, the demo's, and those in the docs."""
+"""A new project with a new app, tested by plain pytest: the tests that it comes with, and those in the docs."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, ClassVar
 
 from markupsafe import Markup
@@ -31,10 +32,21 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from wtforms import FloatField, Form, ValidationError  # type: ignore[import-untyped]  # WTForms has no types
 
+from fastopp.core.dependencies import get_runtime
 from fastopp.errors import FastOppError, NotFound
 from fastopp.features.accounts.permissions import Action as Right
 from fastopp.features.accounts.permissions import Grant
 from fastopp.features.admin.csv_cells import csv_cell
+from fastopp.features.admin.photo_field import (
+    FORM_HEIGHT,
+    LIST_HEIGHT,
+    REMOVE,
+    PhotoField,
+    preview,
+    require_uploads,
+    take_photo,
+)
+from fastopp.storage.photos import store_for_row
 
 
 class InvalidField(FastOppError):
@@ -71,6 +83,10 @@ class FormConverter(ModelConverter):
         return FloatField(**kwargs | {"validators": [*kwargs["validators"], _finite]})
 
 
+def _photo(height: int, row: Any, name: str) -> Markup:
+    return preview(getattr(row, name), height)
+
+
 def _finite(form: Form, field: FloatField) -> None:
     if field.data is not None and not math.isfinite(field.data):
         raise ValidationError("This is not a number.")
@@ -85,6 +101,9 @@ class AdminView(ModelView):
 
     action_rights: ClassVar[Mapping[str, Right]] = {}
     """The right that each custom `@action` needs, by its slug; `edit` when it is not named."""
+
+    photo_columns: ClassVar[Sequence[str]] = ()
+    """Columns of `uploads_under` with URLs of photos: shown, and uploaded, replaced and removed in forms."""
 
     form_converter = FormConverter
     page_size = 25
@@ -106,7 +125,15 @@ class AdminView(ModelView):
         words = {name: name.replace("_", " ").capitalize() for name in names}
         given = {label if isinstance(label, str) else label.key: text for label, text in self.column_labels.items()}
         self.column_labels = words | given  # type: ignore[assignment,misc]  # as above
+        self._show_photos()
         super().__init__()
+
+    def _show_photos(self) -> None:
+        require_uploads(self.model, self.photo_columns)
+        for attribute, height in (("column_formatters", LIST_HEIGHT), ("column_formatters_detail", FORM_HEIGHT)):
+            shown = {name: partial(_photo, height) for name in self.photo_columns}
+            setattr(self, attribute, shown | getattr(self, attribute))
+        self.form_overrides = dict.fromkeys(self.photo_columns, PhotoField) | self.form_overrides  # type: ignore[misc]
 
     def _stmt_by_identifier(self, identifier: str) -> Select[Any]:
         try:
@@ -135,7 +162,7 @@ class AdminView(ModelView):
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         """Keep a new row. Raises InvalidField, StillInUse, AlreadyThere, DoesNotFit."""
         try:
-            return await super().insert_model(request, data)
+            return await super().insert_model(request, await self._with_photos(request, data))
         except InvalidField as error:
             request.state.invalid_field = error
             raise
@@ -143,10 +170,26 @@ class AdminView(ModelView):
     async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
         """Keep the changes of a row. Raises InvalidField, StillInUse, AlreadyThere, DoesNotFit."""
         try:
-            return await super().update_model(request, pk, data)
+            return await super().update_model(request, pk, await self._with_photos(request, data))
         except InvalidField as error:
             request.state.invalid_field = error
             raise
+
+    async def _with_photos(self, request: Request, data: dict[str, Any]) -> dict[str, Any]:
+        """Store the photos of a form, before the session that writes the row begins. Raises InvalidField."""
+        runtime, form = get_runtime(request), await request.form()
+        urls: dict[str, str | None] = {}
+        for name in data.keys() & set(self.photo_columns):
+            if form.get(name + REMOVE):
+                urls[name] = None
+                continue
+            try:
+                if photo := await take_photo(data[name]):
+                    database = runtime.database
+                    urls[name] = await store_for_row(database.engine, runtime.storage, photo, clock=runtime.clock)
+            except FastOppError as error:
+                raise InvalidField(name, str(error)) from None
+        return {name: value for name, value in data.items() if name not in self.photo_columns} | urls
 
     async def export_data(
         self, data: list[Any], export_type: str = "csv", request: Request | None = None
