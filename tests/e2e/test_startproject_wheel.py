@@ -57,6 +57,9 @@ def test_the_wheel_has_one_copy_of_every_file(installed: Path) -> None:
         "web/static/app.css",
         "web/templates/base.html",
         "cli/app_template/models.py.tmpl",
+        "features/css/look.css",
+        "features/css/daisyui/index.js",
+        "features/css/daisyui/LICENSE",
         "features/leapcell/workflow.yml",
         "py.typed",
     ):

@@ -56,6 +56,7 @@ class Subject(StrEnum):
     MANIFEST = "manifest"
     REQUIREMENTS = "requirements"
     SOURCE = "source"
+    TEMPLATES = "templates"
     SPEED = "speed"
     APP = "app"
 

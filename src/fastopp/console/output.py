@@ -100,12 +100,17 @@ def fail(error: FastOppError | str, *, status: int = EXIT_FAILED, as_json: bool 
     if isinstance(error, FastOppError):
         if as_json:
             emit_json({"status": "error", "message": error.message, "hint": error.hint, **error.extensions})
-        error_console.print(error.message, style="red", markup=False)
-        if error.hint:
-            error_console.print(error.hint, markup=False)
+        complain(error)
     else:
         error_console.print(error, style="red", markup=False)
     raise typer.Exit(status)
+
+
+def complain(error: FastOppError) -> None:
+    """Print what is wrong and how to fix it on standard error."""
+    error_console.print(error.message, style="red", markup=False)
+    if error.hint:
+        error_console.print(error.hint, markup=False)
 
 
 def say(text: str, *, style: str | None = None) -> None:

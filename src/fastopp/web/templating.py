@@ -118,7 +118,7 @@ class Templates:
 
 
 def _vendored(pattern: str) -> str:
-    """The file of a script that script/css copied; its version is in the name."""
+    """The file of a script that `script/css --vendor` copied; its version is in the name."""
     return next((FRAMEWORK_STATIC / "vendor").glob(pattern)).name
 
 
