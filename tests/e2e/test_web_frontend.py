@@ -21,7 +21,11 @@ PAGE = """
 <button hx-get="/fail/unauthorized" hx-target="#place">unauthorized</button>
 <button hx-get="/fail/bug" hx-target="#place">bug</button>
 <button hx-post="/form" hx-vals='{"word": "sent"}' hx-target="#place">post</button>
+<button hx-get="/page/part.html" hx-target="#place">script</button>
+<button hx-get="/page/intruder.html" hx-target="#place">intruder</button>
 <div id="place">untouched</div>
+<output id="ran"></output>
+<script nonce="{{ csp_nonce }}">document.getElementById("ran").textContent = "page"</script>
 {{ ui.button("open", data_dialog_open="box") }}
 {% call ui.modal("box", "A box") %}<p>inside</p>{% endcall %}
 {{ ui.avatar("Ada Lovelace", "/static/nothing.jpg") }}
@@ -29,6 +33,16 @@ PAGE = """
 <div x-data="counter"><button x-on:click="up" x-text="count"></button><p x-show="count > 1">several</p></div>
 {% endblock %}
 {% block scripts %}<script src="{{ static_url('counter.js') }}" defer></script>{% include "alpine.html" %}{% endblock %}
+"""
+
+PART = """
+<script nonce="{{ csp_nonce }}">document.getElementById("ran").textContent += ", part"</script>
+<p>swapped</p>
+"""
+INTRUDER = """
+<script nonce="AAAAAAAAAAAAAAAAAAAAAA">document.getElementById("ran").textContent += ", intruder"</script>
+<script>document.getElementById("ran").textContent += ", intruder"</script>
+<p onclick="document.getElementById('ran').textContent += ', intruder'">swapped</p>
 """
 
 COUNTER = """
@@ -44,6 +58,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     project = tmp_path_factory.mktemp("project")
     (project / "templates").mkdir()
     (project / "templates" / "all.html").write_text(PAGE)
+    (project / "templates" / "part.html").write_text(PART)
+    (project / "templates" / "intruder.html").write_text(INTRUDER)
     (project / "static").mkdir()
     (project / "static" / "counter.js").write_text(COUNTER)
     running = uvicorn.Server(uvicorn.Config(make_app(project), port=0, log_level="critical", lifespan="off"))
@@ -93,6 +109,22 @@ def test_the_theme_is_kept_and_the_systems_by_default(page: Page) -> None:
     page.reload()
     assert page.evaluate(background) == light
     expect(page.locator("[data-theme-choice=light]")).to_have_attribute("aria-checked", "true")
+
+
+def test_inline_scripts_with_the_nonce_run_on_the_page_and_after_a_swap(page: Page) -> None:
+    expect(page.locator("#ran")).to_have_text("page")
+    page.get_by_text("script", exact=True).click()
+    expect(page.get_by_text("swapped")).to_be_visible()
+    expect(page.locator("#ran")).to_have_text("page, part")
+
+
+def test_inline_scripts_without_the_nonce_are_blocked(chromium: Browser, server: str) -> None:
+    page = chromium.new_page(base_url=server)
+    page.goto("/page/all.html")
+    page.get_by_text("intruder").click()
+    page.get_by_text("swapped").click()
+    expect(page.locator("#ran")).to_have_text("page")
+    page.close()
 
 
 def test_menus_by_keyboard(page: Page) -> None:

@@ -147,3 +147,26 @@ async def test_options_and_405_name_head_beside_get(tmp_path: Path) -> None:
         for answer in (await caller.options("/where"), await caller.post("/where")):
             assert answer.status_code == 405
             assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+async def test_a_page_names_its_nonce_and_a_fragment_that_of_its_page(tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/own.html").write_text(
+        '{% extends "base.html" %}{% block title %}{{ csp_nonce }}!{% endblock %}'
+    )
+    (tmp_path / "templates/part.html").write_text("{{ csp_nonce }}")
+    async with client(make_app(tmp_path)) as caller:
+        page, other = await caller.get("/page/own.html"), await caller.get("/page/own.html")
+        nonce = page.text.partition("<title>")[2].partition("!")[0]
+        assert len(nonce) == 22
+        policy = page.headers["content-security-policy"]
+        assert f"script-src 'self' 'nonce-{nonce}';" in policy
+        assert f"style-src 'self' 'nonce-{nonce}';" in policy
+        assert nonce not in other.headers["content-security-policy"]
+        sent = {"x-csp-nonce": nonce}
+        assert (await caller.get("/page/part.html", headers={**sent, "hx-request": "true"})).text == nonce
+        assert (await caller.get("/page/part.html", headers=sent)).text != nonce
+        forged = {"x-csp-nonce": "'; script-src *; x '____", "hx-request": "true"}
+        answer = await caller.get("/page/part.html", headers=forged)
+        assert "script-src *" not in answer.headers["content-security-policy"]
+        assert "nonce" not in (await caller.get("/where")).headers["content-security-policy"]

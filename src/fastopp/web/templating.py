@@ -22,6 +22,7 @@ from markupsafe import Markup, escape
 from fastopp.settings import Settings
 from fastopp.web import csrf_tokens as csrf
 from fastopp.web.navigation import visible_navigation
+from fastopp.web.nonces import page_nonce
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -137,6 +138,7 @@ def render(
     - `user`, or None; `maybe_signed_in`, when the user was not read (error pages);
     - `navigation`: the menu's sections, each with its items, of what this user may open; `active(path)`;
     - `csrf_field()` in forms, `csrf_token()`;
+    - `csp_nonce`, for inline scripts: `<script nonce="{{ csp_nonce }}">`;
     - `query(**changes)`: this address's parameters with some changed; `path`, `request`;
     - `static_url(path)`, `platform_name`, `development`;
     - without an import `ui` (components.html) and `icon(name)` (icons.html).
@@ -177,6 +179,7 @@ def page_context(request: Request) -> dict[str, Any]:
         "path": path,
         "navigation": visible_navigation(getattr(request.app.state, "navigation", ()), user),
         "csrf_token": csrf_token,
+        "csp_nonce": page_nonce(request),
         "csrf_field": csrf_field,
         "csrf_wanted": csrf.is_wanted(request),
         "active": active,

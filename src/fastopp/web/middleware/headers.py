@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fastopp.logs import request_id as request_id_of_logs
 from fastopp.settings import Settings
 from fastopp.web.cookies import HOST_PREFIX
+from fastopp.web.nonces import nonce_of
 
 REQUEST_ID = "X-Request-ID"
 HSTS = "max-age=31536000"  # a year; no includeSubDomains, since a platform's domain is shared
@@ -118,7 +119,8 @@ class SecurityHeadersMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = self.loose if _is_loose(scope["path"]) else self.strict
+        loose = _is_loose(scope["path"])
+        headers = self.loose if loose else self.strict
         if is_personal(scope):
             headers = [*headers, _NO_STORE]
         https = scope["scheme"] == "https"
@@ -130,7 +132,9 @@ class SecurityHeadersMiddleware:
                     answer = [_secured(name, value) for name, value in answer]
                 present = {name.lower() for name, _ in answer}
                 wanted = [*headers, *self.lasting] if https else headers
-                message["headers"] = answer + [header for header in wanted if header[0] not in present]
+                answer += [header for header in wanted if header[0] not in present]
+                nonce = None if loose else nonce_of(scope)
+                message["headers"] = answer if nonce is None else [_with_nonce(header, nonce) for header in answer]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
@@ -198,6 +202,16 @@ def _is_loose(path: str) -> bool:
 
 def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
+def _with_nonce(header: tuple[bytes, bytes], nonce: str) -> tuple[bytes, bytes]:
+    name, value = header
+    if name.lower() != b"content-security-policy":
+        return header
+    allowed = f" 'self' 'nonce-{nonce}'".encode()
+    for directive in (b"script-src", b"style-src"):
+        value = value.replace(directive + b" 'self'", directive + allowed)
+    return name, value
 
 
 def _secured(name: bytes, value: bytes) -> tuple[bytes, bytes]:

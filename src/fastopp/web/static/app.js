@@ -83,6 +83,8 @@ document.addEventListener("submit", (event) => {
 
 // --- htmx --------------------------------------------------------------------------------------
 
+const { nonce } = document.currentScript;
+
 function showProblem(text) {
   const template = document.getElementById("problem-template");
   const alert = template.content.cloneNode(true);
@@ -93,6 +95,7 @@ function showProblem(text) {
 document.addEventListener("htmx:configRequest", (event) => {
   const token = document.querySelector("meta[name=csrf-token]")?.content;
   if (token) event.detail.headers["X-CSRF-Token"] = token;
+  if (nonce) event.detail.headers["X-CSP-Nonce"] = nonce; // so that scripts in the answer carry it and may run
 });
 
 // What a page asks for by itself, now and then, takes no message away before somebody has read it.
