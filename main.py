@@ -3,6 +3,8 @@
 from fastopp import FastOpp
 
 app = FastOpp(
+    title="FastOpp",
+    description="Build AI web applications in Python.",
     apps=[
         "demo.pages",
         "demo.users",

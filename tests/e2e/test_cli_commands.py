@@ -288,6 +288,7 @@ def test_clean(project: Path) -> None:
     assert not (project / "demo").exists()
     assert (project / "oppdemo.py").exists(), "its init adds the sample data of apps to come"
     assert (project / "README.md").read_text().startswith("# Mine")
+    assert 'title="Mine",' in (project / "main.py").read_text()
     assert "Nothing to clean" in fail(project, "oppman.py", "clean", *words), "README.md, docs and tests are the user's"
     assert tomllib.loads((project / "pyproject.toml").read_text())["project"]["authors"] == [{"name": 'M "E"'}]
     succeed(project, "oppman.py", "check_users")

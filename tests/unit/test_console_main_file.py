@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastopp.console.main_file import ProjectError, add_apps, list_apps, remove_apps
+from fastopp.console.main_file import ProjectError, add_apps, list_apps, read_title, remove_apps, set_title
 
 WRITTEN = '''"""Mine."""
 import fastopp
@@ -54,3 +54,25 @@ def test_what_cannot_be_changed_is_said(main, text, says):
     with pytest.raises(ProjectError, match=says):
         add_apps(main, ["three"])
     assert main.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'app = FastOpp(apps=["a"])\n',
+        'app = FastOpp(\n    title="é",\n    description="Old.",\n    apps=["a"],\n)\n',
+        'import fastopp\n\napp = fastopp.FastOpp(\n    apps=["a"],\n)  # keep me\n',
+    ],
+)
+def test_the_title_is_written_and_read(main, text):
+    main.write_text(text, encoding="utf-8")
+    set_title(main, 'Ada\'s "shop"', "Sells ü.")
+    assert read_title(main) == 'Ada\'s "shop"'
+    assert list_apps(main) == ["a"]
+    assert ("# keep me" in main.read_text(encoding="utf-8")) == ("# keep me" in text)
+    names = {}
+    exec(
+        main.read_text(encoding="utf-8").replace("import fastopp", "").replace("fastopp.", ""),
+        {"FastOpp": names.update},
+    )
+    assert names == {"title": 'Ada\'s "shop"', "description": "Sells ü.", "apps": ["a"]}

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from fastopp.cli.project_files import write_project_files
-from fastopp.console.main_file import write_atomically
+from fastopp.console.main_file import set_title, write_atomically
 from fastopp.features.setup import demo_mode
 
 # What belongs to FastOpp and not to a project made with it. Never .git: its history is the user's. README.md is the
@@ -54,6 +54,7 @@ def clean(project: Path, *, name: str, author: str, description: str) -> Path:
     write_project_files(project)
     readme = f"# {name}\n\n{description}\n\nRun `python oppman.py runserver` and open http://127.0.0.1:8000.\n"
     write_atomically(project / "README.md", readme.encode())
+    set_title(project / "main.py", name, description)
     _name_the_package(project / "pyproject.toml", author=author, description=description)
     return folder
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import sys
 import tempfile
@@ -82,6 +83,29 @@ def remove_apps(main: Path, apps: Iterable[str]) -> None:
         _replace_list(main, source, [app for app in present if app not in gone])
 
 
+def set_title(main: Path, title: str, description: str) -> None:
+    """Write the site's name and description into the call of `FastOpp` in main.py. Raises ProjectError."""
+    for name, value in (("description", description), ("title", title)):
+        source = main.read_text(encoding="utf-8")
+        call = _call(source)
+        literal = json.dumps(value, ensure_ascii=False)
+        present = next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
+        if present is not None:
+            _replace(main, source, present, literal)
+        else:
+            first = call.keywords[0]  # `apps`, or what stands before it
+            _replace(main, source, first, f"{name}={literal}, {ast.get_source_segment(source, first)}")
+
+
+def read_title(main: Path) -> str | None:
+    """Return the site's name that main.py gives, read without running it. Raises ProjectError."""
+    values = [keyword.value for keyword in _call(main.read_text(encoding="utf-8")).keywords if keyword.arg == "title"]
+    return next((each.value for each in values if isinstance(each, ast.Constant) and isinstance(each.value, str)), None)
+
+
+_HINT = 'Write it as `app = FastOpp(apps=["…"])`, or change the list by hand.'
+
+
 class _Entry(ast.Constant):
     value: str
 
@@ -90,36 +114,46 @@ def _entries(source: str) -> list[_Entry]:
     return [cast("_Entry", element) for element in _list(source).elts]
 
 
-def _list(source: str) -> ast.List:
-    """The list literal of `FastOpp(apps=[...])`."""
-    hint = 'Write it as `app = FastOpp(apps=["…"])`, or change the list by hand.'
+def _call(source: str) -> ast.Call:
+    """The call of `FastOpp(apps=[...])`. Raises ProjectError."""
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
         raise ProjectError(f"main.py, line {error.lineno}: {error.msg}.", hint="Fix it and try again.") from None
-    for call in ast.walk(tree):
-        if not isinstance(call, ast.Call) or not ast.unparse(call.func).endswith("FastOpp"):
-            continue
-        for keyword in call.keywords:
-            if keyword.arg == "apps" and isinstance(keyword.value, ast.List):
-                if all(isinstance(e, ast.Constant) and isinstance(e.value, str) for e in keyword.value.elts):
-                    return keyword.value
-                raise ProjectError("The list of apps in main.py holds more than plain names.", hint=hint)
-    raise ProjectError("main.py has no `FastOpp(apps=[...])` that can be changed.", hint=hint)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    for call in calls:
+        lists = [each for each in call.keywords if each.arg == "apps" and isinstance(each.value, ast.List)]
+        if lists and ast.unparse(call.func).endswith("FastOpp"):
+            return call
+    raise ProjectError("main.py has no `FastOpp(apps=[...])` that can be changed.", hint=_HINT)
+
+
+def _list(source: str) -> ast.List:
+    """The list literal of `FastOpp(apps=[...])`."""
+    found = next(keyword.value for keyword in _call(source).keywords if keyword.arg == "apps")
+    if isinstance(found, ast.List) and all(
+        isinstance(each, ast.Constant) and isinstance(each.value, str) for each in found.elts
+    ):
+        return found
+    raise ProjectError("The list of apps in main.py holds more than plain names.", hint=_HINT)
 
 
 def _replace_list(main: Path, source: str, apps: list[str]) -> None:
     node = _list(source)
-    lines = source.splitlines(keepends=True)
+    line = source.splitlines()[node.lineno - 1]
+    indent = " " * (len(line) - len(line.lstrip()))
+    items = "".join(f"{indent}    {_quoted(app)},\n" for app in apps)
+    _replace(main, source, node, f"[\n{items}{indent}]" if apps else "[]")
+
+
+def _replace(main: Path, source: str, node: ast.expr | ast.keyword, text: str) -> None:
+    """Write other text in place of a node, whose columns are counted in bytes."""
     starts = [0]
-    for line in lines:
+    for line in source.splitlines(keepends=True):
         starts.append(starts[-1] + len(line.encode()))
     data = source.encode()
     begin = starts[node.lineno - 1] + node.col_offset
     end = starts[cast("int", node.end_lineno) - 1] + cast("int", node.end_col_offset)
-    indent = " " * (len(lines[node.lineno - 1]) - len(lines[node.lineno - 1].lstrip()))
-    items = "".join(f"{indent}    {_quoted(app)},\n" for app in apps)
-    text = f"[\n{items}{indent}]" if apps else "[]"
     write_atomically(main, data[:begin] + text.encode() + data[end:])
 
 

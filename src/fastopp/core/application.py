@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from fastopp.storage.base import Storage
 
     Assemble = Callable[
-        [Settings, tuple[App, ...], Clock, Storage | None], tuple[FastAPI, AbstractAsyncContextManager[Runtime]]
+        [Settings, tuple[App, ...], Clock, Storage | None, str, str],
+        tuple[FastAPI, AbstractAsyncContextManager[Runtime]],
     ]
 
 # The ASGI types, spelled out since importing them from Starlette would cost a cold start 80 ms.
@@ -51,6 +52,8 @@ class FastOpp:
     Parameters
     ----------
     apps: import paths of the project's apps, like `"demo.products"`; earlier ones win where routes clash.
+    title: the name of the site, on its pages, in the admin and in the API's documentation.
+    description: the site in a sentence, for the footer and search engines.
     settings: read from the environment and `.env` when not given.
     clock, storage: others than the system's and the settings', for tests.
 
@@ -62,10 +65,14 @@ class FastOpp:
         self,
         apps: Iterable[str] = (),
         *,
+        title: str = "FastOpp",
+        description: str = "",
         settings: Settings | None = None,
         clock: Clock = SYSTEM_CLOCK,
         storage: Storage | None = None,
     ) -> None:
+        self.title = title
+        self.description = description
         try:
             self.apps: tuple[App, ...] = find_apps(apps)
             kinds = app_settings(self.apps)
@@ -120,7 +127,7 @@ class FastOpp:
             # Importing FastAPI and the apps takes a while; in a thread, health is answered meanwhile.
             assemble = await asyncio.to_thread(_import_assembly)
             application, runtime = await asyncio.to_thread(
-                assemble, self.settings, self.apps, self._clock, self._storage
+                assemble, self.settings, self.apps, self._clock, self._storage, self.title, self.description
             )
             application.state.runtime = await self._stack.enter_async_context(runtime)
         return application

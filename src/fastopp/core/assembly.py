@@ -21,19 +21,24 @@ from fastopp.web.later import Application, LaterRoutes
 
 log = logging.getLogger(__name__)
 
-DESCRIPTION = "A FastOpp project: see /docs of each app's section, and docs/ of the repository."
+API = "A FastOpp project: see /docs of each app's section, and docs/ of the repository."
 
 
 def assemble(
-    settings: Settings, apps: tuple[App, ...], clock: Clock = SYSTEM_CLOCK, storage: Storage | None = None
+    settings: Settings,
+    apps: tuple[App, ...],
+    clock: Clock = SYSTEM_CLOCK,
+    storage: Storage | None = None,
+    title: str = "FastOpp",
+    description: str = "",
 ) -> tuple[FastAPI, AbstractAsyncContextManager[Runtime]]:
     """Build the FastAPI application, and the runtime that is to be opened before its first request.
 
     A project's apps may replace any page of the framework but not its operations. /static takes what is left below it.
     """
-    application = Application(title="FastOpp", description=DESCRIPTION, docs_url=None, redoc_url=None)
+    application = Application(title=title, description=description or API, docs_url=None, redoc_url=None)
     navigation = [item for app in apps for item in app.navigation()]
-    setup.install(application, settings, apps, navigation)
+    setup.install(application, settings, apps, navigation, description=description)
     _install(application, "OPERATIONS", settings)
     application.include_router(uploads.create_router(settings.platform.max_response_body))
     for app in apps:

@@ -32,6 +32,8 @@ def install(
     apps: Sequence[App] = (),
     navigation: Sequence[MenuItem] = (),
     project: Path | None = None,
+    *,
+    description: str = "",
 ) -> None:
     """Give `app` its templates, menu, error answers, CSRF check, session, headers and body limit.
 
@@ -41,12 +43,15 @@ def install(
     ----------
     navigation: the apps' part of the menu.
     project: the project's folder, for its own `templates/`; the current one by default.
+    description: of the site, in a sentence. Its name is the application's title.
     """
     root = project or Path.cwd()
     app.state.templates = Templates(
         settings,
-        directories=[*_existing(root / "templates"), *(a.templates_dir for a in apps if a.templates_dir)],
+        directories=[root / "templates", *(a.templates_dir for a in apps if a.templates_dir)],
         static=static_folders(apps, root),
+        name=app.title,
+        description=description,
     )
     app.state.navigation = [*navigation, *MANAGEMENT]
     app.router.dependencies.append(Depends(verify_csrf_token))
@@ -80,8 +85,4 @@ def install_static(app: FastAPI, apps: Sequence[App] = (), project: Path | None 
 
 def static_folders(apps: Sequence[App], root: Path) -> list[Path]:
     """The folders whose files are under /static: the project's, the apps', the framework's."""
-    return [*_existing(root / "static"), *(app.static_dir for app in apps if app.static_dir), FRAMEWORK_STATIC]
-
-
-def _existing(folder: Path) -> list[Path]:
-    return [folder] if folder.is_dir() else []
+    return [root / "static", *(app.static_dir for app in apps if app.static_dir), FRAMEWORK_STATIC]

@@ -16,8 +16,6 @@ from starlette.responses import FileResponse as StarletteFileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from fastopp.web.templating import FRAMEWORK_STATIC
-
 FOR_EVER = "public, max-age=31536000, immutable"
 A_WHILE = "public, max-age=300"
 
@@ -36,7 +34,7 @@ class StaticFolders(StaticFiles):
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        super().__init__(directory=folders[0], check_dir=False)
+        super().__init__(directory=folders[-1], check_dir=False)  # the framework's, which is there
         self.all_directories = list(folders)
         self._compressed: dict[str, tuple[float, bytes]] = {}
 
@@ -123,5 +121,6 @@ def install(app: FastAPI, folders: Sequence[Path]) -> None:
 
     @app.get("/favicon.ico", include_in_schema=False)
     async def favicon() -> FileResponse:
-        """The logo: every browser of today takes SVG."""
-        return FileResponse(FRAMEWORK_STATIC / "favicon.svg", headers={"Cache-Control": A_WHILE})
+        """The icon of the site: every browser of today takes SVG."""
+        icon = next(file for folder in folders if (file := folder / "favicon.svg").is_file())
+        return FileResponse(icon, headers={"Cache-Control": A_WHILE})

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FRAMEWORK_TEMPLATES = Path(__file__).parent / "templates"
 COMPILED_TEMPLATES = FRAMEWORK_TEMPLATES / "__pycache__"
 FRAMEWORK_STATIC = Path(__file__).parent / "static"
+SITE_CSS = "site.css"  # in static/; after the compiled CSS, on the admin's pages too
 LICENCE = Path("LICENSE")  # of the project; the footer leads to it if there is one
 
 
@@ -41,10 +42,21 @@ class Templates:
     settings: for the badge, and to reload changed files in development.
     directories: template folders, the first to win first; the framework's own is always the last.
     static: folders behind /static, in the same order; `static_url` hashes the files in them.
+    name, description: of the site, for titles, header and footer.
     """
 
-    def __init__(self, settings: Settings, directories: Sequence[Path] = (), static: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        directories: Sequence[Path] = (),
+        static: Sequence[Path] = (),
+        *,
+        name: str = "FastOpp",
+        description: str = "",
+    ) -> None:
         self.settings = settings
+        self.name = name
+        self.description = description
         self.directories = (*directories, FRAMEWORK_TEMPLATES)
         self.static = (*static, FRAMEWORK_STATIC)
         self._addresses: dict[str, tuple[float, str]] = {}  # with the time of the file's change
@@ -67,6 +79,9 @@ class Templates:
             bytecode_cache=TemplateCache(COMPILED_TEMPLATES),
         )
         environment.globals |= {
+            "site_name": self.name,
+            "site_description": self.description,
+            "site_css": self.site_css,
             "static_url": self.static_url,
             "platform_name": self.settings.platform.title,
             "development": self.settings.development,
@@ -114,6 +129,15 @@ class Templates:
             known = self._addresses[path] = (modified, f"/static/{quote(path)}?v={version}")
         return known[1]
 
+    def site_css(self) -> str | None:
+        """The address of the site's own stylesheet, if it has one."""
+        there = self._static_file(SITE_CSS) is not None if self.settings.development else self._has_site_css
+        return self.static_url(SITE_CSS) if there else None
+
+    @cached_property
+    def _has_site_css(self) -> bool:
+        return self._static_file(SITE_CSS) is not None
+
     def _static_file(self, path: str) -> Path | None:
         return next((file for folder in self.static if (file := folder / path).is_file()), None)
 
@@ -140,7 +164,7 @@ def render(
     - `csrf_field()` in forms, `csrf_token()`;
     - `csp_nonce`, for inline scripts: `<script nonce="{{ csp_nonce }}">`;
     - `query(**changes)`: this address's parameters with some changed; `path`, `request`;
-    - `static_url(path)`, `platform_name`, `development`;
+    - `static_url(path)`, `platform_name`, `development`, `site_name`, `site_description`;
     - without an import `ui` (components.html) and `icon(name)` (icons.html).
 
     Raises

@@ -79,7 +79,7 @@ class AdminSite(Admin):
             Starlette(),
             session_maker=admin_sessions(runtime.database),
             base_url=PATH,
-            title="FastOpp Admin",
+            title=f"{application.state.templates.name} Admin",  # type: ignore[attr-defined]  # a FastAPI here
             logo_url="/static/logo.svg",
             logo_width=48,
             logo_height=48,

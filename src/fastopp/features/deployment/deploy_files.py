@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tomllib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import typer
 
 from fastopp.checks.lockfile import read_lock
 from fastopp.checks.requirement_lines import REQUIREMENTS, UNHASHED, Requirement, install_line
-from fastopp.console.main_file import ProjectError, write_atomically
+from fastopp.console.main_file import ProjectError, read_title, write_atomically
 from fastopp.console.output import say
 
 SECRET = 0o600
@@ -110,11 +111,22 @@ def _declared(pyproject: Path) -> list[str]:
 
 
 def project_name(folder: Path) -> str:
-    """The project's name, as a platform takes it: small letters, digits and dashes."""
+    """The project's name, as a platform takes it: small letters, digits and dashes.
+
+    The name of the site, or else of the distribution: in a clone of FastOpp's repository that remains `fastopp`.
+    """
+    with suppress(OSError, ProjectError):
+        title = read_title(folder / "main.py")
+        if title and title != "FastOpp":
+            return _as_name(title)
     try:
         name = str(tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"])
     except (OSError, KeyError, tomllib.TOMLDecodeError):
         name = folder.resolve().name
+    return _as_name(name)
+
+
+def _as_name(name: str) -> str:
     letters = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name.lower())
     return "-".join(filter(None, letters.split("-"))) or "project"
 
