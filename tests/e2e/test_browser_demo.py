@@ -394,6 +394,77 @@ def test_the_admin(admin: Page) -> None:
     expect(admin.locator("tbody")).not_to_contain_text("13.5")
 
 
+BACKGROUND = "element => getComputedStyle(element).backgroundColor"
+TOUCH = 44  # pixels a side (WCAG 2.2, 2.5.5)
+
+
+def test_the_admin_has_the_sites_look(admin: Page) -> None:
+    for scheme in ("light", "dark"):
+        admin.emulate_media(color_scheme=scheme)
+        admin.goto("/oppman/")
+        page = admin.locator("body").evaluate(BACKGROUND)
+        button = admin.locator(".btn-primary").first.evaluate(BACKGROUND)
+        admin.goto("/admin/product/create")
+        assert admin.locator("body").evaluate(BACKGROUND) == page
+        assert admin.get_by_role("button", name="Save", exact=True).evaluate(BACKGROUND) == button
+        assert admin.locator("aside").evaluate(BACKGROUND) == admin.locator(".card").evaluate(BACKGROUND)
+
+
+def test_lists_of_the_admin_adapt(admin: Page) -> None:
+    admin.set_viewport_size({"width": 1280, "height": 800})
+    admin.goto("/admin/product/list")
+    table = admin.locator(".table-responsive")
+    assert table.evaluate("box => box.scrollWidth <= box.clientWidth"), "no column is cut off"
+    expect(admin.get_by_text("Scroll sideways")).to_be_hidden()
+    expect(admin.get_by_role("link", name="Books")).to_be_hidden()
+    admin.get_by_text("Filters", exact=True).click()
+    admin.get_by_role("link", name="Books").click()
+    expect(admin.locator("tbody tr")).to_have_count(1)
+    expect(admin.get_by_text("Filters (1)")).to_be_visible()
+    admin.get_by_title("Clear filter").click()
+    expect(admin.get_by_text("Filters", exact=True)).to_be_visible()
+
+    admin.set_viewport_size({"width": 390, "height": 800})
+    expect(admin.get_by_text("Scroll sideways")).to_be_visible()
+    assert table.get_attribute("tabindex") == "0"
+    for link in admin.locator("tbody tr").first.locator("td.text-end a").all():
+        box = link.bounding_box()
+        assert box
+        assert min(box["width"], box["height"]) >= TOUCH
+        assert link.get_attribute("aria-label") in ("View", "Edit", "Delete")
+    assert admin.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_rows_are_deleted_in_the_sites_dialog(admin: Page) -> None:
+    admin.goto("/admin/product/list")
+    admin.get_by_role("button", name="Actions").click()
+    admin.get_by_text("Delete selected items").click()
+    expect(admin.get_by_role("dialog", name="Nothing is selected")).to_be_visible()
+    admin.keyboard.press("Escape")
+    expect(admin.get_by_role("dialog")).to_have_count(0)
+    admin.locator(".select-box").first.check()
+    admin.locator(".select-box").nth(1).check()
+    admin.get_by_role("button", name="Actions").click()
+    admin.get_by_text("Delete selected items").click()
+    expect(admin.get_by_role("dialog", name="Delete 2 selected rows?")).to_be_visible()
+    admin.get_by_role("button", name="Cancel").click()
+    name = admin.locator("tbody tr").first.locator("td").nth(2).inner_text()
+    admin.locator("tbody tr").first.get_by_role("link", name="Delete").click()
+    expect(admin.get_by_role("dialog", name=f"Delete Product “{name}”?")).to_be_visible()
+
+
+def test_accounts_on_a_phone(admin: Page) -> None:
+    admin.set_viewport_size({"width": 390, "height": 800})
+    admin.goto("/oppman/")
+    row = admin.locator("#users tr").filter(has_text="bob@example.com")
+    for part in (row.locator("select").first, row.locator("select").nth(1), row.get_by_role("button")):
+        box = part.bounding_box()
+        assert box
+        assert box["height"] >= TOUCH
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+
+
 def test_a_page_recovers_by_itself(
     chromium: Browser, tmp_path: Path, postgres: Postgres, postgres_database: str
 ) -> None:

@@ -22,7 +22,7 @@ from fastopp.cli.oppman import app as oppman_app
 from fastopp.console.main_file import list_apps
 from fastopp.core.apps import find_apps
 from leapcell_emulator.loopback import free_port
-from tests.services.site import PATIENCE, Site, copy_project, run_command, start_command, succeed
+from tests.services.site import PATIENCE, Site, copy_project, form_token_of, run_command, start_command, succeed
 
 HTML = {"accept": "text/html"}
 
@@ -235,7 +235,16 @@ def test_an_app_from_nothing(project: Path) -> None:
             page = client.get("/shop", headers=HTML, follow_redirects=True)
             assert page.status_code == 200
         with site.signed_in() as admin:
-            assert "hop" in admin.get("/admin/", headers=HTML).text
+            home = admin.get("/admin/", headers=HTML).text
+            assert "Shop Entries" in home
+            assert 'class="fa-solid fa-table' in home
+            assert "Add" in admin.get("/shop", headers=HTML).text
+            token = {"csrf_token": form_token_of(admin, "/shop")}
+            sent = admin.post("/shop", data={"title": "  ", **token}, headers=HTML)
+            assert "Enter a title." in sent.text
+            assert sent.status_code == 422
+            assert admin.post("/shop", data={"title": "A <b>pear</b>\0", **token}, headers=HTML).status_code == 303
+            assert "A &lt;b&gt;pear&lt;/b&gt;" in admin.get("/shop", headers=HTML).text
             assert admin.get("/admin/shop-entry/list", headers=HTML).status_code == 200
 
 

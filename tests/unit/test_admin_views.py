@@ -10,7 +10,7 @@ from fastopp.features.accounts.models import FailedAttempt, User
 from fastopp.features.admin.authentication import SiteAuthorization
 from fastopp.features.admin.csv_cells import csv_cell
 from fastopp.features.admin.user_admin import UserAdmin
-from fastopp.features.admin.views import AdminView, format_time
+from fastopp.features.admin.views import AdminView, format_time, plural
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,26 @@ def test_a_view_without_rights_is_for_superusers() -> None:
         assert authorization.rights.can(superuser, action, "failed-attempt")
         assert not authorization.rights.can(staff, action, "failed-attempt")
         assert not authorization.rights.can(superuser, action, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("noun", "nouns"),
+    [("Shop Entry", "Shop Entries"), ("Box", "Boxes"), ("Day", "Days"), ("Match", "Matches"), ("Book", "Books")],
+)
+def test_plurals(noun: str, nouns: str) -> None:
+    assert plural(noun) == nouns
+
+
+def test_a_view_has_a_plural_and_an_icon_unless_it_names_its_own() -> None:
+    class EntryAdmin(AdminView, model=FailedAttempt):
+        name = "Failed entry"
+
+    class OwnAdmin(AdminView, model=FailedAttempt):
+        name_plural = "Mishaps"
+        icon = "fa-solid fa-bolt"
+
+    assert (EntryAdmin().name_plural, EntryAdmin().icon) == ("Failed entries", "fa-solid fa-table")
+    assert (OwnAdmin().name_plural, OwnAdmin().icon) == ("Mishaps", "fa-solid fa-bolt")
 
 
 def test_a_form_starts_with_the_models_defaults_and_readable_labels() -> None:

@@ -42,6 +42,7 @@ from fastopp.web.answers import NO_STORE
 from fastopp.web.middleware.csrf import CrossSiteRequest, is_cross_site
 from fastopp.web.problems import answer
 from fastopp.web.template_cache import TemplateCache
+from fastopp.web.templating import Templates as SiteTemplates
 
 logger = logging.getLogger(__name__)
 
@@ -74,16 +75,17 @@ class AdminSite(Admin):
 
     def __init__(self, runtime: Runtime, application: ASGIApp) -> None:
         self.authorization = SiteAuthorization()
+        self._site: SiteTemplates = application.state.templates  # type: ignore[attr-defined]  # a FastAPI here
         super().__init__(
             # SQLAdmin mounts itself on an application; the one that serves it is another's, so this stays empty.
             Starlette(),
             session_maker=admin_sessions(runtime.database),
             base_url=PATH,
-            title=f"{application.state.templates.name} Admin",  # type: ignore[attr-defined]  # a FastAPI here
-            logo_url="/static/logo.svg",
+            title=f"{self._site.name} Admin",
+            logo_url=self._site.static_url("logo.svg"),
             logo_width=48,
             logo_height=48,
-            favicon_url="/static/favicon.svg",
+            favicon_url=self._site.static_url("favicon.svg"),
             templates_dir=str(FOLDER / "templates"),
             authentication_backend=SiteAuthentication(),
             authorization_backend=self.authorization,
@@ -96,6 +98,7 @@ class AdminSite(Admin):
         """SQLAdmin's environment behind our `Templates`."""
         templates = Templates(self.templates_dir)
         templates.env = super().init_templating_engine().env
+        templates.env.globals |= {"static_url": self._site.static_url, "site_css": self._site.site_css}
         templates.env.bytecode_cache = TemplateCache(FOLDER / "templates/__pycache__")
         return templates
 

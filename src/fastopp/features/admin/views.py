@@ -12,6 +12,7 @@ Everything of SQLAdmin's ModelView works as its documentation says.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -74,6 +75,13 @@ class ValuesFilter(AllUniqueStringValuesFilter):
         return [("__all", "All"), *((value, value) for value in sorted(set(values) - {"__all"}))]
 
 
+def plural(noun: str) -> str:
+    """Return the plural of an English noun, without the irregular ones."""
+    if re.search("(?:s|x|z|ch|sh)$", noun):
+        return f"{noun}es"
+    return re.sub("(?<![aeiouAEIOU])y$", "ie", noun) + "s"
+
+
 class FormConverter(ModelConverter):
     """SQLAdmin's choice of form fields, and one for Float, which is no Numeric any more since SQLAlchemy 2.1."""
 
@@ -105,6 +113,7 @@ class AdminView(ModelView):
     photo_columns: ClassVar[Sequence[str]] = ()
     """Columns of `uploads_under` with URLs of photos: shown, and uploaded, replaced and removed in forms."""
 
+    icon = "fa-solid fa-table"
     form_converter = FormConverter
     page_size = 25
     page_size_options: ClassVar[Sequence[int]] = (10, 25, 50, 100)
@@ -126,6 +135,8 @@ class AdminView(ModelView):
         given = {label if isinstance(label, str) else label.key: text for label, text in self.column_labels.items()}
         self.column_labels = words | given  # type: ignore[assignment,misc]  # as above
         self._show_photos()
+        if self.name_plural == f"{self.name}s":  # SQLAdmin's own plural
+            self.name_plural = plural(self.name)  # type: ignore[misc]  # as above
         super().__init__()
 
     def _show_photos(self) -> None:

@@ -59,6 +59,7 @@ def compile_framework(demo: Path) -> Path:
     sources = [*_framework_sources(), f"{demo.as_posix()}/**/*.{{html,js,py}}"]
     output = FRAMEWORK_STATIC / "app.css"
     _write(output, _tailwind(_input(sources, parts=_PARTS_OF_FRAMEWORK)))
+    _write(FRAMEWORK_STATIC / "themes.css", _tailwind(f'@import "{(FOLDER / "themes.css").as_posix()}";'))
     return output
 
 
