@@ -24,7 +24,7 @@ function askToDelete(opener) {
     : "Select rows by their boxes first.";
   const button = document.getElementById("modal-delete-button");
   button.hidden = !count;
-  button.onclick = () => remove(url);
+  button.dataset.url = url;
   dialog.showModal();
 }
 
@@ -40,15 +40,17 @@ async function remove(url) {
   }
 }
 
-// On the window, before SQLAdmin's script, which would open a dialog of Bootstrap's.
+// On the window, before SQLAdmin's script, which would open a dialog of Bootstrap's and delete by itself.
 window.addEventListener(
   "click",
   (event) => {
     const opener = event.target.closest?.("[data-bs-target='#modal-delete']");
-    if (!opener) return;
+    const button = event.target.closest?.("#modal-delete-button");
+    if (!opener && !button) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    askToDelete(opener);
+    if (opener) askToDelete(opener);
+    else remove(button.dataset.url);
   },
   true,
 );
