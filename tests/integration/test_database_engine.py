@@ -540,9 +540,9 @@ async def test_a_pool_with_no_free_place(driver: str, postgres_url: str, open_da
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("localhost", "no-such-host.invalid"), "cannot be reached"),
+        (("localhost", "no-such-host.invalid"), "The name of its host is unknown"),
         ((ENCODED_PASSWORD, "wrong-one"), "refuses the user or the password"),
-        (("/test_", "/absent_"), "cannot be reached"),
+        (("/test_", "/absent_"), "It has no database of that name"),
     ],
 )
 async def test_what_cannot_be_reached_says_so_without_secrets(

@@ -13,6 +13,7 @@ from fastopp.platforms.local import LOCAL
 from fastopp.platforms.settings import WAKE_VARIABLE
 from fastopp.settings import Settings, load_settings
 
+LEAPCELL_KEYWORDS = "host=9x.leapcellpool.com port=6438 user=abc password=secret dbname=abc sslmode=require"
 LEAPCELL_DATABASE = "postgresql://abc:secret@9x.leapcellpool.com:6438/abc?sslmode=require"
 LEAPCELL_BUCKET = "https://objstorage.leapcell.io"
 
@@ -31,6 +32,7 @@ LEAPCELL_BUCKET = "https://objstorage.leapcell.io"
         ({"FLY_APP_NAME": "shop"}, False, "fly", "FLY_APP_NAME=shop"),
         ({"DATABASE_URL": LEAPCELL_DATABASE}, False, "leapcell", "DATABASE_URL points to 9x.leapcellpool.com"),
         ({"DATABASE_DSN": LEAPCELL_DATABASE}, False, "leapcell", "DATABASE_URL points to 9x.leapcellpool.com"),
+        ({"DATABASE_URL": LEAPCELL_KEYWORDS}, False, "leapcell", "DATABASE_URL points to 9x.leapcellpool.com"),
         ({"S3_ENDPOINT_URL": LEAPCELL_BUCKET}, False, "leapcell", "S3_ENDPOINT_URL points to"),
         ({"DATABASE_URL": LEAPCELL_DATABASE}, True, "local", "writable, as on a laptop"),
         ({"DATABASE_URL": "postgresql://u:p@notleapcellpool.com/x"}, False, "local", "nothing points"),

@@ -184,10 +184,76 @@ def test_settings_for_poolers_are_accepted_since_they_always_hold() -> None:
     assert not DatabaseURL.parse(f"postgresql://h/d?{query}").query
 
 
+KEYWORDS = "host=db.example.com port=6438 user=me password={} dbname=app sslmode=require"
+DOTNET = "Host=db.example.com;Port=6438;Username=me;Password={};Database=app;SSL Mode=Require"
+
+
+@pytest.mark.parametrize(
+    ("text", "password"),
+    [
+        (KEYWORDS.format("p=w;x"), "p=w;x"),
+        (KEYWORDS.format(r"'it\'s a \\'"), "it's a \\"),
+        (KEYWORDS.format(r"a\ b"), "a b"),
+        ("sslmode = require\nusername = me\nhost = db.example.com\nport = 6438\ndatabase = app\npassword = 'a'", "a"),
+        (f'psql "{KEYWORDS.format("secret")}"', "secret"),
+        (DOTNET.format("p=w/x"), "p=w/x"),
+        (DOTNET.format('"a;""b"') + ";", 'a;"b'),
+        (DOTNET.format("'a;''b'") + ";Pooling=true;Trust Server Certificate=true", "a;'b"),
+        (DOTNET.format("x").replace("Host", "Server").replace("Username", "User Id"), "x"),
+        ("psql 'postgresql://me:secret@db.example.com:6438/app?sslmode=require'", "secret"),
+        ("psql postgresql://me:secret@db.example.com:6438/app?sslmode=require", "secret"),
+        ('DATABASE_URL="postgres://me:secret@db.example.com:6438/app?sslmode=require"', "secret"),
+        ("export PG_URL=postgres://me:secret@db.example.com:6438/app?sslmode=no-verify", "secret"),
+        ("jdbc:postgresql://db.example.com:6438/app?user=me&password=secret&ssl=true", "secret"),
+    ],
+)
+def test_other_forms_that_dashboards_show(text: str, password: str) -> None:
+    url = DatabaseURL.parse(text)
+    assert str(url) == "postgresql://me:***@db.example.com:6438/app?sslmode=require"
+    assert url.password == password
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "pgbouncer=true&connection_limit=1",
+        "pgbouncer=true&pool_timeout=10",
+        "schema=public",
+        "supa=base-pooler.x",
+        "workaround=supabase-pooler.vercel",
+        "uselibpqcompat=true",
+        "pool_max_conns=10&default_query_exec_mode=simple_protocol",
+        "prepareThreshold=0&currentSchema=public",
+        "pool=5&prepared_statements=false",
+    ],
+)
+def test_parameters_for_other_programs_are_dropped(query: str) -> None:
+    assert DatabaseURL.parse(f"postgresql://h/d?sslmode=require&{query}").query == {"sslmode": "require"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("host=h password=hush hush dbname=d", "keyword string"),
+        ("host=h password=hush hush=hush dbname=d", "keyword string"),
+        ("host=h password='hush", "keyword string"),
+        ("Host=h;Password=x;hush=1", "connection string"),
+        ("PGPASSWORD=hush psql -h h -U u d", "command for psql"),
+    ],
+)
+def test_another_form_that_cannot_be_read_is_refused_with_the_form_of_a_url(text: str, shown: str) -> None:
+    with pytest.raises(DatabaseURLError, match=shown) as caught:
+        DatabaseURL.parse(text)
+    assert "postgresql://user:password@host:5432/database" in (caught.value.hint or "")
+    assert "hush" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "is empty"),
+        ("postgresql://u:p@h/app&sslmode=require", "begin with & instead of ?"),
+        ("postgresql://u:p@h/app?schema=shop", "schema is not supported"),
         ("   ", "is empty"),
         ("test.db", "does not start with"),
         ("mysql://u:p@h/d", "mysql"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from fastopp.errors import Unavailable
 
 # SQLSTATE classes and codes that say "not now" rather than "not so".
@@ -24,15 +26,18 @@ _SQLITE_OUTAGES = {
     14: "The file cannot be opened.",
     26: "The file is not a database.",
 }
-# What servers and TLS say in English when they refuse a connection; libpq gives no code then.
+# What servers and TLS say in English when they refuse a connection; libpq gives no code then. Names come first, since
+# they may hold the words of another reason.
 _REFUSALS = (
-    (("certificate", "hostname mismatch"), "Its certificate cannot be verified."),
-    (("support ssl", "rejected ssl"), "It does not offer TLS."),
-    (("ssl required", "no encryption"), "It takes connections with TLS only."),  # pgbouncer's words, PostgreSQL's
-    (("28p01", "28000", "authentication failed"), "It refuses the user or the password."),
-    (("channel binding",), "It does not offer channel binding."),
-    (("3d000",), "It has no database of that name."),
-    (("too many", "no more connections", "connection slots are reserved"), "It has too many connections."),
+    (r"3d000|database \".*\" does not exist|no such database", "It has no database of that name."),
+    (r"role \".*\" does not exist", "It refuses the user or the password."),
+    (r"certificate|hostname mismatch", "Its certificate cannot be verified."),
+    (r"support ssl|rejected ssl", "It does not offer TLS."),
+    (r"ssl required|no encryption", "It takes connections with TLS only."),  # pgbouncer's words, PostgreSQL's
+    (r"28p01|28000|authentication failed", "It refuses the user or the password."),
+    (r"channel binding", "It does not offer channel binding."),
+    (r"too many|no more connections|connection slots are reserved", "It has too many connections."),
+    (r"failed to resolve host|name or service not known|name resolution", "The name of its host is unknown."),
 )
 
 
@@ -72,7 +77,7 @@ def unavailable(target: str, error: BaseException) -> DatabaseUnavailable:
     error: what the driver raised. Its words are not repeated: they may hold data.
     """
     text = f"{getattr(error, 'sqlstate', None)} {error}".lower()
-    refusals = (reason for signs, reason in _REFUSALS if any(sign in text for sign in signs))
+    refusals = (reason for signs, reason in _REFUSALS if re.search(signs, text))
     reason = next(refusals, None) or outage_reason(error)
     message = " ".join(filter(None, (DatabaseUnavailable.__doc__, reason)))
     return DatabaseUnavailable(message, target=target)

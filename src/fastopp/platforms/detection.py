@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,9 @@ from fastopp.platforms.base import Platform
 from fastopp.platforms.fly import FLY
 from fastopp.platforms.leapcell import LEAPCELL, LEAPCELL_PERSISTENT
 from fastopp.platforms.local import LOCAL
+
+# A database may be named by keywords instead: `host=… port=…`.
+_HOST_KEYWORD = re.compile(r"(?:[^:/]*[\s;'\"])?(?:host|server)\s*=\s*([^\s;'\"]+)", re.IGNORECASE)
 
 PLATFORMS: Mapping[str, Platform] = {p.name: p for p in (LOCAL, LEAPCELL, LEAPCELL_PERSISTENT, FLY)}
 """All platforms. The first one that something points to is detected."""
@@ -68,6 +72,8 @@ def _hosts(platform: Platform, env: Mapping[str, str]) -> Iterator[str]:
 
 
 def _host(url: str) -> str:
+    if found := _HOST_KEYWORD.match(url):
+        return found[1].lower()
     try:
         return (urlsplit(url).hostname or "").lower()
     except ValueError:

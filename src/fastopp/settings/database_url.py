@@ -8,14 +8,16 @@ here, whichever driver is used.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NamedTuple
-from urllib.parse import quote, unquote, unquote_plus
+from urllib.parse import quote, unquote
 
 from fastopp.settings.asyncpg_parameters import check_asyncpg
+from fastopp.settings.dashboard_forms import EXAMPLE, read_keywords, unwrap
 from fastopp.settings.libpq import SECRET_PARAMETERS, DatabaseURLError, check_parameters, is_known, unknown_parameter
+from fastopp.settings.url_text import read_pairs, split_url
 
 __all__ = ["DEFAULT_PORT", "DatabaseURL", "DatabaseURLError", "Host"]
 
@@ -26,10 +28,6 @@ _POSTGRESQL_DRIVERS: Mapping[str | None, Literal["psycopg", "asyncpg"]] = {
     None: "psycopg", "psycopg": "psycopg", "psycopg_async": "psycopg", "psycopg2": "psycopg", "asyncpg": "asyncpg",
 }  # fmt: skip
 _SQLITE_DRIVERS = (None, "aiosqlite", "pysqlite")
-
-_ENCODE = "Percent-encode each character of the password that is not a letter or digit: @ as %40."
-_EXAMPLE = "Use a URL like postgresql://user:password@host:5432/database, or sqlite:///./test.db."
-_HOST = re.compile(r"\[[0-9A-Fa-f:.]+(?:%25\w+)?\]|[\w.%~-]*")
 
 
 class Host(NamedTuple):
@@ -84,21 +82,24 @@ class DatabaseURL:
 
         Parameters
         ----------
-        text: the URL; blanks and quotes around it, as they come with copying, are dropped.
+        text: the URL, or another form that dashboards show. What comes along with copying is dropped: blanks, quotes,
+            `psql` and `DATABASE_URL=`.
         require_tls: ask for TLS (`sslmode=require`) where the URL does not say.
 
         Raises
         ------
         DatabaseURLError: with what is wrong and how to fix it, and never with the password.
         """
-        text = text.strip().strip("'\"`").strip()
+        text = unwrap(text)
         if not text:
-            raise DatabaseURLError("The URL is empty.", hint=_EXAMPLE)
+            raise DatabaseURLError("The URL is empty.", hint=EXAMPLE)
+        if (keywords := read_keywords(text)) is not None:
+            return _build(_POSTGRESQL_DRIVERS[None], "", "", "", keywords, require_tls=require_tls)
         if any(character.isspace() for character in text):
             raise DatabaseURLError("The URL contains a blank or a line break.", hint="Write a blank as %20.")
         scheme, separator, rest = text.partition("://")
         if not separator or not re.fullmatch(r"[A-Za-z][\w.+-]*", scheme):
-            raise DatabaseURLError("The URL does not start with a database type and ://.", hint=_EXAMPLE)
+            raise DatabaseURLError("The URL does not start with a database type and ://.", hint=EXAMPLE)
         backend, _, driver = scheme.lower().partition("+")
         if backend == "sqlite":
             return _parse_sqlite(driver or None, rest)
@@ -168,7 +169,7 @@ def _parse_sqlite(driver: str | None, rest: str) -> DatabaseURL:
     if driver not in _SQLITE_DRIVERS:
         raise DatabaseURLError(f"Unknown SQLite driver {driver}.", hint="Write sqlite:///./test.db.")
     location, _, query = rest.partition("?")
-    parameters = dict(_pairs(query, plus_is_blank=True))
+    parameters = dict(read_pairs(query, plus_is_blank=True))
     # Both are decided by the engine; tutorials write the first one for threads that are not here.
     if unknown := parameters.keys() - {"check_same_thread", "timeout"}:
         raise unknown_parameter(min(unknown))
@@ -188,9 +189,23 @@ def _parse_postgresql(driver: str | None, rest: str, *, require_tls: bool) -> Da
         hint = "Use postgresql:// or postgresql+asyncpg://."
         raise DatabaseURLError(f"The driver {driver} is not supported.", hint=hint)
     # SQLAlchemy, whose forms name a driver, writes a blank as +; libpq takes + for itself.
-    login, places, path, parameters = _split(rest, plus_is_blank=driver is not None)
+    login, places, path, parameters = split_url(rest, plus_is_blank=driver is not None)
+    if any(is_known(name) for name in re.findall(r"&(\w+)=", path)):
+        raise DatabaseURLError("The parameters begin with & instead of ?.", hint="Write database?sslmode=require.")
+    return _build(_POSTGRESQL_DRIVERS[driver], login, places, path, parameters, require_tls=require_tls)
+
+
+def _build(
+    driver: Literal["psycopg", "asyncpg"],
+    login: str,
+    places: str,
+    path: str,
+    parameters: dict[str, str],
+    *,
+    require_tls: bool,
+) -> DatabaseURL:
+    """Return a PostgreSQL URL from its parts, which are percent-encoded, and its parameters, which are not."""
     user, colon, password = login.partition(":")
-    chosen = _POSTGRESQL_DRIVERS[driver]
     hosts = tuple(_read_host(place) for place in places.split(","))
     if given := parameters.pop("host", None):
         hosts = tuple(_read_host(place, hosts[0].port) for place in given.split(","))
@@ -205,7 +220,7 @@ def _parse_postgresql(driver: str | None, rest: str, *, require_tls: bool) -> Da
     query = check_parameters(parameters, require_tls=require_tls and not all(host.is_socket for host in hosts))
     url = DatabaseURL(
         "postgresql",
-        chosen,
+        driver,
         database=query.pop("dbname", None) or unquote(path) or None,
         hosts=hosts,
         user=query.pop("user", None) or unquote(user) or None,
@@ -214,62 +229,13 @@ def _parse_postgresql(driver: str | None, rest: str, *, require_tls: bool) -> Da
             {name: Secret(value) if name in SECRET_PARAMETERS else value for name, value in query.items()}
         ),
     )
-    if chosen == "asyncpg":
+    if driver == "asyncpg":
         check_asyncpg(url.query)
     return url
 
 
 def _secret(value: str | None) -> Secret | None:
     return None if value is None else Secret(value)
-
-
-def _split(rest: str, *, plus_is_blank: bool) -> tuple[str, str, str, dict[str, str]]:
-    """Split into login, hosts, path and parameters.
-
-    A URL ends its login at the first of / ? #. A password pasted raw may hold those, so when that reading makes
-    no sense, every @ is tried as the end of the login; one that makes sense alone is the answer.
-    """
-    end = re.search(r"[/?#]", rest)
-    boundary = rest.rfind("@", 0, end.start() if end else len(rest))
-    standard = _read_tail(rest[boundary + 1 :], plus_is_blank=plus_is_blank)
-    if standard and ("@" not in rest[boundary + 1 :] or all(map(is_known, standard[2]))):
-        return (rest[: max(boundary, 0)], *standard)
-    readings = [
-        (rest[:index], *tail)
-        for index, character in enumerate(rest)
-        if character == "@" and (tail := _read_tail(rest[index + 1 :], plus_is_blank=plus_is_blank))
-    ]
-    if len(readings) == 1:
-        return readings[0]
-    if readings or "@" in rest:
-        raise DatabaseURLError("The password makes the URL ambiguous or unreadable.", hint=_ENCODE)
-    raise DatabaseURLError("The host, port or parameters are invalid.", hint=_EXAMPLE)
-
-
-def _read_tail(tail: str, *, plus_is_blank: bool) -> tuple[str, str, dict[str, str]] | None:
-    """Parse the part after the login: hosts, path and parameters; None if it is invalid."""
-    location, mark, query = tail.partition("?")
-    places, _, path = location.partition("/")
-    if "@" in path:  # it would have to be %40
-        return None
-    for place in places.split(","):
-        host = _HOST.match(place)
-        if not host or not re.fullmatch(r"(?::\d*)?", place[host.end() :]):
-            return None
-    if mark and any("=" not in pair for pair in query.split("&") if pair):
-        return None
-    parameters: dict[str, str] = {}
-    for name, value in _pairs(query, plus_is_blank=plus_is_blank):
-        # SQLAlchemy's form of several hosts repeats the parameter.
-        parameters[name] = f"{parameters[name]},{value}" if name == "host" and name in parameters else value
-    return places, path, parameters
-
-
-def _pairs(query: str, *, plus_is_blank: bool) -> Iterator[tuple[str, str]]:
-    decode = unquote_plus if plus_is_blank else unquote
-    for pair in filter(None, query.split("&")):
-        name, _, value = pair.partition("=")
-        yield unquote(name), decode(value)
 
 
 def _read_host(text: str, default_port: int = DEFAULT_PORT) -> Host:
@@ -288,5 +254,5 @@ def _read_port(text: str, default: int = DEFAULT_PORT) -> int:
     if not text:
         return default
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise DatabaseURLError("The port is not a number from 1 to 65535.", hint=_EXAMPLE)
+        raise DatabaseURLError("The port is not a number from 1 to 65535.", hint=EXAMPLE)
     return int(text)

@@ -28,11 +28,29 @@ _LIBPQ_PARAMETERS = frozenset({
     "sslcompression", "sslcrl", "sslcrldir", "sslkey", "sslpassword", "sslrootcert", "sslsni",
 })  # fmt: skip
 _LOCATION_PARAMETERS = ("host", "port", "user", "password", "dbname")
-# How people switch named prepared statements off for a pooler. Here they are always off.
-_MEANT_FOR_POOLERS = frozenset({"pgbouncer", "prepare_threshold", "prepared_statement_cache_size",
-                                "statement_cache_size"})  # fmt: skip
+# Parameters that dashboards and tutorials add for other programs. Named prepared statements, which many of them switch
+# off for a pooler, are always off here; the size of the pool is a setting.
+_OF_OTHER_PROGRAMS = frozenset({
+    "connection_limit", "max_connection_lifetime", "max_idle_connection_lifetime", "pgbouncer", "pool_timeout",
+    "single_use_connections", "socket_timeout", "statement_cache_size",  # Prisma
+    "supa", "uselibpqcompat", "workaround",  # node-postgres, and Vercel's with Supabase
+    "binary_parameters", "default_query_exec_mode", "description_cache_capacity", "pool_health_check_period",
+    "pool_max_conn_idle_time", "pool_max_conn_lifetime", "pool_max_conns", "pool_min_conns",
+    "statement_cache_capacity",  # Go
+    "preparedStatementCacheQueries", "prepareThreshold", "reWriteBatchedInserts", "tcpKeepAlive",  # JDBC
+    "conn_health_checks", "conn_max_age", "max_overflow", "pool", "pool_pre_ping", "pool_recycle", "pool_size",
+    "prepare_threshold", "prepared_statement_cache_size", "prepared_statements",  # Python, Ruby, Elixir
+})  # fmt: skip
+_SCHEMA = ("schema", "currentSchema")  # Prisma's and JDBC's
 SECRET_PARAMETERS = frozenset({"sslpassword"})
-_ALIASES = ("ssl", "database")
+# Other programs' names of what libpq has too.
+_ALIASES: Mapping[str, str] = {
+    "ApplicationName": "application_name", "connectTimeout": "connect_timeout", "database": "dbname",
+    "username": "user",
+}  # fmt: skip
+# libpq's documentation translates ssl=true so; asyncpg's own parameter takes the modes, and node-postgres has another.
+_MODES: Mapping[str, str] = {"true": "require", "1": "require", "false": "disable", "0": "disable",
+                             "no-verify": "require"}  # fmt: skip
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -42,7 +60,8 @@ class DatabaseURLError(FastOppError):
 
 def is_known(name: str) -> bool:
     """Whether a URL may have this parameter."""
-    return name in _LIBPQ_PARAMETERS or name in _LOCATION_PARAMETERS or name in _MEANT_FOR_POOLERS or name in _ALIASES
+    ours = name in _LIBPQ_PARAMETERS or name in _LOCATION_PARAMETERS
+    return ours or name in _OF_OTHER_PROGRAMS or name in _ALIASES or name in (*_SCHEMA, "ssl")
 
 
 def check_parameters(given: dict[str, str], *, require_tls: bool) -> dict[str, str]:
@@ -57,12 +76,16 @@ def check_parameters(given: dict[str, str], *, require_tls: bool) -> dict[str, s
     ------
     DatabaseURLError: for a name that is unknown or a value that cannot be. No value is in the message.
     """
-    query = {name: value for name, value in given.items() if name not in _MEANT_FOR_POOLERS}
+    query = {name: value for name, value in given.items() if name not in _OF_OTHER_PROGRAMS}
+    for name in _SCHEMA:
+        if query.pop(name, "public") != "public":
+            raise DatabaseURLError(f"The parameter {name} is not supported.", hint="Remove it: the schema is public.")
+    for name in _ALIASES.keys() & query.keys():
+        query.setdefault(_ALIASES[name], query.pop(name))
     if (ssl := query.pop("ssl", None)) is not None:
-        # libpq's documentation translates ssl=true so; asyncpg's own parameter takes the modes.
-        query.setdefault("sslmode", {"true": "require", "1": "require", "false": "disable"}.get(ssl.lower(), ssl))
-    if (name := query.pop("database", None)) is not None:
-        query.setdefault("dbname", name)
+        query.setdefault("sslmode", ssl.lower())
+    if (mode := query.get("sslmode")) in _MODES:
+        query["sslmode"] = _MODES[mode]
     for name, value in query.items():
         if not is_known(name):
             raise unknown_parameter(name, _LIBPQ_PARAMETERS)
