@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from fastopp.checks.errors import CannotCheck
 from fastopp.checks.requirement_lines import REQUIREMENTS, UNHASHED, install_commands, install_line
 from fastopp.features.deployment.deploy_files import requirements_files
 from tests.gate import full
+from tests.services import checks_project as checks
 from tests.services import tiny_backend
 from tests.services.emulator import running, write_project
 
@@ -110,6 +112,24 @@ def test_pip_wants_a_hash_for_each_line(python: Path, project: Path) -> None:
     assert done.returncode == 1
     assert "hashes" in done.stderr
     assert not (project / "installed").exists()
+
+
+def test_a_dry_run_finds_what_no_index_has(python: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index without packages answers; then there is none, which proves nothing."""
+    monkeypatch.setenv("PATH", f"{python.parent}:/usr/bin:/bin")  # pip, and no uv
+    for name in ("PIP_NO_INDEX", "UV_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    (project / "index").mkdir()
+    monkeypatch.setenv("PIP_INDEX_URL", (project / "index").as_uri())
+    (project / UNHASHED).unlink()
+    (project / REQUIREMENTS).write_text("./wheels/tomato-1.0-py3-none-any.whl\n")
+    assert checks.run("E326", checks.local(project)) == []
+    (project / REQUIREMENTS).write_text("fastopp>=99\n")
+    (finding,) = checks.run("E326", checks.local(project))
+    assert finding.message.startswith("requirements.txt cannot be installed: Could not find a version")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/simple")
+    with pytest.raises(CannotCheck, match="No package index answers"):
+        checks.run("E326", checks.local(project))
 
 
 @full

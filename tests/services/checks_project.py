@@ -105,6 +105,7 @@ def make_project(folder: Path, *, shop: str = "") -> Path:
     (folder / "shop/__init__.py").write_text("")
     (folder / "shop/routes.py").write_text(shop)
     (folder / "main.py").write_text('from fastopp.core.application import FastOpp\napp = FastOpp(apps=["shop"])\n')
+    (folder / "oppman.py").write_text("")
     (folder / "leapcell.yaml").write_text(MANIFEST.format(install=install_line(both=False), port=8080, memory=512))
     (folder / "uv.lock").write_text(LOCK)
     (folder / "requirements.txt").write_text(REQUIREMENTS)

@@ -44,7 +44,8 @@ def copy_project(folder: Path) -> Path:
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a process gets: nothing of this machine's configuration, and warnings that are errors nowhere."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    return kept | {"PYTHONUNBUFFERED": "1"} | dict(changes or {})
+    offline = {"PIP_NO_INDEX": "1", "UV_OFFLINE": "1"}  # no test asks a package index
+    return kept | {"PYTHONUNBUFFERED": "1"} | offline | dict(changes or {})
 
 
 def start_command(

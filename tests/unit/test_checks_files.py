@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -218,6 +217,46 @@ def test_wheels(project: Path) -> None:
     assert "tomato 1.0 has no wheel for x86-64 and arm64." in both
 
 
+def test_the_python_of_the_project_needs_wheels_and_not_the_running_one(project: Path) -> None:
+    rewrite(project / "uv.lock", "tomato-1.0-py3-none-any", "tomato-1.0-cp312-cp312-musllinux_1_2_x86_64")
+    rewrite(project / "uv.lock", "chili-3.0-py3-none-any", "chili-3.0-cp311-cp311-linux_x86_64")
+    both, some = sorted(each.message for each in run("W323", context(project)))[::-1]
+    assert both == "tomato 1.0 has no wheel for x86-64 and arm64."
+    assert some == "chili 3.0 has no wheel for x86-64 and arm64."
+    (project / ".python-version").write_text("3.11\n")
+    messages = {each.message for each in run("W323", context(project))}
+    assert "chili 3.0 has no wheel for arm64." in messages
+    (project / ".python-version").unlink()
+    rewrite(project / "uv.lock", "chili-3.0-cp311-cp311-linux_x86_64", "chili-3.0-cp311-cp311-any")
+    messages = {each.message for each in run("W323", context(project))}
+    assert "chili 3.0 has no wheel for x86-64 and arm64, on Python 3.12." in messages
+
+
+def test_files_that_are_not_in_git(project: Path) -> None:
+    subprocess.run(["git", "init", "-q", project], check=True)
+    assert run("E325", context(project)) == []
+    (project / "wheels").mkdir()
+    (project / "wheels/a-1-py3-none-any.whl").write_bytes(b"")
+    lines = [
+        "--find-links ./wheels",
+        "./wheels/a-1-py3-none-any.whl[x]",
+        "./b.whl",
+        "./../c",
+        "d @ file:///d.whl",
+        "-e ..",
+    ]
+    (project / "requirements-unhashed.txt").write_text("\n".join([*lines, "."]))
+    messages = [each.message.removeprefix("requirements-unhashed.txt names ") for each in run("E325", context(project))]
+    outside = [f"{path}, which is outside of the project." for path in ("./../c", "file:///d.whl")]
+    assert messages == ["./b.whl, which does not exist.", *outside]
+    (project / "wheels/.gitignore").write_text("*")  # as `uv build` writes it
+    messages = [each.message for each in run("E325", context(project))]
+    assert [message for message in messages if "git ignores" in message] == [
+        "requirements-unhashed.txt names ./wheels, which git ignores.",
+        "requirements-unhashed.txt names ./wheels/a-1-py3-none-any.whl, which git ignores.",
+    ]
+
+
 def test_lock_lines(project: Path) -> None:
     lines = list(read_lock(project / "uv.lock").requirements())
     assert "".join(f"{line}\n" for line in lines) == REQUIREMENTS
@@ -408,7 +447,6 @@ def test_this_project_needs_nothing_that_leapcell_denies() -> None:
     from fastopp.platforms.leapcell import LEAPCELL
 
     looked_at = CheckContext(ROOT, platform=LEAPCELL, load_apps=lambda: find_apps(list_apps(ROOT / "main.py")))
-    for number in ("E301", "W302", "E303", "W304", "W305", "E321", "E322", "E324", "W341", "W342", "W343"):
+    for number in ("E301", "W302", "E303", "W304", "W305", "E321", "E322", "E324", "E325", "W341", "W342", "W343"):
         assert run(number, looked_at) == [], number
-    if sys.version_info[:2] == (3, 11):
-        assert run("W323", looked_at) == []
+    assert run("W323", looked_at) == [], "on any Python that it allows"

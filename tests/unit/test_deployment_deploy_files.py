@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from fastopp.features.deployment.deploy_files import hide_from_git, project_name
 from fastopp.features.leapcell import init as leapcell
 from fastopp.platforms.leapcell_manifest import read_manifest
 from fastopp.settings import load_settings, read_variables
-from tests.services.checks_project import LOCK, REQUIREMENTS, make_project
+from tests.services.checks_project import LOCK, REQUIREMENTS, context, make_project
+from tests.services.checks_project import run as run_check
 
 ROOT = Path(__file__).parents[2]
 URL = "postgresql://u:pa#ss@9x.leapcellpool.com:6438/d?sslmode=require"
@@ -174,10 +174,12 @@ def test_fly_init(project: Path) -> None:
     settings = load_settings({**content["env"], "FLY_APP_NAME": "x", "SECRET_KEY": "k3y-" + "abcdefghijklm" * 3})
     assert settings.database.database == "/data/app.db"
     dockerfile = (project / "Dockerfile").read_text()
-    assert f"FROM python:{sys.version_info.major}.{sys.version_info.minor}-slim" in dockerfile
-    assert "migrate upgrade && exec" in dockerfile
+    assert "FROM python:3.12-slim" in dockerfile, "the newest that the lock allows"
+    assert 'CMD ["python", "oppman.py", "production", "--migrate"]' in dockerfile
+    assert dockerfile.index("RUN python oppman.py compile") < dockerfile.index("USER app") < dockerfile.index("CMD")
     assert dockerfile.index("COPY requirements.txt") < dockerfile.index("COPY . .")
-    assert {".env", ".env.*", "*.db"} <= set((project / ".dockerignore").read_text().splitlines())
+    ignored = set((project / ".dockerignore").read_text().splitlines())
+    assert {"**/.env", "**/.env.*", "**/*.db", ".uv", "tests", "benchmarks", "docs"} <= ignored
     assert (project / "requirements.txt").is_file()
 
 
@@ -190,7 +192,7 @@ def test_fly_init_says_what_to_do_next_without_secrets_among_arguments(project: 
 def commands(project: Path) -> list[str]:
     """The lines of the Dockerfile that copy and install."""
     lines = (project / "Dockerfile").read_text().splitlines()
-    return [line for line in lines if line.startswith(("COPY", "RUN pip"))]
+    return [line for line in lines if line.startswith(("COPY", "RUN pip", "RUN sed"))]
 
 
 def test_fly_installs_hashed_requirements_before_the_project(project: Path) -> None:
@@ -198,7 +200,7 @@ def test_fly_installs_hashed_requirements_before_the_project(project: Path) -> N
     (project / "uv.lock").write_text(LOCK.replace("{ virtual", "{ editable"))
     run("fly", "init", "--yes")
     assert commands(project) == [
-        "COPY requirements.txt .",
+        "COPY requirements.txt requirements-unhashed.txt ./",
         "RUN pip install --no-cache-dir --no-deps -r requirements.txt",
         "COPY . .",
         "RUN pip install --no-cache-dir --no-deps -r requirements-unhashed.txt",
@@ -207,11 +209,95 @@ def test_fly_installs_hashed_requirements_before_the_project(project: Path) -> N
     assert (project / "requirements-unhashed.txt").read_text().endswith("\n.\n")
 
 
-def test_what_is_installed_from_the_project_is_copied_first(project: Path) -> None:
+def test_wheels_in_the_project_are_copied_first(project: Path) -> None:
     registry = 'source = { registry = "https://pypi.org/simple" }'
     (project / "uv.lock").write_text(LOCK.replace(registry, 'source = { path = "wheels/a.whl" }', 1))
     run("fly", "init", "--yes")
-    assert commands(project) == ["COPY . .", "RUN pip install --no-cache-dir -r requirements.txt"]
+    assert commands(project) == [
+        "COPY requirements.txt ./",
+        "COPY wheels wheels",
+        "RUN pip install --no-cache-dir -r requirements.txt",
+        "COPY . .",
+    ]
+
+
+def test_requirements_that_end_in_the_project_itself_are_installed_in_a_layer_before_it(project: Path) -> None:
+    """A file that was written by hand, or before there was a second one."""
+    (project / "requirements.txt").write_text("--find-links ./wheels\n./wheels/b-1.0-py3-none-any.whl[x]\na==1\n.\n")
+    run("fly", "init", "--yes")
+    copy, wheels, first, code, second = commands(project)
+    assert (copy, wheels, code) == ("COPY requirements.txt ./", "COPY wheels wheels", "COPY . .")
+    assert second == "RUN pip install --no-cache-dir -r requirements.txt"
+    filtering, _, install = first.removeprefix("RUN ").partition(" && ")
+    subprocess.run(filtering, shell=True, cwd=project, check=True)
+    left = "--find-links ./wheels\n./wheels/b-1.0-py3-none-any.whl[x]\na==1\n"
+    assert (project / "packages-requirements.txt").read_text() == left
+    assert install == "pip install --no-cache-dir -r packages-requirements.txt"
+
+
+def test_an_app_is_in_the_image_whatever_its_name(project: Path) -> None:
+    (project / "docs").mkdir()
+    (project / "main.py").write_text('from fastopp import FastOpp\n\napp = FastOpp(apps=["docs"])\n')
+    run("fly", "init", "--yes")
+    assert {"tests", "benchmarks"} <= set((project / ".dockerignore").read_text().splitlines())
+    assert "docs" not in (project / ".dockerignore").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("pin", "requires", "minor"),
+    [
+        (None, ">=3.11", 14),
+        (None, ">=3.11, <3.13", 12),
+        ("3.13", ">=3.11", 13),
+        ("cpython-3.12.4-linux-x86_64-gnu", ">=3.11", 12),
+        ("# for CI\n>=3.11,<3.14", ">=3.11", 13),
+    ],
+)
+def test_the_newest_python_that_the_project_allows(project: Path, pin: str | None, requires: str, minor: int) -> None:
+    (project / "uv.lock").write_text(LOCK.replace(">=3.11, <3.13", requires))
+    if pin:
+        (project / ".python-version").write_text(f"{pin}\n")
+    run("fly", "init", "--yes")
+    assert f"FROM python:3.{minor}-slim" in (project / "Dockerfile").read_text()
+
+
+def test_a_python_without_wheels_is_not_the_newest(project: Path) -> None:
+    lock = LOCK.replace(">=3.11, <3.13", ">=3.11").replace(
+        "tomato-1.0-py3-none-any", "tomato-1.0-cp313-cp313-linux_x86_64"
+    )
+    (project / "uv.lock").write_text(lock)
+    run("fly", "init", "--yes")
+    assert "FROM python:3.13-slim" in (project / "Dockerfile").read_text()
+
+
+def test_wheels_that_uv_has_built_are_kept_in_git(project: Path) -> None:
+    (project / "wheels").mkdir()
+    (project / "wheels/.gitignore").write_text("*")
+    assert "Deleted wheels/.gitignore" in init("--yes").output
+    assert not (project / "wheels/.gitignore").exists()
+    (project / "wheels/.gitignore").write_text("*.tmp\n")
+    init("--yes")
+    assert (project / "wheels/.gitignore").exists(), "it is the user's"
+
+
+def test_a_wheel_in_the_project_is_required_by_its_path(project: Path) -> None:
+    (project / "uv.lock").unlink()
+    declared = '"FastOpp[emulator]>=0.5", "tomato>=2", "chili"'
+    (project / "pyproject.toml").write_text(f'[project]\nname = "s"\ndependencies = [{declared}]\n')
+    (project / "wheels").mkdir()
+    for name in ("fastopp-0.4-py3-none-any.whl", "fastopp-0.5.0-py3-none-any.whl", "tomato-1.0-py3-none-any.whl",
+                 "leapcell_emulator-0.5.0-py3-none-any.whl"):  # fmt: skip
+        (project / "wheels" / name).write_bytes(b"")
+    said = init("--yes", "--github").output
+    assert (
+        (project / "requirements.txt")
+        .read_text()
+        .endswith("\n--find-links ./wheels\n./wheels/fastopp-0.5.0-py3-none-any.whl[emulator]\ntomato>=2\nchili\n")
+    )
+    workflow = (project / ".github/workflows/leapcell.yml").read_text()
+    assert "- run: pip install ./wheels/leapcell_emulator-0.5.0-py3-none-any.whl #" in workflow
+    assert "git add leapcell.yaml requirements.txt wheels" in said
+    assert run_check("E322", context(project)) == []
 
 
 def test_leapcell_installs_both_files(project: Path) -> None:

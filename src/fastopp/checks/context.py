@@ -27,6 +27,11 @@ from fastopp.settings.problems import SettingProblem
 THE_ENVIRONMENT = "the environment"
 
 
+def is_fastopp_project(folder: Path) -> bool:
+    """Return whether a folder has a project of FastOpp, and not of another framework."""
+    return (folder / "oppman.py").is_file()
+
+
 @dataclass
 class CheckContext:
     """A project, and the settings that it is checked with. What costs time to read is read once, when asked for."""

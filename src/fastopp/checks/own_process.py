@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,18 +46,21 @@ def trial_environment(folder: Path, *, platform: str, app_settings: AppKinds = (
 
 async def run_oppman(project: Path, *words: str, environ: Mapping[str, str]) -> Done:
     """Run `python oppman.py WORDS` in the project, to its end. Raises TimeoutError."""
+    return await run_program(project, [sys.executable, "oppman.py", *words], environ=environ, patience=PATIENCE)
+
+
+async def run_program(folder: Path, command: Sequence[str], *, environ: Mapping[str, str], patience: float) -> Done:
+    """Run a command in a folder, to its end. Raises TimeoutError after `patience` seconds, when it has been killed."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "oppman.py",
-        *words,
-        cwd=project,
+        *command,
+        cwd=folder,
         env=dict(environ),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             output, errors = await process.communicate()
     finally:
         if process.returncode is None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as PackageRequirement
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 REQUIREMENTS: Final = "requirements.txt"
 UNHASHED: Final = "requirements-unhashed.txt"
@@ -25,6 +25,7 @@ STRONG_HASHES: Final = ("sha256:", "sha384:", "sha512:")
 
 _COMMENT: Final = re.compile(r"(^|\s+)#.*$")
 _OPTION: Final = re.compile(r"(?:^|\s+)--?(?=[a-z])")
+_EXTRAS: Final = re.compile(r"\[[^\]]*\]$")
 _CONTINUED: Final = re.compile(r"\\\n\s*")
 
 
@@ -42,6 +43,8 @@ class Requirement:
         """The normalized name of the package, or the path."""
         if parsed := self._parsed():
             return canonicalize_name(parsed.name)
+        if wheel := self._wheel():
+            return wheel[0]
         return "an address without a name" if "://" in self.target else self.target  # it may hold a password
 
     @property
@@ -49,8 +52,17 @@ class Requirement:
         """The version, or the URL; nothing where any will do."""
         parsed = self._parsed()
         if parsed is None:
-            return ""
+            wheel = self._wheel()
+            return wheel[1] if wheel else ""
         return parsed.url or next((each.version for each in parsed.specifier if each.operator == "=="), "")
+
+    def _wheel(self) -> tuple[str, str] | None:
+        """Return the name and version in the path of a wheel."""
+        try:
+            name, version, *_ = parse_wheel_filename(_EXTRAS.sub("", self.target).rpartition("/")[2])
+        except InvalidWheelFilename:
+            return None
+        return (name, str(version)) if "://" not in self.target else None
 
     def _parsed(self) -> PackageRequirement | None:
         try:

@@ -49,12 +49,17 @@ class SourceFile:
 def read_sources(project: Path, folders: Iterable[Path]) -> Iterator[SourceFile]:
     """main.py and the modules in these folders, tests left out. Raises SourceUnreadable."""
     files = [project / "main.py", *(path for folder in folders for path in sorted(folder.rglob("*.py")))]
-    for path in files:
-        if not path.is_file() or "tests" in path.parts or path.name.startswith("test_"):
+    for path in dict.fromkeys(files):
+        inside = path.relative_to(project) if path.is_relative_to(project) else path
+        if not path.is_file() or path.name.startswith("test_") or any(map(_is_left_out, inside.parts)):
             continue
-        name = path.relative_to(project).as_posix() if path.is_relative_to(project) else str(path)
+        name = inside.as_posix()
         try:
             yield SourceFile(name, ast.parse(path.read_text(encoding="utf-8"), name))
         except (SyntaxError, UnicodeDecodeError) as error:
             line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
             raise SourceUnreadable(f"{name} is not Python{line}.") from error
+
+
+def _is_left_out(part: str) -> bool:
+    return part in ("tests", "node_modules", "site-packages") or part.startswith(".")

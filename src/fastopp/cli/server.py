@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import compileall
 import errno
 import os
@@ -74,6 +75,8 @@ def production(
     host: HostOption = None,
     port: PortOption = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes to serve with.")] = 1,
+    *,
+    migrate: Annotated[bool, typer.Option("--migrate", help="Run pending migrations first, in this process.")] = False,
 ) -> None:
     """Serve the project as in production: no reload, on all addresses, with proxy headers."""
     import uvicorn  # noqa: PLC0415 - as above
@@ -83,6 +86,10 @@ def production(
     settings = load_project().settings
     host, port = host or PRODUCTION_HOST, port or settings.port
     _check_port(host, port)
+    if migrate:
+        from fastopp.features.migrations.start import migrate_at_start  # noqa: PLC0415 - imports SQLAlchemy
+
+        asyncio.run(migrate_at_start(settings, say))
     with _pid_file():
         uvicorn.run("main:app", host=host, port=port, http=HeaderTimeoutProtocol, workers=workers)
 

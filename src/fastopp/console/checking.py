@@ -80,9 +80,13 @@ def print_report(report: CheckReport) -> None:
         console.print(f"not checked  {reason} ({', '.join(ids)})", style="dim", markup=False)
     counts = [_counted(report, level) for level in reversed(Level)]
     found = ", ".join(filter(None, counts)) or "nothing found"
-    unchecked = f", {len(report.unchecked)} could not look" if report.unchecked else ""
     bad = any(finding.level is Level.ERROR for finding in report.findings)
-    say(f"{report.ran} checks: {found}{unchecked}.", style="red" if bad else "green")
+    if report.unchecked:  # they may have found something
+        number = len(report.unchecked)
+        total, left = report.ran + number, f"{number} {'check' if number == 1 else 'checks'} could not run"
+        say(f"{report.ran} of {total} checks ran: {found}. {left}: see above.", style="red" if bad else "yellow")
+    else:
+        say(f"{report.ran} checks: {found}.", style="red" if bad else "green")
 
 
 def _print_finding(finding: Finding) -> None:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as PackageRequirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from fastopp.checks.lockfile import read_lock
 from fastopp.checks.requirement_lines import REQUIREMENTS, UNHASHED, Requirement, install_line
 from fastopp.console.main_file import ProjectError, read_title, write_atomically
 from fastopp.console.output import say
+from fastopp.features.deployment.vendored import WHEELS, find_wheels, keep_in_git, vendor
+
+EMULATOR = "leapcell-emulator"
 
 SECRET = 0o600
 PUBLIC = 0o644
@@ -81,11 +87,43 @@ def requirements_files(folder: Path) -> tuple[DeployFile, ...]:
     lock = folder / "uv.lock"
     if not lock.is_file():
         head = HEAD.format(source="pyproject.toml; `uv lock` makes versions exact")
-        return (DeployFile(REQUIREMENTS, head + _lines(_declared(folder / "pyproject.toml"))),)
+        return (DeployFile(REQUIREMENTS, head + _lines(_unlocked(folder))),)
     requirements = list(read_lock(lock).requirements())
     hashed = DeployFile(REQUIREMENTS, HEAD.format(source="uv.lock") + _lines(r for r in requirements if r.hashes))
     rest = [each for each in requirements if not each.hashes]
     return (hashed, DeployFile(UNHASHED, UNHASHED_HEAD + _lines(rest))) if rest else (hashed,)
+
+
+def prepare_requirements(folder: Path) -> tuple[DeployFile, ...]:
+    """Return the requirements files, having put into `wheels` what they need and no index has. Raises ProjectError."""
+    keep_in_git(folder)
+    if not (folder / "uv.lock").is_file():
+        vendor(folder, [*(each.name for each in _declared(folder / "pyproject.toml")), EMULATOR])
+    return requirements_files(folder)
+
+
+def emulator_requirement(folder: Path) -> str:
+    """Return the emulator as pip takes it: the one in uv.lock, which may be a folder or a wheel, or of `wheels`."""
+    lock = folder / "uv.lock"
+    if lock.is_file():
+        locked = read_lock(lock).find(EMULATOR)
+        return locked.target if locked else EMULATOR
+    wheel = find_wheels(folder).get(canonicalize_name(EMULATOR))
+    return f"./{wheel.as_posix()}" if wheel else EMULATOR
+
+
+def _unlocked(folder: Path) -> Iterator[str]:
+    """The lines for what pyproject.toml declares: a wheel in `wheels` if there is one that fits."""
+    wheels = find_wheels(folder)
+    if wheels:
+        yield f"--find-links ./{WHEELS}"  # for what the wheels need themselves
+    for each in _declared(folder / "pyproject.toml"):
+        wheel = wheels.get(canonicalize_name(each.name))
+        if wheel and each.specifier.contains(parse_wheel_filename(wheel.name)[1], prereleases=True):
+            extras = f"[{','.join(sorted(each.extras))}]" if each.extras else ""
+            yield f"./{wheel.as_posix()}{extras}" + (f" ; {each.marker}" if each.marker else "")
+        else:
+            yield str(each)
 
 
 def report_stale_commands(folder: Path, requirements: tuple[DeployFile, ...], left: Iterable[str]) -> None:
@@ -101,13 +139,15 @@ def _lines(lines: Iterable[str | Requirement]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _declared(pyproject: Path) -> list[str]:
+def _declared(pyproject: Path) -> list[PackageRequirement]:
     try:
         project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-        return [str(line) for line in project["dependencies"]]
+        return [PackageRequirement(line) for line in project["dependencies"]]
     except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
         hint = "Add the project's dependencies to pyproject.toml, then run `uv lock`."
         raise ProjectError("There is neither a uv.lock nor a pyproject.toml with dependencies.", hint=hint) from error
+    except InvalidRequirement as error:
+        raise ProjectError(f"pyproject.toml has an invalid dependency: {error}", hint="Fix it and try again.") from None
 
 
 def project_name(folder: Path) -> str:

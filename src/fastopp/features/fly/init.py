@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fastopp.checks.requirement_lines import install_commands
-from fastopp.console.main_file import ProjectError
+from fastopp.console.main_file import ProjectError, list_apps
 from fastopp.console.options import ForceOption, YesOption
 from fastopp.console.output import EXIT_MISUSED, fail, plain_command, say
 from fastopp.features.deployment.deploy_files import (
     DeployFile,
+    prepare_requirements,
     project_name,
     report_stale_commands,
-    requirements_files,
     write_files,
 )
+from fastopp.features.fly.dockerfile import dockerfile
 from fastopp.platforms.fly import FLY_VOLUME
 
 PORT = 8080
@@ -47,7 +46,7 @@ kill_timeout = "{stop_time}s"
   destination = "{volume}"
 
 # No release_command: it runs in a separate machine without the volume, so it could not reach the SQLite file.
-# Migrations run when a machine starts (see Dockerfile), on any database, and any number of machines may start at once.
+# Migrations run when a machine starts (see Dockerfile), on any database; of machines that start at once, one migrates.
 
 [http_service]
   internal_port = {port}
@@ -75,33 +74,24 @@ kill_timeout = "{stop_time}s"
   memory = "{memory}mb"
 """
 
-DOCKERFILE = """\
-# Written by `python oppman.py fly init`.
-FROM python:{python}-slim
-
-WORKDIR /app
-{install}
-RUN python oppman.py compile
-
-# Migrations here and not in fly.toml: only a started machine has its volume.
-CMD ["sh", "-c", "python oppman.py migrate upgrade && exec python oppman.py production"]
-"""
-
 DOCKERIGNORE = """\
-# Excluded from the image: secrets, data, and generated files. Written by `python oppman.py fly init`.
+# Excluded from the image: secrets, data, generated files, and what is for developers only.
+# Written by `python oppman.py fly init`.
 .git
-.venv
-.env
-.env.*
+**/.venv
+.uv
+**/.env
+**/.env.*
 **/__pycache__
-*.db
-*.db-shm
-*.db-wal
-*.db.*
+**/*.db
+**/*.db-shm
+**/*.db-wal
+**/*.db.*
 static/uploads
 backups
-node_modules
+**/node_modules
 """
+FOR_DEVELOPERS = ("benchmarks", "docs", "tests")  # folders of the project that are no apps
 
 
 @plain_command
@@ -119,15 +109,15 @@ def fly_init(
     for text, option in ((name or "app", "--name"), (region, "--region")):
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", text):
             fail(f"{option}: small letters, digits and dashes only.", status=EXIT_MISUSED)
-    requirements = requirements_files(folder)
+    requirements = prepare_requirements(folder)
     name = name or project_name(folder)
+    left = write_files(folder, requirements, force=force, yes=yes)
     files = [
         DeployFile("fly.toml", fly_toml(name, region)),
-        DeployFile("Dockerfile", dockerfile(requirements)),
-        DeployFile(".dockerignore", DOCKERIGNORE),
-        *requirements,
+        DeployFile("Dockerfile", dockerfile(folder)),
+        DeployFile(".dockerignore", dockerignore(folder)),
     ]
-    left = write_files(folder, files, force=force, yes=yes)
+    left += write_files(folder, files, force=force, yes=yes)
     report_stale_commands(folder, requirements, left)
     say("Next:", style="green")
     say(f"  fly apps create {name}")
@@ -145,14 +135,7 @@ def fly_toml(name: str, region: str) -> str:
     )
 
 
-def dockerfile(requirements: tuple[DeployFile, ...]) -> str:
-    """The content of the Dockerfile for one or two requirements files."""
-    commands = install_commands(("RUN", "pip", "install", "--no-cache-dir"), both=len(requirements) > 1)
-    first, *second = (" ".join(command) for command in commands)
-    copy = "COPY . ."
-    if any(line.startswith(".") for line in requirements[0].text.splitlines()):  # an archive of the project
-        lines = [copy, first, *second]
-    else:  # a layer that is built again only when the requirements change
-        lines = [f"COPY {requirements[0].name} .", first, copy, *second]
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return DOCKERFILE.format(python=python, install="\n".join(lines))
+def dockerignore(folder: Path) -> str:
+    """Return the content of .dockerignore."""
+    apps = {app.partition(".")[0] for app in list_apps(folder / "main.py")}
+    return DOCKERIGNORE + "".join(f"{name}\n" for name in FOR_DEVELOPERS if name not in apps)

@@ -1,4 +1,4 @@
-"""`oppman.py leapcell check`: the checks of a service on LeapCell, run on this machine."""
+"""`oppman.py leapcell check` and `fastopp check`: the checks of a service on LeapCell, run on this machine."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from typing import Annotated
 
 import typer
 
-from fastopp.checks.catalogue import project_checks
-from fastopp.checks.check import Level, Mode
+from fastopp.checks.catalogue import all_checks, project_checks
+from fastopp.checks.check import Level, Mode, Subject
+from fastopp.checks.context import CheckContext, is_fastopp_project
 from fastopp.checks.runner import select
 from fastopp.console.checking import FailLevelOption, LiveOption, SkipOption, read_context, report_on
 from fastopp.console.options import JsonOption
 from fastopp.console.output import command
+from fastopp.core.apps import App
 from fastopp.platforms.leapcell import LEAPCELL
+
+FILES = (Subject.MANIFEST, Subject.REQUIREMENTS, Subject.SOURCE)
+"""The subjects of checks that any project can have."""
 
 
 @command
@@ -36,8 +41,17 @@ async def leapcell_check(
     fail_level: FailLevelOption = Level.ERROR,
     as_json: JsonOption = False,
 ) -> None:
-    """Check everything that could fail on LeapCell: settings, build, start, database, files."""
-    modes = {Mode.STATIC, *([Mode.LIVE] if live else []), *([Mode.MEASURE] if measure else [])}
-    context = read_context(env_file, platform=LEAPCELL)
-    checks = select(project_checks(context), platform=LEAPCELL, modes=modes, skip=skip or ())
+    """Check everything that could fail on LeapCell: settings, build, start, database, files.
+
+    Of a project that is not FastOpp's: leapcell.yaml, the requirements, the source.
+    """
+    modes = {Mode.STATIC, Mode.INSTALL, *([Mode.LIVE] if live else []), *([Mode.MEASURE] if measure else [])}
+    folder = Path.cwd()
+    if is_fastopp_project(folder):
+        context = read_context(env_file, platform=LEAPCELL)
+        checks, subjects = project_checks(context), None
+    else:  # its settings are its own affair
+        context = CheckContext(folder, platform=LEAPCELL, load_apps=lambda: (App(folder.name, folder),))
+        checks, subjects = all_checks(), FILES
+    checks = select(checks, platform=LEAPCELL, modes=modes, subjects=subjects, skip=skip or ())
     await report_on(context, checks, fail_level, as_json=as_json)

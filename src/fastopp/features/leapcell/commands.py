@@ -22,7 +22,7 @@ COMMANDS = {
         "Build the project and run it under LeapCell's rules, with a database, a bucket and a queue like LeapCell's.",
     ),
 }
-FOR_ANY_PROJECT = {"emulate": COMMANDS["emulate"]}
+FOR_ANY_PROJECT = {name: COMMANDS[name] for name in ("check", "emulate")}
 
 app = lazy_app(
     COMMANDS,

@@ -14,28 +14,31 @@ from typing import Annotated
 
 import typer
 
-from fastopp.checks.lockfile import read_lock
+from fastopp.checks.project_python import allowed_minors
 from fastopp.checks.requirement_lines import install_line
 from fastopp.console.checking import env_file_of
 from fastopp.console.main_file import ProjectError
 from fastopp.console.options import ForceOption, YesOption
 from fastopp.console.output import EXIT_MISUSED, fail, plain_command, say
 from fastopp.features.deployment.deploy_files import (
+    EMULATOR,
     SECRET,
     DeployFile,
+    emulator_requirement,
     hide_from_git,
+    prepare_requirements,
     report_stale_commands,
-    requirements_files,
     write_files,
 )
+from fastopp.features.deployment.vendored import WHEELS, find_wheels
 from fastopp.platforms.leapcell import LEAPCELL, LEAPCELL_MAX_MEMORY, LEAPCELL_MIN_MEMORY, LEAPCELL_PORT
 from fastopp.settings import read_variables
 from fastopp.settings.database_url import DatabaseURL, DatabaseURLError
 
 MEMORY = 512  # MB, as in LeapCell's own examples
 ENV_FILE = env_file_of(LEAPCELL)
-EMULATOR = "leapcell-emulator"
 KEY_BYTES = 32  # 256 bits
+OLDEST_PYTHON = "3.11"
 WORKFLOW = ".github/workflows/leapcell.yml"
 
 MANIFEST = """\
@@ -114,7 +117,7 @@ def leapcell_init(
     _, present = read_variables({}, env_file=folder / ENV_FILE)
     variables = complete(present | given, ask=not yes, asked=[each for each in ASKED if each.name not in given])
     hide_from_git(folder, ENV_FILE.name)
-    requirements = requirements_files(folder)
+    requirements = prepare_requirements(folder)
     install = install_line(both=len(requirements) > 1)
     files = [
         DeployFile("leapcell.yaml", MANIFEST.format(install=install, port=LEAPCELL_PORT, memory=memory)),
@@ -124,11 +127,12 @@ def leapcell_init(
     if github:
         text = resources.files("fastopp.features.leapcell").joinpath("workflow.yml").read_text(encoding="utf-8")
         text = text.replace(install_line(both=False), install)
-        text = text.replace(f"pip install {EMULATOR}", f"pip install {_emulator_requirement(folder)}")
+        text = text.replace(OLDEST_PYTHON, f"3.{max(11, allowed_minors(folder)[0])}")
+        text = text.replace(f"pip install {EMULATOR}", f"pip install {shlex.quote(emulator_requirement(folder))}")
         files.append(DeployFile(WORKFLOW, text))
     left = write_files(folder, files, force=force, yes=yes)
     report_stale_commands(folder, requirements, left)
-    _say_what_is_next(variables, [file.name for file in requirements])
+    _say_what_is_next(variables, [file.name for file in requirements], [WHEELS] if find_wheels(folder) else [])
     if github:
         say(f"  {WORKFLOW} lists at its top the branches and secrets that it needs.")
 
@@ -187,17 +191,10 @@ def _quoted(value: str) -> str:
     return value if re.fullmatch(r"[^\s#'\"`$\\]*", value) else f"'{value}'"
 
 
-def _say_what_is_next(variables: Mapping[str, str], requirements: list[str]) -> None:
+def _say_what_is_next(variables: Mapping[str, str], requirements: list[str], wheels: list[str]) -> None:
     say("Next:", style="green")
     if not variables.get("DATABASE_URL"):
         say("  Set DATABASE_URL in .env.leapcell: LeapCell's dashboard shows it.")
-    say(f"  git add leapcell.yaml {' '.join(requirements)} && git commit, and push")
+    say(f"  git add {' '.join(['leapcell.yaml', *requirements, *wheels])} && git commit, and push")
     say("  python oppman.py leapcell check --live")
     say("  In the dashboard: paste .env.leapcell into the service's environment, and deploy.")
-
-
-def _emulator_requirement(folder: Path) -> str:
-    """Return the emulator as pip takes it: the one in uv.lock, which may be a folder or a wheel, else the newest."""
-    lock = folder / "uv.lock"
-    locked = read_lock(lock).find(EMULATOR) if lock.is_file() else None
-    return shlex.quote(locked.target) if locked else EMULATOR

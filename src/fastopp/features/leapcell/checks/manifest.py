@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from fastopp.checks.check import Problem, Subject, check
-from fastopp.checks.context import CheckContext
+from fastopp.checks.context import CheckContext, is_fastopp_project
 from fastopp.checks.errors import CannotCheck
 from fastopp.platforms.leapcell import LEAPCELL
 from fastopp.platforms.leapcell_manifest import FILE_NAME, KEYS, RUNTIMES, Manifest, ManifestError, read_manifest
 
+DOCUMENTED = "https://docs.leapcell.io/service"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 COMPILES = ("oppman.py leapcell build", "oppman.py compile", "compileall")
 
@@ -39,7 +40,10 @@ def unusable(context: CheckContext) -> Iterator[Problem]:
         read_manifest(context.folder)
     except ManifestError as error:
         missing = not (context.folder / FILE_NAME).is_file()
-        yield Problem(error.message, None if missing or not error.hint else error.hint)
+        if not is_fastopp_project(context.folder):
+            yield Problem(error.message, error.hint or f"See {DOCUMENTED}.")
+        else:
+            yield Problem(error.message, None if missing or not error.hint else error.hint)
 
 
 @check(
@@ -96,7 +100,21 @@ def byte_code(context: CheckContext) -> Iterator[Problem]:
     """The disk is read-only later, so every cold start compiles every module again, which takes seconds."""
     manifest = manifest_of(context)
     if manifest.runtime == "python" and not any(words in manifest.build_command for words in COMPILES):
-        yield Problem("The build command compiles no byte code.")
+        hint = (
+            None if is_fastopp_project(context.folder) else "Add `&& python -m compileall -q .` to the build command."
+        )
+        yield Problem("The build command compiles no byte code.", hint)
+
+
+def installs_requirements(context: CheckContext) -> bool:
+    """Return whether the build installs requirements.txt: always for FastOpp, for others if the command names it."""
+    if is_fastopp_project(context.folder):
+        return True
+    try:
+        manifest = read_manifest(context.folder)
+    except ManifestError:
+        return False
+    return manifest.runtime == "python" and "requirements.txt" in manifest.build_command
 
 
 def manifest_of(context: CheckContext) -> Manifest:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
-from typing import Final
-
-from packaging.tags import Tag
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from fastopp.checks.check import Problem, Subject, check
-from fastopp.checks.context import CheckContext
+from fastopp.checks.context import CheckContext, is_fastopp_project
 from fastopp.checks.errors import CannotCheck
-from fastopp.checks.lockfile import Lock, LockedPackage
+from fastopp.checks.project_python import allowed_minors
 from fastopp.checks.requirement_lines import (
     REQUIREMENTS,
     UNHASHED,
@@ -25,11 +21,9 @@ from fastopp.checks.requirement_lines import (
     install_line,
     read_requirements,
 )
-from fastopp.features.leapcell.checks.manifest import manifest_of
+from fastopp.checks.wheels import ARCHITECTURES, packages_without_wheels
+from fastopp.features.leapcell.checks.manifest import installs_requirements, manifest_of
 from fastopp.platforms.leapcell import LEAPCELL
-
-# What LeapCell runs on is not documented. Its logs look like arm64, its build machines may be either.
-ARCHITECTURES: Final = {"x86-64": ("x86_64",), "arm64": ("aarch64",)}
 
 _AGAIN = (
     f"Delete {REQUIREMENTS}, and {UNHASHED} if there is one, run `python oppman.py leapcell init`, and commit what it "
@@ -46,8 +40,10 @@ _AGAIN = (
 )
 def missing(context: CheckContext) -> Iterator[Problem]:
     """LeapCell's build machine uses pip, which does not read uv.lock."""
-    if not (context.folder / REQUIREMENTS).is_file():
-        yield Problem("There is no requirements.txt.")
+    if not (context.folder / REQUIREMENTS).is_file() and installs_requirements(context):
+        foreign = "Write the file, or remove it from the buildCommand."
+        hint = None if is_fastopp_project(context.folder) else foreign
+        yield Problem("There is no requirements.txt.", hint)
 
 
 @check(
@@ -63,6 +59,8 @@ def out_of_step(context: CheckContext) -> Iterator[Problem]:
         raise CannotCheck("There is no requirements.txt.")
     have = _read(context.folder / REQUIREMENTS)
     lock = context.lock
+    if lock is None and not is_fastopp_project(context.folder):
+        return
     if lock is None:
         absent = sorted(_declared(context) - have.keys())
         if absent:
@@ -71,6 +69,8 @@ def out_of_step(context: CheckContext) -> Iterator[Problem]:
     locked = list(lock.requirements())
     want = by_name(each for each in locked if each.hashes)
     yield from _differences(REQUIREMENTS, want, have)
+    if not is_fastopp_project(context.folder):  # it may have written the file without hashes
+        return
     yield from _hash_differences(want, have)
     want, have = by_name(each for each in locked if not each.hashes), _read(context.folder / UNHASHED)
     yield from _differences(UNHASHED, want, have)
@@ -148,40 +148,20 @@ def _installs(command: str, path: Path) -> bool:
     scope=LEAPCELL.name,
 )
 def no_wheel(context: CheckContext) -> Iterator[Problem]:
-    """It must be compiled during the build, which needs a compiler and the package's libraries."""
+    """It must be compiled during the build, which needs a compiler and the package's libraries. Wheels are needed for
+    the Python in .python-version, or else for each one that requires-python allows, on either processor: which of them
+    LeapCell has is not documented."""
     if context.lock is None:
         raise CannotCheck("There is no uv.lock, which names the files of each package.")
-    minor = sys.version_info.minor
-    for package in _from_registry(context.lock, minor):
-        lacking = [name for name, machines in ARCHITECTURES.items() if not _has_wheel(package, minor, machines)]
-        if lacking:
-            yield Problem(f"{package.name} {package.version} has no wheel for {' and '.join(lacking)}.")
-
-
-def _from_registry(lock: Lock, minor: int) -> Iterable[LockedPackage]:
-    return (package for package in lock.needed(minor).values() if "registry" in package.source)
-
-
-def _has_wheel(package: LockedPackage, minor: int, machines: tuple[str, ...]) -> bool:
-    return any(_fits(tag, minor, machines) for wheel in package.wheels for tag in _tags(wheel))
-
-
-def _tags(wheel: str) -> Iterable[Tag]:
-    try:
-        return parse_wheel_filename(wheel)[3]
-    except InvalidWheelFilename:
-        return ()
-
-
-def _fits(tag: Tag, minor: int, machines: tuple[str, ...]) -> bool:
-    """Return whether Python 3.`minor` on a Linux with any glibc accepts such a wheel."""
-    linux = tag.platform.startswith(("manylinux", "linux")) and tag.platform.endswith(machines)
-    if tag.platform != "any" and not linux:
-        return False
-    if tag.interpreter in ("py3", "py2.py3") or tag.interpreter == f"cp3{minor}":
-        return tag.abi in ("none", "abi3", f"cp3{minor}")
-    oldest = tag.interpreter.removeprefix("cp3").removeprefix("py3")
-    return oldest.isdigit() and int(oldest) <= minor and tag.abi in ("abi3", "none")
+    minors = allowed_minors(context.folder)
+    lacking: dict[tuple[str, str], dict[str, list[int]]] = {}
+    for name, minor in product(ARCHITECTURES, minors):
+        for package in packages_without_wheels(context.lock, minor, name):
+            lacking.setdefault((package.name, package.version), {}).setdefault(name, []).append(minor)
+    for (package_name, version), names in sorted(lacking.items()):
+        some = sorted({minor for each in names.values() for minor in each})
+        where = "" if len(some) == len(minors) else f", on Python {', '.join(f'3.{minor}' for minor in some)}"
+        yield Problem(f"{package_name} {version} has no wheel for {' and '.join(names)}{where}.")
 
 
 def _declared(context: CheckContext) -> set[str]:
