@@ -37,7 +37,7 @@ async def dry_run(folder: Path, file: str, *, both: bool) -> str:
     with tempfile.TemporaryDirectory(prefix="fastopp-check-") as target:
         program = [*_installer(), "--dry-run", "--quiet", "--target", target]
         command = next(each for each in install_commands(program, both=both) if each[-1] == file)
-        environ = {**os.environ, "UV_HTTP_TIMEOUT": _REPLY, "PIP_DEFAULT_TIMEOUT": _REPLY, "PIP_RETRIES": "0"}
+        environ = {**os.environ, "UV_HTTP_TIMEOUT": _REPLY, "PIP_DEFAULT_TIMEOUT": _REPLY, "PIP_RETRIES": "1"}
         try:
             done = await run_program(folder, command, environ=environ, patience=PATIENCE)
         except TimeoutError:
