@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
-import sys
-import time
-import tomllib
-from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import pytest
 
-from leapcell_emulator.loopback import free_port
 from tests.services.checks_project import GOOD
 from tests.services.site import copy_project, run_command, succeed
 
@@ -158,42 +150,34 @@ def test_a_build_that_must_not_be_deployed(tmp_path: Path) -> None:
     assert "requirements.txt" in done.stderr
 
 
-def test_fly_runs_the_project_as_its_files_say(tmp_path: Path) -> None:
-    """The Dockerfile's command in fly.toml's environment, with another folder in place of the volume."""
-    project, volume = copy_project(tmp_path / "project"), tmp_path / "volume"
-    volume.mkdir()
-    (project / "uv.lock").write_bytes((ROOT / "uv.lock").read_bytes())
-    succeed(project, "oppman.py", "fly", "init", "--yes")
-    toml = tomllib.loads((project / "fly.toml").read_text())
-    port = str(free_port())
-    given = {name: value.replace("/data/", f"{volume}/") for name, value in toml["env"].items()}
-    environ = given | {"FLY_APP_NAME": "shop", "SECRET_KEY": GOOD["SECRET_KEY"], "PORT": port}
-    (command,) = re.findall(r"^CMD (.+)$", (project / "Dockerfile").read_text(), re.MULTILINE)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    log = (tmp_path / "log").open("w+")
-    with (
-        log,
-        subprocess.Popen(
-            json.loads(command), cwd=project, env=environ | {"PATH": path}, stdout=log, stderr=subprocess.STDOUT
-        ) as process,
-    ):
-        try:
-            answer = wait_for(f"http://127.0.0.1:{port}{toml['http_service']['checks'][0]['path']}", process)
-            assert answer.status_code == 200
-            health = httpx.get(f"http://127.0.0.1:{port}/health", timeout=30).json()
-            assert health["status"] == "healthy", "migrated, and the volume can be written to"
-            process.send_signal(getattr(signal, toml["kill_signal"]))
-            process.wait(int(toml["kill_timeout"].removesuffix("s")))
-        finally:
-            process.kill()
-    assert (volume / "app.db").is_file()
+def test_a_project_that_is_not_fastopps(tmp_path: Path) -> None:
+    """No settings are asked for, and no file of FastOpp's."""
+    (tmp_path / "app.py").write_text("import multiprocessing\n\nqueue = multiprocessing.Queue()\n")
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv/other.py").write_text("this is not Python")
+    (tmp_path / "requirements.txt").write_text("flask\n")
+    (tmp_path / "leapcell.yaml").write_text(
+        "runtime: python\nbuildCommand: pip install -r requirements.txt && python -m compileall -q .\n"
+        "startCommand: gunicorn -b :8080 app:app\nport: 8080\n"
+    )
+    words = ["-m", "fastopp.cli.main", "check", "--skip", "E326"]
+    said = succeed(tmp_path, *words)
+    assert "app.py:3 uses multiprocessing.Queue" in said
+    assert "1 warning" in said
+    assert "SECRET_KEY" not in said
+    (tmp_path / "requirements.txt").unlink()
+    (tmp_path / "leapcell.yaml").write_text("runtime: javascript\nstartCommand: node server.js -p 8080\nport: 8080\n")
+    done = run_command(tmp_path, *words)
+    assert done.returncode == 0, "a Node project has no requirements.txt"
+    (tmp_path / "leapcell.yaml").unlink()
+    done = run_command(tmp_path, *words)
+    assert done.returncode == 1
+    assert "fastopp.E301" in done.stdout
+    assert "oppman.py" not in done.stdout
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> httpx.Response:
-    deadline = time.monotonic() + 60
-    while True:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        with suppress(httpx.TransportError):
-            return httpx.get(url)
-        time.sleep(0.1)
+def test_checks_that_could_not_run_have_found_nothing_out(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.env").write_text(f"SECRET_KEY={GOOD['SECRET_KEY']}\nOPS_TOKEN={GOOD['OPS_TOKEN']}\n")
+    words = ["--env-file", str(tmp_path / "empty.env"), "--skip", "E101", "--skip", "W202", "--skip", "E121"]
+    said = succeed(project, "oppman.py", "leapcell", "check", *words)
+    assert re.search(r"\d+ of \d+ checks ran: nothing found\. \d+ checks could not run: see above\.$", said.strip())

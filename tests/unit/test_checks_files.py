@@ -257,6 +257,43 @@ def test_files_that_are_not_in_git(project: Path) -> None:
     ]
 
 
+NO_SOLUTION = """\
+  × No solution found when resolving dependencies:
+  ╰─▶ Because fastopp was not found at https://me:secret@index.example/simple and you require fastopp>=0.5.0, we can
+      conclude that your requirements are unsatisfiable.
+"""
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [
+        (NO_SOLUTION, "Because fastopp was not found at https://***@index.example/simple and you require fastopp>=0.5.0"),
+        ("WARNING: a\nERROR: Could not find a version of fastopp\n", "Could not find a version of fastopp"),
+        ("error: Failed to fetch: `https://pypi.org/simple/x/`\n  Caused by: dns error\n", None),
+        ("  hint: Packages were unavailable because the network was disabled.\n", None),
+        ("WARNING: Retrying after connection broken by 'NewConnectionError'\nERROR: Could not find a version\n", None),
+    ],
+)
+def test_a_dry_run_that_fails(project: Path, monkeypatch: pytest.MonkeyPatch, errors: str, said: str | None) -> None:
+    """Where no index answers, nothing is known of the requirements. `test_requirements_pip.py` asks pip itself."""
+    monkeypatch.setenv("PATH", f"{project / 'bin'}:/usr/bin:/bin")
+    monkeypatch.delenv("PIP_NO_INDEX", raising=False)
+    (project / "bin").mkdir()
+    (project / "errors").write_text(errors)
+    (project / "bin/uv").write_text('#!/bin/sh\ncat errors >&2; echo "$@" > words; exit 1\n')
+    (project / "bin/uv").chmod(0o755)
+    if said:
+        (finding,) = run("E326", context(project))
+        assert said in finding.message
+    else:
+        with pytest.raises(CannotCheck, match="No package index answers"):
+            run("E326", context(project))
+    words = (project / "words").read_text()
+    assert words.startswith("pip install --no-progress")
+    assert "--dry-run" in words
+    assert words.endswith("-r requirements.txt\n")
+
+
 def test_lock_lines(project: Path) -> None:
     lines = list(read_lock(project / "uv.lock").requirements())
     assert "".join(f"{line}\n" for line in lines) == REQUIREMENTS

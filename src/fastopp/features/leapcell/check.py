@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fastopp.checks.catalogue import all_checks, project_checks
-from fastopp.checks.check import Level, Mode, Subject
+from fastopp.checks.check import Check, Level, Mode, Scope, Subject
 from fastopp.checks.context import CheckContext, is_fastopp_project
 from fastopp.checks.runner import select
 from fastopp.console.checking import FailLevelOption, LiveOption, SkipOption, read_context, report_on
@@ -46,12 +46,12 @@ async def leapcell_check(
     Of a project that is not FastOpp's: leapcell.yaml, the requirements, the source.
     """
     modes = {Mode.STATIC, Mode.INSTALL, *([Mode.LIVE] if live else []), *([Mode.MEASURE] if measure else [])}
-    folder = Path.cwd()
+    folder, checks = Path.cwd(), list[Check]()
     if is_fastopp_project(folder):
         context = read_context(env_file, platform=LEAPCELL)
-        checks, subjects = project_checks(context), None
+        checks, subjects = list(project_checks(context)), None
     else:  # its settings are its own affair
         context = CheckContext(folder, platform=LEAPCELL, load_apps=lambda: (App(folder.name, folder),))
-        checks, subjects = all_checks(), FILES
+        checks, subjects = [each for each in all_checks() if each.scope != Scope.PROJECT], FILES
     checks = select(checks, platform=LEAPCELL, modes=modes, subjects=subjects, skip=skip or ())
     await report_on(context, checks, fail_level, as_json=as_json)
