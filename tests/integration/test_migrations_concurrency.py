@@ -13,6 +13,7 @@ from fastopp.database.migrations import lock as migration_lock
 from fastopp.database.migrations import migrate
 from fastopp.database.migrations.errors import MigrationTimeout
 from fastopp.errors import Unavailable
+from fastopp.features.migrations.start import migrate_at_start
 from tests.gate import only_full
 from tests.services import forks
 from tests.services.migrations import (
@@ -182,3 +183,15 @@ async def test_a_batch_on_sqlite_keeps_what_points_to_the_table(tmp_path):
     assert (await execute(settings, "SELECT count(*) AS n FROM audit_logs JOIN users ON user_id = users.id")) == [
         {"n": 1}
     ]
+
+
+async def test_of_servers_that_start_at_once_one_migrates(old_url, monkeypatch):
+    """As Fly's machines do, with `production --migrate`; a start without pending migrations runs nothing."""
+    monkeypatch.chdir(ROOT)
+    settings, said = settings_for(old_url), []
+    await asyncio.gather(*(migrate_at_start(settings, said.append) for _ in range(3)))
+    assert len(said) == 1
+    assert await migrate.current(settings) == HEAD
+    monkeypatch.setattr(migrate, "upgrade", None)
+    await migrate_at_start(settings, said.append)
+    assert len(said) == 1

@@ -258,7 +258,6 @@ def test_files_that_are_not_in_git(project: Path) -> None:
 
 
 NO_SOLUTION = """\
-  × No solution found when resolving dependencies:
   ╰─▶ Because fastopp was not found at https://me:secret@index.example/simple and you require fastopp>=0.5.0, we can
       conclude that your requirements are unsatisfiable.
 """
@@ -267,7 +266,10 @@ NO_SOLUTION = """\
 @pytest.mark.parametrize(
     ("errors", "said"),
     [
-        (NO_SOLUTION, "Because fastopp was not found at https://***@index.example/simple and you require fastopp>=0.5.0"),
+        (
+            NO_SOLUTION,
+            "Because fastopp was not found at https://***@index.example/simple and you require fastopp>=0.5.0",
+        ),
         ("WARNING: a\nERROR: Could not find a version of fastopp\n", "Could not find a version of fastopp"),
         ("error: Failed to fetch: `https://pypi.org/simple/x/`\n  Caused by: dns error\n", None),
         ("  hint: Packages were unavailable because the network was disabled.\n", None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tomllib
@@ -181,6 +182,14 @@ def test_fly_init(project: Path) -> None:
     ignored = set((project / ".dockerignore").read_text().splitlines())
     assert {"**/.env", "**/.env.*", "**/*.db", ".uv", "tests", "benchmarks", "docs"} <= ignored
     assert (project / "requirements.txt").is_file()
+
+
+def test_the_documented_backups_leave_the_volume_and_old_ones_go() -> None:
+    text = (ROOT / "docs/deploy/fly.md").read_text()
+    commands = re.findall(r"oppman\.py backup(.*)'\"", text)
+    assert commands == [" --upload --keep 7", " /tmp/shop.fastopp.gz"]
+    assert "fly ssh sftp get /tmp/shop.fastopp.gz" in text
+    assert "-mtime +30 -delete" in text
 
 
 def test_fly_init_says_what_to_do_next_without_secrets_among_arguments(project: Path) -> None:

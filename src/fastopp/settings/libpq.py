@@ -84,7 +84,7 @@ def check_parameters(given: dict[str, str], *, require_tls: bool) -> dict[str, s
         query.setdefault(_ALIASES[name], query.pop(name))
     if (ssl := query.pop("ssl", None)) is not None:
         query.setdefault("sslmode", ssl.lower())
-    if (mode := query.get("sslmode")) in _MODES:
+    if (mode := query.get("sslmode", "")) in _MODES:
         query["sslmode"] = _MODES[mode]
     for name, value in query.items():
         if not is_known(name):

@@ -66,7 +66,7 @@ def keep_in_git(folder: Path) -> None:
 def write_wheel(distribution: metadata.Distribution, path: Path) -> None:
     """Pack an installed distribution as the wheel that it was installed from; the same files make the same wheel."""
     folder = f"{distribution.metadata['Name'].replace('-', '_')}-{distribution.version}.dist-info"
-    contents = {name: Path(str(place)).read_bytes() for name, place in sorted(_files(distribution).items())}
+    contents = {name: place.read_bytes() for name, place in sorted(_files(distribution).items())}
     lines = [f"{name},sha256={_digest(data)},{len(data)}\n" for name, data in contents.items()]
     contents[f"{folder}/RECORD"] = "".join([*lines, f"{folder}/RECORD,,\n"]).encode()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -97,10 +97,10 @@ def _is_local(distribution: metadata.Distribution) -> bool:
     return str(origin.get("url", "")).startswith("file:") and not origin.get("dir_info", {}).get("editable")
 
 
-def _files(distribution: metadata.Distribution) -> Mapping[str, metadata.SimplePath]:
+def _files(distribution: metadata.Distribution) -> Mapping[str, Path]:
     """Return the files below site-packages that came from the wheel: no programs, and no byte code."""
     files = (file for file in distribution.files or () if ".." not in file.parts and "__pycache__" not in file.parts)
-    return {file.as_posix(): distribution.locate_file(file) for file in files if not _is_of_installer(file)}
+    return {file.as_posix(): Path(str(distribution.locate_file(file))) for file in files if not _is_of_installer(file)}
 
 
 def _is_of_installer(file: metadata.PackagePath) -> bool:

@@ -15,4 +15,5 @@ async def migrate_at_start(settings: Settings, report: Callable[[str], None]) ->
     """
     if await migrate.pending(settings):
         done = await migrate.upgrade(settings)
-        report(f"{len(done.applied)} migration(s) applied.")
+        if done.applied:
+            report(f"{len(done.applied)} migration(s) applied.")
