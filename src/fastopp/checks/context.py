@@ -20,11 +20,14 @@ from fastopp.platforms.base import Platform
 from fastopp.platforms.detection import PLATFORMS, detect_platform
 from fastopp.platforms.local import LOCAL
 from fastopp.settings import AppSettings, Settings, SettingsError, load_settings, read_variables
+from fastopp.settings.database_url import DatabaseURL
 from fastopp.settings.loading import from_variables
 from fastopp.settings.problems import SettingProblem
 
 # What `load_settings` says of the size of all variables; there is a check for that, which counts more exactly.
 THE_ENVIRONMENT = "the environment"
+DATABASE = ("DATABASE_URL", "DATABASE_DSN")
+NO_DATABASE = "postgresql://nothing.invalid/nothing"  # for checks of other settings; `CheckContext.database` refuses it
 
 
 def is_fastopp_project(folder: Path) -> bool:
@@ -83,6 +86,9 @@ class CheckContext:
             problems = tuple(problem for problem in error.problems if problem.variable != THE_ENVIRONMENT)
             if not problems:  # they are too many, and nothing else: that is no reason not to look further
                 settings = from_variables(variables, found, kinds)
+            elif all(problem.variable in DATABASE for problem in problems):  # the others can be judged without it
+                known = variables | {"DATABASE_URL": NO_DATABASE, "DATABASE_DSN": ""}
+                settings = load_settings(known, env_file=Path("/nonexistent"), app_settings=kinds)
         return cls(folder, ours, found, settings, problems, load_apps, tuple(kinds))
 
     @property
@@ -91,6 +97,18 @@ class CheckContext:
         if self.configuration is None:
             raise CannotCheck("The settings are invalid.")
         return self.configuration
+
+    @property
+    def database(self) -> DatabaseURL:
+        """The URL of the database. Raises CannotCheck when it is missing or has mistakes."""
+        return self.database_settings.database
+
+    @property
+    def database_settings(self) -> Settings:
+        """The settings, for a check that connects to the database. Raises CannotCheck as `database` does."""
+        if self.problems_of(*DATABASE):
+            raise CannotCheck("DATABASE_URL is missing or invalid.")
+        return self.settings
 
     def problems_of(self, *variables: str) -> tuple[SettingProblem, ...]:
         """The mistakes in these variables."""

@@ -25,7 +25,7 @@ MOST = 200  # accounts that are looked at: a comparison takes 20 ms and more, on
 )
 async def known_passwords(context: CheckContext) -> AsyncIterator[Problem]:
     """The docs contain the passwords of the demo accounts. Use them on a developer's machine only."""
-    settings = context.settings
+    settings = context.database_settings
     if settings.development:
         return
     database = Database.from_settings(settings)

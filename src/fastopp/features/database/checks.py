@@ -34,7 +34,7 @@ def database_url(context: CheckContext) -> Iterator[Problem]:
 )
 def sqlite_does_not_last(context: CheckContext) -> Iterator[Problem]:
     """The file is lost with the instance, and each instance has its own."""
-    if not context.platform.persistent_disk and context.settings.database.backend == "sqlite":
+    if not context.platform.persistent_disk and context.database.backend == "sqlite":
         yield Problem(f"The database is a SQLite file, and {context.platform.title} has no persistent disk.")
 
 
@@ -47,7 +47,7 @@ def sqlite_does_not_last(context: CheckContext) -> Iterator[Problem]:
 )
 def tls_not_demanded(context: CheckContext) -> Iterator[Problem]:
     """The platform's databases are reached over a shared network, and accept encrypted connections only."""
-    if context.platform.requires_tls and (mode := _weak_mode(context.settings.database)):
+    if context.platform.requires_tls and (mode := _weak_mode(context.database)):
         yield Problem(f"DATABASE_URL has sslmode={mode}.")
 
 
@@ -59,7 +59,7 @@ def tls_not_demanded(context: CheckContext) -> Iterator[Problem]:
 )
 def tls_not_demanded_elsewhere(context: CheckContext) -> Iterator[Problem]:
     """Without sslmode, libpq accepts an unencrypted connection if the server offers no other."""
-    url = context.settings.database
+    url = context.database
     if context.platform.requires_tls or url.backend == "sqlite" or context.settings.development or is_near(url):
         return
     mode = url.query.get("sslmode")

@@ -45,7 +45,7 @@ async def unreachable(context: CheckContext) -> AsyncIterator[Problem]:
 )
 async def unencrypted(context: CheckContext) -> AsyncIterator[Problem]:
     """This tests the connection itself, as far as the pooler, and not only the settings."""
-    settings, url = context.settings, context.settings.database
+    settings, url = context.settings, context.database
     if url.backend == "sqlite" or all(host.is_socket for host in url.hosts):
         return
     if not context.platform.requires_tls and (settings.development or is_near(url)):
@@ -66,7 +66,7 @@ async def unencrypted(context: CheckContext) -> AsyncIterator[Problem]:
 async def transaction_pooler(context: CheckContext) -> AsyncIterator[Problem]:
     """Each transaction may use another server connection, so named prepared statements, SET, LISTEN, temporary tables
     and session locks do not last. FastOpp uses none of them."""
-    if context.settings.database.backend == "sqlite":
+    if context.database.backend == "sqlite":
         return
     async with _database(context) as database, database.engine.connect() as one, database.engine.connect() as other:
         # Without a pooler each keeps its own server process, from one transaction to the next.
@@ -91,7 +91,7 @@ async def transaction_pooler(context: CheckContext) -> AsyncIterator[Problem]:
 async def too_many_connections(context: CheckContext) -> AsyncIterator[Problem]:
     """Every process has a pool. Connections above the server's limit fail with "too many connections"."""
     settings = context.settings
-    if settings.database.backend == "sqlite":
+    if context.database.backend == "sqlite":
         return
     async with _connection(context) as connection:
         allowed = int((await connection.execute(text("SHOW max_connections"))).scalar_one())
@@ -112,7 +112,7 @@ def is_encrypted(driver_connection: Any) -> bool:  # noqa: ANN401 - psycopg's or
 
 @asynccontextmanager
 async def _database(context: CheckContext) -> AsyncIterator[Database]:
-    database = Database.from_settings(context.settings)
+    database = Database.from_settings(context.database_settings)
     try:
         yield database
     finally:

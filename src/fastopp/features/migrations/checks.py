@@ -80,7 +80,7 @@ async def not_committed(context: CheckContext) -> AsyncIterator[Problem]:
 )
 async def not_applied(context: CheckContext) -> AsyncIterator[Problem]:
     """The code uses tables or columns that do not exist yet."""
-    pending = await migrate.pending(context.settings, folder=context.folder / "alembic")
+    pending = await migrate.pending(context.database_settings, folder=context.folder / "alembic")
     if pending:
         yield Problem(f"The database lacks {', '.join(revision.id for revision in pending)}.")
 
