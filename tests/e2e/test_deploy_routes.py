@@ -183,6 +183,20 @@ def test_a_route_ends_on_fly(route: str, shelf: Shelf, tmp_path: Path) -> None:
     assert (tmp_path / "volume/app.db").is_file()
 
 
+@full
+@pytest.mark.parametrize("route", ROUTES)
+def test_docker_builds_the_image(route: str, shelf: Shelf, tmp_path: Path) -> None:
+    """Where there is a Docker; it downloads the base image and the libraries."""
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
+        pytest.skip("no Docker daemon runs here")
+    folder = clone(shelf, route, tmp_path, "fly", "init", "--yes")
+    subprocess.run([docker, "build", "--quiet", "--tag", f"fastopp-route-{route}", folder], check=True)
+    words = ["python", "-c", "import os, main; assert os.getuid() == 1000"]
+    environ = ["--env", f"SECRET_KEY={SECRET_KEY}", "--env", "FLY_APP_NAME=shop"]
+    subprocess.run([docker, "run", "--rm", *environ, f"fastopp-route-{route}", *words], check=True)
+
+
 def new_environment(folder: Path) -> None:
     """Make a virtual environment that runs the shelf's pip, which takes a fifth of the time of a copy."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)

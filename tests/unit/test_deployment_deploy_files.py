@@ -17,6 +17,7 @@ from fastopp.features.deployment.deploy_files import hide_from_git, project_name
 from fastopp.features.leapcell import init as leapcell
 from fastopp.platforms.leapcell_manifest import read_manifest
 from fastopp.settings import load_settings, read_variables
+from tests.services import docker_replay
 from tests.services.checks_project import LOCK, REQUIREMENTS, context, make_project
 from tests.services.checks_project import run as run_check
 
@@ -216,6 +217,32 @@ def test_fly_installs_hashed_requirements_before_the_project(project: Path) -> N
     ]
     assert (project / "requirements.txt").read_text().endswith(REQUIREMENTS)
     assert (project / "requirements-unhashed.txt").read_text().endswith("\n.\n")
+
+
+def test_a_change_of_the_code_leaves_the_layers_of_the_requirements(project: Path, tmp_path: Path) -> None:
+    """And what is in the image, as .dockerignore says."""
+    (project / "uv.lock").write_text(LOCK.replace("{ virtual", "{ editable"))
+    run("fly", "init", "--yes")
+    for name in (
+        ".uv/python",
+        "tests/test_a.py",
+        "docs/a.md",
+        "shop/.env",
+        "shop/.env.local",
+        "shop/a.db",
+        "shop/a.db-wal",
+    ):
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text("")
+    before = docker_replay.build(project, tmp_path / "before", {}, run=False)
+    (project / "shop/routes.py").write_text("# another line\n")
+    after = docker_replay.build(project, tmp_path / "after", {}, run=False)
+    assert before.kept_by(after)[-1] == "RUN pip install --no-cache-dir --no-deps -r requirements.txt"
+    files = {path.relative_to(after.folder).as_posix() for path in after.folder.rglob("*") if path.is_file()}
+    assert files == {
+        ".dockerignore", "Dockerfile", "fly.toml", "main.py", "oppman.py", "requirements.txt",
+        "requirements-unhashed.txt", "shop/__init__.py", "shop/routes.py", "uv.lock",
+    }  # fmt: skip
 
 
 def test_wheels_in_the_project_are_copied_first(project: Path) -> None:

@@ -48,7 +48,7 @@ def not_in_git(context: CheckContext) -> Iterator[Problem]:
 @check(
     "fastopp.E326",
     "The requirements cannot be installed",
-    fix=VENDOR,
+    fix=f"Correct the name or the version. For a package that no index has: {VENDOR[0].lower()}{VENDOR[1:]}",
     subject=Subject.REQUIREMENTS,
     scope=Scope.DEPLOYMENT,
     mode=Mode.INSTALL,
