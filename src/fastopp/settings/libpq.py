@@ -33,7 +33,7 @@ _LOCATION_PARAMETERS = ("host", "port", "user", "password", "dbname")
 _OF_OTHER_PROGRAMS = frozenset({
     "connection_limit", "max_connection_lifetime", "max_idle_connection_lifetime", "pgbouncer", "pool_timeout",
     "single_use_connections", "socket_timeout", "statement_cache_size",  # Prisma
-    "supa", "uselibpqcompat", "workaround",  # node-postgres, and Vercel's with Supabase
+    "supa", "uselibpqcompat", "workaround",  # node-postgres, and what hosts add to its URLs
     "binary_parameters", "default_query_exec_mode", "description_cache_capacity", "pool_health_check_period",
     "pool_max_conn_idle_time", "pool_max_conn_lifetime", "pool_max_conns", "pool_min_conns",
     "statement_cache_capacity",  # Go

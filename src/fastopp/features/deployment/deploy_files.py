@@ -20,8 +20,6 @@ from fastopp.console.main_file import ProjectError, read_title, write_atomically
 from fastopp.console.output import say
 from fastopp.features.deployment.vendored import WHEELS, find_wheels, keep_in_git, vendor
 
-EMULATOR = "leapcell-emulator"
-
 SECRET = 0o600
 PUBLIC = 0o644
 
@@ -94,22 +92,25 @@ def requirements_files(folder: Path) -> tuple[DeployFile, ...]:
     return (hashed, DeployFile(UNHASHED, UNHASHED_HEAD + _lines(rest))) if rest else (hashed,)
 
 
-def prepare_requirements(folder: Path) -> tuple[DeployFile, ...]:
-    """Return the requirements files, having put into `wheels` what they need and no index has. Raises ProjectError."""
+def prepare_requirements(folder: Path, *tools: str) -> tuple[DeployFile, ...]:
+    """Return the requirements files, having put into `wheels` what they and the tools need and no index has.
+
+    Raises ProjectError.
+    """
     keep_in_git(folder)
     if not (folder / "uv.lock").is_file():
-        vendor(folder, [*(each.name for each in _declared(folder / "pyproject.toml")), EMULATOR])
+        vendor(folder, [*(each.name for each in _declared(folder / "pyproject.toml")), *tools])
     return requirements_files(folder)
 
 
-def emulator_requirement(folder: Path) -> str:
-    """Return the emulator as pip takes it: the one in uv.lock, which may be a folder or a wheel, or of `wheels`."""
+def tool_requirement(folder: Path, name: str) -> str:
+    """Return a tool as pip takes it: the one in uv.lock, which may be a folder or a wheel, or of `wheels`."""
     lock = folder / "uv.lock"
     if lock.is_file():
-        locked = read_lock(lock).find(EMULATOR)
-        return locked.target if locked else EMULATOR
-    wheel = find_wheels(folder).get(canonicalize_name(EMULATOR))
-    return f"./{wheel.as_posix()}" if wheel else EMULATOR
+        locked = read_lock(lock).find(name)
+        return locked.target if locked else name
+    wheel = find_wheels(folder).get(canonicalize_name(name))
+    return f"./{wheel.as_posix()}" if wheel else name
 
 
 def _unlocked(folder: Path) -> Iterator[str]:

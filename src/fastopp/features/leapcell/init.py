@@ -21,13 +21,12 @@ from fastopp.console.main_file import ProjectError
 from fastopp.console.options import ForceOption, YesOption
 from fastopp.console.output import EXIT_MISUSED, fail, plain_command, say
 from fastopp.features.deployment.deploy_files import (
-    EMULATOR,
     SECRET,
     DeployFile,
-    emulator_requirement,
     hide_from_git,
     prepare_requirements,
     report_stale_commands,
+    tool_requirement,
     write_files,
 )
 from fastopp.features.deployment.vendored import WHEELS, find_wheels
@@ -37,6 +36,7 @@ from fastopp.settings.database_url import DatabaseURL, DatabaseURLError
 
 MEMORY = 512  # MB, as in LeapCell's own examples
 ENV_FILE = env_file_of(LEAPCELL)
+EMULATOR = "leapcell-emulator"
 KEY_BYTES = 32  # 256 bits
 OLDEST_PYTHON = "3.11"
 WORKFLOW = ".github/workflows/leapcell.yml"
@@ -117,7 +117,7 @@ def leapcell_init(
     _, present = read_variables({}, env_file=folder / ENV_FILE)
     variables = complete(present | given, ask=not yes, asked=[each for each in ASKED if each.name not in given])
     hide_from_git(folder, ENV_FILE.name)
-    requirements = prepare_requirements(folder)
+    requirements = prepare_requirements(folder, EMULATOR)
     install = install_line(both=len(requirements) > 1)
     files = [
         DeployFile("leapcell.yaml", MANIFEST.format(install=install, port=LEAPCELL_PORT, memory=memory)),
@@ -128,7 +128,7 @@ def leapcell_init(
         text = resources.files("fastopp.features.leapcell").joinpath("workflow.yml").read_text(encoding="utf-8")
         text = text.replace(install_line(both=False), install)
         text = text.replace(OLDEST_PYTHON, f"3.{max(11, allowed_minors(folder)[0])}")
-        text = text.replace(f"pip install {EMULATOR}", f"pip install {shlex.quote(emulator_requirement(folder))}")
+        text = text.replace(f"pip install {EMULATOR}", f"pip install {shlex.quote(tool_requirement(folder, EMULATOR))}")
         files.append(DeployFile(WORKFLOW, text))
     left = write_files(folder, files, force=force, yes=yes)
     report_stale_commands(folder, requirements, left)
