@@ -10,7 +10,7 @@ from sqlalchemy.engine import Engine, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
-from fastopp.database.errors import TablesMissing, is_table_missing, outage_reason, unavailable
+from fastopp.database.errors import outage_reason, tables_missing, unavailable
 from fastopp.database.pool import RECYCLE_AFTER, BoundedPool, Driver, check_idle_connections
 from fastopp.settings.database_url import DatabaseURL
 
@@ -116,8 +116,8 @@ def _translate_errors(engine: Engine, url: DatabaseURL) -> None:
         if context.is_disconnect or outage_reason(error):
             context.is_disconnect = context.is_disconnect or isinstance(error, OSError)  # asyncpg's way to time out
             raise unavailable(url.masked, error) from error
-        if is_table_missing(error):
-            raise TablesMissing from error
+        if missing := tables_missing(error):
+            raise missing from error
         if context.execution_context and not isinstance(error, context.dialect.loaded_dbapi.Error):
             # asyncpg stumbled over an answer: its cached columns are from before a migration.
             context.is_disconnect = True

@@ -14,7 +14,10 @@ _OUTAGE_CODES = frozenset({
     "57P01", "57P02", "57P03", "57P05",  # shut down, crashed, starting up, idle session ended
 })  # fmt: skip
 _REASONS = {"25006": "It is read-only.", "53100": "Its disk is full."}
-_MISSING_CODES = frozenset({"42P01", "42703"})  # undefined table, undefined column
+_MISSING_COLUMN = "42703"
+_MISSING_CODES = frozenset({"42P01", _MISSING_COLUMN})  # undefined table, undefined column
+_MISSING_NAME = re.compile(r'(?:relation|column) (?:"([^"]+)"|([\w.]+)) ')
+_SQLITE_MISSING = re.compile(r"(?:no such (table|column):|table \w+ has no column named) (\S+)")
 # Primary result codes of SQLite. Source: https://www.sqlite.org/rescode.html
 _SQLITE_OUTAGES = {
     5: "Another process keeps it locked.",
@@ -60,12 +63,33 @@ class TablesMissing(Unavailable):
 
     hint = "Run `python oppman.py migrate`, or POST /async/init-demo where there is no shell."
 
+    # Visitors see `message`; `missing`, the name of the table or column, is in `str` for logs and developers.
+    def __init__(self, missing: str | None = None) -> None:
+        self.missing = missing
+        super().__init__()
 
-def is_table_missing(error: BaseException) -> bool:
-    """Whether a driver's error says that a table or column is not there."""
-    if getattr(error, "sqlstate", None) in _MISSING_CODES:
-        return True
-    return type(error).__module__ == "sqlite3" and str(error).startswith(("no such table", "no such column"))
+    def __str__(self) -> str:
+        return f"{super().__str__()} (Missing: {self.missing})" if self.missing else super().__str__()
+
+
+class ColumnsMissing(TablesMissing):
+    """The database lacks a column of a model."""
+
+    hint = (
+        'Run `python oppman.py makemigrations "What changed"` if the model has changed, and then '
+        "`python oppman.py migrate`; where there is no shell POST /async/init-demo."
+    )
+
+
+def tables_missing(error: BaseException) -> TablesMissing | None:
+    """Return the error to raise if a driver's says that a table or column is not there."""
+    text = str(error).partition("\n")[0]
+    if (state := getattr(error, "sqlstate", None)) in _MISSING_CODES:
+        name = _MISSING_NAME.search(text)
+        return (ColumnsMissing if state == _MISSING_COLUMN else TablesMissing)(name[1] or name[2] if name else None)
+    if type(error).__module__ == "sqlite3" and (found := _SQLITE_MISSING.match(text)):
+        return (TablesMissing if found[1] == "table" else ColumnsMissing)(found[2])
+    return None
 
 
 def unavailable(target: str, error: BaseException) -> DatabaseUnavailable:

@@ -15,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.engine import create_engine, in_autocommit
 from fastopp.database.errors import DatabaseUnavailable, unavailable
+from fastopp.database.statements import record_statements
 from fastopp.settings import Settings
 from fastopp.settings.database_url import DatabaseURL
 
@@ -72,6 +73,8 @@ class Database:
             timeout=settings.db_timeout,
             clock=clock,
         )
+        if settings.development:
+            record_statements(engine)
         return cls(settings.database, engine)
 
     @asynccontextmanager

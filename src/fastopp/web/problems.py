@@ -104,9 +104,9 @@ async def answer(request: Request, error: Exception) -> Response:
         error = error.error
     problem = Problem.of(error)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and isinstance(error, FastOppError):
-        logger.warning("answered %d: %s", problem.status, error, extra=_log_extra(request, "problem"))
+        logger.warning("answered %d: %s", problem.status, error, extra=log_extra(request, "problem"))
     if "hx-request" in request.headers:
-        return _fragment(request, problem)
+        return as_fragment(request, problem)
     if wants_html(request):
         if problem.status == HTTPStatus.UNAUTHORIZED and request.method in ("GET", "HEAD"):
             return RedirectResponse(login_address(request), status_code=303, headers={"Cache-Control": "no-store"})
@@ -114,7 +114,10 @@ async def answer(request: Request, error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
         detail = [_without_secrets(mistake) for mistake in error.errors()]
         return AsciiJSONResponse({"detail": jsonable_encoder(detail)}, status_code=422)  # FastAPI's own shape
-    return _json(request, problem, error)
+    extensions: Mapping[str, Any] = error.extensions if isinstance(error, FastOppError) else {}
+    if isinstance(error, HTTPException) and not isinstance(error.detail, str):
+        extensions = {"detail": error.detail}  # a handler's own structure is kept
+    return as_json(request, problem, extensions)
 
 
 def wants_html(request: Request) -> bool:
@@ -165,22 +168,23 @@ class UnhandledErrorMiddleware:
         try:
             await self.app(scope, receive, watched)
         except ClientDisconnect:
-            logger.info("the client has left", extra=_log_extra(Request(scope, receive), "client_left"))
+            logger.info("the client has left", extra=log_extra(Request(scope, receive), "client_left"))
         except Exception as error:
             request = Request(scope, receive)
             if started and isinstance(error, FastOppError):
                 # Too late for another answer. Returning early has the server cut the connection.
-                logger.warning("response interrupted: %s", error, extra=_log_extra(request, "broke_off"))
+                logger.warning("response interrupted: %s", error, extra=log_extra(request, "broke_off"))
                 return
             if started:  # as above; the server logs the traceback
                 raise
             if not isinstance(error, (FastOppError, HTTPException)):
-                logger.exception("unhandled error", extra=_log_extra(request, "unhandled_error"))
+                logger.exception("unhandled error", extra=log_extra(request, "unhandled_error"))
             response = await answer(request, error)
             await response(scope, receive, send)
 
 
-def _json(request: Request, problem: Problem, error: Exception) -> Response:
+def as_json(request: Request, problem: Problem, extensions: Mapping[str, Any] = MappingProxyType({})) -> Response:
+    """Return a problem for programs; `extensions` are more keys of it."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": problem.title,
@@ -189,10 +193,7 @@ def _json(request: Request, problem: Problem, error: Exception) -> Response:
         "hint": problem.hint,
         "request_id": request_id(request),
     }
-    if isinstance(error, HTTPException) and not isinstance(error.detail, str):
-        body["detail"] = error.detail  # a handler's own structure is kept
-    if isinstance(error, FastOppError):
-        body |= error.extensions
+    body |= extensions
     return AsciiJSONResponse(jsonable_encoder(body), problem.status, headers=_headers(problem), media_type=PROBLEM_JSON)
 
 
@@ -201,7 +202,8 @@ def _page(request: Request, problem: Problem) -> Response:
     return render(request, "error.html", context, status_code=problem.status, headers=_headers(problem))
 
 
-def _fragment(request: Request, problem: Problem) -> Response:
+def as_fragment(request: Request, problem: Problem) -> Response:
+    """Return a problem for HTMX, which puts it into the alert region of the page."""
     headers = {**_headers(problem), "HX-Retarget": "#alerts", "HX-Reswap": "innerHTML show:window:top"}
     if problem.status == HTTPStatus.UNAUTHORIZED:
         here = urlsplit(request.headers.get("hx-current-url", "/"))
@@ -226,7 +228,8 @@ def request_id(request: Request) -> str | None:
     return known
 
 
-def _log_extra(request: Request, action: str) -> dict[str, Any]:
+def log_extra(request: Request, action: str) -> dict[str, Any]:
+    """Return the fields of a log record about a request."""
     return {
         "action": action,
         "request_id": request_id(request),

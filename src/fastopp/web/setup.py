@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI
 from fastopp.core.apps import App
 from fastopp.settings import Settings
 from fastopp.web import api_docs, problems, statics
+from fastopp.web.developer_errors import middleware as developer_errors
 from fastopp.web.middleware.body_limit import BodyMiddleware
 from fastopp.web.middleware.csrf import SameSiteMiddleware, verify_csrf_token
 from fastopp.web.middleware.forwarded import ForwardedMiddleware
@@ -59,6 +60,8 @@ def install(
     app.include_router(api_docs.router)
 
     # The last one added is the first to see a request.
+    if settings.development:
+        developer_errors.install(app, settings)
     app.add_middleware(problems.UnhandledErrorMiddleware)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(SameSiteMiddleware)

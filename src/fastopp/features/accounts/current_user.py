@@ -7,7 +7,6 @@ demoted, deactivated or given a new password loses its permissions at once.
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Annotated
@@ -34,9 +33,7 @@ from fastopp.web.bearer import bearer_token
 from fastopp.web.cookies import read_cookie
 from fastopp.web.csrf_tokens import TOKEN_COOKIE
 from fastopp.web.doors import guarded_by
-
-# What proxies add: a request that carries one only seems to come from this machine.
-FORWARDED_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+from fastopp.web.own_machine import is_local_development
 
 
 class NotSignedIn(Unauthorized):
@@ -181,26 +178,6 @@ def holds_ops_token(request: Request, settings: Settings) -> bool:
     if not expected or given is None:
         return False
     return hmac.compare_digest(given.encode(errors="surrogatepass"), expected.encode())
-
-
-def is_local_development(request: Request, settings: Settings) -> bool:
-    """Whether this is a developer's own machine, and the request comes from it and through no proxy.
-
-    It must ask for this machine by name as well, or a web page whose own name resolves to 127.0.0.1 ("DNS
-    rebinding") could run operations from the developer's browser.
-    """
-    own_machine = settings.development and settings.platform.persistent_disk and settings.platform.shell
-    if not own_machine or any(name in request.headers for name in FORWARDED_HEADERS):
-        return False
-    name = request.url.hostname or ""
-    return _is_loopback(client_address(request)) and (name == "localhost" or _is_loopback(name))
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 async def _count_wrong_token(database: Database, address: str, clock: Clock) -> None:
