@@ -47,8 +47,12 @@ class CheckContext:
     """None when the settings have mistakes."""
     setting_problems: tuple[SettingProblem, ...] = ()
     load_apps: Callable[[], tuple[App, ...]] = tuple
+    load_main: Callable[[], object] = tuple
+    """Imports main.py."""
     app_settings: tuple[type[AppSettings], ...] = ()
     """The settings classes of the apps; none when one of them is faulty."""
+    names: frozenset[str] = frozenset()
+    """Of all variables, those of the operating system and of other programs included."""
     trial_run: TrialRun | None = None
     """What was measured, once it was."""
 
@@ -61,6 +65,7 @@ class CheckContext:
         env_file: Path | None = None,
         platform: Platform | None = None,
         load_apps: Callable[[], tuple[App, ...]] = tuple,
+        load_main: Callable[[], object] = tuple,
     ) -> CheckContext:
         """Read the settings, be they right or wrong.
 
@@ -89,7 +94,7 @@ class CheckContext:
             elif all(problem.variable in DATABASE for problem in problems):  # the others can be judged without it
                 known = variables | {"DATABASE_URL": NO_DATABASE, "DATABASE_DSN": ""}
                 settings = load_settings(known, env_file=Path("/nonexistent"), app_settings=kinds)
-        return cls(folder, ours, found, settings, problems, load_apps, tuple(kinds))
+        return cls(folder, ours, found, settings, problems, load_apps, load_main, tuple(kinds), frozenset(variables))
 
     @property
     def settings(self) -> Settings:

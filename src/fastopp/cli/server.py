@@ -18,11 +18,12 @@ from typing import Annotated, NoReturn
 import typer
 
 import fastopp
-from fastopp.console.main_file import find_project_apps
+from fastopp.console.main_file import find_project_apps, project_settings
 from fastopp.console.output import complain, fail, plain_command, say
 from fastopp.console.project import load_project
 from fastopp.errors import Conflict
-from fastopp.settings import load_settings
+from fastopp.settings import load_settings, read_variables
+from fastopp.settings.names import misspelled
 
 try:
     import fcntl
@@ -57,6 +58,8 @@ def runserver(
     _check_port(host, port)
     shown = f"[{host}]" if ":" in host else host
     say(f"FastOpp is at http://{shown}:{port}")
+    for name, meant in misspelled(read_variables()[0], project_settings()).items():
+        say(f"{name} is not a setting. Did you mean {meant}?", style="yellow")
     if settings.development:
         say("The first superuser is admin@example.com with admin123; python oppman.py list_users lists all accounts.")
     with _pid_file(), css_kept_up_to_date(Path.cwd()) if reload else nullcontext():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
+from contextlib import redirect_stderr, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +15,7 @@ from fastopp.checks.context import CheckContext
 from fastopp.checks.runner import CheckReport, run_checks
 from fastopp.console.main_file import find_project_apps
 from fastopp.console.output import EXIT_FAILED, EXIT_MISUSED, console, emit_json, error_console, fail, say
+from fastopp.console.project import import_main
 from fastopp.platforms.base import Platform
 
 NO_FILE = Path("/nonexistent")
@@ -47,8 +50,19 @@ def read_context(env_file: Path | None, *, platform: Platform | None = None) -> 
     if platform and env_file is None:
         env_file = NO_FILE  # .env is this machine's
     return CheckContext.read(
-        Path.cwd(), environ=environ, env_file=env_file, platform=platform, load_apps=find_project_apps
+        Path.cwd(),
+        environ=environ,
+        env_file=env_file,
+        platform=platform,
+        load_apps=find_project_apps,
+        load_main=_import_main,
     )
+
+
+def _import_main() -> None:
+    # Mistakes in the settings end it; other checks report them.
+    with suppress(SystemExit), redirect_stderr(io.StringIO()):
+        import_main()
 
 
 async def report_on(context: CheckContext, checks: list[Check], fail_level: Level, *, as_json: bool) -> None:

@@ -96,8 +96,6 @@ def _load(name: str, place: str) -> Any:  # noqa: ANN401 - as above
             found = getattr(import_module(module), attribute, None)
     except FastOppError as error:  # a package that the command needs is not installed
         fail(error)
-    except SyntaxError as error:
-        fail(ProjectError(f"{error.filename}, line {error.lineno}: {error.msg}.", hint="Fix it and try again."))
     if found is None:
         fail(
             ProjectError(

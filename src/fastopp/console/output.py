@@ -11,12 +11,14 @@ import re
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from fastopp.core.faults import fault_of
 from fastopp.core.garbage import no_last_search
 from fastopp.errors import FastOppError
 
@@ -52,8 +54,22 @@ def run_program(app: typer.Typer) -> None:
                     sys.stderr.flush()
                     os._exit(end.code if isinstance(end.code, int) else EXIT_FAILED)
         raise
+    except Exception as error:  # the edge: a mistake in the project's code is answered in two sentences
+        fault = fault_of(error, Path.cwd())
+        if fault is None or is_debugging():
+            raise
+        error_console.print(fault.message, style="red", markup=False)
+        error_console.print(f"{fault.hint} DEBUG=true shows the traceback.", markup=False)
+        sys.exit(EXIT_FAILED)
     finally:
         no_last_search()
+
+
+def is_debugging() -> bool:
+    """Whether a traceback is wanted: DEBUG is set, be the other settings right or wrong."""
+    from fastopp.settings import read_variables  # noqa: PLC0415 - imports Pydantic
+
+    return read_variables()[0].get("DEBUG", "").lower() in ("1", "true", "yes", "on")
 
 
 def command(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:

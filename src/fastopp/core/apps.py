@@ -20,19 +20,22 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
-import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from fastopp.core.faults import FIX, fault_of
 from fastopp.errors import FastOppError
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
     from fastopp.tasks.task import Task
+
+
+PACKAGE: Final = "__init__"  # the part that is the package itself
 
 
 class AppError(FastOppError):
@@ -42,7 +45,7 @@ class AppError(FastOppError):
 class BrokenPart(AppError):
     """A module of an app cannot be used."""
 
-    hint = "Fix it and try again."
+    hint = FIX
 
 
 class NavItem(NamedTuple):
@@ -112,8 +115,11 @@ class App(NamedTuple):
         """
         try:
             module = self._module(name)
+        except AppError:
+            raise
         except Exception as error:
-            raise BrokenPart(self._fault(name, error)) from error
+            message, hint = fault_of(error, self.project, self.folder / f"{name}.py") or ("", FIX)
+            raise BrokenPart(message, hint=hint) from error
         if module is not None and attribute is not None and not hasattr(module, attribute):
             raise BrokenPart(f"{self._shown(name)} has no `{attribute}`.")
         if module is not None and attribute is not None and not isinstance(getattr(module, attribute), kind):
@@ -122,11 +128,11 @@ class App(NamedTuple):
 
     def load_models(self) -> None:
         """Import its tables, which makes SQLModel's metadata know them."""
-        self._module("models")
+        self.part("models")
 
     def router(self, module_name: str = "routes") -> APIRouter | None:
         """The `router` of its routes.py, or of another module."""
-        module = self._module(module_name)
+        module = self.part(module_name)
         if module is None:
             return None
         router: APIRouter | None = getattr(module, "router", None)
@@ -137,11 +143,11 @@ class App(NamedTuple):
 
     def later(self) -> list[str]:
         """The modules beside routes.py whose routers a deprecated LATER of its package names."""
-        return [name for name in getattr(importlib.import_module(self.package), "LATER", ()) if name != "routes"]
+        return [name for name in getattr(self.part(PACKAGE), "LATER", ()) if name != "routes"]
 
     def admin_views(self) -> list[type]:
         """The views and pages that its admin.py defines, in their order there."""
-        module = self._module("admin")
+        module = self.part("admin")
         if module is None:
             return []
         return [
@@ -152,12 +158,12 @@ class App(NamedTuple):
 
     def seed_steps(self) -> list[SeedStep]:
         """The STEPS of its seed.py."""
-        module = self._module("seed")
+        module = self.part("seed", "STEPS")
         return list(module.STEPS) if module else []
 
     def tasks(self) -> list[Task]:
         """The tasks that its tasks.py defines, in the order they stand there."""
-        module = self._module("tasks")
+        module = self.part("tasks")
         if module is None:
             return []
         from fastopp.tasks.task import Task  # noqa: PLC0415 - only where there are tasks
@@ -168,7 +174,7 @@ class App(NamedTuple):
 
     def session_entries(self) -> Mapping[str, Callable[[Any], Any]]:
         """The SESSION of its permissions.py: by key, what a browser's session holds about the user that signs in."""
-        return getattr(self._module("permissions"), "SESSION", {})
+        return getattr(self.part("permissions"), "SESSION", {})
 
     def probes(self) -> dict[str, Probe]:
         """The PROBES of its probes.py, each with the app's name before its own: `shop.payments`."""
@@ -187,25 +193,19 @@ class App(NamedTuple):
 
     def navigation(self) -> list[NavItem]:
         """The NAVIGATION of its package."""
-        return list(getattr(importlib.import_module(self.package), "NAVIGATION", ()))
+        return list(getattr(self.part(PACKAGE), "NAVIGATION", ()))
 
-    def _fault(self, name: str, error: Exception) -> str:
-        """Return the place and the text of an error: the last line of the app that was run."""
-        if isinstance(error, SyntaxError):
-            return f"{self._shown(error.filename or name)}, line {error.lineno}: {error.msg}."
-        run = traceback.extract_tb(error.__traceback__)
-        frames = [frame for frame in run if Path(frame.filename).is_relative_to(self.folder)]
-        place = f"{self._shown(frames[-1].filename)}, line {frames[-1].lineno}" if frames else self._shown(name)
-        return f"{place}: {type(error).__name__}: {error}"
+    @property
+    def project(self) -> Path:
+        """The folder that its import path begins in."""
+        return self.folder.parents[self.package.count(".")]
 
-    def _shown(self, file: str) -> str:
-        """Return the path of a module or a file as people write it, from the project's folder if it is in the app."""
-        path = self.folder / (file if file.endswith(".py") else f"{file}.py")
-        if not path.is_relative_to(self.folder):
-            return str(path)
-        return f"{self.package.replace('.', '/')}/{path.relative_to(self.folder).as_posix()}"
+    def _shown(self, name: str) -> str:
+        return f"{self.package.replace('.', '/')}/{name}.py"
 
     def _module(self, name: str) -> ModuleType | None:
+        if name == PACKAGE:
+            return importlib.import_module(self.package)
         return importlib.import_module(f"{self.package}.{name}") if self._has(name) else None
 
     def _has(self, name: str) -> bool:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import ParamSpec
+from collections.abc import Iterator, Mapping
 
-import typer
-
-from fastopp.checks.catalogue import checks_of
 from fastopp.checks.check import Problem, Subject, check
 from fastopp.checks.context import CheckContext
-from fastopp.core.app_settings import app_settings
-from fastopp.core.apps import App, AppError
+from fastopp.checks.faults import project_faults
 from fastopp.settings.weak_secrets import weakness_of_key
-
-P = ParamSpec("P")
 
 _PRINT_SECRETS = "Run `python oppman.py secrets` and set the line that it prints."
 _SHORTER = "Remove settings that have the default value, and settings of programs that do not run there."
@@ -134,30 +127,11 @@ def environment_nearly_too_big(context: CheckContext) -> Iterator[Problem]:
 
 @check(
     "fastopp.E501",
-    "An app, or a file of it, cannot be used",
+    "A module of the project cannot be used",
     fix="Fix the file that the message names.",
     subject=Subject.SOURCE,
 )
 def faulty_apps(context: CheckContext) -> Iterator[Problem]:
-    """Its commands, checks or health probes do not exist. With a faulty settings.py, the application does not start."""
-    try:
-        apps = context.apps
-    except AppError as error:
-        yield Problem(error.message, error.hint)
-        return
-    found = [problem for app in apps for problem in _faults_of(app)]
-    yield from found or _fault(app_settings, apps)  # two apps may declare one variable
-
-
-def _faults_of(app: App) -> Iterator[Problem]:
-    yield from _fault(app_settings, (app,))
-    yield from _fault(app.part, "commands", "app", typer.Typer)
-    yield from _fault(app.probes)
-    yield from _fault(checks_of, app)
-
-
-def _fault(use: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Iterator[Problem]:
-    try:
-        use(*args, **kwargs)
-    except AppError as error:
-        yield Problem(error.message, error.hint)
+    """An import fails, modules import each other, or a file lacks what FastOpp looks for in it. The application does
+    not start, or the app's commands, checks or health probes do not exist."""
+    yield from project_faults(context)

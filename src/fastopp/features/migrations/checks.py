@@ -11,6 +11,7 @@ from pathlib import Path
 from fastopp.checks.check import Mode, Problem, Subject, check
 from fastopp.checks.context import CheckContext
 from fastopp.checks.errors import CannotCheck
+from fastopp.checks.faults import project_faults
 from fastopp.checks.own_process import run_oppman, trial_environment
 from fastopp.database.migrations import migrate
 from fastopp.platforms.local import LOCAL
@@ -33,6 +34,8 @@ async def models_without_migration(context: CheckContext) -> AsyncIterator[Probl
         environ = trial_environment(Path(folder), platform=LOCAL.name, app_settings=context.app_settings)
         upgraded = await run_oppman(context.folder, "migrate", "upgrade", environ=environ)
         if upgraded.status:
+            if project_faults(context):
+                raise CannotCheck("The project cannot be imported: see fastopp.E501.")
             yield Problem(f"The migrations fail on a new database: {_last_line(upgraded.errors)}", "Fix the migration.")
             return
         compared = await run_oppman(context.folder, "migrate", "check", "--json", environ=environ)

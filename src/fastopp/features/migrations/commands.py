@@ -10,6 +10,7 @@ import typer
 from fastopp.console.options import JsonOption, YesOption
 from fastopp.console.output import command, emit_json, fail, in_one_line, print_table, say
 from fastopp.console.project import load_project
+from fastopp.core.mappers import configure_models
 from fastopp.database.migrations import migrate
 from fastopp.database.migrations.migrate import Applied
 from fastopp.features.migrations.dropping import confirming_drops
@@ -23,9 +24,10 @@ RevisionArgument = Annotated[str, typer.Argument(help="An id, like 0002; `head` 
 
 def _settings() -> Settings:
     """The project's settings, with the tables of all its apps known."""
+    from fastopp.features.accounts import models as _models  # noqa: PLC0415, F401 - relations may name its User
+
     project = load_project()
-    for each in project.apps:
-        each.load_models()
+    configure_models(project.apps)
     return project.settings
 
 

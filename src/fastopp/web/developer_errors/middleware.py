@@ -37,7 +37,7 @@ def install(app: FastAPI, settings: Settings) -> None:
 
 
 class DeveloperErrorMiddleware:
-    """Show what is known of an error to the person who can fix it; everybody else's errors pass."""
+    """Show what is known of an error to the developer; errors of all other clients pass."""
 
     def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self.app = app

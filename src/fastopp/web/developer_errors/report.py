@@ -29,7 +29,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is known about an error."""
+    """The content of the page."""
 
     headline: str
     hint: str | None
