@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,12 @@ from tests.services.checks_project import GOOD, KEY, context, local, make_projec
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    return make_project(tmp_path / "project")
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose app can be imported."""
+    monkeypatch.syspath_prepend(tmp_path / "project")
+    for name in ("shop", "shop.routes"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return make_project(tmp_path / "project", shop="from fastapi import APIRouter\n\nrouter = APIRouter()\n")
 
 
 async def test_a_good_project_has_no_findings(project: Path) -> None:
