@@ -16,6 +16,7 @@ from leapcell_emulator.rules import RULES
 from tests.services import forks
 from tests.services.emulator import PROJECTS, copy_of, write_project
 
+ROOT = Path(__file__).parents[2]
 NO_SERVICES = ("--no-database", "--no-object-storage")
 QUICK = ("--no-build", "--instances", "1", "--port", "0", "--async-port", "0")
 
@@ -67,11 +68,34 @@ def test_a_fastopp_project_without_a_manifest_learns_how_to_write_one(tmp_path: 
     assert done.stderr == message
 
 
-def test_fastopp_without_the_emulator_says_how_to_install_it() -> None:
+@pytest.mark.parametrize(
+    ("inside_the_repository", "hint"),
+    [
+        (False, 'Install it with: pip install "fastopp[emulator]"'),
+        (True, "Run ./script/emulator instead, which installs it and takes the same arguments."),
+    ],
+)
+def test_fastopp_without_the_emulator_says_how_to_install_it(
+    inside_the_repository: bool, hint: str, tmp_path: Path
+) -> None:
     code = f"import sys; sys.modules['leapcell_emulator'] = None; {FASTOPP[1]}"
-    done = forks.run(["-c", code, "emulate", "--no-build"], text=True, timeout=60)
+    folder = ROOT if inside_the_repository else tmp_path
+    done = forks.run(["-c", code, "emulate", "--no-build"], cwd=folder, text=True, timeout=60)
     assert done.returncode == 1
-    assert done.stderr == 'The emulator is not installed.\nInstall it with: pip install "fastopp[emulator]"\n'
+    assert done.stderr == f"The emulator is not installed.\n{hint}\n"
+
+
+@pytest.mark.parametrize("given", ["", "of-the-file", "of-the-option"])
+def test_a_fastopp_project_gets_a_secret_key_if_it_has_none(given: str, tmp_path: Path) -> None:
+    folder = copy_of("plain_http", tmp_path)
+    (folder / "oppman.py").touch()
+    (folder / ".env.leapcell").write_text("SECRET_KEY=of-the-file\n" if given == "of-the-file" else "SECRET_KEY=\n")
+    option = ("--env", f"SECRET_KEY={given}") if given == "of-the-option" else ()
+    words = [*FASTOPP, "emulate", "--folder", folder, *QUICK, *NO_SERVICES, *option, "--exec", 'echo "$SECRET_KEY"']
+    done = forks.run(words, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == given or (given == "" and len(done.stdout.strip()) == 43)
+    assert ("a new one is used for this run" in done.stderr) is (given == "")
 
 
 def test_the_version() -> None:

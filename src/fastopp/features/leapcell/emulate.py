@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import functools
+import secrets
+from pathlib import Path
 from typing import Any
 
 from fastopp.console.main_file import ProjectError
-from fastopp.console.output import plain_command
+from fastopp.console.output import error_console, plain_command
 
 try:
     from leapcell_emulator import command
+    from leapcell_emulator.environment import read_env_file
 except ModuleNotFoundError as error:
     if error.name != "leapcell_emulator":
         raise
-    hint = 'Install it with: pip install "fastopp[emulator]"'
+    if Path("script/emulator").is_file():  # a copy of FastOpp's repository
+        hint = "Run ./script/emulator instead, which installs it and takes the same arguments."
+    else:
+        hint = 'Install it with: pip install "fastopp[emulator]"'
     raise ProjectError("The emulator is not installed.", hint=hint) from None
 
 
 @functools.wraps(command.emulate)  # Typer takes the options from its signature
 @plain_command
 def emulate(**options: Any) -> None:  # noqa: ANN401 - each has its own type
-    """Run the emulator, but for a FastOpp project without a leapcell.yaml name the command that writes one."""
+    """Run the emulator; for a FastOpp project, make a missing SECRET_KEY and name the command for leapcell.yaml."""
     folder = options["folder"]
-    if (folder / "oppman.py").is_file() and not (folder / "leapcell.yaml").is_file():
-        hint = "Write one with: python oppman.py leapcell init"
-        raise ProjectError(f"There is no leapcell.yaml in {folder.resolve()}.", hint=hint)
+    if (folder / "oppman.py").is_file():
+        if not (folder / "leapcell.yaml").is_file():
+            hint = "Write one with: python oppman.py leapcell init"
+            raise ProjectError(f"There is no leapcell.yaml in {folder.resolve()}.", hint=hint)
+        options["env"] = [*(options["env"] or []), *_missing_key(folder, options["env"] or [], options["env_file"])]
     command.emulate(**options)
+
+
+def _missing_key(folder: Path, pairs: list[str], env_file: Path | None) -> list[str]:
+    """Return a SECRET_KEY for this run, as `NAME=VALUE`, unless one is set."""
+    file = env_file or folder / command.ENV_FILE
+    given = {pair.partition("=")[0] for pair in pairs} | (read_env_file(file).keys() if file.is_file() else set())
+    if "SECRET_KEY" in given:
+        return []
+    error_console.print("SECRET_KEY is not set: a new one is used for this run.")  # standard output is that of --exec
+    return [f"SECRET_KEY={secrets.token_urlsafe(32)}"]
