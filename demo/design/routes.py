@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Path, Query, Request, Response
-from starlette import status
 
-from demo.design.forms import MAX_NAME, MAX_SLOGAN, Enquiry, Slogan, find_mistakes
+from demo.design.forms import MAX_NAME, MAX_SLOGAN, Enquiry, Slogan
 from demo.design.samples import HEADLINE_PAGES, HEADLINES, PICTURES, TOPICS, WEEKS, headlines
 from fastopp.errors import NotFound
 from fastopp.features.accounts.current_user import OptionalUser
+from fastopp.web.checked_form import CheckedForm, FormOf, check_form
 from fastopp.web.templating import render
 
 router = APIRouter(include_in_schema=False)
@@ -34,51 +34,38 @@ async def stats(request: Request, week: Annotated[int, Query(ge=1, le=len(WEEKS)
 
 
 @router.post("/marketing-demo")
-async def send_enquiry(
-    request: Request,
-    user: OptionalUser,
-    name: Annotated[str, Form()] = "",
-    email: Annotated[str, Form()] = "",
-    company: Annotated[str, Form()] = "",
-) -> Response:
+async def send_enquiry(request: Request, user: OptionalUser, form: FormOf[Enquiry]) -> Response:
     """Check the contact form: a success panel, or 422 and the form with its mistakes marked. Nothing is stored.
 
     For htmx the answer is a fragment, for a browser without scripts the whole page.
     """
-    typed = {"name": name.strip(), "email": email.strip(), "company": company.strip()}
-    mistakes = find_mistakes(Enquiry, typed)
-    context = {"typed": typed, "mistakes": mistakes, "sent": not mistakes, "max_name": MAX_NAME}
-    status_code = status.HTTP_422_UNPROCESSABLE_CONTENT if mistakes else status.HTTP_200_OK
+    context = {"form": form, "max_name": MAX_NAME}
     if "hx-request" in request.headers:
-        return render(request, "design/enquiry.html", context, status_code=status_code, headers=NO_STORE)
+        return render(request, "design/enquiry.html", context, status_code=form.status_code, headers=NO_STORE)
     whole = _page_context("writing") | context
-    return render(request, "design/page.html", whole, status_code=status_code, headers=NO_STORE)
+    return render(request, "design/page.html", whole, status_code=form.status_code, headers=NO_STORE)
 
 
 @router.get("/design-demo/slogan")
 async def show_slogan(request: Request, text: str = SLOGAN) -> Response:
     """The line as it is read, with a button to edit it."""
-    shown = SLOGAN if find_mistakes(Slogan, {"text": text}) else text
+    shown = text if check_form(Slogan, {"text": text}).data else SLOGAN
     return render(request, "design/slogan.html", {"slogan": shown})
 
 
 @router.get("/design-demo/slogan/edit")
 async def edit_slogan(request: Request, text: str = SLOGAN) -> Response:
     """The same line as a form."""
-    before = SLOGAN if find_mistakes(Slogan, {"text": text}) else text
-    return _slogan_form(request, text=before, before=before)
+    before = text if check_form(Slogan, {"text": text}).data else SLOGAN
+    return _slogan_form(request, CheckedForm({"text": before}), before=before)
 
 
 @router.post("/design-demo/slogan")
-async def save_slogan(
-    request: Request, text: Annotated[str, Form()] = "", before: Annotated[str, Form()] = SLOGAN
-) -> Response:
+async def save_slogan(request: Request, form: FormOf[Slogan], before: Annotated[str, Form()] = SLOGAN) -> Response:
     """The changed line, or 422 and the form with its mistake."""
-    text = text.strip()
-    mistakes = find_mistakes(Slogan, {"text": text})
-    if mistakes:
-        return _slogan_form(request, text=text, before=before, mistake=mistakes["text"])
-    return render(request, "design/slogan.html", {"slogan": text}, headers=NO_STORE)
+    if form.data is None:
+        return _slogan_form(request, form, before=before)
+    return render(request, "design/slogan.html", {"slogan": form.data.text}, headers=NO_STORE)
 
 
 @router.get("/design-demo/pictures/{slug}")
@@ -102,9 +89,7 @@ def _page_context(tab: str) -> dict[str, Any]:
         "topic": next(topic for topic in TOPICS if topic.slug == tab),
         "pictures": PICTURES,
         "slogan": SLOGAN,
-        "typed": {"name": "", "email": "", "company": ""},
-        "mistakes": {},
-        "sent": False,
+        "form": CheckedForm(),
         "max_name": MAX_NAME,
         "out_of_band": False,
         **_headlines(1),
@@ -123,7 +108,6 @@ def _headlines(number: int) -> dict[str, Any]:
     }
 
 
-def _slogan_form(request: Request, *, text: str, before: str, mistake: str | None = None) -> Response:
-    context = {"text": text, "before": before, "mistake": mistake, "max_slogan": MAX_SLOGAN}
-    status_code = status.HTTP_422_UNPROCESSABLE_CONTENT if mistake else status.HTTP_200_OK
-    return render(request, "design/slogan_form.html", context, status_code=status_code, headers=NO_STORE)
+def _slogan_form(request: Request, form: CheckedForm[Slogan], *, before: str) -> Response:
+    context = {"form": form, "before": before, "max_slogan": MAX_SLOGAN}
+    return render(request, "design/slogan_form.html", context, status_code=form.status_code, headers=NO_STORE)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from fastopp.tasks.retry import Retry
     from fastopp.tasks.service import TaskService
     from fastopp.tasks.task import periodic, task
+    from fastopp.web.checked_form import CheckedForm, FormOf, Mistake
     from fastopp.web.templating import render
 
 __version__ = "0.5.0"
@@ -59,6 +60,7 @@ __all__ = [
     "AppSettings",
     "BadRequest",
     "CheckContext",
+    "CheckedForm",
     "ClockDep",
     "Conflict",
     "CurrentUser",
@@ -66,8 +68,10 @@ __all__ = [
     "FastOpp",
     "FastOppError",
     "Forbidden",
+    "FormOf",
     "Grant",
     "LeapCellStorage",
+    "Mistake",
     "NavItem",
     "NotFound",
     "Operator",

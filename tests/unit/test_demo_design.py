@@ -7,8 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from demo.design.forms import Enquiry, Slogan, find_mistakes
+from demo.design.forms import Enquiry, Slogan
 from demo.design.samples import HEADLINE_PAGES, HEADLINES, PICTURES, WEEKS, headlines
+from fastopp.web.checked_form import check_form
 from tests.services.ops_project import BROWSER, HTMX, running
 
 RIGHT = {"name": "Ada Lovelace", "email": "ada@example.com", "company": "Analytical Engines"}
@@ -44,12 +45,12 @@ def test_headlines_are_paged_without_gaps() -> None:
     ],
 )
 def test_mistakes_of_an_enquiry(changed: dict[str, str], fields: set[str]) -> None:
-    assert set(find_mistakes(Enquiry, RIGHT | changed)) == fields
+    assert check_form(Enquiry, RIGHT | changed).errors.keys() == fields
 
 
 def test_mistakes_of_a_slogan() -> None:
-    assert find_mistakes(Slogan, {"text": "Fine"}) == {}
-    assert set(find_mistakes(Slogan, {"text": "x" * 61})) == {"text"}
+    assert check_form(Slogan, {"text": "Fine"}).errors == {}
+    assert check_form(Slogan, {"text": "x" * 61}).errors.keys() == {"text"}
 
 
 @pytest.mark.parametrize("picture", PICTURES)
