@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from tests.services.ops_project import ELSEWHERE, HTMX, LOOPBACK, PRODUCTION, Project, running
 
@@ -118,6 +119,15 @@ async def include(request: Request):
 """
 
 
+SETTINGS = """\
+from fastopp import AppSettings
+
+
+class MistakesSettings(AppSettings):
+    mistakes_colour: str = "turquoise"
+"""
+
+
 def line_of(code: str) -> int:
     return next(number for number, line in enumerate(ROUTES.splitlines(), 1) if code in line)
 
@@ -128,6 +138,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     templates = tmp_path / "mistakes/templates/mistakes"
     templates.mkdir(parents=True)
     (tmp_path / "mistakes/__init__.py").touch()
+    (tmp_path / "mistakes/settings.py").write_text(SETTINGS)
     (tmp_path / "mistakes/routes.py").write_text(ROUTES.replace("CANARY", CANARY))
     (templates / "lazy.html").write_text("{% for book in books %}\n{{ book.author.id }}\n{% endfor %}")
     (templates / "typo.html").write_text("<p>\n{% fi %}\n")
@@ -135,7 +146,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (templates / "include.html").write_text('{% include "mistakes/nothing.html" %}')
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    for name in ("mistakes", "mistakes.routes"):
+    for name in ("mistakes", "mistakes.routes", "mistakes.settings"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return tmp_path
 
@@ -160,6 +171,7 @@ async def test_the_page_shows_what_helps(project: Project) -> None:
     assert "mistakes.routes.bug" in page, "the handler"
     assert '<th scope="row">page</th>' in page, "the request"
     assert "DB_POOL_SIZE" in page, "the settings"
+    assert "turquoise" in page, "and those of the apps"
     assert "style=" not in page, "nothing that the site's policy would refuse"
 
 
@@ -250,3 +262,13 @@ async def test_requests_do_not_see_each_others_sql(project: Project) -> None:
     async with project.client(LOOPBACK, headers=BROWSER) as browser:
         await browser.get("/bug")
         assert "select 7 as lucky" not in (await browser.get("/typo")).text
+
+
+async def test_a_relation_that_was_not_loaded_costs_no_connection(project: Project) -> None:
+    """It could not be closed in order where nothing can be awaited."""
+    thrown_away = []
+    engine = project.runtime.database.engine.sync_engine
+    event.listen(engine, "invalidate", lambda *arguments: thrown_away.append(arguments))
+    async with project.client(LOOPBACK) as caller:
+        assert (await caller.get("/lazy")).status_code == 500
+    assert thrown_away == []

@@ -69,6 +69,14 @@ def test_a_missing_app_is_named():
         find_apps(["nothere.deeper"])
 
 
+@pytest.mark.parametrize("text", ["import nothere_at_all", "1 / 0", "def f("])
+def test_a_parent_package_that_cannot_be_imported(package, text):
+    package("apptest_parent", __init__=text)
+    package("apptest_parent.shop")
+    with pytest.raises(BrokenPart, match=r"apptest_parent|nothere_at_all"):
+        find_apps(["apptest_parent.shop"])
+
+
 def test_two_apps_of_one_name(package):
     package("apptest_a")
     package("apptest_b")

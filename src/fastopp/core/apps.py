@@ -26,7 +26,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from fastopp.core.faults import FIX, fault_of
+from fastopp.core.faults import FIX, Fault, fault_of
 from fastopp.errors import FastOppError
 
 if TYPE_CHECKING:
@@ -241,11 +241,21 @@ def find_apps(packages: Iterable[str]) -> tuple[App, ...]:
 def _folder(package: str) -> Path:
     try:
         spec = importlib.util.find_spec(package)
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{package}.".startswith(f"{error.name}."):  # what a parent package imports
+            raise _broken_parent(package, error) from error
         spec = None
+    except Exception as error:
+        raise _broken_parent(package, error) from error
     if spec is None or not spec.submodule_search_locations:
         raise AppError(
             f"There is no app {package!r}.",
             hint=f"Make it with `python oppman.py startapp {package}`, or take it out of `apps` in main.py.",
         )
     return Path(spec.submodule_search_locations[0])
+
+
+def _broken_parent(package: str, error: Exception) -> BrokenPart:
+    """Return the error for a package whose own parent cannot be imported."""
+    found = fault_of(error, Path.cwd()) or Fault(f"{package}: {type(error).__name__}: {error}", FIX)
+    return BrokenPart(found.message, hint=found.hint)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import URL, event
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine import Engine, ExceptionContext
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
@@ -118,6 +119,7 @@ def _translate_errors(engine: Engine, url: DatabaseURL) -> None:
             raise unavailable(url.masked, error) from error
         if missing := tables_missing(error):
             raise missing from error
-        if context.execution_context and not isinstance(error, context.dialect.loaded_dbapi.Error):
-            # asyncpg stumbled over an answer: its cached columns are from before a migration.
+        if context.execution_context and not isinstance(error, (context.dialect.loaded_dbapi.Error, SQLAlchemyError)):
+            # asyncpg stumbled over an answer: its cached columns are from before a migration. After a query where none
+            # can be awaited (MissingGreenlet), the connection could not be closed there either.
             context.is_disconnect = True

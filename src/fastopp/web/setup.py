@@ -61,7 +61,7 @@ def install(
 
     # The last one added is the first to see a request.
     if settings.development:
-        developer_errors.install(app, settings)
+        developer_errors.install(app, settings, apps)
     app.add_middleware(problems.UnhandledErrorMiddleware)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(SameSiteMiddleware)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import linecache
-import sysconfig
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from fastopp.core.faults import is_own
 from fastopp.web.developer_errors.masking import Masking
 
 AROUND = 4  # lines of source before and after the one that ran
 LOCALS = 40
 CAUSES = 5
 FRAMES = 30  # of the project's own; a recursion has a thousand
-
-_FRAMEWORK = Path(__file__).parents[2]
-_INSTALLED = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +32,7 @@ class Step:
 
     def is_of(self, project: Path) -> bool:
         """Whether it is the project's own code, and neither a library's nor the framework's."""
-        return (
-            self.file.is_relative_to(project)
-            and not self.file.is_relative_to(_FRAMEWORK)
-            and not any(self.file.is_relative_to(folder) for folder in _INSTALLED)
-            and "site-packages" not in self.file.parts
-        )
+        return is_own(self.file, project)
 
     def names(self) -> list[tuple[str, object]]:
         """Return its local names and their values."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
@@ -12,6 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fastopp.core.app_settings import app_settings
+from fastopp.core.apps import App
 from fastopp.database.errors import TablesMissing
 from fastopp.database.statements import recorded_statements
 from fastopp.errors import FastOppError
@@ -24,7 +27,7 @@ log = logging.getLogger(__name__)
 TEMPLATE = "developer_error.html"
 
 
-def install(app: FastAPI, settings: Settings) -> None:
+def install(app: FastAPI, settings: Settings, apps: Sequence[App]) -> None:
     """Add the page to an application in development. Call it before the middleware that answers all other errors."""
 
     async def pass_on(request: Request, error: Exception) -> Response:
@@ -33,15 +36,16 @@ def install(app: FastAPI, settings: Settings) -> None:
         return await problems.answer(request, error)
 
     app.add_exception_handler(TablesMissing, pass_on)
-    app.add_middleware(DeveloperErrorMiddleware, settings=settings)
+    app.add_middleware(DeveloperErrorMiddleware, settings=settings, apps=apps)
 
 
 class DeveloperErrorMiddleware:
     """Show what is known of an error to the developer; errors of all other clients pass."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, *, settings: Settings, apps: Sequence[App] = ()) -> None:
         self.app = app
         self.settings = settings
+        self.apps = apps
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -68,7 +72,8 @@ class DeveloperErrorMiddleware:
     async def _answer(self, request: Request, error: Exception, statements: deque[str]) -> Response:
         from fastopp.web.developer_errors.report import make_report  # noqa: PLC0415 - only where an error is
 
-        report = await asyncio.to_thread(make_report, request, error, self.settings, statements)
+        kinds = app_settings(self.apps)
+        report = await asyncio.to_thread(make_report, request, error, self.settings, statements, kinds)
         status = error.status if isinstance(error, FastOppError) else 500
         problem = problems.Problem(status, report.headline, report.hint)
         if "hx-request" in request.headers:

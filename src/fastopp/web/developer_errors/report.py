@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import Request
 
-from fastopp.settings import Settings
+from fastopp.settings import AppSettings, Settings
 from fastopp.settings.reference import variables
 from fastopp.web.developer_errors.frames import ShownFrame, causes, own_steps, place_of, shown, steps
 from fastopp.web.developer_errors.hints import hint_for
@@ -40,8 +40,17 @@ class Report:
     statements: list[str]
 
 
-def make_report(request: Request, error: BaseException, settings: Settings, statements: Iterable[str]) -> Report:
-    """Look at an error. It reads source files: call it in a thread."""
+def make_report(
+    request: Request,
+    error: BaseException,
+    settings: Settings,
+    statements: Iterable[str],
+    kinds: Iterable[type[AppSettings]] = (),
+) -> Report:
+    """Look at an error. It reads source files: call it in a thread.
+
+    kinds: the settings classes of the apps.
+    """
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     project = Path.cwd()
@@ -58,7 +67,7 @@ def make_report(request: Request, error: BaseException, settings: Settings, stat
         place_of(nearest[-1], project) if nearest else None,
         [_cause(each, project, masking) for each in errors],
         list(_request(request, masking)),
-        list(_settings(settings, masking)),
+        list(_settings(settings, list(kinds), masking)),
         [masking.text(statement) for statement in statements],
     )
 
@@ -90,9 +99,8 @@ def _request(request: Request, masking: Masking) -> Iterable[tuple[str, str]]:
     yield from ((name, masking.value(name, value)) for name, value in _values_of(request))
 
 
-def _settings(settings: Settings, masking: Masking) -> Iterable[tuple[str, str]]:
-    values = dict(settings)
-    for variable in variables():
-        name = variable.name.lower()
-        value = settings.database.masked if name == "database_url" else values[name]
-        yield variable.name, masking.setting(name, value)
+def _settings(settings: Settings, kinds: list[type[AppSettings]], masking: Masking) -> Iterable[tuple[str, str]]:
+    values = dict(item for fields in (settings, *map(settings.of, kinds)) for item in fields)
+    values["database_url"] = settings.database.masked
+    for variable in variables(kinds):
+        yield variable.name, masking.setting(variable.name, values[variable.name.lower()])
