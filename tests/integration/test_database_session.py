@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError as AnyOperationalError
 from sqlmodel import Field, MetaData, SQLModel, select
 
 from fastopp.database.engine import create_engine
+from fastopp.database.errors import ColumnsMissing, TablesMissing
 from fastopp.database.session import Database, DatabaseUnavailable
 from fastopp.platforms.local import LOCAL
 from fastopp.settings import Settings
@@ -365,3 +366,23 @@ async def test_any_number_may_open_a_new_sqlite_file_at_once(tmp_path) -> None:
         finally:
             for database in databases:
                 await database.dispose()
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind", "missing"),
+    [
+        ("select * from nowhere", TablesMissing, "nowhere"),
+        ("select colour from session_test_notes", ColumnsMissing, "colour"),
+        ("select n.colour from session_test_notes as n", ColumnsMissing, "n.colour"),
+        ("insert into session_test_notes (colour) values ('blue')", ColumnsMissing, "colour"),
+    ],
+)
+async def test_what_is_missing_is_named(
+    database: Database, statement: str, kind: type[TablesMissing], missing: str
+) -> None:
+    with pytest.raises(TablesMissing) as caught:
+        async with database.transaction() as session:
+            await (await session.connection()).execute(text(statement))
+    assert (type(caught.value), caught.value.missing) == (kind, missing)
+    assert missing in str(caught.value)
+    assert missing not in caught.value.message, "visitors see that"
