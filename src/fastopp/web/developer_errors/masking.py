@@ -15,6 +15,7 @@ from fastopp.tasks.failure import mask
 MASK = "***"
 WIDTH = 100  # characters of a line
 LONGEST = 2000  # characters of a value
+LINES = 12  # of a value
 SHORTEST_SECRET = 6  # characters; masking every "a" would leave no page
 
 _NAME = r"pass|pwd|token|secret|key|credential|authori[sz]ation|cookie|dsn|signature|csrf|otp"
@@ -68,7 +69,8 @@ class Masking:
         node = _node(value)
         for child in list(_secret_children(node)):
             child.value_repr, child.children, child.open_brace, child.close_brace = MASK, None, "", ""
-        return self.text(node.render(max_width=WIDTH)[:LONGEST])
+        lines = node.render(max_width=WIDTH)[:LONGEST].splitlines()
+        return self.text("\n".join(lines if len(lines) <= LINES else [*lines[:LINES], "…"]))
 
     def setting(self, name: str, value: object) -> str:
         """Return a setting as people write it; of a secret, whether it is set."""
