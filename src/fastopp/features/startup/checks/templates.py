@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # What `render` gives every page, beside the environment's globals; a test compares it with `page_context`.
 GIVEN: Final = frozenset({
-    "request", "user", "maybe_signed_in", "path", "navigation", "csrf_token", "csrf_field", "csrf_wanted", "active",
-    "query", "ui", "icon",
+    "request", "user", "maybe_signed_in", "path", "navigation", "csrf_token", "csrf_field", "csrf_wanted", "csp_nonce",
+    "active", "query", "ui", "icon",
 })  # fmt: skip
 
 
