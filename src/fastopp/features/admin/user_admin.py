@@ -110,7 +110,8 @@ class UserAdmin(AdminView, model=User):
 
     async def _checked(self, request: Request, data: dict[str, Any], own_id: uuid.UUID | None) -> dict[str, Any]:
         # Before any transaction, so that no connection waits for the hash.
-        checked = {name: data.get(name) for name in _FIELDS}
+        own = {*map(_key, self.form_columns)} - {"id", "hashed_password"}
+        checked = {name: data.get(name) for name in (*_FIELDS, *own)}
         try:
             email = checked["email"] = check_email(data.get("email") or "")
         except InvalidEmail as error:
@@ -130,6 +131,11 @@ class UserAdmin(AdminView, model=User):
     def _invalid(self, request: Request, field: str, message: str) -> InvalidField:
         error = request.state.invalid_field = InvalidField(field, message)
         return error
+
+
+def _key(column: Any) -> str:
+    key: str = getattr(column, "key", column)
+    return key
 
 
 def _password_field(label: str, **options: Any) -> Any:
