@@ -42,6 +42,30 @@ def startproject(
 
 
 @app.command()
+@plain_command
+def adopt(
+    old: Annotated[Path, typer.Argument(help="Folder of the FastOpp 0.4.8 project; it is not changed.")],
+    new: Annotated[
+        Path | None, typer.Argument(help="Folder of the new project. Default: beside the old one, with `-adopted`.")
+    ] = None,
+    app: Annotated[
+        str | None, typer.Option(help="Name of the app with the project's code. Default: the old folder's name.")
+    ] = None,
+) -> None:
+    """Write today's form of a FastOpp 0.4.8 project beside it, with its data. Never overwrites a file."""
+    from fastopp.cli.adopt.project import adopt as adopt_project  # noqa: PLC0415 - loaded only when used
+
+    target = new or old.resolve().with_name(f"{old.resolve().name}-adopted")
+    report = adopt_project(old, target, app=app)
+    for line in report.done:
+        say(f"  {line}")
+    for place in report.places():
+        say(f"{place}", style="yellow")
+    say(f"The new project is in {target}. Next:", style="green")
+    say(f"  cd {target}\n  python oppman.py migrate check\n  python oppman.py runserver")
+
+
+@app.command()
 def version() -> None:
     """Print the version of FastOpp."""
     say(metadata.version("fastopp"))
