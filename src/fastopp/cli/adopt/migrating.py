@@ -21,6 +21,7 @@ from fastopp.cli.adopt.data import DATABASE
 from fastopp.cli.adopt.edits import Source
 from fastopp.console.main_file import ProjectError, enter_project, find_project_apps
 from fastopp.database.migrations import migrate
+from fastopp.features.css.compiling import CssInvalid, TailwindMissing, compile_project
 from fastopp.settings import load_settings
 
 TITLE = "Tables of the adopted project"
@@ -79,6 +80,14 @@ def _import_errors() -> Iterator[Problem]:
                 path = Path(frame.filename)
                 shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
                 yield str(shown), frame.lineno or 0, f"{type(error).__name__}: {error}"
+
+
+def _compile_css() -> Iterator[Problem]:
+    """Compile the classes of the project's pages."""
+    try:
+        compile_project(Path.cwd(), find_project_apps())
+    except (TailwindMissing, CssInvalid) as error:
+        yield "static/app.css", 0, f"{error.message} Then run `python oppman.py css`."
 
 
 async def _migrate(*, has_database: bool) -> list[str]:
@@ -156,4 +165,4 @@ if __name__ == "__main__":
     found: list[Problem] = [
         ("alembic", 0, difference) for difference in asyncio.run(_migrate(has_database=Path(DATABASE).is_file()))
     ]
-    sys.stdout.write("\n" + json.dumps([*found, *_import_errors()]) + "\n")
+    sys.stdout.write("\n" + json.dumps([*found, *_import_errors(), *_compile_css()]) + "\n")
