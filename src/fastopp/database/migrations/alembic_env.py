@@ -6,29 +6,40 @@ Imports Alembic's and SQLAlchemy's weight, so only env.py and migrate.py's funct
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import Connection, MetaData
-from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
+from sqlalchemy import Column, Connection, MetaData
+from sqlalchemy.sql.type_api import TypeEngine
 
 from fastopp.database.framework_tables import is_queue_table
 from fastopp.database.migrations.adopt import SCHEMA_0_4_8
+from fastopp.database.migrations.column_types import differs, know_types
 from fastopp.database.migrations.constraint_names import name_constraints
 from fastopp.database.migrations.drops import Difference, find_drops
 from fastopp.database.migrations.lock import migration_transaction
 from fastopp.database.migrations.losses import run_keeping_data
+from fastopp.database.migrations.operations import Rename, without_fills
+from fastopp.database.migrations.postgresql_enums import EnumImpl
+from fastopp.database.migrations.rendered_types import render_type
 from fastopp.database.migrations.revisions import find_migrations, next_id, read_revisions
+from fastopp.database.migrations.sqlite_indexes import IndexKeepingImpl, compare_indexes, unread_indexes_unsaid
+from fastopp.database.migrations.written_types import Types
 from fastopp.settings import load_settings
 
 if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
+    from alembic.operations.ops import UpgradeOps
+    from alembic.runtime.migration import MigrationContext
     from alembic.runtime.migration import MigrationInfo
 
 ATTRIBUTE = "fastopp"
 """The name in `Config.attributes` under which migrate.py hands over an `Environment`."""
+
+IMPLEMENTATIONS = (EnumImpl, IndexKeepingImpl)
+"""Alembic finds them by their dialect, once they are imported."""
 
 ALONE_TIMEOUT = 600.0  # seconds; the plain `alembic` command is run interactively
 
@@ -44,6 +55,12 @@ class Environment:
     """Whether a comparison may end in drops of what the models do not know."""
     on_drop: Callable[[Difference], None] | None = None
     """Called with each thing that the models do not know."""
+    ask: Callable[[UpgradeOps, MetaData], None] | None = None
+    """Called with the operations, to put answers into them."""
+    renames: Sequence[Rename] = ()
+    """What was renamed in the database for the comparison."""
+    types: Types = field(default_factory=dict)
+    """The types of columns as the migrations write them."""
     on_apply: Callable[[str], None] | None = None
     """Called with the id of each migration that was run."""
 
@@ -67,7 +84,7 @@ def run(context: ModuleType, load_metadata: Callable[[], MetaData]) -> None:
                 report(step.up_revision_id)
 
         context.configure(connection=given.connection, on_version_apply=applied, **_options(metadata, given))
-    with context.begin_transaction():
+    with unread_indexes_unsaid(), context.begin_transaction():
         context.run_migrations()
 
 
@@ -78,7 +95,7 @@ async def _run_alone(context: ModuleType, metadata: MetaData) -> None:
     def migrate(connection: Connection) -> None:
         def run() -> None:
             context.configure(connection=connection, **_options(metadata, given, number=True))
-            with context.begin_transaction():
+            with unread_indexes_unsaid(), context.begin_transaction():
                 context.run_migrations()
 
         if allow_drop:
@@ -91,18 +108,31 @@ async def _run_alone(context: ModuleType, metadata: MetaData) -> None:
 
 
 def _options(metadata: MetaData | None, given: Environment, *, number: bool = False) -> dict[str, Any]:
-    def finish(_context: object, _revision: object, directives: list[Any]) -> None:
+    def finish(context: MigrationContext, _revision: object, directives: list[Any]) -> None:
         for directive in directives:
+            know_types(directive.upgrade_ops, given.types)
+            if metadata is not None and context.connection is not None:
+                compare_indexes(context.connection, metadata, directive.upgrade_ops)
+            if given.ask and metadata is not None:
+                given.ask(directive.upgrade_ops, metadata)
             for drop in find_drops(directive.upgrade_ops, remove=not given.allow_drop):
                 if given.on_drop:
                     given.on_drop(drop)
+            directive.upgrade_ops.ops[:0] = given.renames
             name_constraints(directive.upgrade_ops, directive.downgrade_ops)
+            without_fills(directive.downgrade_ops)
             if number:  # as `oppman.py makemigrations` does
                 directive.rev_id = next_id(read_revisions(find_migrations()))
 
+    def compare_type(
+        _context: MigrationContext, found: Column[Any], model: Column[Any], old: TypeEngine[Any], new: TypeEngine[Any]
+    ) -> bool | None:
+        return differs(given.types.get((found.table.name, found.name)), old, new)
+
     return {
         "target_metadata": metadata,
-        "compare_type": True,
+        "compare_type": compare_type,
+        "autogenerate_plugins": ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"],
         "render_as_batch": True,  # SQLite alters a table by copying it; on PostgreSQL a batch is plain ALTER TABLE
         "include_object": _include_object,
         "render_item": _render_item,
@@ -117,14 +147,5 @@ def _include_object(_item: object, name: str | None, kind: str, reflected: bool,
 
 
 def _render_item(kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
-    """SQLModel's types as plain SQLAlchemy, so that a migration means the same when SQLModel changes."""
-    if kind != "type":
-        return False
-    if isinstance(item, AutoString):
-        length = getattr(item.impl, "length", None)
-        return f"sa.String(length={length})" if length else "sa.String()"
-    if isinstance(item, UTCDateTime):
-        return "sa.DateTime(timezone=True)"
-    if type(item).__module__.startswith("sqlmodel"):
-        context.imports.add("import sqlmodel")
-    return False
+    """Types as plain SQLAlchemy."""
+    return render_type(item, context.imports) if kind == "type" and isinstance(item, TypeEngine) else False

@@ -10,22 +10,29 @@ from typing import Any, Literal, TextIO
 
 from alembic.autogenerate import RevisionContext, produce_migrations
 from alembic.config import Config
+from alembic.operations import ops
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import ResolutionError, RevisionMap
 from alembic.util import CommandError, load_python_file
-from sqlalchemy import Connection
+from sqlalchemy import Connection, MetaData
 from sqlalchemy.exc import DBAPIError
 
 from fastopp.database.errors import TablesMissing
 from fastopp.database.migrations.alembic_env import ATTRIBUTE, Environment
+from fastopp.database.migrations.adopt import SCHEMA_0_4_8
+from fastopp.database.migrations.answered import answer, rename_first
+from fastopp.database.migrations.column_types import know_types
 from fastopp.database.migrations.drops import Difference, count_rows, find_drops
 from fastopp.database.migrations.errors import MigrationError, MigrationFailed, UnknownRevision, VersionsNotWritable
 from fastopp.database.migrations.generated_code import indent_brackets
 from fastopp.database.migrations.lock import timed_out
+from fastopp.database.migrations.questions import Answers, AnswersNeeded, Question
 from fastopp.database.migrations.results import NewMigration
 from fastopp.database.migrations.revisions import Revision, next_id, read_revisions
+from fastopp.database.migrations.sqlite_indexes import compare_indexes
+from fastopp.database.migrations.written_types import Types, read_types
 
 FILE_TEMPLATE = "%(rev)s_%(slug)s"
 
@@ -123,20 +130,32 @@ class Project:
         found: list[Any] = []
         kept: list[str] = []
 
+        types = self.types()
+
         def compare(_now: tuple[str, ...], context: MigrationContext) -> tuple[()]:
             operations = produce_migrations(context, context.opts["target_metadata"]).upgrade_ops
             assert operations is not None  # noqa: S101 - it is what was asked for
+            know_types(operations, types)
+            compare_indexes(connection, context.opts["target_metadata"], operations)
             kept.extend(map(str, find_drops(operations, remove=True)))
             found.extend(operations.as_diffs())
             return ()
 
-        self.run(compare, Environment(connection, compare=True), dont_mutate=True)
+        self.run(compare, Environment(connection, compare=True, types=types), dont_mutate=True)
         return tuple(_describe(difference) for difference in found), tuple(kept)
 
+    def types(self) -> Types:
+        """The types of columns as the migrations write them."""
+        types = read_types(each.module for each in reversed(list(self.script.walk_revisions())))
+        for table, columns in SCHEMA_0_4_8.items():  # our 0002 changes some of them in SQL
+            for column in columns:
+                types.pop((table, column), None)
+        return types
+
     def write_migration(
-        self, connection: Connection, message: str, *, autogenerate: bool, allow_drop: bool
+        self, connection: Connection, message: str, *, autogenerate: bool, allow_drop: bool, answers: Answers
     ) -> NewMigration:
-        """Write the next migration, unless models and database agree. Raises VersionsNotWritable."""
+        """Write the next migration, unless models and database agree. Raises AnswersNeeded, VersionsNotWritable."""
         arguments = {
             "message": _as_title(message), "autogenerate": autogenerate, "sql": False, "head": "head", "splice": False,
             "branch_label": None, "version_path": None, "rev_id": next_id(self.revisions), "depends_on": None,
@@ -149,10 +168,24 @@ class Project:
             write(now, context)
             return ()
 
-        environment = Environment(connection, compare=autogenerate, allow_drop=allow_drop, on_drop=drops.append)
+        questions: list[Question] = []
+
+        def ask(operations: ops.UpgradeOps, models: MetaData) -> None:
+            questions.extend(answer(operations, answers, models))
+
+        types = self.types() if autogenerate else {}
+        attempt = connection.begin_nested()
+        renames = rename_first(connection, answers, types)
+        environment = Environment(
+            connection, compare=autogenerate, allow_drop=allow_drop, on_drop=drops.append,
+            ask=ask, renames=renames, types=types,
+        )  # fmt: skip
         self.run(
             compare, environment, dont_mutate=True, template_args=revision.template_args, revision_context=revision
         )
+        attempt.rollback()
+        if questions:
+            raise AnswersNeeded(questions)
         kept = () if allow_drop else tuple(map(str, drops))
         operations = revision.generated_revisions[-1].upgrade_ops
         if autogenerate and (operations is None or operations.is_empty()):

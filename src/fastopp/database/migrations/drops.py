@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from alembic.operations import ops
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Enum, text
 from sqlalchemy.sql.type_api import TypeEngine
 
 from fastopp.database.migrations.snapshot import quote
@@ -60,14 +60,14 @@ def count_rows(connection: Connection, drop: Difference) -> str:
 
 
 def _in_table(table: ops.ModifyTableOps, *, remove: bool) -> Iterator[Difference]:
-    replaced = {_key(each) for each in table.ops} - {None}
+    replaced = {key for each in table.ops for key in _keys(each)}
     for operation in list(table.ops):
         drop = _drop(operation, table.table_name)
-        if drop is None or _key(operation, dropped=True) in replaced:
+        if drop is None or replaced.intersection(_keys(operation, dropped=True)):
             continue
         yield drop
         if remove and isinstance(operation, ops.AlterColumnOp):
-            operation.modify_type = None
+            operation.modify_type = _with_both(operation.existing_type, operation.modify_type)
             if operation.has_changes():
                 continue
         if remove:
@@ -87,22 +87,39 @@ def _drop(operation: ops.MigrateOperation, table: str) -> Difference | None:
         return Difference(f"constraint {operation.constraint_name or '(unnamed)'} of {table}", table, data=False)
     if isinstance(operation, ops.AlterColumnOp) and operation.modify_type is not None:
         old, new = operation.existing_type, operation.modify_type
+        if isinstance(old, Enum) and isinstance(new, Enum) and old.name == new.name:
+            gone = ", ".join(each for each in old.enums if each not in new.enums)
+            return Difference(f"value {gone} of {table}.{operation.column_name}", table, operation.column_name) if gone else None
         if isinstance(old, TypeEngine) and not keeps_every_value(old, new):
             what = f"type {old!r} of {table}.{operation.column_name}, in the models {new!r}"
             return Difference(what, table, operation.column_name)
     return None
 
 
-def _key(operation: ops.MigrateOperation, *, dropped: bool = False) -> object:
-    """Return the identity of an index or a constraint: its name, or a foreign key's columns."""
+def _with_both(old: object, new: object) -> Enum | None:
+    """Return an Enum with its old values and the new ones, if that is more than it had."""
+    if not isinstance(old, Enum) or not isinstance(new, Enum) or old.name != new.name:
+        return None
+    added = [each for each in new.enums if each not in old.enums]
+    return Enum(*old.enums, *added, name=old.name, schema=old.schema) if added else None
+
+
+def _keys(operation: ops.MigrateOperation, *, dropped: bool = False) -> set[object]:
+    """Return what identifies an index or a constraint: its name, or its columns."""
     if dropped and isinstance(operation, (ops.DropIndexOp, ops.DropConstraintOp)):
         operation = operation.reverse()
     elif isinstance(operation, (ops.DropIndexOp, ops.DropConstraintOp)):
-        return None
+        return set()
     if isinstance(operation, ops.CreateIndexOp):
-        return "index", operation.index_name
+        return {("index", operation.index_name), ("index of", *map(_name, operation.columns))}
     if isinstance(operation, ops.CreateForeignKeyOp):
-        return "foreign key", tuple(operation.local_cols)
+        return {("foreign key", *operation.local_cols)}
     if isinstance(operation, ops.CreateUniqueConstraintOp):
-        return "unique", operation.constraint_name or tuple(map(str, operation.columns))
-    return None
+        return {("unique", operation.constraint_name or tuple(map(str, operation.columns)))}
+    if isinstance(operation, ops.CreateCheckConstraintOp):
+        return {("check", operation.constraint_name)}
+    return set()
+
+
+def _name(column: object) -> str:
+    return str(getattr(column, "name", column))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from fastopp._moved import moved_member
 from fastopp.database.migrations.errors import MigrationsPending
+from fastopp.database.migrations.questions import Answers
 from fastopp.database.migrations.results import Applied, Check, MigrationResult, MigrationState, NewMigration
 from fastopp.database.migrations.revisions import (
     Revision,
@@ -194,6 +195,7 @@ async def make_migration(
     *,
     autogenerate: bool = True,
     allow_drop: bool = False,
+    answers: Answers = Answers(),  # noqa: B008 - it is frozen
     folder: Path | None = None,
 ) -> NewMigration:
     """Write the next migration from what the models have and the database lacks.
@@ -203,6 +205,7 @@ async def make_migration(
 
     Raises
     ------
+    AnswersNeeded: the models do not say what was renamed, or what existing rows get.
     MigrationsPending: the database has to be up to date first.
     VersionsNotWritable: as on a read-only disk.
     """
@@ -212,7 +215,9 @@ async def make_migration(
         raise MigrationsPending
 
     def write(connection: Connection) -> NewMigration:
-        return project.write_migration(connection, message, autogenerate=autogenerate, allow_drop=allow_drop)
+        return project.write_migration(
+            connection, message, autogenerate=autogenerate, allow_drop=allow_drop, answers=answers
+        )
 
     return await _migrate(source, DEFAULT_TIMEOUT, write)
 
