@@ -108,6 +108,11 @@ PRIVATE_NAMES = (
         _rows="the rows that are fetched",
     ),
     *_names(
+        "sqlalchemy.types:TypeEngine",
+        "database/migrations/rendered_types.py",
+        _variant_mapping="the types by database, which Alembic reads too, to write both into a migration",
+    ),
+    *_names(
         "sqlalchemy.pool.impl:QueuePool",
         "database/pool.py",
         _dec_overflow="counts a connection out that is closed instead of returned",

@@ -251,7 +251,7 @@ async def test_what_the_models_do_not_know_is_kept(shop, url):
     narrower = shop(length=20)
     assert (narrower["ok"], narrower["path"]) == (True, None)
     (type_,) = set(narrower["kept"]) - KEPT
-    assert type_.startswith("type VARCHAR(length=70) of shops.name, in the models AutoString(")
+    assert type_.startswith("type String(length=70) of shops.name, in the models AutoString(")
     wider = shop(length=90)
     assert wider["differences"]
     assert set(wider["kept"]) == KEPT

@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import enum
+import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from fastopp.database.migrations.questions import Answers
+from tests.services.migrations import ROOT
 
 Build = Callable[[sa.MetaData], None]
 
 MODELS: dict[int, sa.MetaData] = {}
 """The models that an `env.py` of a test compares."""
+
+
+def models(build: Build) -> sa.MetaData:
+    """Return the models of one side of a change."""
+    metadata = sa.MetaData()
+    build(metadata)
+    return metadata
+
+
+class Project:
+    """A folder of migrations for models that are given, not imported."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "project/alembic"
+        (self.folder / "versions").mkdir(parents=True)
+        shutil.copy(ROOT / "alembic/script.py.mako", self.folder)
+
+    def use(self, metadata: sa.MetaData) -> None:
+        """Let the migrations compare with these models."""
+        (self.folder / "env.py").write_text(
+            "from alembic import context\nfrom fastopp.database.migrations.alembic_env import run\n"
+            f"from tests.services.model_changes import MODELS\nrun(context, lambda: MODELS[{id(metadata)}])\n"
+        )
+        MODELS[id(metadata)] = metadata
 
 
 class Mood(enum.Enum):
@@ -67,11 +94,13 @@ class Change:
 
     before: Build
     after: Build
-    rows: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=lambda: {"things": [{"id": 1, "name": "a"}]})
+    rows: Mapping[str, Sequence[Mapping[str, Any]]] = field(
+        default_factory=lambda: {"things": [{"id": 1, "name": "a"}]}
+    )
     """Rows that are there before the change."""
     then: Mapping[str, Any] = field(default_factory=dict)
     """What the first row of `things` has after it."""
-    answers: Answers = Answers()
+    answers: Answers = field(default_factory=Answers)
     allow_drop: bool = False
     loses: bool = False
     """Whether rows lose data, so that migrating has to be allowed."""
@@ -85,9 +114,7 @@ MOODY = table(NAME, column("mood", mood(), nullable=False))
 MOODY_ROWS = {"things": [{"id": 1, "name": "a", "mood": "good"}]}
 
 
-def added(
-    type_: Any, *parts: Any, then: Any = None, fill: str | None = None, **options: Any
-) -> Change:
+def added(type_: Any, *parts: Any, then: Any = None, fill: str | None = None, **options: Any) -> Change:
     """A new column."""
     answers = Answers(fills={"things.new": fill}) if fill is not None else Answers()
     return Change(PLAIN, table(NAME, column("new", type_, *parts, **options)), then={"new": then}, answers=answers)
@@ -119,8 +146,8 @@ def links(metadata: sa.MetaData) -> None:
 
 JSON_VARIANT = sa.JSON().with_variant(JSONB(), "postgresql")
 ARRAY_VARIANT = sa.JSON().with_variant(ARRAY(sa.String(20)), "postgresql")
-UTC = datetime.UTC
-WHEN = datetime.datetime(2027, 1, 2, 3, 4, 5, tzinfo=UTC)
+UTC = dt.UTC
+WHEN = dt.datetime(2027, 1, 2, 3, 4, 5, tzinfo=UTC)
 ID = uuid.UUID(int=5)
 
 CHANGES: dict[str, Change] = {
@@ -140,8 +167,8 @@ CHANGES: dict[str, Change] = {
         sa.DateTime, default=WHEN.replace(tzinfo=None), nullable=False, then=WHEN.replace(tzinfo=None)
     ),
     "default interval": added(
-        sa.Interval, default=datetime.timedelta(days=1, seconds=5), nullable=False,
-        then=datetime.timedelta(days=1, seconds=5),
+        sa.Interval, default=dt.timedelta(days=1, seconds=5), nullable=False,
+        then=dt.timedelta(days=1, seconds=5),
     ),
     "default uuid": added(sa.Uuid, default=ID, nullable=False, then=ID),
     "default bytes": added(sa.LargeBinary, default=b"\0'\xff", nullable=False, then=b"\0'\xff"),
@@ -218,7 +245,9 @@ CHANGES: dict[str, Change] = {
     # Enums
     "enum": added(mood(), nullable=True),
     "enum of a table": Change(OTHER, many(OTHER, MOODY), {}),
-    "enum shared": Change(MOODY, many(MOODY, table(column("mood", mood()), name="others")), MOODY_ROWS, {"mood": "good"}),
+    "enum shared": Change(
+        MOODY, many(MOODY, table(column("mood", mood()), name="others")), MOODY_ROWS, {"mood": "good"}
+    ),
     "enum shared in one": Change(
         OTHER, many(OTHER, MOODY, table(column("mood", mood()), name="more")), {}
     ),

@@ -38,6 +38,18 @@ COMMANDS: dict[str, Place] = {
         "fastopp.features.jobs.worker_command:worker",
         "Run queued tasks until SIGTERM or Ctrl+C. Running tasks get time to finish, then return to the queue.",
     ),
+    "shell": (
+        "fastopp.features.shell.commands:shell",
+        "Open Python with the models, a session and the settings at hand. `await` works.",
+    ),
+    "run": (
+        "fastopp.features.shell.commands:run",
+        "Run a Python file with the names of `shell`, in one transaction that is committed at its end.",
+    ),
+    "dbshell": (
+        "fastopp.features.shell.commands:dbshell",
+        "Open the database's own shell: sqlite3 or psql, whichever fits DATABASE_URL.",
+    ),
     "backup": (
         "fastopp.features.database_backups.local:backup",
         "Back up the database while it is in use, to a portable file, or to a copy next to a SQLite database.",

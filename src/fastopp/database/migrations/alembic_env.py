@@ -32,8 +32,7 @@ from fastopp.settings import load_settings
 if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
     from alembic.operations.ops import UpgradeOps
-    from alembic.runtime.migration import MigrationContext
-    from alembic.runtime.migration import MigrationInfo
+    from alembic.runtime.migration import MigrationContext, MigrationInfo
 
 ATTRIBUTE = "fastopp"
 """The name in `Config.attributes` under which migrate.py hands over an `Environment`."""

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, NamedTuple, TextIO
 
 from alembic.autogenerate import RevisionContext, produce_migrations
 from alembic.config import Config
@@ -20,8 +20,8 @@ from sqlalchemy import Connection, MetaData
 from sqlalchemy.exc import DBAPIError
 
 from fastopp.database.errors import TablesMissing
-from fastopp.database.migrations.alembic_env import ATTRIBUTE, Environment
 from fastopp.database.migrations.adopt import SCHEMA_0_4_8
+from fastopp.database.migrations.alembic_env import ATTRIBUTE, Environment
 from fastopp.database.migrations.answered import answer, rename_first
 from fastopp.database.migrations.column_types import know_types
 from fastopp.database.migrations.drops import Difference, count_rows, find_drops
@@ -32,12 +32,24 @@ from fastopp.database.migrations.questions import Answers, AnswersNeeded, Questi
 from fastopp.database.migrations.results import NewMigration
 from fastopp.database.migrations.revisions import Revision, next_id, read_revisions
 from fastopp.database.migrations.sqlite_indexes import compare_indexes
+from fastopp.database.migrations.unseen import find_unseen
 from fastopp.database.migrations.written_types import Types, read_types
 
 FILE_TEMPLATE = "%(rev)s_%(slug)s"
 
 OnApply = Callable[[str], None]
 """Called with the id of each migration that was run, upwards or downwards."""
+
+
+class Differences(NamedTuple):
+    """How the database differs from the models."""
+
+    lacking: tuple[str, ...]
+    """What the models have and the database lacks or has otherwise."""
+    kept: tuple[str, ...]
+    """What only the database has."""
+    unseen: tuple[str, ...]
+    """What differs, and no migration is written for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +137,11 @@ class Project:
             purge=True,
         )
 
-    def differences(self, connection: Connection) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return what the models have and the database lacks or has otherwise, and what only the database has."""
+    def differences(self, connection: Connection) -> Differences:
+        """Compare the models with the database."""
         found: list[Any] = []
         kept: list[str] = []
+        unseen: list[str] = []
 
         types = self.types()
 
@@ -137,12 +150,13 @@ class Project:
             assert operations is not None  # noqa: S101 - it is what was asked for
             know_types(operations, types)
             compare_indexes(connection, context.opts["target_metadata"], operations)
+            unseen.extend(find_unseen(connection, context.opts["target_metadata"]))
             kept.extend(map(str, find_drops(operations, remove=True)))
             found.extend(operations.as_diffs())
             return ()
 
         self.run(compare, Environment(connection, compare=True, types=types), dont_mutate=True)
-        return tuple(_describe(difference) for difference in found), tuple(kept)
+        return Differences(tuple(_describe(difference) for difference in found), tuple(kept), tuple(unseen))
 
     def types(self) -> Types:
         """The types of columns as the migrations write them."""
@@ -162,6 +176,7 @@ class Project:
         }  # fmt: skip
         revision = RevisionContext(Config(), self.script, arguments)
         drops: list[Difference] = []
+        unseen: list[str] = []
 
         def compare(now: tuple[str, ...], context: MigrationContext) -> tuple[()]:
             write = revision.run_autogenerate if autogenerate else revision.run_no_autogenerate
@@ -172,6 +187,7 @@ class Project:
 
         def ask(operations: ops.UpgradeOps, models: MetaData) -> None:
             questions.extend(answer(operations, answers, models))
+            unseen.extend(find_unseen(connection, models))
 
         types = self.types() if autogenerate else {}
         attempt = connection.begin_nested()
@@ -189,12 +205,12 @@ class Project:
         kept = () if allow_drop else tuple(map(str, drops))
         operations = revision.generated_revisions[-1].upgrade_ops
         if autogenerate and (operations is None or operations.is_empty()):
-            return NewMigration(None, kept)
+            return NewMigration(None, kept, (), tuple(unseen))
         dropped = tuple(count_rows(connection, drop) for drop in drops) if allow_drop else ()
         try:
             (script,) = revision.generate_scripts()
             if script is None:
-                return NewMigration(None, kept)
+                return NewMigration(None, kept, (), tuple(unseen))
             path = Path(script.path)
             path.write_text(indent_brackets(path.read_text(encoding="utf-8")), encoding="utf-8")
         except CommandError as error:
@@ -203,7 +219,7 @@ class Project:
             raise VersionsNotWritable(
                 f"{self.migrations / 'versions'} cannot be written to: {error.strerror}."
             ) from error
-        return NewMigration(path, kept, dropped)
+        return NewMigration(path, kept, dropped, tuple(unseen))
 
     def sql(self, dialect: str, revision: Revision, direction: Literal["upgrade", "downgrade"]) -> str:
         """The SQL of one migration, without a database."""

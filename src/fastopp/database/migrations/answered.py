@@ -36,8 +36,9 @@ def rename_first(connection: sa.Connection, answers: Answers, types: written_typ
             raise AnswerRefused(
                 f"The database has no {old}.", hint="`--rename` takes the old name first: `shop_books.name=title`."
             )
+        if new in ({each["name"] for each in inspector.get_columns(table)} if table else inspector.get_table_names()):
+            raise AnswerRefused(f"{old} cannot become {new}, which is there already.", hint="Look at `migrate check`.")
         if table:
-            new = new.removeprefix(f"{table}.")
             written_types.rename_column(types, table, column, new)
             renames.append(RenameColumn(table, column, new))
         else:
@@ -55,16 +56,16 @@ def answer(upgrade: ops.UpgradeOps, answers: Answers, models: sa.MetaData) -> li
         if not isinstance(operation, ops.ModifyTableOps):
             filled.append(operation)
             continue
-        before, after = [], []
+        before: list[ops.MigrateOperation] = []
+        after: list[ops.MigrateOperation] = []
         for each in operation.ops:
             if (column := _filled(each, models)) is None:
                 continue
             name = f"{operation.table_name}.{column.name}"
             question = FillQuestion(name, unique=_is_unique(operation, column))
-            adds = isinstance(each, ops.AddColumnOp)
             if name in answers.fills:
                 value: object = parse_value(name, column.type, answers.fills[name])
-            elif column.default is not None and column.default.is_scalar:
+            elif isinstance(column.default, sa.ColumnDefault) and column.default.is_scalar:
                 value = column.default.arg
             elif column.nullable:
                 continue
@@ -73,12 +74,11 @@ def answer(upgrade: ops.UpgradeOps, answers: Answers, models: sa.MetaData) -> li
                 continue
             if value is None:
                 continue
-            fill = FillRows(
-                operation.table_name, str(column.name), column.type, value, then_required=adds and not column.nullable
-            )
-            if adds:
-                each.column = column._copy()  # noqa: SLF001 - the model's own stays as it is; Alembic copies so too
-                each.column.nullable = True
+            fill = FillRows(operation.table_name, str(column.name), column.type, value)
+            if isinstance(each, ops.AddColumnOp):
+                fill.then_required = not column.nullable
+                # The model's own stays as it is. Its index and its constraints are separate operations.
+                each.column = sa.Column(column.name, column.type, nullable=True, comment=column.comment)
                 after.append(fill)
             else:
                 before.append(fill)

@@ -89,7 +89,11 @@ def _drop(operation: ops.MigrateOperation, table: str) -> Difference | None:
         old, new = operation.existing_type, operation.modify_type
         if isinstance(old, Enum) and isinstance(new, Enum) and old.name == new.name:
             gone = ", ".join(each for each in old.enums if each not in new.enums)
-            return Difference(f"value {gone} of {table}.{operation.column_name}", table, operation.column_name) if gone else None
+            return (
+                Difference(f"value {gone} of {table}.{operation.column_name}", table, operation.column_name)
+                if gone
+                else None
+            )
         if isinstance(old, TypeEngine) and not keeps_every_value(old, new):
             what = f"type {old!r} of {table}.{operation.column_name}, in the models {new!r}"
             return Difference(what, table, operation.column_name)

@@ -185,8 +185,7 @@ async def check(source: Database | Settings, *, folder: Path | None = None) -> C
     at, head, lacking = await current(source), only_head(project.revisions), await pending(source, folder=folder)
     if lacking:
         return Check(at, head, lacking)
-    differences, kept = await _migrate(source, DEFAULT_TIMEOUT, project.differences)
-    return Check(at, head, (), differences, kept)
+    return Check(at, head, (), *await _migrate(source, DEFAULT_TIMEOUT, project.differences))
 
 
 async def make_migration(

@@ -5,6 +5,7 @@ server needs for it. `alembic-postgresql-enum` writes such statements into migra
 PostgreSQL.
 """
 
+# ruff: noqa: ANN401 - the signatures are Alembic's
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ from alembic.ddl.postgresql import PostgresqlImpl
 from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import CreateEnumType
-from sqlalchemy.sql.type_api import TypeEngine
+from sqlalchemy.sql.type_api import TypeEngine, to_instance
 
 _VALUES = text("SELECT enumlabel FROM pg_enum WHERE enumtypid = to_regtype(:name) ORDER BY enumsortorder")
 
@@ -70,8 +71,8 @@ class EnumImpl(PostgresqlImpl):
 
     def alter_column(self, table_name: str, column_name: str, **kw: Any) -> None:
         """Change the column; values are converted by a cast, and times without a zone are UTC."""
-        new, old = kw.get("type_"), kw.get("existing_type")
-        if new is None:
+        new, old = to_instance(kw.get("type_")), to_instance(kw.get("existing_type"))
+        if kw.get("type_") is None:
             super().alter_column(table_name, column_name, **kw)
             return
         types = self._types_of(self._format_table(table_name, kw.get("schema")))
@@ -90,16 +91,14 @@ class EnumImpl(PostgresqlImpl):
         super().alter_column(table_name, column_name, **kw)
         self._drop_unused(types)
 
-    def _cast(self, column: str, old: TypeEngine[Any] | None, new: TypeEngine[Any]) -> str:
+    def _cast(self, column: str, old: TypeEngine[Any], new: TypeEngine[Any]) -> str:
         if isinstance(old, sa.DateTime) and isinstance(new, sa.DateTime) and old.timezone != new.timezone:
             return f"{column} AT TIME ZONE 'UTC'"
         by_text = "::text" if self._enum(new) or self._enum(old) else ""
         return f"{column}{by_text}::{new.compile(self.dialect)}"
 
-    def _enum(self, type_: TypeEngine[Any] | None) -> postgresql.ENUM | None:
+    def _enum(self, type_: TypeEngine[Any]) -> postgresql.ENUM | None:
         """Return the type as PostgreSQL's own, if it is one there."""
-        if type_ is None:
-            return None
         found = type_.dialect_impl(self.dialect)
         if isinstance(found, sa.ARRAY):
             return self._enum(found.item_type)
@@ -116,33 +115,33 @@ class EnumImpl(PostgresqlImpl):
             self.static_output(f"DO $$ BEGIN {create}; EXCEPTION WHEN duplicate_object THEN NULL; END $$;")
             values: Sequence[str] = ()
         elif (found := self._values(enum)) is None:
-            self._exec(CreateEnumType(enum))
+            self.execute(CreateEnumType(enum))
             return
         else:
             values = found
         for value in enum.enums:
             if value not in values:
-                self._exec(f"ALTER TYPE {name} ADD VALUE IF NOT EXISTS {_quoted(value)}")
+                self.execute(f"ALTER TYPE {name} ADD VALUE IF NOT EXISTS {_quoted(value)}")
 
     def _replace(self, enum: postgresql.ENUM, uses: Iterable[tuple[str, str, bool, str | None]]) -> None:
         """Create a type again with fewer values, since PostgreSQL cannot drop one."""
         name = self._name(enum)
         if not self.as_sql:
-            uses = [tuple(row) for row in self._rows(_USES, name=name)]  # type: ignore[misc] # its columns
+            uses = [tuple(row) for row in self._rows(_USES, name=name)]
         old = self.dialect.identifier_preparer.quote(f"{enum.name}_before")
-        self._exec(f"ALTER TYPE {name} RENAME TO {old}")
-        self._exec(CreateEnumType(enum))
+        self.execute(f"ALTER TYPE {name} RENAME TO {old}")
+        self.execute(CreateEnumType(enum))
         for table, column, array, default in uses:
             quoted = self.dialect.identifier_preparer.quote(column)
             suffix = "[]" if array else ""
             change = f"ALTER TABLE {table} ALTER COLUMN {quoted}"
             if default:
-                self._exec(f"{change} DROP DEFAULT")
-            self._exec(f"{change} TYPE {name}{suffix} USING {quoted}::text{suffix}::{name}{suffix}")
+                self.execute(f"{change} DROP DEFAULT")
+            self.execute(f"{change} TYPE {name}{suffix} USING {quoted}::text{suffix}::{name}{suffix}")
             if default:
-                self._exec(f"{change} SET DEFAULT {default}")
+                self.execute(f"{change} SET DEFAULT {default}")
         schema = f"{self.dialect.identifier_preparer.quote(enum.schema)}." if enum.schema else ""
-        self._exec(f"DROP TYPE {schema}{old}")
+        self.execute(f"DROP TYPE {schema}{old}")
 
     def _types_of(self, table: str) -> list[int]:
         return [] if self.as_sql else [row[0] for row in self._rows(_ENUMS_OF_TABLE, name=table)]
@@ -150,7 +149,7 @@ class EnumImpl(PostgresqlImpl):
     def _drop_unused(self, types: list[int]) -> None:
         if types:
             for (name,) in self._rows(_UNUSED, types=types):
-                self._exec(f"DROP TYPE {name}")
+                self.execute(f"DROP TYPE {name}")
 
     def _values(self, enum: postgresql.ENUM) -> list[str] | None:
         values = [row[0] for row in self._rows(_VALUES, name=self._name(enum))]
@@ -161,7 +160,8 @@ class EnumImpl(PostgresqlImpl):
         return self.connection.execute(statement, parameters).all()
 
     def _name(self, enum: postgresql.ENUM) -> str:
-        return self.dialect.identifier_preparer.format_type(enum)
+        schema = f"{self.dialect.identifier_preparer.quote(enum.schema)}." if enum.schema else ""
+        return schema + self.dialect.identifier_preparer.quote(str(enum.name))
 
     def _format_table(self, name: str, schema: str | None) -> str:
         quote = self.dialect.identifier_preparer.quote

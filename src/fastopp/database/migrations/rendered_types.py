@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
+import contextlib
+import datetime as dt
 import decimal
 import enum
 import uuid
@@ -15,7 +16,7 @@ from sqlalchemy.sql.type_api import TypeEngine
 from sqlalchemy.types import TypeDecorator
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-_MODULES = {datetime.datetime, datetime.date, datetime.time, datetime.timedelta, uuid.UUID, decimal.Decimal}
+_MODULES = {dt.datetime, dt.date, dt.time, dt.timedelta, uuid.UUID, decimal.Decimal}
 """Classes of values whose source needs an import."""
 
 
@@ -24,7 +25,7 @@ def render_type(type_: TypeEngine[Any], imports: set[str]) -> str:
 
     A type that differs by database is written for both, whichever one the migration is made on.
     """
-    on_sqlite, on_postgresql = (_plain(resolve(type_, each), imports) for each in (sqlite.dialect(), DIALECT))
+    on_sqlite, on_postgresql = (_plain(resolve(type_, each), imports) for each in (SQLITE, DIALECT))
     if on_sqlite == on_postgresql:
         return on_sqlite
     if _needs_postgresql(on_sqlite):
@@ -32,19 +33,18 @@ def render_type(type_: TypeEngine[Any], imports: set[str]) -> str:
     return f"{on_sqlite}.with_variant({on_postgresql}, 'postgresql')"
 
 
-DIALECT: Dialect = postgresql.dialect()
+SQLITE: Dialect = sqlite.dialect()  # type: ignore[no-untyped-call] # theirs
+DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call] # theirs
 
 
 def render_value(type_: TypeEngine[Any], value: object, imports: set[str]) -> str:
     """Return a value of a column as the database gets it, as source code."""
     if isinstance(value, enum.Enum):
-        processor = type_.bind_processor(DIALECT) if isinstance(type_, sa.Enum) else None
+        processor: Any = type_.bind_processor(DIALECT) if isinstance(type_, sa.Enum) else None  # type: ignore[no-untyped-call] # theirs
         value = processor(value) if processor else value.value
     elif isinstance(type_, TypeDecorator):
-        try:
+        with contextlib.suppress(NotImplementedError):  # a type that changes results only
             value = type_.process_bind_param(value, DIALECT)
-        except NotImplementedError:
-            pass  # it changes results only
     for kind in type(value).__mro__:
         if kind in _MODULES:
             imports.add(f"import {kind.__module__}")
@@ -57,7 +57,7 @@ def resolve(type_: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:
     """Return what a model's type is on one database, without variants and decorators."""
     if isinstance(type_, UTCDateTime):
         return sa.DateTime(timezone=True)
-    chosen = getattr(type_, "_variant_mapping", {}).get(dialect.name)  # Alembic reads it too; there is no other way
+    chosen = type_._variant_mapping.get(dialect.name)  # noqa: SLF001 - as Alembic; there is no public way
     if chosen is not None:
         return resolve(chosen, dialect)
     if isinstance(type_, TypeDecorator) and not type(type_).__module__.startswith("sqlalchemy."):
@@ -79,7 +79,8 @@ def _plain(type_: TypeEngine[Any], imports: set[str]) -> str:
         dimensions = f", dimensions={type_.dimensions}" if type_.dimensions else ""
         return f"postgresql.ARRAY({render_type(type_.item_type, imports)}{dimensions})"
     if type(type_).__module__.startswith("sqlmodel"):  # AutoString, whose impl it is
-        return f"sa.String(length={type_.length})" if getattr(type_, "length", None) else "sa.String()"
+        length = getattr(type_, "length", None)
+        return f"sa.String(length={length})" if length else "sa.String()"
     if module.startswith("sqlalchemy.dialects."):
         dialect = module.split(".")[2]
         imports.add(f"from sqlalchemy.dialects import {dialect}")

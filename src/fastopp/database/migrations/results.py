@@ -41,6 +41,8 @@ class NewMigration(NamedTuple):
     """What the database has and the models do not know, and the migration leaves alone."""
     dropped: tuple[str, ...] = ()
     """What the migration drops, with the number of rows that have it."""
+    unseen: tuple[str, ...] = ()
+    """What differs, and has to be written into a migration by hand."""
 
 
 class Check(NamedTuple):
@@ -53,6 +55,8 @@ class Check(NamedTuple):
     """What `makemigrations` would write, a sentence each. Empty while migrations are pending."""
     kept: tuple[str, ...] = ()
     """What the database has and the models do not know. It is no fault, and stays."""
+    unseen: tuple[str, ...] = ()
+    """What differs, and has to be written into a migration by hand."""
 
     @property
     def ok(self) -> bool:

@@ -1,5 +1,6 @@
 """Indexes of expressions on SQLite, which SQLAlchemy cannot read back from a table."""
 
+# ruff: noqa: ANN401 - the signatures are Alembic's
 from __future__ import annotations
 
 import re
@@ -36,12 +37,12 @@ class IndexKeepingImpl(SQLiteImpl):
             self.memo[f"fastopp indexes of {table.name}"] = [row.sql for row in rows if row.expression]
         super().drop_table(table, **kw)
 
-    def rename_table(self, old_table_name: str, new_table_name: Any, schema: Any = None) -> None:  # noqa: ANN401 - Alembic's
+    def rename_table(self, old_table_name: str, new_table_name: Any, schema: Any = None) -> None:
         """Rename the table; a copy gets the indexes of its original."""
         super().rename_table(old_table_name, new_table_name, schema)
         if old_table_name.startswith(_COPY):
             for statement in self.memo.pop(f"fastopp indexes of {new_table_name}", ()):
-                self._exec(text(statement.replace(":", r"\:")))
+                self.execute(text(statement.replace(":", r"\:")))
 
 
 @contextmanager
@@ -63,8 +64,9 @@ def compare_indexes(connection: sa.Connection, models: sa.MetaData, upgrade: ops
         changes: list[ops.MigrateOperation] = []
         for name, sql in found.items():
             if name not in wanted or _squeezed(sql) != _squeezed(_statement(wanted[name], connection)):
-                old = sa.Index(name, text(_expression(sql)), unique="UNIQUE" in sql.partition("(")[0].upper())
-                changes.append(ops.DropIndexOp(name, table.name, _reverse=_create(old, table.name)))
+                unique = "UNIQUE" in sql.partition("(")[0].upper()
+                old = ops.CreateIndexOp(name, table.name, [text(_expression(sql))], unique=unique)
+                changes.append(old.reverse())
         dropped = {each.index_name for each in changes if isinstance(each, ops.DropIndexOp)}
         changes += [
             ops.CreateIndexOp.from_index(index)
@@ -80,10 +82,6 @@ def compare_indexes(connection: sa.Connection, models: sa.MetaData, upgrade: ops
 
 def _has_expression(index: sa.Index) -> bool:
     return any(not isinstance(each, sa.Column) for each in index.expressions)
-
-
-def _create(index: sa.Index, table: str) -> ops.CreateIndexOp:
-    return ops.CreateIndexOp(str(index.name), table, list(index.expressions), unique=bool(index.unique))
 
 
 def _statement(index: sa.Index, connection: sa.Connection) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,8 +24,7 @@ def read_types(modules: Iterable[ModuleType]) -> Types:
     """Return the types that a database has after these migrations, as far as their source shows it."""
     types: Types = {}
     for module in modules:
-        with open(str(module.__file__), encoding="utf-8") as file:
-            tree = ast.parse(file.read())
+        tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
         reader = _Reader(types, vars(module))
         for node in tree.body:
             if isinstance(node, ast.FunctionDef) and node.name == "upgrade":
@@ -51,14 +51,14 @@ class _Reader(ast.NodeVisitor):
         self._names = names
         self._batches: dict[str, str] = {}
 
-    def visit_With(self, node: ast.With) -> None:  # noqa: N802 - ast's name
+    def visit_With(self, node: ast.With) -> None:
         for item in node.items:
             call, name = item.context_expr, item.optional_vars
             if isinstance(call, ast.Call) and _called(call) == "batch_alter_table" and isinstance(name, ast.Name):
                 self._batches[name.id] = _text(call.args)
         self.generic_visit(node)
 
-    def visit_Call(self, node: ast.Call) -> None:  # noqa: N802 - as above
+    def visit_Call(self, node: ast.Call) -> None:
         if not isinstance(node.func, ast.Attribute) or not isinstance(node.func.value, ast.Name):
             return
         table = self._batches.get(node.func.value.id)

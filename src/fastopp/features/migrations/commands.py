@@ -13,6 +13,8 @@ from fastopp.console.project import load_project
 from fastopp.core.mappers import configure_models
 from fastopp.database.migrations import migrate
 from fastopp.database.migrations.migrate import Applied
+from fastopp.database.migrations.questions import Answers
+from fastopp.features.migrations.asking import asking
 from fastopp.features.migrations.dropping import confirming_drops
 from fastopp.platforms.detection import PLATFORMS
 from fastopp.settings import Settings
@@ -143,6 +145,7 @@ async def check(*, as_json: JsonOption = False) -> None:
                 "pending": [revision.id for revision in found.pending],
                 "differences": list(found.differences),
                 "kept": list(found.kept),
+                "unseen": list(found.unseen),
             }
         )
     if found.pending:
@@ -153,6 +156,7 @@ async def check(*, as_json: JsonOption = False) -> None:
         fail(f"The models have changes without a migration:\n{changes}\nRun `python oppman.py makemigrations`.")
     if not as_json:
         _say_kept(found.kept)
+        _say_unseen(found.unseen)
         say(f"The database is at {found.current}, and the models fit.", style="green")
 
 
@@ -169,18 +173,46 @@ async def makemigrations(
     *,
     empty: Annotated[bool, typer.Option("--empty", help="Write an empty migration to edit by hand.")] = False,
     allow_drop: Annotated[bool, typer.Option("--allow-drop", help="Drop what is not in the models.")] = False,
+    rename: Annotated[
+        list[str] | None, typer.Option("--rename", help="OLD=NEW, like `books.name=title` or `books=novels`.")
+    ] = None,
+    no_rename: Annotated[bool, typer.Option("--no-rename", help="Nothing else was renamed.")] = False,
+    fill: Annotated[
+        list[str] | None, typer.Option("--fill", help="TABLE.COLUMN=VALUE, what existing rows get.")
+    ] = None,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Fail instead of asking.")] = False,
 ) -> None:
-    """Write a migration for changes in the models. Columns and tables that are not in the models are kept."""
-    made = await migrate.make_migration(
-        _settings(), " ".join(message or []) or "changes", autogenerate=not empty, allow_drop=allow_drop
+    """Write a migration for changes in the models. Columns and tables that are not in the models are kept.
+
+    Asks whether something was renamed, and what existing rows get. Options answer without a terminal.
+    """
+    settings = _settings()
+    made = await asking(
+        lambda answers: migrate.make_migration(
+            settings,
+            " ".join(message or []) or "changes",
+            autogenerate=not empty,
+            allow_drop=allow_drop,
+            answers=answers,
+        ),
+        Answers.parse(rename or [], fill or [], no_rename=no_rename),
+        no_input=no_input,
     )
     _say_kept(made.kept)
     for each in made.dropped:
         say(f"drops: {each}", style="yellow")
+    _say_unseen(made.unseen)
     if made.path is None:
         say("No changes detected.")
     else:
         say(f"Wrote {made.path}. Read it, then run `python oppman.py migrate`.", style="green")
+
+
+def _say_unseen(unseen: Sequence[str]) -> None:
+    for each in unseen:
+        say(f"to be written by hand: {in_one_line(each)}", style="yellow")
+    if unseen:
+        say("`python oppman.py makemigrations --empty` writes a migration to put it into.")
 
 
 def _say_kept(kept: Sequence[str]) -> None:
