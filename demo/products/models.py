@@ -1,7 +1,5 @@
 """The product table of the database demo."""
 
-from __future__ import annotations
-
 import uuid
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """The registrant table of the webinar demo."""
 
-from __future__ import annotations
-
 import uuid
 from datetime import datetime
 from typing import Literal

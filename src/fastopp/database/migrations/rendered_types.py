@@ -33,14 +33,14 @@ def render_type(type_: TypeEngine[Any], imports: set[str]) -> str:
     return f"{on_sqlite}.with_variant({on_postgresql}, 'postgresql')"
 
 
-SQLITE: Dialect = sqlite.dialect()  # type: ignore[no-untyped-call] # theirs
-DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call] # theirs
+SQLITE: Dialect = sqlite.dialect()
+DIALECT: Dialect = postgresql.dialect()
 
 
 def render_value(type_: TypeEngine[Any], value: object, imports: set[str]) -> str:
     """Return a value of a column as the database gets it, as source code."""
     if isinstance(value, enum.Enum):
-        processor: Any = type_.bind_processor(DIALECT) if isinstance(type_, sa.Enum) else None  # type: ignore[no-untyped-call] # theirs
+        processor: Any = type_.bind_processor(DIALECT) if isinstance(type_, sa.Enum) else None
         value = processor(value) if processor else value.value
     elif isinstance(type_, TypeDecorator):
         with contextlib.suppress(NotImplementedError):  # a type that changes results only

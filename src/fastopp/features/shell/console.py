@@ -48,6 +48,6 @@ class AwaitingConsole(code.InteractiveConsole):
 
     def _run(self) -> None:
         assert self._compiled is not None  # noqa: S101 - runcode has set it
-        result = eval(self._compiled, self.locals)  # type: ignore[arg-type] # noqa: S307 - typed by the user
+        result = eval(self._compiled, self.locals)  # noqa: S307 - typed by the user
         if inspect.iscoroutine(result):
             self._runner.run(result)
