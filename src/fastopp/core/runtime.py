@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.core.apps import App
 from fastopp.core.features import find_features
+from fastopp.database.naive_datetimes import refuse_naive_datetimes
 from fastopp.database.session import Database
 from fastopp.settings import Settings
 from fastopp.storage.base import Storage
@@ -56,6 +57,7 @@ async def open_runtime(
     """
     for app in apps:
         app.load_models()
+    refuse_naive_datetimes()
     database = Database.from_settings(settings, clock=clock)
     storage = storage or open_storage(settings, clock=clock)
     database.session_class, database.session_info = TrackingSession, {STORAGE: storage, CLOCK: clock}
