@@ -73,6 +73,8 @@ PRIVATE_NAMES = (
     *_names(
         "sqladmin.models:ModelView",
         "features/admin/views.py",
+        _build_url_for="overridden to quote keys that are text",
+        _identity_for_object="the view of a related row, for its address",
         _stmt_by_identifier="overridden to answer 404 to a key that cannot be one",
     ),
     *_names(

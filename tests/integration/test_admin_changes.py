@@ -237,7 +237,7 @@ async def test_exports(site: AdminApp, client: httpx.AsyncClient) -> None:
     answer = await client.get("/admin/product/export/csv")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert answer.headers["content-disposition"].startswith('attachment; filename="Product_')
-    rows = {row["name"]: row for row in csv.DictReader(io.StringIO(answer.text))}
+    rows = {row["name"]: row for row in csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig")))}
     assert set(rows) == {"Lamp", "Chair", "'=1+1"}
     assert rows["'=1+1"]["category"] == ""
     assert datetime.fromisoformat(rows["Lamp"]["created_at"]).utcoffset() == timedelta()

@@ -15,7 +15,7 @@ from fastopp.errors import BadRequest, Conflict
 
 
 class RenameQuestion(NamedTuple):
-    """Was it renamed?"""
+    """The question whether something was renamed."""
 
     old: str
     """A table, or a column as `table.column`."""
@@ -33,7 +33,7 @@ class RenameQuestion(NamedTuple):
 
 
 class FillQuestion(NamedTuple):
-    """What do existing rows get?"""
+    """The question which value existing rows get."""
 
     column: str
     """As `table.column`."""
@@ -73,7 +73,7 @@ class AnswerRefused(BadRequest):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the author of a migration has answered."""
+    """The answers of a migration's author."""
 
     renamed: Mapping[str, str] = field(default_factory=dict)
     """New names by old ones: `table` or `table.column`."""

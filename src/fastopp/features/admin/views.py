@@ -11,23 +11,28 @@ Everything of SQLAdmin's ModelView works as its documentation says.
 # ruff: noqa: ANN401 - SQLAdmin and SQLAlchemy hand over rows of any model
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from markupsafe import Markup
 from pydantic_core import PydanticUndefined
 from sqladmin.authorization import Action
+from sqladmin.fields import IntervalField
 from sqladmin.filters import AllUniqueStringValuesFilter
 from sqladmin.formatters import BASE_FORMATTERS
 from sqladmin.forms import ModelConverter, converts
-from sqladmin.helpers import Writer, secure_filename, stream_to_csv
+from sqladmin.helpers import Writer, get_object_identifier, secure_filename, stream_to_csv
 from sqladmin.models import ModelView
-from sqlalchemy import Select, inspect
+from sqlalchemy import JSON, Select, inspect
+from sqlalchemy.orm import RelationshipDirection
 from starlette import status
+from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -48,6 +53,9 @@ from fastopp.features.admin.photo_field import (
     take_photo,
 )
 from fastopp.storage.photos import store_for_row
+
+BYTE_ORDER_MARK = "\ufeff"
+"""Without it, a spreadsheet on Windows reads UTF-8 as another encoding."""
 
 
 class InvalidField(FastOppError):
@@ -82,8 +90,30 @@ def plural(noun: str) -> str:
     return re.sub("(?<![aeiouAEIOU])y$", "ie", noun) + "s"
 
 
+class BoundedIntervalField(IntervalField):  # type: ignore[misc]  # WTForms has no types
+    """An interval that is not longer than Python's."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Take what was typed. Raises ValueError, which is shown beside the field."""
+        try:
+            super().process_formdata(valuelist)
+        except OverflowError:
+            raise ValueError("This interval is too long.") from None
+
+
 class FormConverter(ModelConverter):
     """SQLAdmin's choice of form fields, and one for Float, which is no Numeric any more since SQLAlchemy 2.1."""
+
+    @converts("Interval")  # type: ignore[untyped-decorator]  # as below
+    def conv_interval(self, model: type, prop: Any, kwargs: dict[str, Any]) -> Any:
+        """An interval, or a message beside the field."""
+        kwargs["render_kw"]["placeholder"] = "Like: 1 day 1:25:33.652"
+        return BoundedIntervalField(**kwargs)
+
+    @converts("Enum")  # type: ignore[untyped-decorator]  # as below
+    def conv_enum(self, model: type, prop: Any, kwargs: dict[str, Any]) -> Any:
+        """One of the members; blanks alone are none of them."""
+        return super().conv_enum(model, prop, kwargs | {"filters": [*kwargs.get("filters", ()), _without_blanks]})
 
     @converts("Float")  # type: ignore[untyped-decorator]  # SQLAdmin gives it no types
     def conv_float(self, model: type, prop: Any, kwargs: dict[str, Any]) -> Any:
@@ -93,6 +123,10 @@ class FormConverter(ModelConverter):
 
 def _photo(height: int, row: Any, name: str) -> Markup:
     return preview(getattr(row, name), height)
+
+
+def _without_blanks(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
 
 
 def _finite(form: Form, field: FloatField) -> None:
@@ -137,6 +171,8 @@ class AdminView(ModelView):
         self._show_photos()
         if self.name_plural == f"{self.name}s":  # SQLAdmin's own plural
             self.name_plural = plural(self.name)  # type: ignore[misc]  # as above
+        if any(_is_given(column) for column in inspect(self.model).primary_key):
+            self.form_include_pk = True  # type: ignore[misc]  # as above
         super().__init__()
 
     def _show_photos(self) -> None:
@@ -145,6 +181,25 @@ class AdminView(ModelView):
             shown = {name: partial(_photo, height) for name in self.photo_columns}
             setattr(self, attribute, shown | getattr(self, attribute))
         self.form_overrides = dict.fromkeys(self.photo_columns, PhotoField) | self.form_overrides  # type: ignore[misc]
+
+    def get_form_columns(self) -> list[str]:
+        """The fields of the form. A relation stands for its foreign key, whose own field would clear it."""
+        names = super().get_form_columns()
+        if self.form_columns:
+            return names
+        mapper = inspect(self.model)
+        chosen = [mapper.relationships[name] for name in names if name in mapper.relationships]
+        keys = {
+            mapper.get_property_by_column(column).key
+            for relation in chosen
+            if relation.direction is RelationshipDirection.MANYTOONE
+            for column in relation.local_columns
+        }
+        return [name for name in names if name not in keys]
+
+    def _build_url_for(self, name: str, request: Request, obj: Any) -> URL:
+        key = quote(str(get_object_identifier(obj)), safe="/;")
+        return request.url_for(name, identity=self._identity_for_object(obj), pk=key)
 
     def _stmt_by_identifier(self, identifier: str) -> Select[Any]:
         try:
@@ -205,17 +260,33 @@ class AdminView(ModelView):
     async def export_data(
         self, data: list[Any], export_type: str = "csv", request: Request | None = None
     ) -> StreamingResponse:
-        """The rows as a file. CSV: times with their zone, nothing for what is missing, no formulas."""
+        """The rows as a file. CSV: times with their zone, JSON, related rows' texts, no formulas."""
         if export_type != "csv" or self.use_pretty_export:
             return await super().export_data(data, export_type, request)
 
         names = self.get_export_columns()
 
         async def lines(writer: Writer) -> AsyncGenerator[Any, None]:
+            yield BYTE_ORDER_MARK
             yield writer.writerow(names)
             for row in data:
-                yield writer.writerow([csv_cell(await self.get_prop_value(row, name)) for name in names])
+                yield writer.writerow([csv_cell(await self._exported(row, name)) for name in names])
 
         name = secure_filename(self.get_export_name("csv"))
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(stream_to_csv(lines), media_type="text/csv; charset=utf-8", headers=headers)
+
+    async def _exported(self, row: Any, name: str) -> Any:
+        value = await self.get_prop_value(row, name)
+        mapper = inspect(self.model)
+        if name in mapper.relationships and mapper.relationships[name].uselist:
+            return ", ".join(map(str, value))
+        if value is not None and name in mapper.columns and isinstance(mapper.columns[name].type, JSON):
+            return json.dumps(value, ensure_ascii=False)
+        return value
+
+
+def _is_given(column: Any) -> bool:
+    """Return whether a person has to give a new row this part of its key."""
+    made = column.default is not None or column.server_default is not None or column.identity is not None
+    return not made and column is not column.table.autoincrement_column
