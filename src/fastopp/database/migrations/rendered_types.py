@@ -7,7 +7,7 @@ import datetime as dt
 import decimal
 import enum
 import uuid
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -34,13 +34,13 @@ def render_type(type_: TypeEngine[Any], imports: set[str]) -> str:
 
 
 SQLITE: Dialect = sqlite.dialect()
-DIALECT: Dialect = postgresql.dialect()
+DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call] # theirs
 
 
 def render_value(type_: TypeEngine[Any], value: object, imports: set[str]) -> str:
     """Return a value of a column as the database gets it, as source code."""
     if isinstance(value, enum.Enum):
-        processor: Any = type_.bind_processor(DIALECT) if isinstance(type_, sa.Enum) else None
+        processor: Any = cast("Any", type_).bind_processor(DIALECT) if isinstance(type_, sa.Enum) else None
         value = processor(value) if processor else value.value
     elif isinstance(type_, TypeDecorator):
         with contextlib.suppress(NotImplementedError):  # a type that changes results only

@@ -91,6 +91,7 @@ def plural(noun: str) -> str:
 
 
 class BoundedIntervalField(IntervalField):  # type: ignore[misc]  # WTForms has no types
+class BoundedIntervalField(IntervalField):
     """An interval that is not longer than Python's."""
 
     def process_formdata(self, valuelist: list[str]) -> None:
@@ -171,7 +172,8 @@ class AdminView(ModelView):
         self._show_photos()
         if self.name_plural == f"{self.name}s":  # SQLAdmin's own plural
             self.name_plural = plural(self.name)  # type: ignore[misc]  # as above
-        if any(_is_given(column) for column in inspect(self.model).primary_key):
+        keys: Any = inspect(self.model).primary_key
+        if any(map(_is_given, keys)):
             self.form_include_pk = True  # type: ignore[misc]  # as above
         super().__init__()
 
@@ -187,7 +189,7 @@ class AdminView(ModelView):
         names = super().get_form_columns()
         if self.form_columns:
             return names
-        mapper = inspect(self.model)
+        mapper: Any = inspect(self.model)
         chosen = [mapper.relationships[name] for name in names if name in mapper.relationships]
         keys = {
             mapper.get_property_by_column(column).key
@@ -278,7 +280,7 @@ class AdminView(ModelView):
 
     async def _exported(self, row: Any, name: str) -> Any:
         value = await self.get_prop_value(row, name)
-        mapper = inspect(self.model)
+        mapper: Any = inspect(self.model)
         if name in mapper.relationships and mapper.relationships[name].uselist:
             return ", ".join(map(str, value))
         if value is not None and name in mapper.columns and isinstance(mapper.columns[name].type, JSON):

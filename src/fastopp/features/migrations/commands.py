@@ -182,10 +182,7 @@ async def makemigrations(
     ] = None,
     no_input: Annotated[bool, typer.Option("--no-input", help="Fail instead of asking.")] = False,
 ) -> None:
-    """Write a migration for changes in the models. Columns and tables that are not in the models are kept.
-
-    Asks whether something was renamed, and what existing rows get. Options answer without a terminal.
-    """
+    """Write a migration for changes in the models. Columns and tables that are not in the models are kept."""
     settings = _settings()
     made = await asking(
         lambda answers: migrate.make_migration(
