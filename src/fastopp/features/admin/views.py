@@ -90,7 +90,6 @@ def plural(noun: str) -> str:
     return re.sub("(?<![aeiouAEIOU])y$", "ie", noun) + "s"
 
 
-class BoundedIntervalField(IntervalField):  # type: ignore[misc]  # WTForms has no types
 class BoundedIntervalField(IntervalField):
     """An interval that is not longer than Python's."""
 
