@@ -56,6 +56,16 @@ async def test_a_key_that_is_text(site, client):
     assert len(await site.rows(Shelf)) == len(CODES) - 1
 
 
+async def test_a_comma_in_a_key_deletes_no_other_row(site, client):
+    await site.add(Shelf(code="a"), Shelf(code="b"))
+    assert (await client.delete("/admin/shelf/delete", params={"pks": "a,b"})).status_code == 200
+    assert [shelf.code for shelf in await site.rows(Shelf)] == ["m1"]
+    await site.add(Shelf(code="a"), Shelf(code="b"), Shelf(code="a,b"))
+    refused = await client.delete("/admin/shelf/delete", params={"pks": "a,b"})
+    assert (refused.status_code, "contains a comma" in refused.text) == (400, True)
+    assert len(await site.rows(Shelf)) == 4
+
+
 async def test_relations_to_keys_that_are_text(site, client):
     form = {"isbn": "b1", "shelf": "m1", "tags": ["t,1", "t2"], "extra": '{"a": true}'}
     saved = await client.post("/admin/book/create", data=form | SAVE)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from sqladmin import Admin
+from sqladmin.authentication import login_required
 from sqladmin.forms import ModelConverter
 from sqladmin.models import BaseView, ModelView
 from sqladmin.templating import Jinja2Templates
-from sqlalchemy import Select, inspect
+from sqlalchemy import Select, String, inspect, or_, select
 from starlette import status
 from starlette.applications import Starlette
 from starlette.datastructures import FormData, UploadFile
@@ -169,11 +170,17 @@ class AdminSite(Admin):
         """Show the form of a row, or keep what it sends."""
         return await _with_files_closed(request, super().edit(request))
 
+    @login_required
     async def delete(self, request: Request) -> Response:
         """Delete the rows named by `pks`. Raises BadRequest."""
         keys = request.query_params.get("pks", "").split(",")
         if keys == [""] or len(keys) > MAX_DELETED_AT_ONCE:
             raise BadRequest(f"`pks` names the rows to delete: at least one, at most {MAX_DELETED_AT_ONCE}.")
+        if len(keys) > 1 and await _has_comma_in_a_key(self._view(request.path_params["identity"])):
+            raise BadRequest(
+                "This table has a key that contains a comma, which `pks` cannot tell from two keys.",
+                hint="Delete such rows with `python oppman.py shell`, or with a command of your app.",
+            )
         response: Response = await super().delete(request)
         return response
 
@@ -198,6 +205,15 @@ class AdminSite(Admin):
             raise BadRequest("A file was sent for a field that does not accept files.")
         # SQLAdmin takes a row's value for a file that can be opened, and a photo's is a URL.
         return await super()._handle_form_data(request, None if getattr(view, "photo_columns", ()) else obj)
+
+
+async def _has_comma_in_a_key(view: ModelView) -> bool:
+    texts = [column for column in view.pk_columns if isinstance(column.type, String)]
+    if not texts:
+        return False
+    found = select(*view.pk_columns).where(or_(*(column.contains(",") for column in texts))).limit(1)
+    async with view.session_maker() as session:
+        return (await session.execute(found)).first() is not None
 
 
 async def _with_files_closed(request: Request, answering: Awaitable[Response]) -> Response:
