@@ -25,8 +25,11 @@ class Workplace:
             _delete_abandoned(abandoned)
         remove_abandoned(PREFIX, lambda name: (parent / name).exists())
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        self._lock = (self.folder / LOCK).open("w")
+        # Locked before it has its name: another emulator takes a folder with a lock that is free for a dead one's.
+        unnamed = self.folder / "unnamed"
+        self._lock = unnamed.open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        unnamed.rename(self.folder / LOCK)
         self.instances = self.folder / "instances"
         self.instances.mkdir()
 
