@@ -178,7 +178,7 @@ class AdminSite(Admin):
             raise BadRequest(f"`pks` names the rows to delete: at least one, at most {MAX_DELETED_AT_ONCE}.")
         if len(keys) > 1 and await _has_comma_in_a_key(self._view(request.path_params["identity"])):
             raise BadRequest(
-                "This table has a key that contains a comma, which `pks` cannot tell from two keys.",
+                "This table has a key that contains a comma, which `pks` cannot distinguish from two keys.",
                 hint="Delete such rows with `python oppman.py shell`, or with a command of your app.",
             )
         response: Response = await super().delete(request)
