@@ -20,8 +20,8 @@ from tests.services.migrations import ROOT
 
 Build = Callable[[sa.MetaData], None]
 
-MODELS: dict[int, sa.MetaData] = {}
-"""The models that an `env.py` of a test compares."""
+MODELS: dict[str, sa.MetaData] = {}
+"""The models that the `env.py` of a folder compares."""
 
 
 def models(build: Build) -> sa.MetaData:
@@ -38,14 +38,14 @@ class Project:
         self.folder = folder / "project/alembic"
         (self.folder / "versions").mkdir(parents=True)
         shutil.copy(ROOT / "alembic/script.py.mako", self.folder)
+        (self.folder / "env.py").write_text(
+            "from alembic import context\nfrom fastopp.database.migrations.alembic_env import run\n"
+            f"from tests.services.model_changes import MODELS\nrun(context, lambda: MODELS[{str(self.folder)!r}])\n"
+        )
 
     def use(self, metadata: sa.MetaData) -> None:
         """Let the migrations compare with these models."""
-        (self.folder / "env.py").write_text(
-            "from alembic import context\nfrom fastopp.database.migrations.alembic_env import run\n"
-            f"from tests.services.model_changes import MODELS\nrun(context, lambda: MODELS[{id(metadata)}])\n"
-        )
-        MODELS[id(metadata)] = metadata
+        MODELS[str(self.folder)] = metadata
 
 
 class Mood(enum.Enum):

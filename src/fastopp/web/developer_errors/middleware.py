@@ -65,7 +65,8 @@ class DeveloperErrorMiddleware:
             except Exception as error:
                 if started or not _is_for_developers(error):
                     raise
-                log.exception("unhandled error", extra=problems.log_extra(Request(scope), "unhandled_error"))
+                if not isinstance(error, FastOppError):
+                    log.exception("unhandled error", extra=problems.log_extra(Request(scope), "unhandled_error"))
                 response = await self._answer(Request(scope, receive), error, statements)
                 await response(scope, receive, send)
 
