@@ -88,6 +88,6 @@ class _WithoutHealthChecks(logging.Filter):
         self._paths = paths
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to keep an access line; uvicorn's arguments are client, method, path, version, status."""
+        """Return whether to keep an access line; uvicorn's arguments are client, method, path, version, status."""
         arguments = record.args
         return not (isinstance(arguments, tuple) and len(arguments) > 2 and arguments[2] in self._paths)

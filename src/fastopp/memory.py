@@ -1,4 +1,4 @@
-"""How much memory this instance has."""
+"""The memory of this instance."""
 
 from __future__ import annotations
 

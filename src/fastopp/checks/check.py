@@ -14,7 +14,7 @@ PAGE: Final = "docs/checks.md"
 
 
 class Level(StrEnum):
-    """How bad a finding is. A check's id begins with the first letter."""
+    """The severity of a finding. A check's id begins with the first letter."""
 
     INFO = "info"
     WARNING = "warning"
@@ -39,7 +39,7 @@ class Mode(StrEnum):
 
 
 class Scope(StrEnum):
-    """Which commands run a check. The name of a platform means: those of this platform only."""
+    """The commands that run a check. The name of a platform means those of this platform only."""
 
     PROJECT = "project"
     """`check`, and the platforms' commands."""
@@ -101,9 +101,9 @@ class Check:
 
     id: str
     title: str
-    """What is wrong when it fires, in a few words."""
+    """The problem that it finds, in a few words."""
     means: str
-    """Why that matters; the function's docstring."""
+    """The reason why that matters: the function's docstring."""
     fix: str
     subject: Subject
     scope: str

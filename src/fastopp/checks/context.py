@@ -54,7 +54,7 @@ class CheckContext:
     names: frozenset[str] = frozenset()
     """Of all variables, those of the operating system and of other programs included."""
     trial_run: TrialRun | None = None
-    """What was measured, once it was."""
+    """The measurement, once it was made."""
 
     @classmethod
     def read(

@@ -29,7 +29,7 @@ app = typer.Typer(
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which site, and how to be let in."""
+    """The site to call, and its credentials."""
 
     url: str
     token_env: str

@@ -165,7 +165,7 @@ def _tell_to_stop(path: Path) -> bool:
 
 
 def _is_held(path: Path) -> bool:
-    """Whether a server holds the file locked. One that was killed leaves the file, whose number is reused."""
+    """Return whether a server holds the file locked. One that was killed leaves the file, whose number is reused."""
     if fcntl is None:
         return True
     with path.open() as file:

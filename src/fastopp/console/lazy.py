@@ -16,7 +16,7 @@ from fastopp.core.garbage import lasting_objects
 from fastopp.errors import FastOppError
 
 Place = tuple[str, str]
-"""Where a command is, like `fastopp.features.files.commands:app`, and its help; a test compares both."""
+"""The place of a command, like `fastopp.features.files.commands:app`, and its help; a test compares both."""
 
 
 class _Commands(MutableMapping[str, Any]):
@@ -24,7 +24,7 @@ class _Commands(MutableMapping[str, Any]):
 
     def __init__(self, commands: Mapping[str, Any], places: Mapping[str, Place]) -> None:
         self.light = dict(commands)
-        """What the help shows: commands that do nothing in place of those that are not imported."""
+        """Return what the help shows: commands that do nothing in place of those that are not imported."""
         self._places = places
         self._loaded: dict[str, Any] = {}
 

@@ -66,7 +66,7 @@ def run_program(app: typer.Typer) -> None:
 
 
 def is_debugging() -> bool:
-    """Whether a traceback is wanted: DEBUG is set, be the other settings right or wrong."""
+    """Return whether a traceback is wanted: DEBUG is set, be the other settings right or wrong."""
     from fastopp.settings import read_variables  # noqa: PLC0415 - imports Pydantic
 
     return read_variables()[0].get("DEBUG", "").lower() in ("1", "true", "yes", "on")

@@ -43,7 +43,7 @@ def fault_of(error: BaseException, project: Path, module: Path | None = None) ->
 
 
 def is_own(file: Path, project: Path) -> bool:
-    """Whether a file is the project's own: in its folder, but not installed there, nor the framework's."""
+    """Return whether a file is the project's own: in its folder, but not installed there, nor the framework's."""
     if not file.is_relative_to(project) or file.is_relative_to(Path(__file__).parents[1]):
         return False
     parts = file.relative_to(project).parts

@@ -33,5 +33,5 @@ def platform_features() -> tuple[App, ...]:
 
 
 def is_feature(app: App) -> bool:
-    """Whether an app is a feature of the framework."""
+    """Return whether an app is a feature of the framework."""
     return app.package.startswith(f"{_PACKAGE}.")

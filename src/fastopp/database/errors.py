@@ -108,7 +108,7 @@ def unavailable(target: str, error: BaseException) -> DatabaseUnavailable:
 
 
 def outage_reason(error: BaseException) -> str | None:
-    """Why a driver's error means that the database cannot be reached, as a sentence; None when it does not mean that.
+    """Return a sentence on why the database cannot be reached; None when a driver's error does not mean that.
 
     A statement that the server refuses is no outage; neither is a row that breaks a constraint.
     """

@@ -1,4 +1,4 @@
-"""How soon the kernel notices that the other end of an idle connection is gone."""
+"""TCP keepalive: let the kernel notice soon that the other end of an idle connection is gone."""
 
 from __future__ import annotations
 

@@ -28,10 +28,10 @@ class Driver(Protocol):
     """The interface of a driver's module that the pool needs for its connections."""
 
     def has_news(self, connection: Any, /) -> bool:  # noqa: ANN401 - each driver has its own type
-        """Whether the server said something unasked, which is mostly goodbye; no round trip."""
+        """Return whether the server said something unasked, which is mostly goodbye; no round trip."""
 
     async def ping(self, connection: Any, limit: float, /) -> bool:  # noqa: ANN401 - each driver has its own type
-        """Whether the server still answers, within `limit` seconds."""
+        """Return whether the server still answers, within `limit` seconds."""
 
     def hang_up(self, connection: Any, /) -> None:  # noqa: ANN401 - each driver has its own type
         """Close the socket without a word."""

@@ -57,7 +57,7 @@ class Database:
         self.session_class: type[Session] = Session
         """The synchronous inside of the sessions of transactions."""
         self.session_info: dict[str, Any] = {}
-        """What their `info` begins with."""
+        """The first entries of their `info`."""
         self._reading = in_autocommit(engine)
 
     @classmethod

@@ -48,7 +48,7 @@ class Platform:
     kill_after: float | None = None
     """Between the request to end and the end of a process, unless the user changes it."""
     kill_setting: str = ""
-    """Where the user changes it."""
+    """The place where the user changes it."""
     max_request_body: int | None = None
     max_response_body: int | None = None
     max_async_body: int | None = None
@@ -74,7 +74,7 @@ class Platform:
     """Names of machines in its private network end with one of these."""
     requires_database_url: bool = False
     database_url_source: str = "the URL of your PostgreSQL database"
-    """Where the user finds the value of DATABASE_URL, as the end of a sentence."""
+    """The place where the user finds the value of DATABASE_URL, as the end of a sentence."""
     health_path: str = "/healthz"
     """The path that it asks until the process answers."""
     health_paths: frozenset[str] = HEALTH_PATHS

@@ -85,7 +85,7 @@ class PlatformDetector:
 
     @staticmethod
     def is_leapcell(environ: Mapping[str, str] | None = None) -> bool:
-        """Whether this process runs on LeapCell."""
+        """Return whether this process runs on LeapCell."""
         return detect_platform(environ).title == LEAPCELL.title
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Which of libpq's parameters asyncpg can do. Checked with the URL, so that a mistake is said before the start."""
+"""The parameters of libpq that asyncpg supports, checked with the URL: a mistake is reported before the start."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class DatabaseURLError(FastOppError):
 
 
 def is_known(name: str) -> bool:
-    """Whether a URL may have this parameter."""
+    """Return whether a URL may have this parameter."""
     ours = name in _LIBPQ_PARAMETERS or name in _LOCATION_PARAMETERS
     return ours or name in _OF_OTHER_PROGRAMS or name in _ALIASES or name in (*_SCHEMA, "ssl")
 

@@ -53,7 +53,7 @@ class ContentDigest:
         return self._whole.hexdigest()
 
     def matches(self, etag: str) -> bool | None:
-        """Whether an ETag, with quotes or without, is this content's; None if that is unknown."""
+        """Return whether an ETag, with quotes or without, is this content's; None if that is unknown."""
         return etag_matches(etag, self.md5, lambda: self.of_parts)
 
     @property
@@ -64,7 +64,7 @@ class ContentDigest:
 
 
 def etag_matches(etag: str, md5: str, of_parts: Callable[[], str]) -> bool | None:
-    """Whether an ETag, with quotes or without, belongs to these checksums; None if that is unknown."""
+    """Return whether an ETag, with quotes or without, belongs to these checksums; None if that is unknown."""
     etag = etag.strip('"')
     if _MD5.fullmatch(etag):
         return etag == md5

@@ -1,4 +1,4 @@
-"""How long to wait for a storage that may not answer at all."""
+"""Time limits for a storage that may not answer at all."""
 
 from __future__ import annotations
 

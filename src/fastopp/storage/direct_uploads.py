@@ -182,7 +182,7 @@ async def _take_over(storage: Storage, key: str, size: int) -> StoredFile:
 
 
 async def _is_good(storage: Storage, file: StoredFile, size: int, kind: str) -> bool:
-    """Whether a file has the size and the type that were announced."""
+    """Return whether a file has the size and the type that were announced."""
     if file.size != size:
         return False
     async with aclosing(storage.stream(file.key, end=HEAD_BYTES)) as pieces:

@@ -60,7 +60,7 @@ class FileEvidence(SQLModel, table=True):
     state: str = Field(max_length=16, nullable=False)
     due: datetime = Field(nullable=False)
     account: uuid.UUID | None = Field(default=None)
-    """Who announced a direct upload."""
+    """The user who announced a direct upload."""
     size: int | None = Field(default=None, sa_type=BigInteger)
     """Bytes of a direct upload."""
 

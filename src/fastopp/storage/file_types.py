@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastopp.storage.keys import DEFAULT_CONTENT_TYPE
 
 HEAD_BYTES = 4096
-"""How many of the first bytes are looked at."""
+"""The number of bytes at the beginning that are examined."""
 
 # Offsets and bytes that a file of the type has, of each group one. Sources: the formats' own specifications, as
 # https://mimesniff.spec.whatwg.org/#matching-an-image-type-pattern and 6.2 there collect them.
@@ -24,7 +24,7 @@ _JSON_BEGINS = tuple(b'{["-0123456789tfn')
 
 
 def is_of_type(head: bytes, content_type: str) -> bool:
-    """Whether a file that begins with `head` (up to HEAD_BYTES of it) can be of a content type.
+    """Return whether a file that begins with `head` (up to HEAD_BYTES of it) can be of a content type.
 
     Anything can be `application/octet-stream`; nothing is of a type that is not known here.
     """

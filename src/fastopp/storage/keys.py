@@ -63,7 +63,7 @@ def check_key(key: str) -> str:
 
 
 def is_key(text: str) -> bool:
-    """Whether `check_key` would let it pass."""
+    """Return whether `check_key` would let it pass."""
     try:
         check_key(text)
     except InvalidKey:
@@ -78,7 +78,7 @@ def folder_of(prefix: str) -> str:
 
 
 def is_reserved(key: str) -> bool:
-    """Whether the key is of no upload."""
+    """Return whether the key is of no upload."""
     return key.partition("/")[0].lower() == RESERVED  # some disks ignore case
 
 
@@ -90,7 +90,7 @@ def new_key(prefix: str, extension: str) -> str:
 
 
 def is_random_key(key: str) -> bool:
-    """Whether the name is random, so that it will never stand for another content."""
+    """Return whether the name is random, so that it will never stand for another content."""
     return _RANDOM.search(key) is not None
 
 

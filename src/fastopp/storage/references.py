@@ -1,4 +1,4 @@
-"""Which files the rows of the loaded models name.
+"""The files that the rows of the loaded models name.
 
 A column that holds addresses of uploaded files says so, and under which prefix they lie:
 

@@ -1,4 +1,4 @@
-"""Which storage the settings ask for. Opening one touches no disk and no network."""
+"""Choose the storage that the settings name. Opening one touches no disk and no network."""
 
 from __future__ import annotations
 

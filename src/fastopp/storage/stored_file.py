@@ -20,7 +20,7 @@ class StoredFile(NamedTuple):
     """With its quotes, as HTTP sends it. Another content has another one."""
     content_type: str
     modified: datetime
-    """When it was stored, in UTC."""
+    """The time at which it was stored, in UTC."""
 
 
 class OpenedFile:

@@ -49,7 +49,7 @@ def _follow(session: Session, *_: object) -> None:
 
 
 def has_changes(session: Session) -> bool:
-    """Whether the session's transaction has changed rows, or would with the next flush."""
+    """Return whether the session's transaction has changed rows, or would with the next flush."""
     changed = any(session.is_modified(row) for row in session.dirty)
     return changed or bool(session.new or session.deleted) or _WROTE in session.info
 

@@ -112,7 +112,7 @@ class TaskContext:
         self._saved_place = saved
 
     def should_stop(self) -> bool:
-        """Whether to save the place and raise `Unfinished`, soon.
+        """Return whether to save the place and raise `Unfinished`, soon.
 
         So it is when time is nearly up, when the process is to end, when the job was cancelled, and when it
         is no longer ours.

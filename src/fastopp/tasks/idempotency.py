@@ -157,7 +157,7 @@ async def finish(database: Database, key: RequestKey, claimed: datetime, answer:
 
 
 def has_key(job_id: ColumnElement[int]) -> ColumnElement[bool]:
-    """Whether a request that may still be repeated has queued this job, as SQL."""
+    """Return whether a request that may still be repeated has queued this job, as SQL."""
     return exists().where(requests.c.job_id == job_id, _live)
 
 

@@ -64,7 +64,7 @@ class TaskLimits:
     """Seconds that a function may take to clean up after it was cancelled; then it is detached."""
 
     interruptions: int = 10
-    """How often a job that was started may end with its process, or with the time it had, before it counts as failed.
+    """The number of times that a started job may end with its process, or with its time, before it counts as failed.
 
     Neither says that the job is at fault, so it is retried regardless of its `Retry`; but a job that takes its process
     down each time, or never ends, must fail in the end.

@@ -1,4 +1,4 @@
-"""How often a task is tried, and the delay before each retry."""
+"""The attempts of a task, and the delay before each retry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Retry:
     """
 
     attempts: int = 3
-    """How often it is tried altogether."""
+    """The number of attempts altogether."""
     first: float = 10.0
     factor: float = 3.0
     longest: float = 3600.0

@@ -130,7 +130,7 @@ class TaskService:
             )
 
     async def counts(self) -> TaskCounts:
-        """How many there are of each."""
+        """Return the number of each."""
         from fastopp.tasks.queue import reading  # noqa: PLC0415 - as above
 
         async with self._reading() as session:

@@ -91,7 +91,7 @@ def read_token(token: str, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -
 
 
 class WakeClaims:
-    """Who serves which request, in the database, for all instances."""
+    """The requests that are served and by which instance, in the database for all of them."""
 
     def __init__(self, database: Database, clock: Clock = SYSTEM_CLOCK) -> None:
         self._database = database

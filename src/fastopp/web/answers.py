@@ -1,4 +1,4 @@
-"""How an operation answers: a fragment for HTMX, a page for a form without JavaScript, JSON for programs."""
+"""The answer of an operation: a fragment for HTMX, a page for a form without JavaScript, JSON for programs."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ def _target(request: Request) -> str:
 
 
 def is_htmx(request: Request) -> bool:
-    """Whether HTMX asks, which wants a fragment."""
+    """Return whether HTMX asks, which wants a fragment."""
     return "hx-request" in request.headers
 
 
 def prefers_html(request: Request) -> bool:
-    """Whether a browser asks for a page; programs accept anything or name JSON."""
+    """Return whether a browser asks for a page; programs accept anything or name JSON."""
     return "text/html" in request.headers.get("accept", "")
 
 

@@ -19,7 +19,7 @@ def cookie_name(connection: HTTPConnection, name: str) -> str:
 
 
 def is_https(connection: HTTPConnection) -> bool:
-    """Whether the browser is connected over HTTPS, a proxy's connection included."""
+    """Return whether the browser is connected over HTTPS, a proxy's connection included."""
     return connection.scope.get("scheme") in ("https", "wss")
 
 

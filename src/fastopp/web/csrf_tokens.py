@@ -26,12 +26,12 @@ def token(request: Request) -> str:
 
 
 def is_wanted(request: Request) -> bool:
-    """Whether an unsafe request from this browser would need a token."""
+    """Return whether an unsafe request from this browser would need a token."""
     return has_token_cookie(request) or bool(session_of(request))
 
 
 def has_token_cookie(request: Request) -> bool:
-    """Whether the browser sends a sign-in token, be it genuine or not."""
+    """Return whether the browser sends a sign-in token, be it genuine or not."""
     return read_cookie(request, TOKEN_COOKIE) is not None
 
 

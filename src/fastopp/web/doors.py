@@ -67,11 +67,11 @@ def doors_of(dependant: Dependant) -> Iterator[Door]:
 
 
 def takes_form(route: RouteContext) -> bool:
-    """Whether the route declares a form."""
+    """Return whether the route declares a form."""
     return route.body_field is not None and isinstance(route.body_field.field_info, params.Form)
 
 
 def takes_file(dependant: Dependant) -> bool:
-    """Whether a route or one of its dependencies declares an uploaded file."""
+    """Return whether a route or one of its dependencies declares an uploaded file."""
     own = any(isinstance(field.field_info, params.File) for field in dependant.body_params)
     return own or any(takes_file(dependency) for dependency in dependant.dependencies)

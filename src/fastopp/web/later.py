@@ -46,7 +46,7 @@ class LaterRoutes(BaseRoute):
         self._lock = asyncio.Lock()
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Whether the router may answer."""
+        """Return whether the router may answer."""
         asked = scope["type"] in ("http", "websocket") and self._is_below(_path_below_root(scope))
         return (Match.FULL if asked else Match.NONE), {}
 

@@ -31,7 +31,7 @@ class MenuItem(Protocol):
 
 
 class Account(Protocol):
-    """Who is looking, as far as the menu cares; `fastopp.features.accounts.models.User` is one."""
+    """The user who sees the menu, as far as it cares; `fastopp.features.accounts.models.User` is one."""
 
     is_superuser: bool
     is_staff: bool

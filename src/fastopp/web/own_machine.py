@@ -13,7 +13,7 @@ FORWARDED_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forw
 
 
 def is_local_development(request: Request, settings: Settings) -> bool:
-    """Whether this is a developer's own machine, and the request comes from it and through no proxy.
+    """Return whether this is a developer's own machine, and the request comes from it and through no proxy.
 
     It must ask for this machine by name as well, or a web page whose own name resolves to 127.0.0.1 ("DNS
     rebinding") could run operations from the developer's browser.

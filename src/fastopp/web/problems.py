@@ -1,4 +1,4 @@
-"""How errors are answered. Handlers raise; what the caller gets is decided here, by who is asking.
+"""Answer errors. Handlers raise; the kind of caller decides here what is returned.
 
 - an API caller gets `application/problem+json` (RFC 9457) with `hint` and `request_id` beside the standard keys;
 - a browser gets a page, or on a GET without sign-in is sent to /login and comes back;
@@ -121,7 +121,7 @@ async def answer(request: Request, error: Exception) -> Response:
 
 
 def wants_html(request: Request) -> bool:
-    """Whether a person is looking: the browser asks for HTML, and not of the API."""
+    """Return whether a person is looking: the browser asks for HTML, and not of the API."""
     path: str = request.scope["path"]
     is_api = path.startswith(API_PREFIXES) or path == "/api"
     return not is_api and "text/html" in request.headers.get("accept", "")

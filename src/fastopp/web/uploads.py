@@ -124,7 +124,7 @@ def _headers(file: StoredFile, media_type: str) -> dict[str, str]:
 
 
 def _is_known(request: Request, file: StoredFile) -> bool:
-    """Whether the client has this very file (RFC 9110, 13.2.2)."""
+    """Return whether the client has this very file (RFC 9110, 13.2.2)."""
     if (tags := request.headers.get("if-none-match")) is not None:
         return tags.strip() == "*" or file.etag in (tag.strip().removeprefix("W/") for tag in tags.split(","))
     return _not_modified_since(request.headers.get("if-modified-since"), file)
@@ -138,7 +138,7 @@ def _not_modified_since(date: str | None, file: StoredFile) -> bool:
 
 
 def _range_applies(request: Request, file: StoredFile) -> bool:
-    """Whether the file is still the one that the client has a part of (RFC 9110, 13.1.5)."""
+    """Return whether the file is still the one that the client has a part of (RFC 9110, 13.1.5)."""
     condition = request.headers.get("if-range")
     return condition is None or condition in (file.etag, format_datetime(file.modified.astimezone(UTC), usegmt=True))
 

@@ -46,13 +46,13 @@ class ConfinedProcess:
     ) -> None:
         """`port` is the one that it believes to listen on; `on_line` hears its output, `on_bound` what it asks for."""
         self.port = free_port()
-        """Where it really listens, on loopback."""
+        """The loopback address on which it really listens."""
         self.bound: list[tuple[str, int]] = []
         """The addresses and ports that it asked for, each once."""
         self.code: int | None = None
         """Its exit code, once it has ended; below zero: the signal that ended it."""
         self.exit_words = ""
-        """How it ended, as the end of a sentence."""
+        """The way it ended, as the end of a sentence."""
         self.ended = asyncio.Event()
         self._room, self._rules, self._sandbox = room, rules, sandbox
         self._wanted_port = port
@@ -217,7 +217,7 @@ class ConfinedProcess:
         return self._group is not None and self._group.cpu_limited
 
     def memory_kills(self) -> int:
-        """How many processes the kernel killed for want of memory."""
+        """Return the number of processes that the kernel killed because memory ran out."""
         return self._group.kills() if self._group else 0
 
     def memory(self) -> int | None:
@@ -235,7 +235,7 @@ class ConfinedProcess:
 
 
 def exit_words(code: int) -> str:
-    """How a process ended: `with code 3`, `by SIGKILL`. A shell says 128 and the signal's number."""
+    """Describe the end of a process: `with code 3`, `by SIGKILL`. A shell says 128 and the signal's number."""
     number = -code if code < 0 else code - 128 if 128 < code < 160 else 0
     if number:
         with contextlib.suppress(ValueError):

@@ -32,11 +32,11 @@ from leapcell_emulator.service import Service
 from leapcell_emulator.workplace import Workplace
 
 INSTANCE_ACTIONS: Final = ("freeze", "thaw", "kill", "wipe", "sleep")
-"""What can be done to one instance: stop it even in the middle of a request, continue it, kill it, empty its /tmp, or
+"""Actions on one instance: stop it even in the middle of a request, continue it, kill it, empty its /tmp, or
 give it up as for want of traffic."""
 
 EMULATOR_ACTIONS: Final = ("deploy", "deliver-twice")
-"""What can be done to all: a new deployment, the next async request delivered twice."""
+"""Actions on all instances: a new deployment, the next async request delivered twice."""
 
 
 class UnknownAction(BadRequest):
@@ -67,9 +67,9 @@ class EmulatorOptions:
     """More of it, read again for each deployment (E19); `variables` win."""
     sandbox: str = "auto"
     save: Path | None = None
-    """Where the services' data go at the end."""
+    """The folder that gets the services' data at the end."""
     load: Path | None = None
-    """Where they come from at the start."""
+    """The folder that has them at the start."""
 
 
 class Emulator:

@@ -28,7 +28,7 @@ class Event:
     name: str = ""
     """Its name in `Rules`, `max_request_body`."""
     source: str = ""
-    """Where it is documented."""
+    """The page that documents it."""
     evidence: str = ""
     option: str = ""
     """The command-line option that changes it."""
@@ -47,7 +47,7 @@ class ServedRequest:
     method: str
     path: str
     status: int
-    """What the client got; 0: it went away before."""
+    """The status that the client received; 0 if it disconnected before."""
     seconds: float
     instance: str = ""
     rule: str = ""
@@ -64,7 +64,7 @@ class Journal:
         self.events: deque[Event] = deque(maxlen=KEPT)
         self.requests: deque[ServedRequest] = deque(maxlen=KEPT)
         self.fired: dict[str, int] = {}
-        """How often each rule fired, by its name."""
+        """Return the number of times that each rule fired, by its name."""
         self._listener = listener
 
     def fire(self, name: str, *, level: str = "warning", instance: str = "", path: str = "", **values: object) -> Event:

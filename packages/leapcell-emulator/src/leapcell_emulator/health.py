@@ -1,4 +1,4 @@
-"""How LeapCell finds out that an instance is up: it asks for `/kaithhealth` until anything answers."""
+"""Wait for an instance as LeapCell does: ask for `/kaithhealth` until anything answers."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Image:
     folder: Path
     """The project."""
     environment: dict[str, str]
-    """What its commands find their programs by."""
+    """The PATH of its commands."""
     programs: tuple[Path, ...] = ()
     """The virtual environment that the build made."""
 

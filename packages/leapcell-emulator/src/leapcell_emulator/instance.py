@@ -78,7 +78,7 @@ class Instance:
         self.served = 0
         self.since = now()
         self.ended = ""
-        """Why it is no more."""
+        """The reason for its end."""
         self.last_used = time.monotonic()
         self.idle = asyncio.Event()
         self.idle.set()

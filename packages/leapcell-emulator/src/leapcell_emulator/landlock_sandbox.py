@@ -50,7 +50,7 @@ class LandlockSandbox:
     )
 
     def works(self) -> bool:
-        """Whether the kernel enforces it."""
+        """Return whether the kernel enforces it."""
         with tempfile.TemporaryDirectory() as allowed, tempfile.TemporaryDirectory() as forbidden:
             command = [sys.executable, "-I", "-c", _PROBE, allowed, str(Path(forbidden) / "file"), _packages()]
             try:

@@ -20,12 +20,12 @@ class PortTaken(Conflict):
 
 
 def is_port(number: int) -> bool:
-    """Whether a program can listen on this port."""
+    """Return whether a program can listen on this port."""
     return 0 < number < 65536
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches this IP address."""
+    """Return whether only this machine reaches this IP address."""
     return host.startswith("127.") or host == "::1"
 
 

@@ -50,7 +50,7 @@ class Manifest:
     memory: int = DEFAULT_MEMORY
     """MB."""
     warnings: tuple[str, ...] = field(default=())
-    """What runs but should be looked at, in sentences."""
+    """Warnings, as sentences: the project runs all the same."""
 
     @property
     def cpu_share(self) -> float:

@@ -32,7 +32,7 @@ class RuleValueRefused(BadRequest):
 
 
 class Evidence(StrEnum):
-    """How a rule is known, from best to worst."""
+    """The kind of source that a rule has, from best to worst."""
 
     DOCUMENTED = "documented"
     CODE = "seen in public code"
@@ -47,7 +47,7 @@ class Rule:
     id: str
     title: str
     message: str
-    """What is said when it fires. `{limit}` is the value in force, `{found}` what was met."""
+    """The message when it fires. `{limit}` is the value in force, `{found}` what was met."""
     source: str
     evidence: Evidence
     unit: str = ""

@@ -24,11 +24,11 @@ class Room:
     folder: Path
     """The project; the command starts here."""
     temp: Path
-    """What it sees as /tmp."""
+    """The folder that it sees as /tmp."""
     hidden: tuple[Path, ...] = ()
-    """What it does not see: the other instances' folders."""
+    """Folders that are hidden from it: those of the other instances."""
     writable: tuple[Path, ...] = ()
-    """What it may change besides /tmp, in a build."""
+    """Folders that a build may change besides /tmp."""
     readable: tuple[Path, ...] = ()
     """Folders that it may read even below /tmp: the environment of a built deployment."""
 
@@ -48,7 +48,7 @@ class Sandbox(Protocol):
 
     name: str
     words: str
-    """How it confines, for people."""
+    """A description of the confinement, for people."""
 
     def wrap(self, command: Sequence[str], room: Room, rules: Rules) -> list[str]:
         """The command that runs `command` confined."""
@@ -75,7 +75,7 @@ class BubblewrapSandbox:
         self._program = str(bwrap_path())
 
     def works(self) -> bool:
-        """Whether the machine lets us make these namespaces."""
+        """Return whether the machine lets us make these namespaces."""
         arguments = ["--ro-bind", "/", "/", "--unshare-pid", "--dev", "/dev", "--proc", "/proc", "true"]
         return _runs([self._program, *arguments])
 

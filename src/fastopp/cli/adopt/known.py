@@ -1,4 +1,4 @@
-"""Which code of an old project is FastOpp 0.4's own, recognised by digests of its statements and files."""
+"""Recognise FastOpp 0.4's own code in an old project by digests of its statements and files."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Module:
     is_package: bool
     source: Source
     known: frozenset[int]
-    """Which top-level statements, by their index, are FastOpp's."""
+    """The indexes of the top-level statements that are FastOpp's."""
 
     @property
     def own(self) -> list[int]:

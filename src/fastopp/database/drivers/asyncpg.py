@@ -89,12 +89,12 @@ def _arguments(query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def has_news(connection: asyncpg.Connection) -> bool:
-    """Whether the server said goodbye, which the event loop has then heard; no round trip."""
+    """Return whether the server said goodbye, which the event loop has then heard; no round trip."""
     return bool(connection.is_closed())
 
 
 async def ping(connection: asyncpg.Connection, limit: float) -> bool:
-    """Whether the server still answers, within `limit` seconds."""
+    """Return whether the server still answers, within `limit` seconds."""
     try:
         await connection.execute("select 1", timeout=limit)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):

@@ -123,7 +123,7 @@ def connector(
 
 
 def has_news(connection: BoundedConnection) -> bool:
-    """Whether the server said something unasked, which is mostly goodbye; no round trip."""
+    """Return whether the server said something unasked, which is mostly goodbye; no round trip."""
     if connection.closed:
         return True
     poll = select.poll()
@@ -132,7 +132,7 @@ def has_news(connection: BoundedConnection) -> bool:
 
 
 async def ping(connection: BoundedConnection, limit: float) -> bool:
-    """Whether the server still answers, within `limit` seconds."""
+    """Return whether the server still answers, within `limit` seconds."""
     usual, connection.limit = connection.limit, limit
     try:
         await connection.set_autocommit(True)

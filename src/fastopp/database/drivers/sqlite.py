@@ -22,7 +22,7 @@ from fastopp.settings.libpq import DatabaseURLError
 AUTOCOMMIT = "sqlite_autocommit"
 
 SWITCHES = 10
-"""How often a connection tries to switch a new file that others switch too."""
+"""Attempts of a connection to switch a new file that others switch too."""
 
 _WAL = "PRAGMA journal_mode=WAL"  # readers and the writer do not wait for each other
 _PRAGMAS = (

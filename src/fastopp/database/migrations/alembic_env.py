@@ -57,7 +57,7 @@ class Environment:
     ask: Callable[[UpgradeOps, MetaData], None] | None = None
     """Called with the operations, to put answers into them."""
     renames: Sequence[Rename] = ()
-    """What was renamed in the database for the comparison."""
+    """Names in the database that were changed for the comparison."""
     types: Types = field(default_factory=dict)
     """The types of columns as the migrations write them."""
     on_apply: Callable[[str], None] | None = None

@@ -42,14 +42,14 @@ OnApply = Callable[[str], None]
 
 
 class Differences(NamedTuple):
-    """How the database differs from the models."""
+    """Differences between the database and the models."""
 
     lacking: tuple[str, ...]
-    """What the models have and the database lacks or has otherwise."""
+    """Changes that would bring the database to the models."""
     kept: tuple[str, ...]
-    """What only the database has."""
+    """Things that only the database has."""
     unseen: tuple[str, ...]
-    """What differs, and no migration is written for."""
+    """Differences for which no migration is written."""
 
 
 @dataclass(frozen=True, slots=True)

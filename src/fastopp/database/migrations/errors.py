@@ -1,4 +1,4 @@
-"""Why a migration cannot be done."""
+"""The errors of migrations."""
 
 from __future__ import annotations
 

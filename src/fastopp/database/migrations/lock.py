@@ -130,6 +130,6 @@ async def _sqlite(connection: AsyncConnection, _timeout: float) -> AsyncIterator
 
 
 async def _dangling(connection: AsyncConnection) -> Counter[tuple[str, str]]:
-    """How many rows of which table point to a row of which table that is not there."""
+    """Count the rows that refer to a missing row, by their table and the other."""
     rows = await connection.exec_driver_sql("PRAGMA foreign_key_check")
     return Counter((row["table"], row["parent"]) for row in rows.mappings())

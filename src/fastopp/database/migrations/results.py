@@ -38,11 +38,11 @@ class NewMigration(NamedTuple):
     path: Path | None
     """Its file; None when there was nothing to write."""
     kept: tuple[str, ...] = ()
-    """What the database has and the models do not know, and the migration leaves alone."""
+    """Things that the models do not know and the migration leaves alone."""
     dropped: tuple[str, ...] = ()
-    """What the migration drops, with the number of rows that have it."""
+    """Things that the migration drops, with the number of rows that have them."""
     unseen: tuple[str, ...] = ()
-    """What differs, and has to be written into a migration by hand."""
+    """Differences that have to be written into a migration by hand."""
 
 
 class Check(NamedTuple):
@@ -52,11 +52,11 @@ class Check(NamedTuple):
     head: str | None
     pending: tuple[Revision, ...]
     differences: tuple[str, ...] = ()
-    """What `makemigrations` would write, a sentence each. Empty while migrations are pending."""
+    """The changes that `makemigrations` would write, a sentence each. Empty while migrations are pending."""
     kept: tuple[str, ...] = ()
-    """What the database has and the models do not know. It is no fault, and stays."""
+    """Things that the models do not know. They are no fault, and stay."""
     unseen: tuple[str, ...] = ()
-    """What differs, and has to be written into a migration by hand."""
+    """Differences that have to be written into a migration by hand."""
 
     @property
     def ok(self) -> bool:

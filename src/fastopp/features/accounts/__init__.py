@@ -1,4 +1,4 @@
-"""Who may sign in, and what they may do."""
+"""Accounts: sign-in, roles, permissions and the audit log."""
 
 PAGES = {
     "routes": ("/login", "/logout", "/protected", "/api/token"),

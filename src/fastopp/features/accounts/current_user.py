@@ -1,4 +1,4 @@
-"""Who makes this request, as dependencies for handlers: `OptionalUser`, `StaffUser`, `SuperUser`, `Operator`.
+"""The user of a request, as dependencies for handlers: `OptionalUser`, `StaffUser`, `SuperUser`, `Operator`.
 
 A token only identifies an account. Its permissions are read from its row on every request, so that an account that is
 demoted, deactivated or given a new password loses its permissions at once.
@@ -173,7 +173,7 @@ async def operator(
 
 
 def holds_ops_token(request: Request, settings: Settings) -> bool:
-    """Whether the request carries OPS_TOKEN, compared in constant time; never when none is set."""
+    """Return whether the request carries OPS_TOKEN, compared in constant time; never when none is set."""
     expected, given = settings.ops_token.get_secret_value(), bearer_token(request)
     if not expected or given is None:
         return False

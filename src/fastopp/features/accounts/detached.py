@@ -1,4 +1,4 @@
-"""Who may run an operation that works with the database by itself, or waits for something else meanwhile.
+"""Dependencies for an operation that works with the database by itself, or waits for something else meanwhile.
 
 The usual `SuperUser` and `Operator` belong to the request's own transaction, which stays open until the handler
 is done. A migration or an initialisation would wait for that transaction, and it for them; and on SQLite no process

@@ -56,7 +56,7 @@ class Subject(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """How long some subjects are still locked (None: not at all), and the names of those with failures on record."""
+    """The time for which some subjects are still locked (None: not at all), and the names of those with failures."""
 
     locked_for: timedelta | None
     failed: frozenset[str]
@@ -83,7 +83,7 @@ def client_address(request: Request) -> str:
 
 
 async def read_standing(session: AsyncSession, *subjects: Subject, clock: Clock = SYSTEM_CLOCK) -> Standing:
-    """How the subjects stand at present. One query."""
+    """Return the standing of the subjects at present. One query."""
     limits = {subject.name: subject.limit for subject in subjects}
     moment = clock.now()
     rows = (await session.exec(select(FailedAttempt).where(col(FailedAttempt.subject).in_(limits)))).all()
@@ -124,7 +124,7 @@ async def forget(session: AsyncSession, *subjects: Subject) -> None:
 
 
 def lock_duration(failures: int, limit: int) -> timedelta:
-    """How long a subject is locked after its latest failure."""
+    """Return the time for which a subject is locked after its latest failure."""
     if failures < limit:
         return timedelta()
     doublings = min(failures - limit, 16)  # far beyond LONGEST_LOCK, and no overflow

@@ -31,7 +31,7 @@ SUPERUSER = "superuser"
 STAFF = "staff"
 
 RowFilter = Callable[[User], ColumnElement[bool]]
-"""Which rows a user may see and touch, as an SQL condition on the model's columns."""
+"""The rows that a user may see and change, as an SQL condition on the model's columns."""
 
 Statement = TypeVar("Statement", bound=Select[Any])
 
@@ -89,7 +89,7 @@ class Rights(NamedTuple):
         return own or roles.get(STAFF)
 
     def can(self, user: User | None, action: Action, model: str) -> bool:
-        """Whether `user` may do this with at least some rows of the table."""
+        """Return whether `user` may do this with at least some rows of the table."""
         grant = self.grant(user, model)
         return grant is not None and action in grant.actions
 

@@ -79,7 +79,7 @@ async def list_users(session: AsyncSession) -> Sequence[User]:
 
 
 async def superuser_exists(session: AsyncSession) -> bool:
-    """Whether any superuser is there."""
+    """Return whether any superuser is there."""
     statement = select(User.id).where(col(User.is_superuser).is_(other=True)).limit(1)
     return (await session.exec(statement)).first() is not None
 

@@ -29,13 +29,13 @@ class Claims(NamedTuple):
     fingerprint: str
 
     def fits(self, user: User, settings: Settings) -> bool:
-        """Whether the token was issued to this user under their present password."""
+        """Return whether the token was issued to this user under their present password."""
         expected = password_fingerprint(user.hashed_password, settings)
         return self.user_id == user.id and hmac.compare_digest(self.fingerprint.encode(), expected.encode())
 
 
 def token_lifetime(settings: Settings) -> timedelta:
-    """How long a token is good for; its cookie lives as long."""
+    """Return the lifetime of a token; its cookie lives as long."""
     return timedelta(minutes=settings.access_token_expire_minutes)
 
 

@@ -1,4 +1,4 @@
-"""Who may enter the admin, and what they may do there: the site's own accounts and rights."""
+"""Admit users to the admin by the site's own accounts and rights."""
 
 # ruff: noqa: ANN401 - SQLAdmin and SQLAlchemy hand over rows of any model
 from __future__ import annotations
@@ -102,7 +102,7 @@ class SiteAuthorization(AuthorizationBackend):
         current_actor.set(Actor(user, request, self._visible_rows(user)))
 
     def has_permission(self, request: Request, identity: str, action: str, obj: Any | None = None) -> bool:
-        """Whether the user may do this with some rows; a session shows no others."""
+        """Return whether the user may do this with some rows; a session shows no others."""
         view = self._views.get(identity)
         user: User | None = getattr(request.state, "user", None)
         if view is None:

@@ -49,7 +49,7 @@ class DoesNotFit(BadRequest):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who uses the admin in this request, and which rows they may see (models not named here: all)."""
+    """The user of the admin in this request, and the rows that they may see (models not named here: all)."""
 
     user: User
     request: Request

@@ -138,7 +138,7 @@ class AdminView(ModelView):
     """A table in the admin, with permissions, an audit log, readable times and safe exports."""
 
     rights: ClassVar[Mapping[str, Grant]] = {}
-    """What each role may do: a group's name, or `staff` for all other staff. Superusers may do everything unless
+    """The permissions of each role: a group's name, or `staff` for all other staff. Superusers may do everything unless
     `superuser` is named too. What is not granted is denied: without any, only superusers get in."""
 
     action_rights: ClassVar[Mapping[str, Right]] = {}
@@ -209,15 +209,15 @@ class AdminView(ModelView):
             raise HTTPException(status.HTTP_404_NOT_FOUND) from None
 
     async def check_can_view_details(self, request: Request, model: Any) -> bool:
-        """Whether this row may be looked at. Raises NotFound for a row that the user cannot see."""
+        """Return whether this row may be looked at. Raises NotFound for a row that the user cannot see."""
         return await super().check_can_view_details(request, self._found(request, model, Action.DETAILS))
 
     async def check_can_edit(self, request: Request, model: Any) -> bool:
-        """Whether this row may be changed. Raises NotFound for a row that the user cannot see."""
+        """Return whether this row may be changed. Raises NotFound for a row that the user cannot see."""
         return await super().check_can_edit(request, self._found(request, model, Action.EDIT))
 
     async def check_can_delete(self, request: Request, model: Any) -> bool:
-        """Whether this row may be deleted. Raises NotFound for a row that the user cannot see."""
+        """Return whether this row may be deleted. Raises NotFound for a row that the user cannot see."""
         return await super().check_can_delete(request, self._found(request, model, Action.DELETE))
 
     def _found(self, request: Request, model: Any, action: Action) -> Any:

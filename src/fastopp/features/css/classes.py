@@ -27,7 +27,7 @@ class UsedClass(NamedTuple):
 
 
 def needs_compiling(project: Path, apps: Sequence[App]) -> bool:
-    """Whether the project has its own CSS, or uses classes that the framework's CSS lacks."""
+    """Return whether the project has its own CSS, or uses classes that the framework's CSS lacks."""
     own = (project / OUTPUT, project / DIRECTIVES)
     return any(path.is_file() for path in own) or any(True for _ in unknown_classes(project, apps))
 

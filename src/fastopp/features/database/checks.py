@@ -73,7 +73,7 @@ def _weak_mode(url: DatabaseURL) -> str | None:
 
 
 def is_near(url: DatabaseURL) -> bool:
-    """Whether it is on this machine or in a private network, whose names have no dot or end like these."""
+    """Return whether it is on this machine or in a private network, whose names have no dot or end like these."""
     for host in url.hosts:
         name = host.name or ""
         if host.is_socket or "." not in name.replace(":", ".") or name.endswith(PRIVATE_DOMAINS):

@@ -101,7 +101,7 @@ async def too_many_connections(context: CheckContext) -> AsyncIterator[Problem]:
 
 
 def is_encrypted(driver_connection: Any) -> bool:  # noqa: ANN401 - psycopg's or asyncpg's
-    """Whether a driver's connection uses TLS. Raises CannotCheck for a driver that is not ours."""
+    """Return whether a driver's connection uses TLS. Raises CannotCheck for a driver that is not ours."""
     if hasattr(driver_connection, "pgconn"):
         return bool(driver_connection.pgconn.ssl_in_use)
     transport = getattr(driver_connection, "_transport", None)  # asyncpg has no public name for it

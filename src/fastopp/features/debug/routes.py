@@ -155,7 +155,7 @@ async def connection(runtime: RuntimeDep, operator: DetachedOperator) -> JSONRes
 
 
 def can_write(folder: Path) -> bool:
-    """Whether a file can be made in a folder, or in the nearest one above it that exists."""
+    """Return whether a file can be made in a folder, or in the nearest one above it that exists."""
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     try:

@@ -97,7 +97,7 @@ def revoke(session: dict[str, Any]) -> None:
 
 
 def is_granted(session: dict[str, Any], *, clock: Clock = SYSTEM_CLOCK) -> bool:
-    """Whether the session holds a grant that is not yet fifteen minutes old."""
+    """Return whether the session holds a grant that is not yet fifteen minutes old."""
     try:
         age = clock.time() - float(session[GRANTED_AT])
     except (KeyError, TypeError, ValueError):

@@ -157,7 +157,7 @@ def _drop_tables(connection: Connection) -> list[str]:
 
 
 async def _state(request: Request, runtime: Runtime) -> dict[str, Any]:
-    """How far the first run has come."""
+    """Report the progress of the first run."""
     report = await HealthMonitor().report(runtime)
     users: Sequence[User] = []
     if report.checks["database"].healthy:

@@ -37,7 +37,7 @@ class FilesStatus:
     unclaimed_size: int = 0
     """Bytes."""
     unknown: str = ""
-    """Why unclaimed files could not be listed."""
+    """The reason why unclaimed files could not be listed."""
 
     def as_json(self) -> dict[str, Any]:
         """The report for programs."""

@@ -9,7 +9,7 @@ NAMES = frozenset({"backup-files", "restore-files", "backup-database"})
 
 
 def can_run(name: str, settings: Settings) -> bool:
-    """Whether the task has the storage that it needs, if it needs one."""
+    """Return whether the task has the storage that it needs, if it needs one."""
     return settings.has_object_storage or name not in NAMES
 
 

@@ -1,4 +1,4 @@
-"""How long tasks took, computed by the database: an instance may end at any moment, and its own counters with it."""
+"""Durations of tasks, computed by the database: an instance may end at any moment, and its own counters with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ENDED = ("succeeded", "failed", "aborted")
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """How long the jobs of one task took that ended within the last hour; in seconds, of the last attempt each."""
+    """Durations of the jobs of one task that ended within the last hour: seconds of the last attempt each."""
 
     task: str
     count: int

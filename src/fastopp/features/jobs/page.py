@@ -58,7 +58,7 @@ async def _may_stream(runtime: RuntimeDep) -> None:
 
 
 class Wanted(BaseModel):
-    """Which tasks: the parameters of the page."""
+    """The filter: the parameters of the page."""
 
     status: Annotated[Status | Literal[""], Field(description="List only tasks in this state.")] = ""
     name: Annotated[CleanText, Field(max_length=MAX_NAME, description="List only tasks with this name.")] = ""
@@ -238,7 +238,7 @@ def _shown(
 
 
 def pages_work(runtime: Runtime) -> bool:
-    """Whether tasks are worked by the requests of the page that started them: nothing else would do it."""
+    """Return whether tasks are worked by the requests of the page that started them: nothing else would do it."""
     return not runtime.settings.platform.background_cpu and not runtime.settings.wake_url
 
 

@@ -30,7 +30,7 @@ class Backup:
 
     @property
     def files(self) -> int:
-        """How many files it holds."""
+        """Return the number of its files."""
         return sum(1 for path in self.folder.rglob("*") if path.is_file())
 
 

@@ -43,7 +43,7 @@ class UnknownStep(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class StepOutcome:
-    """How far a step has come, as one line for people."""
+    """The progress of a step, as one line for people."""
 
     step: str
     status: Literal["running", "success", "skipped", "error"]
@@ -84,7 +84,7 @@ Progress = Callable[[StepOutcome], None]
 
 
 def known_passwords_allowed(settings: Settings) -> bool:
-    """Whether accounts with published passwords may be made: on a developer's own machine only."""
+    """Return whether accounts with published passwords may be made: on a developer's own machine only."""
     return settings.development and settings.platform.default_environment == "development"
 
 

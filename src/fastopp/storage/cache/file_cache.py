@@ -53,7 +53,7 @@ class FileCache:
         self._failing = False
 
     def fits(self, size: int) -> bool:
-        """Whether a file of so many bytes is kept."""
+        """Return whether a file of so many bytes is kept."""
         return size <= self.max_bytes / LARGEST_SHARE
 
     async def open(self, key: str) -> Cached | None:

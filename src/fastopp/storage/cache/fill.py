@@ -62,7 +62,7 @@ class Fill:
         await asyncio.wait([self.task])
 
     def _ready(self) -> int:
-        """How many bytes may be handed out: all but the last while the end is not known to be good."""
+        """Return the number of bytes that may be sent: all but the last while the end is not known to be good."""
         arrived = self._copy.size if self._copy else 0
         return arrived if self._ended and not self._error else min(arrived, self.file.size - 1)
 
@@ -85,7 +85,7 @@ class Fill:
         return cached.opened if cached else None
 
     async def _is_cached(self) -> bool:
-        """Whether another download has put it there since it was looked for."""
+        """Return whether another download has put it there since it was looked for."""
         if cached := await self._find_cached():
             cached.close()
         return cached is not None

@@ -28,7 +28,7 @@ class Cached:
 
     opened: OpenedFile
     confirmed: float
-    """When it was last known to be right, in seconds since 1970."""
+    """The time at which it was last known to be right, in seconds since 1970."""
 
 
 def description(file: StoredFile) -> bytes:

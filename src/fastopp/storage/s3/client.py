@@ -16,7 +16,7 @@ _IDLE = timedelta(seconds=20)  # a socket that slept longer may be dead: instanc
 
 
 class Patience(NamedTuple):
-    """How long to wait for a server, in seconds, and how often to try."""
+    """Time limits for a server, in seconds, and the number of attempts."""
 
     connect: float = 5
     silence: float = 20

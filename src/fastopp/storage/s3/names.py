@@ -56,7 +56,7 @@ class ObjectNames:
 
 
 def may_be_encoded(name: str) -> bool:
-    """Whether a name in a listing could be percent-encoded: servers that encode leave no slash as it is."""
+    """Return whether a name in a listing could be percent-encoded: servers that encode leave no slash as it is."""
     return "/" not in name and _ESCAPE.search(name) is not None
 
 

@@ -36,7 +36,7 @@ class Page:
     refused: list[str] = field(default_factory=list)
     """Names that are no paths."""
     goes_on_with: str = ""
-    """What the next page is asked for with; empty on the last one."""
+    """The token that requests the next page; empty on the last one."""
 
 
 async def plain_pages(bucket: str, sign: Sign, folder: str, after: str, silence: float) -> AsyncGenerator[Page]:

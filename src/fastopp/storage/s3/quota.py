@@ -1,4 +1,4 @@
-"""How much a bucket may hold, and keeping to it before anything is sent."""
+"""The quota of a bucket, enforced before anything is sent."""
 
 from __future__ import annotations
 

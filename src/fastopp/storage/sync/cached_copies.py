@@ -27,7 +27,7 @@ class CachedCopy:
 
 
 def count_copies(folder: Path) -> tuple[int, int]:
-    """How many files are in the folder of a cache, and the bytes that they have there."""
+    """The number of files in the folder of a cache, and the bytes that they have there."""
     sizes = [entry.stat(follow_symlinks=False).st_size for entry in _entries(folder)]
     return len(sizes), sum(sizes)
 

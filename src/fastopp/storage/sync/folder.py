@@ -151,7 +151,7 @@ def digest_of(path: str) -> ContentDigest:
 
 
 def reason_of(error: OSError | FastOppError) -> str:
-    """Why something failed, in a sentence; of the operating system's errors without the path."""
+    """Return a sentence on why something failed; of the operating system's errors without the path."""
     if isinstance(error, FastOppError):
         return str(error)
     if isinstance(error, PermissionError):

@@ -1,4 +1,4 @@
-"""Which files a backup is sending in parts, written down so that the next one can abort what a killed one left open.
+"""A journal of the files that a backup sends in parts, so that the next one can abort what a killed one left open.
 
 The journal is a hidden file in the folder, locked by its process. The lock ends with the process, however that ends;
 a journal without a lock is of a backup that was killed.
@@ -25,7 +25,7 @@ from fastopp.storage.threads import run_to_end
 _PREFIX = f"{TEMPORARY}parts-"
 
 CLOCKS = timedelta(minutes=15)
-"""How far the clock of an Object Storage may be from this machine's: more, and it refuses every request."""
+"""The most that the clock of an Object Storage may differ from this machine's: beyond it, every request is refused."""
 
 ABANDONED_AFTER = timedelta(hours=24)
 """The age at which an open upload of any program is aborted. No upload of FastOpp's takes as long."""
@@ -65,7 +65,7 @@ class _Journal(NamedTuple):
     keys: list[str]
     begun: datetime
     ended: datetime
-    """When the last file was begun."""
+    """The time at which the last file was begun."""
 
 
 async def abort_killed(storage: Storage, folder: Path) -> int:

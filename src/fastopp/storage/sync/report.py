@@ -36,7 +36,7 @@ class Report:
     """Files that could not be copied or read."""
     failed_count: int = 0
     left_out: list[Remark] = field(default_factory=list)
-    """What is not for copying: links, hidden files, and what the other side has newer."""
+    """Files that are not copied: links, hidden files, and those that the other side has newer."""
     left_out_count: int = 0
     bytes: int = 0
     """Sent, or compared."""
@@ -87,7 +87,7 @@ class TransferReport(Report):
 
 @dataclass
 class Comparison(Report):
-    """How a folder and the Object Storage differ. What a backup would leave out is no difference."""
+    """The differences between a folder and the Object Storage. Files that a backup leaves out are no difference."""
 
     matching: int = 0
     differing: list[str] = field(default_factory=list)
@@ -137,7 +137,7 @@ class Comparison(Report):
 
 
 class Progress(NamedTuple):
-    """How far a backup, a restore or a comparison is."""
+    """The progress of a backup, a restore or a comparison."""
 
     done: int
     """Files dealt with."""

@@ -66,7 +66,7 @@ class Transfer:
         self.report = TransferReport()
         self.found = 0
         self.ended_early = ""
-        """Why nothing new is begun any more; empty while all is well."""
+        """The reason why nothing new is begun any more; empty while all is well."""
         self._started = time.monotonic()
         self._budget = budget
         self._progress = progress

@@ -26,7 +26,7 @@ from fastopp.storage.threads import run_to_end
 
 @dataclass
 class CacheComparison(Comparison):
-    """How the copies here differ from the Object Storage, which has the originals."""
+    """The differences between the copies here and the Object Storage, which has the originals."""
 
     stored: int = 0
     """Files in the Object Storage."""

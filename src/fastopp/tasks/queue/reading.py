@@ -53,7 +53,7 @@ async def find(
 
 
 async def count(session: AsyncSession, clock: Clock, *, stalled_after: float) -> TaskCounts:
-    """How many jobs there are of each kind."""
+    """Return the number of jobs of each kind."""
     connection = await session.connection()
     each = state().label("state")
     query = select(jobs.c.queue_name, jobs.c.task_name, each, func.count()).group_by(

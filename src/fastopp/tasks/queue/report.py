@@ -25,13 +25,13 @@ class DrainReport(NamedTuple):
 
 
 class TaskCounts(NamedTuple):
-    """How many jobs there are: by status, and by queue, task and status. Ages are in seconds."""
+    """The numbers of jobs by status, and by queue, task and status. Ages are in seconds."""
 
     statuses: dict[Status, int]
     groups: list[tuple[str, str, Status, int]]
     """Queue, task, status, jobs."""
     stalled: int = 0
     oldest_waiting: float | None = None
-    """How long the job that could be worked now has been waiting, of those the longest."""
+    """The age of the job that has been waiting the longest of those that could be worked now."""
     workers: int = 0
     """Workers that give signs of life; those of requests that drain the queue are among them."""

@@ -31,7 +31,7 @@ class TaskStatus:
     status: Status
     queue: str
     attempts: int
-    """How often it was tried and ended; a try that said `Unfinished` is not counted."""
+    """The number of attempts that ended; one that raised `Unfinished` is not counted."""
     queued_at: datetime | None = None
     scheduled_at: datetime | None = None
     started_at: datetime | None = None
@@ -41,7 +41,7 @@ class TaskStatus:
     message: str = ""
     result: Any = None
     error: str = ""
-    """Why the last try failed; also while it waits for the next one."""
+    """The reason why the last attempt failed; also while it waits for the next one."""
     stalled: bool = False
     """It is running, but its worker gives no sign of life: the next drain or worker takes it over."""
     stopping: bool = False
@@ -100,7 +100,7 @@ def state() -> ColumnElement[str]:
 
 
 def in_state(status: Status) -> ColumnElement[bool]:
-    """Whether a job has this status, so that indexes on procrastinate's own column are used."""
+    """Return whether a job has this status, so that indexes on procrastinate's own column are used."""
     is_later = jobs.c.scheduled_at > from_now()
     return {
         "waiting": and_(has_status("todo"), or_(jobs.c.scheduled_at.is_(None), ~is_later)),
@@ -113,7 +113,7 @@ def in_state(status: Status) -> ColumnElement[bool]:
 
 
 def is_stalled(stalled_after: float) -> ColumnElement[bool]:
-    """Whether a job is being done by a worker that has given no sign of life for so many seconds."""
+    """Return whether a job is being done by a worker that has given no sign of life for so many seconds."""
     alive = exists().where(workers.c.id == jobs.c.worker_id, workers.c.last_heartbeat >= from_now(-stalled_after))
     return and_(has_status("doing"), ~alive)
 

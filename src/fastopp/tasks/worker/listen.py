@@ -26,7 +26,7 @@ Notify = Callable[[], None]
 
 
 async def is_pooled(url: DatabaseURL, *, timeout: float) -> bool:  # noqa: ASYNC109 - of the connection
-    """Whether a pooler stands between us and PostgreSQL. Raises DatabaseUnavailable."""
+    """Return whether a pooler stands between us and PostgreSQL. Raises DatabaseUnavailable."""
     connection = await _connect(url, timeout)
     try:
         return await _is_pooled(connection)

@@ -29,7 +29,7 @@ GIVE_BACK_AFTER = 1.0
 """Seconds after which it gives jobs back that it could not begin, since the one before took longer than usual."""
 
 ATTEMPTS_AND_ENDINGS = 16
-"""How many jobs a worker has for each function that may run: those whose end is being written are among them."""
+"""Jobs that a worker holds for each function that may run: those whose end is being written are among them."""
 
 POLL_ABORTS = 2.0  # seconds between two questions whether a running job is to be aborted, where nothing is heard
 _A_LITTLE = 0.005  # seconds; the database's clock is not to be a hair behind
@@ -153,7 +153,7 @@ class WorkLoop:
                 await self._wait(poll)
 
     def _room(self) -> int:
-        """How many jobs to take now."""
+        """Return the number of jobs to take now."""
         if not self._pace.free or len(self._attempts) >= self._most:
             return 0
         return self._pace.room() if self._left is None else min(self._pace.room(), self._left)

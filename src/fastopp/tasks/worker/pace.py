@@ -1,11 +1,11 @@
-"""How many jobs a worker takes at a time: one for each free place, and more where they are short."""
+"""Decide how many jobs a worker takes at a time: one for each free place, and more where they are short."""
 
 from __future__ import annotations
 
 from fastopp.clock import Clock
 
 AHEAD_SECONDS = 0.1
-"""How much work a worker takes at a time when its tasks are short, so that a round trip is not paid for each."""
+"""The amount of work that a worker takes at a time when its tasks are short, to save round trips."""
 
 AHEAD_JOBS = 64
 """The most jobs it takes at a time for that."""
@@ -31,7 +31,7 @@ class Pace:
 
     @property
     def free(self) -> int:
-        """How many functions may begin now."""
+        """Return the number of functions that may begin now."""
         return self._concurrency - len(self._running)
 
     def ended(self, job_id: int) -> None:
@@ -41,7 +41,7 @@ class Pace:
         self._usual = took if took > self._usual or self._usual == float("inf") else 0.9 * self._usual + 0.1 * took
 
     def room(self) -> int:
-        """How many jobs to take now."""
+        """Return the number of jobs to take now."""
         if self._usual >= AHEAD_SECONDS:
             return self.free
         in_time = int(self._concurrency * AHEAD_SECONDS / max(self._usual, 1e-6))

@@ -31,7 +31,7 @@ class Step:
         return Path(self.frame.f_code.co_filename)
 
     def is_of(self, project: Path) -> bool:
-        """Whether it is the project's own code, and neither a library's nor the framework's."""
+        """Return whether it is the project's own code, and neither a library's nor the framework's."""
         return is_own(self.file, project)
 
     def names(self) -> list[tuple[str, object]]:

@@ -30,7 +30,7 @@ _BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]+", re.IGNORECASE)
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a name says that its value is secret."""
+    """Return whether a name says that its value is secret."""
     return _SECRET_NAME.search(name) is not None
 
 

@@ -75,7 +75,7 @@ class SameSiteMiddleware:
 
 
 def is_cross_site(scope: Scope) -> bool:
-    """Whether the browser says that another site caused the request. Says nothing: it is no browser."""
+    """Return whether the browser says that another site caused the request. Says nothing: it is no browser."""
     headers = Headers(scope=scope)
     fetch_site = headers.get("sec-fetch-site")
     if fetch_site is not None:

@@ -153,7 +153,7 @@ _COMMON = {
 
 
 def is_personal(scope: Scope) -> bool:
-    """Whether a response may hold personal data: the request says who sends it, and is for no static file."""
+    """Return whether a response may hold personal data: the request says who sends it, and is for no static file."""
     if scope["path"].startswith("/static/"):
         return False
     connection = HTTPConnection(scope)

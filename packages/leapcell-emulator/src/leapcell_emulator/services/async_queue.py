@@ -52,11 +52,11 @@ class AsyncOptions:
     drop: float = 0.0
     """Share of requests that are lost."""
     delay: float = 0.0
-    """How long a request waits before its delivery."""
+    """Seconds that a request waits before its delivery."""
     retry_after: float = RETRY_AFTER
     max_body: int = documented.MAX_ASYNC_BODY
     timeout: float = documented.REQUEST_TIMEOUT
-    """How long a delivery may take."""
+    """Seconds that a delivery may take."""
     port: int = 0
     """0: any that is free."""
     seed: int | None = None

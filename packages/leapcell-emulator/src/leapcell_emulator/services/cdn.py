@@ -26,7 +26,7 @@ class Copy:
 
     path: Path
     taken: float
-    """When, by the monotonic clock."""
+    """The time of it, by the monotonic clock."""
     version: tuple[int, int]
     """Time of change in ns, and size, of the original."""
 

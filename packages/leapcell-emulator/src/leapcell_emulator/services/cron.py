@@ -63,7 +63,7 @@ class Timer:
     due: datetime | None = None
 
     def after(self, moment: datetime) -> datetime:
-        """When it is due next."""
+        """The time at which it is due next."""
         if self.every:
             return moment + timedelta(seconds=self.every)
         due: datetime = croniter(self.schedule, moment).get_next(datetime)

@@ -39,7 +39,7 @@ class PostgresOptions:
     max_connections: int = 100
     """Clients at a time; pgbouncer's default."""
     host: str = "localhost"
-    """How the URL names this machine."""
+    """The host that the URL names."""
     port: int = 0
     """0: any that is free."""
 

@@ -15,7 +15,7 @@ MIN_CONNECTIONS = 3  # server connections that take turns
 
 
 class Owner(Protocol):
-    """Who has a server connection at the moment."""
+    """The clients that have a server connection at the moment."""
 
     async def hear(self, messages: list[bytes]) -> None:
         """Take what the server says."""

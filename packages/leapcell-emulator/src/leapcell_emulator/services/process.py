@@ -29,7 +29,7 @@ def make_folder(name: str, *, parent: Path = Path("/tmp")) -> Path:  # noqa: S10
 
 
 async def listens(path: Path) -> bool:
-    """Whether a server takes connections on a unix socket; its file is there a moment earlier."""
+    """Return whether a server takes connections on a unix socket; its file is there a moment earlier."""
     try:
         _, writer = await asyncio.open_unix_connection(str(path))
     except OSError:

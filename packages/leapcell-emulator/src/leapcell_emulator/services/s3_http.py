@@ -13,7 +13,7 @@ NOT_PASSED_ON = frozenset({"connection", "keep-alive", "transfer-encoding", "exp
 
 
 def is_signed(request: web.BaseRequest) -> bool:
-    """Whether it carries a signature, or needs none."""
+    """Return whether it carries a signature, or needs none."""
     asks = request.method == "OPTIONS"  # a browser, whether it may
     return asks or "Authorization" in request.headers or "X-Amz-Signature" in request.query
 

@@ -39,6 +39,6 @@ def empty(listing: bytes) -> bytes:
 
 
 def is_deaf_to(query: Mapping[str, str]) -> bool:
-    """Whether a listing with these parameters finds nothing, since its prefix holds a slash, encoded or not."""
+    """Return whether a listing with these parameters finds nothing, since its prefix holds a slash, encoded or not."""
     prefix = query.get("prefix", "")
     return "/" in prefix or "%2f" in prefix.lower()

@@ -122,7 +122,7 @@ async def read_file(path: Path) -> AsyncGenerator[bytes]:
 
 
 def is_sqlite(path: Path) -> bool:
-    """Whether the file is a SQLite database. Raises BackupNotRead."""
+    """Return whether the file is a SQLite database. Raises BackupNotRead."""
     try:
         with path.open("rb") as file:
             return file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC

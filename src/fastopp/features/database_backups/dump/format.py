@@ -57,7 +57,7 @@ class DumpHeader:
     """The first line of a dump."""
 
     created: str
-    """When, in UTC."""
+    """The time of it, in UTC."""
     source: str
     """`sqlite` or `postgresql`."""
     revision: str | None
@@ -177,7 +177,7 @@ class DumpReader:
             yield self._counted(rows)
 
     def _is_sound(self, line: bytes) -> bool:
-        """Whether a long line is as large in memory as it looks: no row of other tables, and not nested."""
+        """Return whether a long line is as large in memory as it looks: no row of other tables, and not nested."""
         if self._table is None or not line.startswith(b"["):
             return len(line) <= MAX_MARK
         if self._row is None:

@@ -1,4 +1,4 @@
-"""How the rows of a dump get into tables: inserts, foreign keys that point backwards, sequences."""
+"""Write the rows of a dump into tables: inserts, foreign keys that point backwards, sequences."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Column:
 
     name: str
     kind: str
-    """What its values look like in a dump; see values.py."""
+    """The form of its values in a dump; see values.py."""
     declared: str
     """The database's own name of the type, without a length."""
     full: str = ""

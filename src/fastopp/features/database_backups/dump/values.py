@@ -206,6 +206,6 @@ def limits(declared: str) -> tuple[int | None, int | None]:
 
 
 def decimals_of(number: str) -> int:
-    """How many decimals a number needs; none for NaN and infinity."""
+    """Return the number of decimals that a number needs; none for NaN and infinity."""
     value = Decimal(number)
     return len(format(value, "f").partition(".")[2].rstrip("0")) if value.is_finite() else 0

@@ -130,7 +130,7 @@ def second_file(context: CheckContext) -> Iterator[Problem]:
 
 
 def _installs(command: str, path: Path) -> bool:
-    """Whether a command installs by other means what a file names, as `pip install .` does."""
+    """Return whether a command installs by other means what a file names, as `pip install .` does."""
     if "oppman.py leapcell build" in command and "--no-install" not in command:
         return True
     try:
