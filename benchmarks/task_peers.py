@@ -62,7 +62,7 @@ def peer_process(name: str, url: str) -> Iterator[PeerProcess]:
 
 @asynccontextmanager
 async def ours(url: str) -> AsyncIterator[Orders]:
-    """FastOpp: `drain` works everything, `drain_some` so many; `defer` is a transaction each, `batch` one for all."""
+    """FastOpp: `drain` works everything, `drain_some` so many; `defer` is a transaction each, `batch` all in one."""
     from fastopp.core.apps import find_apps  # noqa: PLC0415 - peers are not to load each other's libraries
     from fastopp.core.runtime import open_runtime  # noqa: PLC0415 - as above
     from fastopp.settings import load_settings  # noqa: PLC0415 - as above
@@ -77,10 +77,7 @@ async def ours(url: str) -> AsyncIterator[Orders]:
                 await runtime.tasks.queue("trivial")
 
         async def batch(number: int) -> None:
-            async with runtime.database.transaction() as session:
-                tasks = runtime.tasks.within(session)
-                for _ in range(number):
-                    await tasks.queue("trivial")
+            await runtime.tasks.queue_many("trivial", ({} for _ in range(number)))
 
         async def drain_some(number: int) -> None:
             await runtime.tasks.drain(None, limit=number)

@@ -66,7 +66,7 @@ def _near(databases: dict[str, QueueDatabase]) -> None:
     )  # fmt: skip
     for how, words, aim in (
         ("defer", "one a transaction", 0.9),
-        ("batch", "all in one; batch_defer", None),
+        ("batch", "queue_many, to batch_defer", 0.8),
     ):
         for name, backend in (("ours", "PostgreSQL"), ("sqlite", "SQLite")):
             _line(f"defer, {words}, {backend}", defers[name, how], defers["raw", how], aim)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -86,6 +86,18 @@ class TaskService:
             status = await defer(await self._session.connection(), task, args, self._runtime.clock, at=self._at)
             after_commit(self._session, wake)
         return status
+
+    async def queue_many(self, name: str | Task, many: Iterable[Mapping[str, Any]], /) -> builtins.list[int]:
+        """Queue a job of a task for the arguments of each, and return their ids in that order.
+
+        Either all are queued, or, when an error is raised, none. `once` has no part in it. Raises as `queue`.
+        """
+        from fastopp.tasks.queue.defer_many import defer_many  # noqa: PLC0415 - as above
+
+        async with self._writing() as session:
+            ids = await defer_many(await session.connection(), self._find(name), many, at=self._at)
+            after_commit(session, self._runtime.task_process.wake)
+        return ids
 
     async def queue_init_task(self) -> TaskStatus:
         """Queue the initialisation: tables, sample data, accounts."""

@@ -127,6 +127,11 @@ async def locked(context: TaskContext, key: str, seconds: float = 0.0) -> None:
     await note(context, f"{key} ended")
 
 
+@task(lock="lock-{key}", queueing_lock="keyed-{key}")
+async def keyed(key: str) -> None:
+    """Wait once for each key."""
+
+
 @task(lock="single", queueing_lock="single")
 async def single(context: TaskContext, seconds: float = 0.0) -> None:
     await note(context, "single")
