@@ -8,8 +8,9 @@ from fastapi import Request
 
 from fastopp.settings import Settings
 
-# What proxies add: a request that carries one only seems to come from this machine.
-FORWARDED_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+# Headers that proxies and tunnels add: a request that carries one only seems to come from this machine.
+FORWARDED_HEADERS = frozenset({"forwarded", "via", "true-client-ip", "tailscale-user-login"})
+FORWARDED_PREFIXES = ("x-forwarded", "x-real-", "x-client-", "x-cluster-client-", "x-original-", "cf-")
 
 
 def is_local_development(request: Request, settings: Settings) -> bool:
@@ -19,11 +20,15 @@ def is_local_development(request: Request, settings: Settings) -> bool:
     rebinding") could run operations from the developer's browser.
     """
     own_machine = settings.development and settings.platform.persistent_disk and settings.platform.shell
-    if not own_machine or any(name in request.headers for name in FORWARDED_HEADERS):
+    if not own_machine or any(_is_added(name) for name in request.headers):
         return False
     name = request.url.hostname or ""
     client = request.client.host if request.client else ""
     return _is_loopback(client) and (name == "localhost" or _is_loopback(name))
+
+
+def _is_added(name: str) -> bool:
+    return name in FORWARDED_HEADERS or name.startswith(FORWARDED_PREFIXES)
 
 
 def _is_loopback(address: str) -> bool:
