@@ -67,5 +67,7 @@ def test_a_proxy_or_tunnel_is_none(settings, header):
 
 
 def test_production_is_none():
-    settings = load_settings({"ENVIRONMENT": "production", "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz"}, env_file=None)
+    settings = load_settings(
+        {"ENVIRONMENT": "production", "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz"}, env_file=None
+    )
     assert not is_local_development(request(), settings)

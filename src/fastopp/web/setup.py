@@ -12,6 +12,7 @@ from fastopp.settings import Settings
 from fastopp.web import api_docs, problems, statics
 from fastopp.web.developer_errors import middleware as developer_errors
 from fastopp.web.middleware.body_limit import BodyMiddleware
+from fastopp.web.middleware.compression import CompressionMiddleware
 from fastopp.web.middleware.csrf import SameSiteMiddleware, verify_csrf_token
 from fastopp.web.middleware.forwarded import ForwardedMiddleware
 from fastopp.web.middleware.headers import (
@@ -73,6 +74,7 @@ def install(
         SecurityHeadersMiddleware, production=not settings.development, asset_origin=asset_origin(settings)
     )
     app.add_middleware(RequestIdMiddleware)
+    app.add_middleware(CompressionMiddleware)
     app.add_middleware(
         ForwardedMiddleware,
         force_https=settings.force_https,
