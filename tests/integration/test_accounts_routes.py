@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -101,7 +102,7 @@ def make_app(settings: Settings, database: Database) -> FastAPI:
 
     @app.post("/grant")
     async def grant(request: Request, enabled: emergency.EmergencyEnabled) -> None:
-        emergency.grant(request.session)
+        await emergency.grant(request, app.state.runtime)
 
     @app.get("/rescue")
     async def granted(access: emergency.EmergencySession) -> None: ...
@@ -125,7 +126,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 async def database(settings: Settings) -> AsyncIterator[Database]:
     database = Database.from_settings(settings)
-    tables = [SQLModel.metadata.tables[name] for name in ("users", "audit_logs", "failed_attempts")]
+    tables = [SQLModel.metadata.tables[name] for name in ("users", "sessions", "audit_logs", "failed_attempts")]
     async with database.engine.begin() as connection:
         await connection.run_sync(SQLModel.metadata.create_all, tables=tables)
     async with database.transaction() as session:
@@ -449,7 +450,7 @@ async def test_expired_token(client: httpx.AsyncClient, settings: Settings, data
         from fastopp.features.accounts.service import get_user
 
         user = await get_user(session, "staff@example.com")
-    old = issue_token(user, settings, clock=ManualClock(utc_now() - timedelta(minutes=31)))
+    old = issue_token(user, settings, uuid.uuid4(), clock=ManualClock(utc_now() - timedelta(minutes=31)))
     response = await client.get("/staff", headers={"Authorization": f"Bearer {old}"})
     assert response.status_code == 401
 

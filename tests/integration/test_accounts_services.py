@@ -17,6 +17,7 @@ from fastopp.database.session import Database
 from fastopp.features.accounts import audit
 from fastopp.features.accounts import service as accounts
 from fastopp.features.accounts import sign_in as sign_in_module
+from fastopp.features.accounts.client import Client
 from fastopp.features.accounts.devices import Device
 from fastopp.features.accounts.lockout import (
     FORGOTTEN_AFTER,
@@ -72,7 +73,7 @@ def settings(request: pytest.FixtureRequest, tmp_path) -> Settings:
 @pytest.fixture
 async def database(settings: Settings) -> AsyncIterator[Database]:
     database = Database.from_settings(settings)
-    tables = [SQLModel.metadata.tables[name] for name in ("users", "audit_logs", "failed_attempts")]
+    tables = [SQLModel.metadata.tables[name] for name in ("users", "sessions", "audit_logs", "failed_attempts")]
     async with database.engine.begin() as connection:
         await connection.run_sync(SQLModel.metadata.drop_all, tables=tables)
         await connection.run_sync(SQLModel.metadata.create_all, tables=tables)
@@ -97,7 +98,7 @@ async def add(database: Database, email: str, **columns: object) -> User:
 
 async def try_sign_in(database: Database, email: str, password: str = "wrong1", address: str = ADDRESS) -> str:
     try:
-        await sign_in(database, email=email, password=password, address=address)
+        await sign_in(database, email=email, password=password, client=Client(address))
     except (SignInFailed, TooManyAttempts, SignInInactive, SignInNotStaff) as error:
         return type(error).__name__
     return "signed in"
@@ -143,7 +144,7 @@ async def test_unknown_accounts_and_wrong_passwords_sound_alike(database: Databa
     texts = set()
     for email in ("ann@example.com", "nobody@example.com"):
         with pytest.raises(SignInFailed) as caught:
-            await sign_in(database, email=email, password="wrong1", address=ADDRESS)
+            await sign_in(database, email=email, password="wrong1", client=Client(ADDRESS))
         texts.add((str(caught.value), caught.value.status))
     assert texts == {("The email address or the password is wrong.", 401)}
 
@@ -174,14 +175,14 @@ async def test_a_password_that_is_too_long_is_refused_clearly(database: Database
     await add(database, "ann@example.com")
     for email in ("ann@example.com", "nobody@example.com"):
         with pytest.raises(PasswordRejected, match="too long"):
-            await sign_in(database, email=email, password="x" * 1025, address=ADDRESS)
+            await sign_in(database, email=email, password="x" * 1025, client=Client(ADDRESS))
 
 
 async def test_old_hash_is_replaced_at_sign_in(database: Database) -> None:
     await add(database, "ann@example.com", hashed_password=OLD_HASH)
     assert await try_sign_in(database, "ann@example.com", "wrong1") == "SignInFailed"
     assert await stored_hash(database, "ann@example.com") == OLD_HASH
-    user = await sign_in(database, email="ann@example.com", password="test123", address=ADDRESS)
+    user = await sign_in(database, email="ann@example.com", password="test123", client=Client(ADDRESS))
     assert user.hashed_password.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert user.hashed_password == await stored_hash(database, "ann@example.com")
 
@@ -194,7 +195,7 @@ async def test_concurrent_sign_ins_all_end_up_with_the_stored_hash(
     await add(database, "ann@example.com", hashed_password=OLD_HASH)
     users = await asyncio.gather(
         *(
-            sign_in(instance, email="ann@example.com", password="test123", address=ADDRESS)
+            sign_in(instance, email="ann@example.com", password="test123", client=Client(ADDRESS))
             for instance in (database, other_instance) * 4
         )
     )
@@ -228,7 +229,7 @@ async def test_an_account_is_locked_on_every_instance(database: Database, other_
         assert await try_sign_in(instance, "ann@example.com") == "SignInFailed"
     for instance in (database, other_instance):
         with pytest.raises(TooManyAttempts) as caught:
-            await sign_in(instance, email="ANN@example.com", password="test123", address="192.0.2.99")
+            await sign_in(instance, email="ANN@example.com", password="test123", client=Client("192.0.2.99"))
         assert 1 <= caught.value.retry_after <= 31
     assert await failures(database) == {"account:ann@example.com": 5, f"address:{ADDRESS}": 5}
     assert await try_sign_in(database, "bob@example.com") == "SignInFailed"
@@ -280,7 +281,7 @@ async def test_a_known_browser_is_counted_apart(database: Database) -> None:
 
     async def outcome(device: Device, password: str, email: str = "ann@example.com") -> str:
         try:
-            await sign_in(database, email=email, password=password, address=ADDRESS, device=device)
+            await sign_in(database, email=email, password=password, client=Client(ADDRESS), device=device)
         except (SignInFailed, TooManyAttempts) as error:
             return type(error).__name__
         return "signed in"
@@ -523,7 +524,7 @@ async def test_an_outage_is_no_wrong_password() -> None:
         settings = Settings(platform=LOCAL, database_url=SecretStr(url), db_timeout=2, secret_key=SecretStr("k" * 32))
         database = Database.from_settings(settings)
         with pytest.raises(DatabaseUnavailable):
-            await sign_in(database, email="ann@example.com", password="test123", address=ADDRESS)
+            await sign_in(database, email="ann@example.com", password="test123", client=Client(ADDRESS))
         token = emergency.emergency_token(settings)
         await emergency.verify_emergency_token(database, settings, token, ADDRESS)
         await database.dispose()

@@ -334,7 +334,9 @@ async def test_the_database_is_brought_to_the_migration_of_the_dump(make_url, ki
     source = make_url("sqlite")
     await migrated(source, revision="0002")
     await execute(
-        settings_for(source), "INSERT INTO users VALUES (lower(hex(randomblob(16))), 'a', 'b', 1, 1, 1, NULL)"
+        settings_for(source),
+        "INSERT INTO users (id, email, hashed_password, is_active, is_superuser, is_staff) "
+        "VALUES (lower(hex(randomblob(16))), 'a', 'b', 1, 1, 1)",
     )
     original = await dump(source)
     url = make_url(kind)

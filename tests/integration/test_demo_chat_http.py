@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ import uvicorn
 from demo.chat import provider, service
 from demo.chat.canned import NOTE
 from demo.chat.schemas import MAX_ANSWER, MAX_MESSAGE
+from fastopp.features.accounts.client import Client
 from fastopp.features.accounts.models import User
 from fastopp.features.accounts.tokens import issue_token
+from fastopp.features.accounts.user_sessions import add_session
 from fastopp.features.setup.seeding import run_full_init
 from tests.services.llm import ANSWER, KEY, LLM
 from tests.services.ops_project import BROWSER, Project, running
@@ -96,7 +99,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def token_of(project: Project, email: str = STAFF) -> dict[str, str]:
     user = next(user for user in await project.all(User) if user.email == email)
-    return {"Authorization": f"Bearer {issue_token(user, project.runtime.settings)}"}
+    async with project.runtime.database.transaction() as session:
+        row = await add_session(session, user, "program", Client("192.0.2.1"), lifetime=timedelta(minutes=5))
+    return {"Authorization": f"Bearer {issue_token(user, project.runtime.settings, row.id)}"}
 
 
 @asynccontextmanager

@@ -33,7 +33,7 @@ from tests.services.migrations import (
     tables,
 )
 
-OURS = {"users", "products", "webinar_registrants", "audit_logs", "failed_attempts", "file_evidence"}
+OURS = {"users", "products", "webinar_registrants", "audit_logs", "failed_attempts", "file_evidence", "sessions"}
 FOLDER = ROOT / "alembic"
 
 
@@ -248,7 +248,8 @@ async def test_a_project_grows(settings, url, tmp_path):
     # The demo's tables have no models in this project, and are left alone. A batch copies the table on SQLite.
     await execute(
         settings,
-        "INSERT INTO users VALUES ('00000000000000000000000000000001', 'a@b.c', 'x', true, true, true, null)",
+        "INSERT INTO users (id, email, hashed_password, is_active, is_superuser, is_staff) VALUES "
+        "('00000000000000000000000000000001', 'a@b.c', 'x', true, true, true)",
         "INSERT INTO shops (id, name, owner_id, opened) VALUES ('00000000000000000000000000000002', 'One', "
         "'00000000000000000000000000000001', '2026-01-01 00:00:00+00')",
     )

@@ -15,6 +15,7 @@ from fastopp.testing import ManualClock
 
 KEY = "an-ordinary-key-of-forty-characters-more"
 SETTINGS = Settings(platform=LOCAL, secret_key=SecretStr(KEY), access_token_expire_minutes=45)
+SESSION = uuid.uuid4()
 OTHER = Settings(platform=LOCAL, secret_key=SecretStr(KEY[::-1]))
 
 
@@ -24,17 +25,18 @@ def user() -> User:
 
 
 def test_claims_of_a_token(user: User) -> None:
-    claims = jwt.decode(issue_token(user, SETTINGS), KEY, algorithms=["HS256"])
+    claims = jwt.decode(issue_token(user, SETTINGS, SESSION), KEY, algorithms=["HS256"])
     assert claims["sub"] == str(user.id)
     assert claims["email"] == "ann@example.com"
     assert claims["is_staff"] is True
     assert claims["is_superuser"] is False
+    assert claims["sid"] == str(SESSION)
     assert claims["exp"] - claims["iat"] == 45 * 60
     assert "$one" not in str(claims)
 
 
 def test_a_token_fits_its_user_until_the_password_changes(user: User) -> None:
-    claims = read_token(issue_token(user, SETTINGS), SETTINGS)
+    claims = read_token(issue_token(user, SETTINGS, SESSION), SETTINGS)
     assert claims is not None
     assert claims.fits(user, SETTINGS)
     assert not claims.fits(User(email="b@example.com", hashed_password="$one"), SETTINGS)
@@ -44,7 +46,7 @@ def test_a_token_fits_its_user_until_the_password_changes(user: User) -> None:
 
 def test_a_token_expires(user: User) -> None:
     clock = ManualClock()
-    token = issue_token(user, SETTINGS, clock=clock)
+    token = issue_token(user, SETTINGS, SESSION, clock=clock)
     clock.advance(44 * 60)
     assert read_token(token, SETTINGS, clock=clock) is not None
     clock.advance(2 * 60)
@@ -61,7 +63,7 @@ def test_a_token_expires_by_the_systems_clock(user: User) -> None:
 
 def test_a_clock_that_is_a_little_ahead_does_no_harm(user: User) -> None:
     assert (
-        read_token(issue_token(user, SETTINGS, clock=ManualClock(utc_now() + timedelta(seconds=20))), SETTINGS)
+        read_token(issue_token(user, SETTINGS, SESSION, clock=ManualClock(utc_now() + timedelta(seconds=20))), SETTINGS)
         is not None
     )
 
@@ -76,12 +78,22 @@ def _forged(user: User, **changes: object) -> dict[str, object]:
 
 
 def test_what_is_not_genuine_is_nothing(user: User) -> None:
-    good = issue_token(user, SETTINGS)
+    good = issue_token(user, SETTINGS, SESSION)
     head, body, _ = good.split(".")
     unsigned = jwt.encode(_forged(user), None, algorithm="none")
     tampered = f"{head}.{body}.{'A' * 43}"
     other_algorithm = jwt.encode(_forged(user), KEY * 2, algorithm="HS512")
-    for token in ("", "x", "a.b.c", "..", good[:-2], tampered, unsigned, other_algorithm, issue_token(user, OTHER)):
+    for token in (
+        "",
+        "x",
+        "a.b.c",
+        "..",
+        good[:-2],
+        tampered,
+        unsigned,
+        other_algorithm,
+        issue_token(user, OTHER, SESSION),
+    ):
         assert read_token(token, SETTINGS) is None, token
 
 
@@ -93,6 +105,7 @@ def test_what_is_not_genuine_is_nothing(user: User) -> None:
         {"fingerprint": None},
         {"sub": "not-a-uuid"},
         {"sub": ""},
+        *({"sid": session_id} for session_id in ("", "not-a-uuid", 7, [])),
     ],
 )
 def test_incomplete_claims_are_nothing(user: User, changes: dict[str, object]) -> None:

@@ -42,7 +42,7 @@ COMMANDS = {
     ),
     "test_auth": (
         "fastopp.features.accounts.commands:test_auth",
-        "Create and verify a token for an account that can sign in.",
+        "Create and verify a token for an account that can sign in. It has no session, so it opens nothing.",
     ),
     "change_password": (
         "fastopp.features.accounts.commands:change_password",

@@ -82,7 +82,7 @@ COMMANDS: dict[str, Place] = {
     "list_users": ("fastopp.features.accounts.commands:list_users", "List all accounts with their permissions."),
     "test_auth": (
         "fastopp.features.accounts.commands:test_auth",
-        "Create and verify a token for an account that can sign in.",
+        "Create and verify a token for an account that can sign in. It has no session, so it opens nothing.",
     ),
     "change_password": (
         "fastopp.features.accounts.commands:change_password",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.core.apps import App
+from fastopp.core.background import BackgroundWork
 from fastopp.core.features import find_features
 from fastopp.database.naive_datetimes import refuse_naive_datetimes
 from fastopp.database.session import Database
@@ -33,6 +34,7 @@ class Runtime:
     apps: tuple[App, ...]
     task_process: TaskProcess = field(default_factory=lambda: TaskProcess(TaskRegistry(())))
     clock: Clock = SYSTEM_CLOCK
+    background: BackgroundWork = field(default_factory=BackgroundWork)
 
     @property
     def tasks(self) -> TaskService:
@@ -62,9 +64,11 @@ async def open_runtime(
     storage = storage or open_storage(settings, clock=clock)
     database.session_class, database.session_info = TrackingSession, {STORAGE: storage, CLOCK: clock}
     tasks = TaskProcess(TaskRegistry((*find_features(), *apps)), waker_of(settings, clock=clock), task_limits)
+    background = BackgroundWork(clock)
     try:
-        yield Runtime(settings, database, storage, apps, tasks, clock)
+        yield Runtime(settings, database, storage, apps, tasks, clock, background)
     finally:
+        await background.aclose()
         try:
             await storage.aclose()
         finally:

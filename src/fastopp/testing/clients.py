@@ -12,7 +12,6 @@ from starlette.types import Receive, Scope, Send
 
 from fastopp.features.accounts.models import User
 from fastopp.features.accounts.sessions import begin_session
-from fastopp.features.accounts.tokens import issue_token
 from fastopp.testing.project import Project
 from fastopp.web import csrf_tokens
 from fastopp.web.middleware.sessions import SchemeAwareSessions
@@ -84,16 +83,15 @@ def _transport(application: Any) -> httpx.ASGITransport:  # noqa: ANN401 - an AS
 
 async def _browser(project: Project, user: User | None) -> dict[str, Any]:
     """Return the options of a client with the cookies of a session, and with the token that its forms would carry."""
-    settings, clock = project.settings, project.runtime.clock
 
     async def begin(scope: Scope, receive: Receive, send: Send) -> None:
         request, response = Request(scope), Response()
         if user is not None:
-            begin_session(request, response, user, issue_token(user, settings, clock=clock), project.runtime)
+            await begin_session(request, response, user, project.runtime)
         response.headers[csrf_tokens.HEADER] = csrf_tokens.token(request)
         await response(scope, receive, send)
 
-    sessions = SchemeAwareSessions(begin, secret_key=settings.secret_key.get_secret_value())
+    sessions = SchemeAwareSessions(begin, secret_key=project.settings.secret_key.get_secret_value())
     base_url = f"http://{HOST}"
     async with httpx.AsyncClient(transport=_transport(sessions), base_url=base_url) as client:
         answer = await client.get("/")

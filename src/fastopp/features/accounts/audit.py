@@ -1,20 +1,25 @@
-"""The record of who changed what: one row in `audit_logs` for each create, update and delete."""
+"""The record of who did what: one row in `audit_logs` for each change, sign-in, sign-out and revocation."""
 
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
+import sqlalchemy
 from fastapi import Request
+from sqlmodel import col, delete, insert, literal, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastopp.features.accounts.lockout import client_address
+from fastopp.clock import SYSTEM_CLOCK, Clock
+from fastopp.features.accounts.client import Client, client_of
 from fastopp.features.accounts.models import AuditLog, User
 
 SHORT = 50  # characters, the size of the columns action, model_name and record_id
 MAX_VALUE = 500  # characters kept of one value; the record shows what changed and is no backup
-MAX_USER_AGENT = 300  # characters
+PRUNED_AT_ONCE = 500  # old rows that one statement of clean-up removes
 MASK = "***"
 SECRET_WORDS = ("password", "secret", "token", "hash", "api_key")  # in the name of a field whose value is a secret
 
@@ -27,6 +32,8 @@ async def record(
     record_id: object,
     changes: Mapping[str, Any] | None = None,
     request: Request | None = None,
+    *,
+    client: Client | None = None,
 ) -> None:
     """Add a row to the session, to be kept or lost together with the recorded change.
 
@@ -35,19 +42,55 @@ async def record(
     action: `create`, `update`, `delete`, or a verb of your own, at most 50 characters like the next two.
     record_id: anything whose text names the record.
     changes: field to new value, or to a pair of old and new; values of secrets are masked, long ones cut.
-    request: for the address and the browser.
+    request, client: either of them, for the address and the browser.
     """
+    if client is None and request is not None:
+        client = client_of(request)
     entry = AuditLog(
         user_id=user.id,
         action=action[:SHORT],
         model_name=model_name[:SHORT],
         record_id=str(record_id)[:SHORT],
         changes=describe(changes) if changes else None,
-        ip_address=client_address(request) if request else None,
-        user_agent=request.headers.get("user-agent", "")[:MAX_USER_AGENT] or None if request else None,
+        ip_address=client.address if client else None,
+        user_agent=client.user_agent if client else None,
     )
     session.add(entry)
     await session.flush()
+
+
+async def record_refusal(
+    session: AsyncSession, user_id: uuid.UUID, client: Client, *, clock: Clock = SYSTEM_CLOCK
+) -> None:
+    """Record a wrong password for an account. For an id that no account has, do the same work and record nothing.
+
+    So the time of an answer reveals no account, and guesses at unknown ones do not fill the table.
+    """
+    row = {
+        "id": uuid.uuid4(),
+        "user_id": col(User.id),
+        "action": "sign in failed",
+        "model_name": "User",
+        "record_id": str(user_id),
+        "ip_address": client.address,
+        "user_agent": client.user_agent,
+        "timestamp": clock.now(),
+    }
+    table = AuditLog.__table__  # type: ignore[attr-defined]  # SQLModel's own
+    values: list[Any] = [
+        value if name == "user_id" else literal(value, table.c[name].type) for name, value in row.items()
+    ]
+    await session.exec(
+        insert(AuditLog).from_select(list(row), sqlalchemy.select(*values).where(col(User.id) == user_id))
+    )
+
+
+async def remove_old(session: AsyncSession, keep_days: int, *, clock: Clock = SYSTEM_CLOCK) -> int:
+    """Remove some of the rows that are older than so many days: how many; 0 when there are none left."""
+    old = select(AuditLog.id).where(col(AuditLog.timestamp) < clock.now() - timedelta(days=keep_days))
+    batch = old.limit(PRUNED_AT_ONCE).with_for_update(skip_locked=True)
+    removed: int = (await session.exec(delete(AuditLog).where(col(AuditLog.id).in_(batch)))).rowcount
+    return removed
 
 
 def describe(changes: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import uuid
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from fastopp.console.project import load_project
 from fastopp.core.runtime import open_runtime
 from fastopp.features.accounts import service as accounts
 from fastopp.features.accounts.models import User
+from fastopp.features.accounts.sign_in import may_sign_in
 from fastopp.features.accounts.tokens import issue_token, read_token
 
 
@@ -48,7 +50,7 @@ async def list_users(*, as_json: JsonOption = False) -> None:
 async def check_users() -> None:
     """Count the accounts; fails if no superuser can sign in."""
     users = await _users()
-    able = [user for user in users if user.is_active and (user.is_staff or user.is_superuser)]
+    able = [user for user in users if may_sign_in(user)]
     superusers = [user for user in able if user.is_superuser]
     say(f"{len(users)} accounts: {len(able)} can sign in, {len(superusers)} of them as superusers.")
     if not superusers:
@@ -57,12 +59,12 @@ async def check_users() -> None:
 
 @command
 async def test_auth() -> None:
-    """Create and verify a token for an account that can sign in."""
+    """Create and verify a token for an account that can sign in. It has no session, so it opens nothing."""
     project = load_project()
-    user = next((user for user in await _users() if user.is_active and (user.is_staff or user.is_superuser)), None)
+    user = next((user for user in await _users() if may_sign_in(user)), None)
     if user is None:
         fail("No account can sign in, so no token can be created.")
-    claims = read_token(issue_token(user, project.settings), project.settings)
+    claims = read_token(issue_token(user, project.settings, uuid.uuid4()), project.settings)
     if claims is None or not claims.fits(user, project.settings):
         fail("The created token could not be verified. Check this machine's clock.")
     say(f"Created and verified a token for {user.email}.")

@@ -1,7 +1,7 @@
 """The user of a request, as dependencies for handlers: `OptionalUser`, `StaffUser`, `SuperUser`, `Operator`.
 
-A token only identifies an account. Its permissions are read from its row on every request, so that an account that is
-demoted, deactivated or given a new password loses its permissions at once.
+A token only identifies an account and a session. Both rows are read on every request, in one query, so that an account
+that is demoted, deactivated or given a new password loses its permissions at once, and so does a session that ends.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from fastapi import Depends, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
-from fastopp.core.dependencies import ClockDep, DatabaseDep, SessionDep, SettingsDep, get_runtime
+from fastopp.core.dependencies import (
+    READ_ONLY_METHODS,
+    ClockDep,
+    DatabaseDep,
+    SessionDep,
+    SettingsDep,
+    get_runtime,
+)
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.database.session import Database
 from fastopp.errors import Forbidden, Unauthorized
-from fastopp.features.accounts.lockout import (
-    TooManyAttempts,
-    address_subject,
-    client_address,
-    read_standing,
-    record_failure,
-)
-from fastopp.features.accounts.models import User
-from fastopp.features.accounts.tokens import read_token
+from fastopp.features.accounts.api_tokens import Scope, check_scope
+from fastopp.features.accounts.authenticate import SignedIn, find_signed_in, note_use, read_credential
+from fastopp.features.accounts.client import client_address
+from fastopp.features.accounts.lockout import TooManyAttempts, address_subject, read_standing, record_failure
+from fastopp.features.accounts.models import User, UserSession
 from fastopp.settings import Settings
 from fastopp.web.bearer import bearer_token
 from fastopp.web.cookies import read_cookie
@@ -54,6 +57,12 @@ class SuperusersOnly(Forbidden):
     hint = "Sign in with an account that is superuser."
 
 
+class BrowsersOnly(Forbidden):
+    """Tokens and sessions are managed in a browser."""
+
+    hint = "Sign in at /login, or use `python oppman.py user`."
+
+
 class NotAnOperator(Unauthorized):
     """This is for operators."""
 
@@ -61,30 +70,50 @@ class NotAnOperator(Unauthorized):
 
 
 async def load_user(
-    request: Request, session: AsyncSession, settings: Settings, *, clock: Clock = SYSTEM_CLOCK
+    request: Request,
+    session: AsyncSession,
+    settings: Settings,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+    scope: Scope | None = None,
 ) -> User | None:
     """The active user whose token the request carries. One query if there is a genuine token, else none.
 
     A bearer token counts alone; without one, the first genuine token of the cookie and the session. Whom another
-    dependency of this request has loaded is not loaded again. Raises DatabaseUnavailable.
+    dependency of this request has loaded is not loaded again. Raises DatabaseUnavailable, and ScopeMissing when an
+    API token may not do this: `scope`, by default `read` for safe methods and `write` for others.
     """
-    known: User | None = getattr(request.state, "user", None)
-    if known is not None:
-        return known
+    signed_in: SignedIn | None = getattr(request.state, "signed_in", None)
+    if signed_in is None:
+        signed_in = await find_request_user(request, session, settings, clock=clock)
+        if signed_in is None:
+            return None
+        request.state.signed_in = signed_in
+        if signed_in.session is not None:
+            note_use(get_runtime(request), signed_in.session)
+    check_scope(signed_in.session, scope or ("read" if request.method in READ_ONLY_METHODS else "write"))
+    return signed_in.user
+
+
+async def find_request_user(
+    request: Request, session: AsyncSession, settings: Settings, *, clock: Clock = SYSTEM_CLOCK
+) -> SignedIn | None:
+    """Return the account and the session of the request's token, whatever that token may do."""
     for token in _tokens(request):
-        claims = read_token(token, settings, clock=clock)
-        if claims is None:
+        credential = read_credential(token, settings, clock=clock)
+        if credential is None:
             continue
         try:
-            user = await session.get(User, claims.user_id)
+            return await find_signed_in(session, credential, settings, clock=clock)
         except TablesMissing:
             return None  # emptied after this token was issued: there are no accounts
-        if user is not None and user.is_active and claims.fits(user, settings):
-            # Out of the session, whose rollback would otherwise make the row unreadable for the page that says so.
-            session.expunge(user)
-            return user
-        return None
     return None
+
+
+def session_of(request: Request) -> UserSession | None:
+    """Return the session of a request whose user was loaded; None for a token of an earlier release."""
+    signed_in: SignedIn | None = getattr(request.state, "signed_in", None)
+    return signed_in.session if signed_in else None
 
 
 async def user_door(request: Request) -> User:
@@ -130,6 +159,13 @@ async def optional_user(request: Request, session: SessionDep, settings: Setting
     return user
 
 
+async def present_user(request: Request, user: CurrentUser) -> User:
+    """Dependency: the user, in a browser. A program cannot give itself rights that last. Raises BrowsersOnly."""
+    if bearer_token(request):
+        raise BrowsersOnly
+    return user
+
+
 @guarded_by(staff_door)
 async def staff_user(user: CurrentUser) -> User:
     """Dependency: staff or superuser. Raises NotSignedIn, StaffOnly, DatabaseUnavailable."""
@@ -156,15 +192,15 @@ async def operator(
     The right OPS_TOKEN is never locked out, or any client could stop scheduled operations; wrong ones are counted
     and soon answered 429. Raises NotAnOperator, SuperusersOnly, TooManyAttempts, DatabaseUnavailable.
     """
-    request.state.user = None
+    request.state.user = request.state.signed_in = None  # the door looked before the body came
     if holds_ops_token(request, settings) or is_local_development(request, settings):
         return None
     bearer = bearer_token(request)
-    if bearer is not None and read_token(bearer, settings, clock=clock) is None:
+    if bearer is not None and read_credential(bearer, settings, clock=clock) is None:
         # Before the request's own session asks anything: on SQLite its transaction would be in the way.
         await _count_wrong_token(database, client_address(request), clock)
         raise NotAnOperator
-    user = request.state.user = await load_user(request, session, settings, clock=clock)
+    user = request.state.user = await load_user(request, session, settings, clock=clock, scope="operations")
     if user is None:
         raise NotAnOperator
     if not user.is_superuser:
@@ -204,6 +240,7 @@ def _tokens(request: Request) -> Iterator[str]:
 
 CurrentUser = Annotated[User, Depends(current_user)]
 OptionalUser = Annotated[User | None, Depends(optional_user)]
+PresentUser = Annotated[User, Depends(present_user)]
 StaffUser = Annotated[User, Depends(staff_user)]
 SuperUser = Annotated[User, Depends(superuser)]
 Operator = Annotated[User | None, Depends(operator)]

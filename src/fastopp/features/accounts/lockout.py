@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, NamedTuple
 
-from fastapi import Request
 from sqlalchemy import Insert, case
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -75,11 +74,6 @@ def device_subject(name: str) -> Subject:
 def address_subject(address: str, *, purpose: str = "address", limit: int = ADDRESS_FAILURES) -> Subject:
     """Return the network that requests come from, counted for each purpose apart."""
     return Subject(_subject_name(purpose, network_of(address)), limit)
-
-
-def client_address(request: Request) -> str:
-    """Return the address that the request comes from, as `ForwardedMiddleware` or uvicorn determined it."""
-    return request.client.host if request.client else "unknown"
 
 
 async def read_standing(session: AsyncSession, *subjects: Subject, clock: Clock = SYSTEM_CLOCK) -> Standing:

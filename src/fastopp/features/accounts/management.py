@@ -19,6 +19,7 @@ from fastopp.features.accounts.current_user import SuperUser
 from fastopp.features.accounts.detached import DetachedSuperUser
 from fastopp.features.accounts.models import User
 from fastopp.features.accounts.passwords import MAX_PASSWORD
+from fastopp.features.accounts.sign_in import may_sign_in
 from fastopp.web.answers import NO_STORE, OperationRoute, is_htmx, outcome
 from fastopp.web.api_docs import problems
 from fastopp.web.forms import CleanText, EmptyIsNone
@@ -173,7 +174,7 @@ def summarise(everyone: Sequence[User], command: str) -> str:
     """A report in lines of text: the first says it all."""
     active = [user for user in everyone if user.is_active]
     if command == "test_auth":
-        may = [user for user in active if user.is_staff or user.is_superuser]
+        may = [user for user in everyone if may_sign_in(user)]
         return "\n".join([f"{len(may)} of {len(everyone)} account(s) may sign in.", *(user.email for user in may)])
     lines = [f"{len(everyone)} account(s), {len(active)} active."]
     for user in everyone:

@@ -1,11 +1,19 @@
-"""The tables of accounts: accounts, the audit log, and failed sign-ins."""
+"""The tables of accounts: accounts, their sessions, the audit log, and failed sign-ins."""
 
 from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
+from typing import Literal
 
-from sqlmodel import Field, SQLModel
+from sqlalchemy import Connection, event, inspect
+from sqlalchemy.orm import Mapper
+from sqlmodel import Field, SQLModel, col, delete
+
+MAX_NAME = 100  # characters of an account's name, and of an API token's
+
+SessionKind = Literal["browser", "program", "token", "emergency"]
+"""`browser`: cookies; `program`: a token from POST /api/token; `token`: an API token; `emergency`: emergency access."""
 
 
 def utc_now() -> datetime:
@@ -33,9 +41,40 @@ class User(SQLModel, table=True):
     is_superuser: bool = Field(default=False, nullable=False)
     is_staff: bool = Field(default=False, nullable=False)
     group: str | None = Field(default=None)
+    name: str | None = Field(default=None, max_length=MAX_NAME)
+    email_confirmed_at: datetime | None = Field(default_factory=utc_now)
+    """The default is for accounts that somebody else creates: they count as confirmed. None: not yet confirmed."""
+    time_zone: str | None = Field(default=None, max_length=64)
+    language: str | None = Field(default=None, max_length=35)
+    old_tokens_ended_at: datetime | None = Field(default=None)
+    """Once it is set, sign-in tokens without a session, which earlier releases issued, are refused."""
 
     def __str__(self) -> str:
         return self.email
+
+
+class UserSession(SQLModel, table=True):
+    """A sign-in, an API token or a grant of emergency access. It ends when its row is deleted.
+
+    Not named `Session`, which a project may well call a model of its own.
+    """
+
+    __tablename__ = "sessions"
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+    user_id: uuid.UUID | None = Field(default=None, foreign_key="users.id", ondelete="CASCADE", index=True)
+    """None for emergency access, which belongs to no account."""
+    kind: str = Field(max_length=20, nullable=False)
+    name: str | None = Field(default=None, max_length=MAX_NAME)
+    scopes: str | None = Field(default=None, max_length=100)
+    """Of an API token, separated by spaces."""
+    secret_digest: str | None = Field(default=None, max_length=64, repr=False)
+    created_at: datetime = Field(default_factory=utc_now, nullable=False)
+    last_seen_at: datetime | None = Field(default=None)
+    """Written at most every five minutes. None: not used since it was created."""
+    expires_at: datetime | None = Field(default=None, index=True)
+    address: str | None = Field(default=None, max_length=100)
+    user_agent: str | None = Field(default=None, max_length=300)
 
 
 class AuditLog(SQLModel, table=True):
@@ -62,3 +101,13 @@ class FailedAttempt(SQLModel, table=True):
     subject: str = Field(primary_key=True, max_length=200)
     failures: int = Field(default=0, nullable=False)
     last_failure: datetime = Field(default_factory=utc_now, nullable=False)
+
+
+@event.listens_for(User, "before_update")
+def _end_sessions(_mapper: Mapper[User], connection: Connection, user: User) -> None:
+    """End every session of an account that gets another password or is deactivated, whoever changes the row."""
+    changed = inspect(user).attrs
+    deactivated = changed.is_active.history.has_changes() and not user.is_active
+    if deactivated or changed.hashed_password.history.has_changes():
+        user.old_tokens_ended_at = utc_now()
+        connection.execute(delete(UserSession).where(col(UserSession.user_id) == user.id))

@@ -10,15 +10,15 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 from starlette import status
 
-from fastopp.core.dependencies import ClockDep, DatabaseDep, SettingsDep, get_runtime
+from fastopp.core.dependencies import RuntimeDep
 from fastopp.errors import FastOppError, Unavailable
+from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.current_user import OptionalUser, StaffUser
 from fastopp.features.accounts.devices import read_device
 from fastopp.features.accounts.landing import landing_page, safe_next
-from fastopp.features.accounts.lockout import client_address
-from fastopp.features.accounts.sessions import begin_session, end_session
+from fastopp.features.accounts.sessions import begin_session, end_session, open_session
 from fastopp.features.accounts.sign_in import may_sign_in, sign_in
-from fastopp.features.accounts.tokens import issue_token, token_lifetime
+from fastopp.features.accounts.tokens import token_lifetime
 from fastopp.web.answers import NO_STORE
 from fastopp.web.api_docs import problems
 from fastopp.web.middleware.csrf import CrossSiteRequest, is_cross_site
@@ -50,9 +50,7 @@ async def show_login(
 @router.post("/login", include_in_schema=False)
 async def login(
     request: Request,
-    database: DatabaseDep,
-    settings: SettingsDep,
-    clock: ClockDep,
+    runtime: RuntimeDep,
     username: Annotated[str, Form()] = "",
     password: Annotated[str, Form()] = "",
     next_page: Annotated[str, Form(alias="next")] = "",
@@ -62,30 +60,30 @@ async def login(
         return _form(request, status.HTTP_422_UNPROCESSABLE_CONTENT, NOTHING_TYPED, username, next_page)
     try:
         user = await sign_in(
-            database,
+            runtime.database,
             email=username,
             password=password,
-            address=client_address(request),
-            device=read_device(request, settings),
-            clock=clock,
+            client=client_of(request),
+            device=read_device(request, runtime.settings),
+            clock=runtime.clock,
         )
+        response = _redirect(safe_next(next_page, request) or landing_page(user, request))
+        await begin_session(request, response, user, runtime)
     except Unavailable:
         raise  # says nothing about the password, so it is answered by the page that says what is the matter
     except FastOppError as error:
         return _form(request, error.status, str(error), username, next_page, error.headers)
-    response = _redirect(safe_next(next_page, request) or landing_page(user, request))
-    begin_session(request, response, user, issue_token(user, settings, clock=clock), get_runtime(request))
     return response
 
 
 @router.get("/logout", include_in_schema=False)
 @router.post("/logout", include_in_schema=False)
-async def logout(request: Request) -> Response:
+async def logout(request: Request, runtime: RuntimeDep) -> Response:
     """Sign out and go home. A GET too, as links and bookmarks of FastOpp 0.4.8 expect; not from another site."""
     if is_cross_site(request.scope):
         raise CrossSiteRequest
     response = _redirect("/")
-    end_session(request, response)
+    await end_session(request, response, runtime)
     return response
 
 
@@ -99,18 +97,17 @@ async def protected(request: Request, user: StaffUser) -> Response:
 async def create_token(
     request: Request,
     response: Response,
-    database: DatabaseDep,
-    settings: SettingsDep,
-    clock: ClockDep,
+    runtime: RuntimeDep,
     username: Annotated[str, Form(description="Email address")],
     password: Annotated[str, Form()],
 ) -> Token:
     """A token for programs, to be sent as `Authorization: Bearer <access_token>`; it sets no cookie."""
-    user = await sign_in(database, email=username, password=password, address=client_address(request), clock=clock)
-    response.headers.update(NO_STORE)
-    return Token(
-        access_token=issue_token(user, settings, clock=clock), expires_in=int(token_lifetime(settings).total_seconds())
+    user = await sign_in(
+        runtime.database, email=username, password=password, client=client_of(request), clock=runtime.clock
     )
+    token = await open_session(request, user, "program", runtime)
+    response.headers.update(NO_STORE)
+    return Token(access_token=token, expires_in=int(token_lifetime(runtime.settings).total_seconds()))
 
 
 def _form(

@@ -6,6 +6,8 @@ and a failure stays counted although the request fails.
 
 from __future__ import annotations
 
+import uuid
+
 from anyio import CapacityLimiter, move_on_after
 from anyio.lowlevel import RunVar
 from sqlmodel import col, update
@@ -14,6 +16,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.session import Database
 from fastopp.errors import Forbidden, Unauthorized, Unavailable
+from fastopp.features.accounts.audit import record_refusal
+from fastopp.features.accounts.client import Client
 from fastopp.features.accounts.devices import Device
 from fastopp.features.accounts.lockout import (
     Subject,
@@ -60,7 +64,7 @@ class SignInsQueued(Unavailable):
 
 
 def may_sign_in(user: User) -> bool:
-    """Active, and staff or superuser."""
+    """Active, and staff or superuser. The only place that says so."""
     return user.is_active and (user.is_staff or user.is_superuser)
 
 
@@ -69,7 +73,7 @@ async def sign_in(
     *,
     email: str,
     password: str,
-    address: str,
+    client: Client,
     device: Device | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> User:
@@ -93,7 +97,7 @@ async def sign_in(
     if waiting.cancelled_caught:
         raise SignInsQueued
     try:
-        user = await _attempt(database, email, password, address, device, clock)
+        user = await _attempt(database, email, password, client, device, clock)
     finally:
         limiter.release()
     if not user.is_active:
@@ -104,11 +108,11 @@ async def sign_in(
 
 
 async def _attempt(
-    database: Database, email: str, password: str, address: str, device: Device | None, clock: Clock
+    database: Database, email: str, password: str, client: Client, device: Device | None, clock: Clock
 ) -> User:
     async with database.read() as session:
         user = await find_user(session, email)
-        own, *others = _counted(user, email, address, device)
+        own, *others = _counted(user, email, client.address, device)
         standing = await read_standing(session, own, *others, clock=clock)
     if standing.locked_for:
         raise TooManyAttempts(standing.locked_for)
@@ -120,6 +124,7 @@ async def _attempt(
     if user is None or not verification.matches:
         async with database.transaction() as session:
             await record_failure(session, own, *others, clock=clock)
+            await record_refusal(session, user.id if user else uuid.uuid4(), client, clock=clock)
         raise SignInFailed
     if verification.replacement or own.name in standing.failed:
         async with database.transaction() as session:
@@ -127,7 +132,7 @@ async def _attempt(
             current = await _store_hash(session, user, verification.replacement)
         if not current:
             # Another sign-in replaced the hash in the same moment, or the password was changed: look again.
-            return await _attempt(database, email, password, address, device, clock)
+            return await _attempt(database, email, password, client, device, clock)
     return user
 
 

@@ -2,7 +2,7 @@
 
 The claims `email`, `is_staff` and `is_superuser` are there for programs that read FastOpp's tokens; FastOpp itself
 takes rights from the database alone. `fingerprint` ties a token to the password it was issued under, so that a
-new password ends every token of the old one.
+new password ends every token of the old one. `sid` names its session, a row that can be deleted to end it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ FINGERPRINT_BYTES = 12  # 96 bits of an HMAC: another hash with the same cannot 
 
 
 class Claims(NamedTuple):
-    """The claims of a genuine token: its account, and the password under which it was issued."""
+    """The claims of a genuine token: its account, the password under which it was issued, and its session."""
 
     user_id: uuid.UUID
     fingerprint: str
+    session_id: uuid.UUID | None = None
+    """None in tokens that earlier releases issued, which had no sessions."""
 
     def fits(self, user: User, settings: Settings) -> bool:
-        """Return whether the token was issued to this user under their present password."""
+        """Whether the token was issued to this user under their present password; not whether its session goes on."""
         expected = password_fingerprint(user.hashed_password, settings)
         return self.user_id == user.id and hmac.compare_digest(self.fingerprint.encode(), expected.encode())
 
@@ -39,8 +41,8 @@ def token_lifetime(settings: Settings) -> timedelta:
     return timedelta(minutes=settings.access_token_expire_minutes)
 
 
-def issue_token(user: User, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> str:
-    """A signed token for `user`, good for ACCESS_TOKEN_EXPIRE_MINUTES from now on."""
+def issue_token(user: User, settings: Settings, session_id: uuid.UUID, *, clock: Clock = SYSTEM_CLOCK) -> str:
+    """A signed token for a session of `user`, good for ACCESS_TOKEN_EXPIRE_MINUTES from now on."""
     import jwt  # noqa: PLC0415 - 80 ms that a request without a token does not need
 
     issued = clock.now()
@@ -50,6 +52,7 @@ def issue_token(user: User, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) 
         "is_staff": user.is_staff,
         "is_superuser": user.is_superuser,
         "fingerprint": password_fingerprint(user.hashed_password, settings),
+        "sid": str(session_id),
         "iat": issued,
         "exp": issued + token_lifetime(settings),
     }
@@ -72,8 +75,9 @@ def read_token(token: str, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -
         )
         if int(claims["exp"]) <= clock.time():
             return None
-        return Claims(uuid.UUID(claims["sub"]), str(claims["fingerprint"]))
-    except (jwt.InvalidTokenError, TypeError, ValueError, OverflowError):
+        session_id = uuid.UUID(claims["sid"]) if "sid" in claims else None
+        return Claims(uuid.UUID(claims["sub"]), str(claims["fingerprint"]), session_id)
+    except (jwt.InvalidTokenError, TypeError, ValueError, OverflowError, AttributeError):
         return None
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import false
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fastopp.core.dependencies import get_runtime
+from fastopp.core.dependencies import READ_ONLY_METHODS, get_runtime
 from fastopp.errors import BadRequest
 from fastopp.features.accounts import permissions
 from fastopp.features.accounts.current_user import NotSignedIn, StaffOnly, load_user
@@ -63,14 +63,18 @@ class SiteAuthentication(AuthenticationBackend):
         if any("\0" in text for text in (request.url.path, *request.query_params.values())):
             raise UnsuitableText
         runtime = get_runtime(request)
+        # SQLAdmin's custom actions change things by GET.
+        changes = request.method not in READ_ONLY_METHODS or "/action/" in request.url.path
         async with runtime.database.read() as session:
-            user = await load_user(request, session, runtime.settings, clock=runtime.clock)
+            user = await load_user(
+                request, session, runtime.settings, clock=runtime.clock, scope="write" if changes else "read"
+            )
         request.state.user = user
         if user is None:
             raise NotSignedIn
         if not may_sign_in(user):
             raise StaffOnly
-        # SQLAdmin's custom actions change things by GET, which the check of unsafe methods lets pass.
+        # The check of unsafe methods lets those actions pass.
         if "/action/" in request.url.path and is_cross_site(request.scope):
             raise CrossSiteRequest
         return True

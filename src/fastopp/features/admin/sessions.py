@@ -25,8 +25,8 @@ from fastopp.core.dependencies import READ_ONLY_METHODS
 from fastopp.database.engine import in_autocommit
 from fastopp.database.session import Database
 from fastopp.errors import BadRequest, Conflict, NotFound
-from fastopp.features.accounts.audit import MAX_USER_AGENT, SHORT, describe
-from fastopp.features.accounts.lockout import client_address
+from fastopp.features.accounts.audit import SHORT, describe
+from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.models import AuditLog, User
 from fastopp.storage.tracking import TrackingSession
 
@@ -165,14 +165,15 @@ def _record_changes(session: Session, context: UOWTransaction) -> None:
 def _entry(actor: Actor, action: str, row: Any, changes: dict[str, Any]) -> AuditLog | None:
     if isinstance(row, AuditLog):
         return None
+    client = client_of(actor.request)
     return AuditLog(
         user_id=actor.user.id,
         action=action,
         model_name=type(row).__name__[:SHORT],
         record_id=";".join(str(part) for part in inspect(row).mapper.primary_key_from_instance(row))[:SHORT],
         changes=describe(changes),
-        ip_address=client_address(actor.request),
-        user_agent=actor.request.headers.get("user-agent", "")[:MAX_USER_AGENT] or None,
+        ip_address=client.address,
+        user_agent=client.user_agent,
     )
 
 

@@ -25,14 +25,13 @@ from starlette.types import ASGIApp
 from fastopp.core.dependencies import get_runtime
 from fastopp.core.runtime import Runtime
 from fastopp.errors import BadRequest, FastOppError, NotFound, Unavailable
+from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.current_user import load_user
 from fastopp.features.accounts.devices import read_device
 from fastopp.features.accounts.landing import safe_next
-from fastopp.features.accounts.lockout import client_address
 from fastopp.features.accounts.models import AuditLog, User
 from fastopp.features.accounts.sessions import begin_session, end_session
 from fastopp.features.accounts.sign_in import may_sign_in, sign_in
-from fastopp.features.accounts.tokens import issue_token
 from fastopp.features.admin import PATH
 from fastopp.features.admin.audit_admin import AuditLogAdmin
 from fastopp.features.admin.authentication import SiteAuthentication, SiteAuthorization, UnsuitableText
@@ -137,10 +136,12 @@ class AdminSite(Admin):
                 runtime.database,
                 email=email,
                 password=password,
-                address=client_address(request),
+                client=client_of(request),
                 clock=runtime.clock,
                 device=read_device(request, runtime.settings),
             )
+            response: Response = RedirectResponse(self._after_login(request), status.HTTP_302_FOUND, headers=NO_STORE)
+            await begin_session(request, response, user, runtime)
         except Unavailable:
             raise
         except FastOppError as error:
@@ -148,10 +149,6 @@ class AdminSite(Admin):
             code = status.HTTP_400_BAD_REQUEST if error.status == status.HTTP_401_UNAUTHORIZED else error.status
             response = await self._login_form(request, code, str(error), email)
             response.headers.update(error.headers)
-            return response
-        response = RedirectResponse(self._after_login(request), status.HTTP_302_FOUND, headers=NO_STORE)
-        token = issue_token(user, runtime.settings, clock=runtime.clock)
-        begin_session(request, response, user, token, runtime)
         return response
 
     async def logout(self, request: Request) -> Response:
@@ -159,7 +156,7 @@ class AdminSite(Admin):
         if is_cross_site(request.scope):
             raise CrossSiteRequest
         response = RedirectResponse(request.url_for("admin:login"), status.HTTP_302_FOUND, headers=NO_STORE)
-        end_session(request, response)
+        await end_session(request, response, get_runtime(request))
         return response
 
     async def create(self, request: Request) -> Response:

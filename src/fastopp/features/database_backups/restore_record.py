@@ -14,8 +14,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastopp.core.runtime import Runtime
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.features.accounts import audit
+from fastopp.features.accounts.client import client_address
 from fastopp.features.accounts.current_user import holds_ops_token
-from fastopp.features.accounts.lockout import client_address
 from fastopp.features.accounts.models import User
 
 if TYPE_CHECKING:

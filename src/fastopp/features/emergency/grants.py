@@ -3,6 +3,9 @@
 It exists only while EMERGENCY_ACCESS_ENABLED is true. A client with the emergency token, which is derived from
 SECRET_KEY and printed by `oppman.py emergency`, may reset passwords and create a superuser for a quarter of an hour.
 It grants nothing else: the dashboards and /admin still ask for a sign-in.
+
+A grant is in the browser's signed session and on record in `sessions`, so that it can be ended: by signing out, and by
+a superuser who signs out everywhere. Where the database is down or has no tables, the signed session counts alone.
 """
 
 from __future__ import annotations
@@ -11,22 +14,27 @@ import base64
 import hashlib
 import hmac
 import logging
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.core.dependencies import RuntimeDep, SettingsDep, get_runtime
+from fastopp.core.runtime import Runtime
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.database.session import Database
 from fastopp.errors import Forbidden, NotFound
+from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.lockout import Subject, address_subject, record_failure, refuse_locked
-from fastopp.features.accounts.models import User
+from fastopp.features.accounts.models import User, UserSession
 from fastopp.features.accounts.passwords import PasswordRejected, check_password
 from fastopp.features.accounts.service import change_password, create_user
+from fastopp.features.accounts.user_sessions import EMERGENCY_KEY, end_emergency
 from fastopp.settings import Settings
 from fastopp.settings.weak_secrets import weakness_of_password
 from fastopp.web.doors import guarded_by
@@ -40,6 +48,12 @@ PURPOSE = b"fastopp emergency access v1"
 
 GRANTED = "emergency_access"
 GRANTED_AT = "emergency_granted_at"
+
+
+class Grant(NamedTuple):
+    """Emergency access, which may not be on record where there is no table for it."""
+
+    on_record: bool
 
 
 class WrongEmergencyToken(Forbidden):
@@ -84,20 +98,56 @@ async def verify_emergency_token(
     raise WrongEmergencyToken
 
 
-def grant(session: dict[str, Any], *, clock: Clock = SYSTEM_CLOCK) -> None:
-    """Note in the browser's signed session that emergency access is granted from now on."""
-    session[GRANTED] = True
-    session[GRANTED_AT] = str(int(clock.time()))
+async def grant(request: Request, runtime: Runtime) -> None:
+    """Grant emergency access from now on: in the browser's signed session, and on record."""
+    request.session[GRANTED] = True
+    request.session[GRANTED_AT] = str(int(runtime.clock.time()))
+    request.session[EMERGENCY_KEY] = str(uuid.uuid4())
+    await put_on_record(request, runtime)
 
 
-def revoke(session: dict[str, Any]) -> None:
+async def revoke(request: Request, runtime: Runtime) -> None:
     """Take it back."""
-    session.pop(GRANTED, None)
-    session.pop(GRANTED_AT, None)
+    with _uncounted_without_tables():
+        await end_emergency(runtime.database, request.session)
+    request.session.pop(GRANTED, None)
+    request.session.pop(GRANTED_AT, None)
+
+
+async def put_on_record(request: Request, runtime: Runtime) -> None:
+    """Record the browser's grant, if there is a table for it."""
+    moment = datetime.fromtimestamp(int(request.session[GRANTED_AT]), UTC)
+    client = client_of(request)
+    row = UserSession(
+        id=uuid.UUID(request.session[EMERGENCY_KEY]),
+        kind="emergency",
+        created_at=moment,
+        expires_at=moment + timedelta(seconds=LIFETIME),
+        address=client.address,
+        user_agent=client.user_agent,
+    )
+    with _uncounted_without_tables():
+        async with runtime.database.transaction() as session:
+            await session.merge(row)
+
+
+async def read_grant(request: Request, runtime: Runtime) -> Grant | None:
+    """Return the grant that the browser holds, and that has not been ended."""
+    if not is_granted(request.session, clock=runtime.clock):
+        return None
+    try:
+        id_ = uuid.UUID(request.session[EMERGENCY_KEY])
+        async with runtime.database.read() as session:
+            row = await session.get(UserSession, id_)
+    except (DatabaseUnavailable, TablesMissing):
+        return Grant(on_record=False)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return None if row is None else Grant(on_record=True)
 
 
 def is_granted(session: dict[str, Any], *, clock: Clock = SYSTEM_CLOCK) -> bool:
-    """Return whether the session holds a grant that is not yet fifteen minutes old."""
+    """Whether the signed session holds a grant that is not yet fifteen minutes old; it may have been ended."""
     try:
         age = clock.time() - float(session[GRANTED_AT])
     except (KeyError, TypeError, ValueError):
@@ -134,14 +184,16 @@ async def require_enabled(settings: SettingsDep) -> None:
 
 
 @guarded_by(_granted_door)
-async def require_granted(request: Request, runtime: RuntimeDep, enabled: EmergencyEnabled) -> None:
+async def require_granted(request: Request, runtime: RuntimeDep, enabled: EmergencyEnabled) -> Grant:
     """Dependency: raises NotFound when disabled, EmergencyNotGranted without a fresh grant in the session."""
-    if not is_granted(request.session, clock=runtime.clock):
+    found = await read_grant(request, runtime)
+    if found is None:
         raise EmergencyNotGranted
+    return found
 
 
 EmergencyEnabled = Annotated[None, Depends(require_enabled)]
-EmergencySession = Annotated[None, Depends(require_granted)]
+EmergencySession = Annotated[Grant, Depends(require_granted)]
 
 
 def _check_strength(password: str, email: str) -> None:

@@ -24,7 +24,7 @@ from fastopp.core.runtime import Runtime
 from fastopp.errors import BadRequest, FastOppError
 from fastopp.features.accounts import audit
 from fastopp.features.accounts import service as accounts
-from fastopp.features.accounts.lockout import client_address
+from fastopp.features.accounts.client import client_address
 from fastopp.features.accounts.management import Email, Password
 from fastopp.features.accounts.models import User
 from fastopp.features.emergency import grants as emergency
@@ -59,7 +59,7 @@ def create_router(settings: Settings) -> APIRouter:
 
     @router.get("", include_in_schema=False)
     async def form(request: Request, runtime: RuntimeDep) -> Response:
-        if emergency.is_granted(request.session, clock=runtime.clock):
+        if await emergency.read_grant(request, runtime):
             return _redirect(DASHBOARD)
         return render(request, "ops/emergency.html", headers=NO_STORE)
 
@@ -69,13 +69,13 @@ def create_router(settings: Settings) -> APIRouter:
     ) -> Response:
         address = client_address(request)
         await emergency.verify_emergency_token(runtime.database, runtime.settings, token, address, clock=runtime.clock)
-        emergency.grant(request.session, clock=runtime.clock)
+        await emergency.grant(request, runtime)
         message = "Emergency access is open for fifteen minutes."
         return outcome(request, message, redirect_to=DASHBOARD, keys={"redirect_url": "/oppman/"})
 
     @router.get("/dashboard", include_in_schema=False)
     async def dashboard(request: Request, runtime: RuntimeDep) -> Response:
-        if not emergency.is_granted(request.session, clock=runtime.clock):
+        if await emergency.read_grant(request, runtime) is None:
             return _redirect("/oppman/emergency")
         return render(request, "ops/emergency_dashboard.html", await _state(request, runtime), headers=NO_STORE)
 
@@ -91,6 +91,8 @@ def create_router(settings: Settings) -> APIRouter:
         allow_drop: Annotated[bool, Form(description="Allow a migration that deletes data.")] = False,  # noqa: FBT002 - a form's field
     ) -> Response:
         done = await migrate_database(runtime, allow_drop=allow_drop)
+        if not granted.on_record:
+            await emergency.put_on_record(request, runtime)
         log.warning("Migrated by emergency access", extra={"action": "emergency_migrate"})
         return outcome(request, done.message, refresh=CHANGED)
 
@@ -108,6 +110,8 @@ def create_router(settings: Settings) -> APIRouter:
     ) -> Response:
         accounts.check_email(email)
         await migrate_database(runtime)  # on a first run there are no tables yet
+        if not granted.on_record:
+            await emergency.put_on_record(request, runtime)
         async with runtime.database.transaction() as session:
             user = await emergency.create_superuser(session, email=email, password=password)
             await audit.record(session, user, "emergency create", "User", user.id, request=request)
@@ -129,8 +133,8 @@ def create_router(settings: Settings) -> APIRouter:
         return outcome(request, message, refresh=CHANGED, keys={"tables": dropped})
 
     @router.post("/logout", summary="Close emergency access")
-    async def logout(request: Request) -> Response:
-        emergency.revoke(request.session)
+    async def logout(request: Request, runtime: RuntimeDep) -> Response:
+        await emergency.revoke(request, runtime)
         return outcome(request, "Emergency access is closed.", redirect_to="/login")
 
     return router

@@ -1,0 +1,60 @@
+"""Short work that a request starts and does not wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from fastopp.clock import SYSTEM_CLOCK, Clock
+
+log = logging.getLogger(__name__)
+
+PAUSE = 60.0  # seconds after a failure in which work of the same name is not tried again
+
+
+class BackgroundWork:
+    """Runs one piece of work of each name at a time, within a time limit; more of the same name is dropped.
+
+    So it suits only what the next request would do again. What it uses, like a connection, is bounded by the number
+    of names.
+    """
+
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._paused_until: dict[str, float] = {}
+
+    def start(self, name: str, work: Callable[[], Awaitable[object]], *, limit: float) -> bool:
+        """Start the work unless some of this name is running or has failed a moment ago. Returns whether it did.
+
+        Parameters
+        ----------
+        limit: seconds after which it is cancelled.
+        """
+        if name in self._running or self._clock.monotonic() < self._paused_until.get(name, 0):
+            return False
+        self._running[name] = asyncio.create_task(self._run(name, work, limit))
+        return True
+
+    async def aclose(self) -> None:
+        """Cancel what is running, and wait for its end."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def idle(self) -> None:
+        """Wait until nothing is running."""
+        while self._running:
+            await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    async def _run(self, name: str, work: Callable[[], Awaitable[object]], limit: float) -> None:
+        try:
+            async with asyncio.timeout(limit):
+                await work()
+        except Exception as error:  # noqa: BLE001 - the edge: nobody waits for the outcome
+            self._paused_until[name] = self._clock.monotonic() + PAUSE
+            log.warning("%s failed: %s", name, type(error).__name__, extra={"action": "background_failed"})
+        finally:
+            del self._running[name]
