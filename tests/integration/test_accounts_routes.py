@@ -497,10 +497,10 @@ async def test_lost_rights_are_lost_at_once(
 async def test_a_new_password_ends_old_sign_ins(client: httpx.AsyncClient, database: Database) -> None:
     await log_in(client, "staff")
     async with database.transaction() as session:
-        await change_password(session, email="staff@example.com", password="changed")
+        await change_password(session, email="staff@example.com", password="changed since")
     assert (await client.get("/who")).json() == {"email": None}
     client.cookies.clear()
-    assert (await log_in(client, "staff", "changed")).status_code == 302
+    assert (await log_in(client, "staff", "changed since")).status_code == 302
 
 
 async def test_gained_rights_hold_at_once_and_failures_are_rolled_back(

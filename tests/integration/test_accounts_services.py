@@ -396,16 +396,16 @@ async def test_forget_only_the_named(database: Database) -> None:
 async def test_create_user(database: Database) -> None:
     async with database.transaction() as session:
         user = await create_user(
-            session, email=" Ann@EXAMPLE.com ", password="secret1", is_staff=True, group="marketing"
+            session, email=" Ann@EXAMPLE.com ", password="secret-enough", is_staff=True, group="marketing"
         )
     assert user.email == "Ann@example.com"
-    assert await try_sign_in(database, "ann@example.com", "secret1") == "signed in"
+    assert await try_sign_in(database, "ann@example.com", "secret-enough") == "signed in"
     async with database.transaction() as session:
         with pytest.raises(EmailTaken):
-            await create_user(session, email="aNN@example.com", password="secret1")
+            await create_user(session, email="aNN@example.com", password="secret-enough")
         with pytest.raises(InvalidEmail):
-            await create_user(session, email="ann", password="secret1")
-        with pytest.raises(PasswordRejected, match="at least 6 characters"):
+            await create_user(session, email="ann", password="secret-enough")
+        with pytest.raises(PasswordRejected, match="at least 8 characters"):
             await create_user(session, email="bob@example.com", password="12345")
         assert [user.email for user in await accounts.list_users(session)] == ["Ann@example.com"]
         assert not await accounts.superuser_exists(session)
@@ -441,17 +441,17 @@ async def test_change_password_ends_the_lock(database: Database) -> None:
         await try_sign_in(database, "ann@example.com")
     assert await try_sign_in(database, "ann@example.com", "test123") == "TooManyAttempts"
     async with database.transaction() as session:
-        await change_password(session, email="ANN@example.com", password="changed")
-    assert await try_sign_in(database, "ann@example.com", "changed") == "signed in"
+        await change_password(session, email="ANN@example.com", password="changed since")
+    assert await try_sign_in(database, "ann@example.com", "changed since") == "signed in"
 
 
 async def test_change_password_refuses(database: Database) -> None:
     await add(database, "gone@example.com", is_active=False)
     async with database.transaction() as session:
         with pytest.raises(AccountMissing):
-            await change_password(session, email="nobody@example.com", password="changed")
+            await change_password(session, email="nobody@example.com", password="changed since")
         with pytest.raises(AccountInactive):
-            await change_password(session, email="gone@example.com", password="changed")
+            await change_password(session, email="gone@example.com", password="changed since")
         with pytest.raises(PasswordRejected):
             await change_password(session, email="gone@example.com", password="short")
 

@@ -9,7 +9,7 @@ from fastopp.features.accounts import passwords
 from fastopp.features.accounts.passwords import (
     PasswordRejected,
     Verification,
-    check_password,
+    check_encoding,
     hash_password,
     verify_password,
 )
@@ -72,20 +72,17 @@ async def test_unknown_or_damaged_hash_fits_nothing(hashed: str) -> None:
     assert await verify_password("test123", hashed) == Verification(matches=False)
 
 
-@pytest.mark.parametrize(
-    ("password", "reason"), [("12345", "too short"), ("", "too short"), ("ä" * 513, "too long"), ("\ud800" * 6, "text")]
-)
+@pytest.mark.parametrize(("password", "reason"), [("ä" * 513, "too long"), ("\ud800" * 6, "text")])
 async def test_rejected_password(password: str, reason: str) -> None:
     with pytest.raises(PasswordRejected, match=reason) as caught:
-        check_password(password)
+        check_encoding(password)
     assert caught.value.status == 422
     with pytest.raises(PasswordRejected, match=reason):
         await hash_password(password)
 
 
-async def test_length_limits_are_inclusive() -> None:
-    check_password("123456")
-    check_password("ä" * 512)
+async def test_the_length_limit_is_inclusive() -> None:
+    check_encoding("ä" * 512)
 
 
 async def test_nobodys_hash_costs_what_a_new_one_does() -> None:

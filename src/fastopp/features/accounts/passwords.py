@@ -21,7 +21,6 @@ MEMORY_COST = 19 * 1024  # KiB
 TIME_COST = 2  # passes over that memory
 PARALLELISM = 1  # threads; a small instance has less than one core
 
-MIN_PASSWORD = 6  # characters, as in FastOpp 0.4.8
 MAX_PASSWORD = 1024  # bytes; otherwise a body of megabytes would be hashed
 
 # A hash takes 19 MiB while it is computed, one of FastOpp 0.4.8's takes 64 MiB, and the smallest serverless
@@ -51,16 +50,16 @@ class Verification(NamedTuple):
     replacement: str | None = None
 
 
-def check_password(password: str) -> None:
-    """Raise PasswordRejected, with the reason, if this may not be used as a password."""
-    if len(password) < MIN_PASSWORD:
-        raise PasswordRejected(f"The password is too short: it needs at least {MIN_PASSWORD} characters.")
+def check_encoding(password: str) -> None:
+    """Raise PasswordRejected if this is too long or no text."""
     _encode(password)
 
 
 async def hash_password(password: str) -> str:
-    """A new hash, computed off the event loop. Raises PasswordRejected."""
-    check_password(password)
+    """A new hash of any password, computed off the event loop. Raises PasswordRejected.
+
+    For seeds, whose passwords are known. `password_policy.hash_new_password` is for passwords that people set.
+    """
     return await to_thread.run_sync(_hash, _encode(password), limiter=_hashes())
 
 

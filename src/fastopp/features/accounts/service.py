@@ -12,7 +12,7 @@ from fastopp.database.upsert import insert
 from fastopp.errors import Conflict, FastOppError, NotFound
 from fastopp.features.accounts.lockout import account_subject, forget
 from fastopp.features.accounts.models import User, fold_email
-from fastopp.features.accounts.passwords import hash_password
+from fastopp.features.accounts.password_policy import hash_new_password
 
 MAX_EMAIL = 254  # characters (RFC 5321, 4.5.3.1.3, less the angle brackets)
 
@@ -93,6 +93,7 @@ async def create_user(
     is_staff: bool = False,
     is_active: bool = True,
     group: str | None = None,
+    name: str | None = None,
 ) -> User:
     """Add an account; the session's transaction keeps it.
 
@@ -104,11 +105,12 @@ async def create_user(
     user = User(
         email=check_email(email),
         # Hashed before the first query, so that no connection waits for it.
-        hashed_password=await hash_password(password),
+        hashed_password=await hash_new_password(password, email, name),
         is_superuser=is_superuser,
         is_staff=is_staff,
         is_active=is_active,
         group=group,
+        name=name,
     )
     if not await add_if_missing(session, user):
         raise EmailTaken
@@ -128,11 +130,11 @@ async def add_if_missing(session: AsyncSession, user: User) -> bool:
 
 
 async def change_password(session: AsyncSession, *, email: str, password: str) -> User:
-    """Set a new password, which ends every sign-in under the old one and any lock of the account.
+    """Set a new password, which ends every session and API token, and any lock of the account.
 
     Raises PasswordRejected, AccountMissing, AccountInactive.
     """
-    hashed = await hash_password(password)
+    hashed = await hash_new_password(password, email)
     user = await get_user(session, email)
     if not user.is_active:
         raise AccountInactive

@@ -17,7 +17,8 @@ from wtforms.widgets import PasswordInput  # type: ignore[import-untyped]  # WTF
 
 from fastopp.errors import Conflict
 from fastopp.features.accounts.models import User
-from fastopp.features.accounts.passwords import PasswordRejected, hash_password
+from fastopp.features.accounts.password_policy import hash_new_password
+from fastopp.features.accounts.passwords import PasswordRejected
 from fastopp.features.accounts.permissions import ACCOUNT_RIGHTS, Grant
 from fastopp.features.accounts.service import EmailTaken, InvalidEmail, check_email, find_user
 from fastopp.features.admin.sessions import StillInUse
@@ -123,7 +124,7 @@ class UserAdmin(AdminView, model=User):
         field = "password" if own_id is None else "new_password"
         if typed := data.get(field):
             try:
-                checked["hashed_password"] = await hash_password(typed)
+                checked["hashed_password"] = await hash_new_password(typed, email, data.get("name"))
             except PasswordRejected as error:
                 raise self._invalid(request, field, error.message) from None
         return checked

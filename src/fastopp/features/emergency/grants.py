@@ -32,17 +32,14 @@ from fastopp.errors import Forbidden, NotFound
 from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.lockout import Subject, address_subject, record_failure, refuse_locked
 from fastopp.features.accounts.models import User, UserSession
-from fastopp.features.accounts.passwords import PasswordRejected, check_password
 from fastopp.features.accounts.service import change_password, create_user
 from fastopp.features.accounts.user_sessions import EMERGENCY_KEY, end_emergency
 from fastopp.settings import Settings
-from fastopp.settings.weak_secrets import weakness_of_password
 from fastopp.web.doors import guarded_by
 
 logger = logging.getLogger(__name__)
 
 LIFETIME = 15 * 60  # seconds
-MIN_PASSWORD = 8  # characters (NIST SP 800-63B, 5.1.1.1)
 ADDRESS_FAILURES = 5  # wrong tokens from one address before it is locked
 PURPOSE = b"fastopp emergency access v1"
 
@@ -157,7 +154,6 @@ def is_granted(session: dict[str, Any], *, clock: Clock = SYSTEM_CLOCK) -> bool:
 
 async def create_superuser(session: AsyncSession, *, email: str, password: str) -> User:
     """An active superuser who is staff, in group `admin`. Raises InvalidEmail, PasswordRejected, EmailTaken."""
-    _check_strength(password, email)
     user = await create_user(session, email=email, password=password, is_superuser=True, is_staff=True, group="admin")
     logger.warning("Superuser created by emergency access", extra={"action": "emergency_superuser"})
     return user
@@ -165,7 +161,6 @@ async def create_superuser(session: AsyncSession, *, email: str, password: str) 
 
 async def reset_password(session: AsyncSession, *, email: str, password: str) -> User:
     """A new password for an active account. Raises PasswordRejected, AccountMissing, AccountInactive."""
-    _check_strength(password, email)
     user = await change_password(session, email=email, password=password)
     logger.warning("Password reset by emergency access", extra={"action": "emergency_reset"})
     return user
@@ -194,15 +189,6 @@ async def require_granted(request: Request, runtime: RuntimeDep, enabled: Emerge
 
 EmergencyEnabled = Annotated[None, Depends(require_enabled)]
 EmergencySession = Annotated[Grant, Depends(require_granted)]
-
-
-def _check_strength(password: str, email: str) -> None:
-    # Only here: this door is on the internet, and what it sets may be the password of everything.
-    check_password(password)
-    if len(password) < MIN_PASSWORD:
-        raise PasswordRejected(f"The password is too short: it needs at least {MIN_PASSWORD} characters here.")
-    if why := weakness_of_password(password, email):
-        raise PasswordRejected(f"The password is too easy to guess. {why}")
 
 
 def _subject(address: str) -> Subject:

@@ -24,6 +24,7 @@ from fastopp.database.migrations import migrate
 from fastopp.database.migrations.errors import DataWouldBeLost
 from fastopp.errors import FastOppError, NotFound
 from fastopp.features.accounts.models import User
+from fastopp.features.accounts.password_policy import check_new_password
 from fastopp.features.accounts.passwords import hash_password
 from fastopp.features.accounts.service import add_if_missing, check_email, superuser_exists
 from fastopp.settings import Settings
@@ -183,6 +184,8 @@ async def create_first_superuser(runtime: Runtime) -> StepOutcome:
     known = DEVELOPMENT_PASSWORD if known_passwords_allowed(settings) else ""
     generated = None if given or known else secrets.token_urlsafe(GENERATED_PASSWORD_BYTES)
     # Hashed before the transaction begins: it takes long, and others may wait for the lock.
+    if given and not settings.development:
+        await check_new_password(given, email)
     hashed = await hash_password(given or known or generated or "")
     user = User(email=email, hashed_password=hashed, is_superuser=True)
     async with runtime.database.transaction() as session:
