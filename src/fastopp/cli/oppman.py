@@ -88,6 +88,10 @@ COMMANDS: dict[str, Place] = {
         "fastopp.features.accounts.commands:change_password",
         "Set a new password for an account. Prompts for the password without showing it.",
     ),
+    "user": (
+        "fastopp.features.accounts.user_commands:app",
+        "Manage accounts, their sessions and their API tokens.",
+    ),
     "emergency": (
         "fastopp.features.configuration.commands:emergency",
         "Print the token for /oppman/emergency, and how to use it.",

@@ -98,6 +98,9 @@ class SettingsFields(BaseModel):
     )
 
     # Accounts and operations
+    audit_keep_days: int = Field(
+        400, ge=0, le=36500, description="Days that entries of the audit log are kept; 0 keeps them for ever."
+    )
     access_token_expire_minutes: int = Field(30, ge=1, le=60 * 24 * 365, description="Lifetime of a sign-in token.")
     ops_token: SecretStr = Field(
         SecretStr(""),

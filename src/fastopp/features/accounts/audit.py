@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy
 from fastapi import Request
+from sqlalchemy.ext.asyncio import AsyncSession as AnySession
 from sqlmodel import col, delete, insert, literal, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -20,6 +21,7 @@ from fastopp.features.accounts.models import AuditLog, User
 SHORT = 50  # characters, the size of the columns action, model_name and record_id
 MAX_VALUE = 500  # characters kept of one value; the record shows what changed and is no backup
 PRUNED_AT_ONCE = 500  # old rows that one statement of clean-up removes
+SIGN_IN_ACTIONS = ("sign in", "sign in failed", "sign out", "revoke", "revoke all", "create token")
 MASK = "***"
 SECRET_WORDS = ("password", "secret", "token", "hash", "api_key")  # in the name of a field whose value is a secret
 
@@ -83,6 +85,12 @@ async def record_refusal(
     await session.exec(
         insert(AuditLog).from_select(list(row), sqlalchemy.select(*values).where(col(User.id) == user_id))
     )
+
+
+async def forget_sign_ins(session: AnySession, user: User) -> None:
+    """Remove the sign-ins and sign-outs of an account that is to be deleted. What it changed stays on record."""
+    own = col(AuditLog.user_id) == user.id, col(AuditLog.action).in_(SIGN_IN_ACTIONS)
+    await session.execute(delete(AuditLog).where(*own))
 
 
 async def remove_old(session: AsyncSession, keep_days: int, *, clock: Clock = SYSTEM_CLOCK) -> int:

@@ -11,15 +11,17 @@ from fastapi.responses import JSONResponse
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastopp.core.dependencies import SessionDep
+from fastopp.core.dependencies import ClockDep, SessionDep
 from fastopp.errors import Conflict, NotFound
 from fastopp.features.accounts import audit
 from fastopp.features.accounts import service as accounts
+from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.current_user import SuperUser
 from fastopp.features.accounts.detached import DetachedSuperUser
-from fastopp.features.accounts.models import User
+from fastopp.features.accounts.models import MAX_NAME, User
 from fastopp.features.accounts.passwords import MAX_PASSWORD
 from fastopp.features.accounts.sign_in import may_sign_in
+from fastopp.features.accounts.user_sessions import revoke_all
 from fastopp.web.answers import NO_STORE, OperationRoute, is_htmx, outcome
 from fastopp.web.api_docs import problems
 from fastopp.web.forms import CleanText, EmptyIsNone
@@ -36,6 +38,7 @@ Role = Literal["user", "staff", "superuser"]
 Email = Annotated[CleanText, Form(max_length=accounts.MAX_EMAIL)]
 Password = Annotated[CleanText, Form(max_length=MAX_PASSWORD)]
 Group = Annotated[CleanText | None, EmptyIsNone, Form(max_length=MAX_GROUP)]
+Name = Annotated[CleanText | None, EmptyIsNone, Form(max_length=MAX_NAME)]
 
 router = APIRouter(
     prefix="/oppman",
@@ -79,6 +82,7 @@ async def create_user(
     password: Password,
     role: Annotated[Role, Form()] = "user",
     group: Group = None,
+    name: Name = None,
 ) -> Response:
     """An active account with a role and a group."""
     user = await accounts.create_user(
@@ -88,8 +92,9 @@ async def create_user(
         is_superuser=role == "superuser",
         is_staff=role != "user",
         group=group,
+        name=name,
     )
-    changes = {"email": user.email, "role": role, "group": group}
+    changes = {"email": user.email, "role": role, "group": group, "name": name}
     await audit.record(session, superuser, "create", "User", user.id, changes, request)
     return outcome(request, f"The account {user.email} was created.", refresh=CHANGED, keys={"user": describe(user)})
 
@@ -103,6 +108,7 @@ async def update_user(
     active: Annotated[bool | None, Form()] = None,
     role: Annotated[Role | None, EmptyIsNone, Form()] = None,
     group: Group = None,
+    name: Name = None,
 ) -> Response:
     """Change the given values and keep the others."""
     changes: dict[str, Any] = {}
@@ -112,9 +118,23 @@ async def update_user(
         changes |= {"is_staff": role != "user", "is_superuser": role == "superuser"}
     if group is not None:
         changes["group"] = None if group == NO_GROUP else group
+    if name is not None:
+        changes["name"] = name
     user = await change_rights(session, superuser, user_id, changes)
     await audit.record(session, superuser, "update", "User", user.id, changes, request)
     return outcome(request, f"The account {user.email} was changed.", refresh=CHANGED, keys={"user": describe(user)})
+
+
+@router.post("/users/{user_id}/sign-out", summary="Sign an account out everywhere")
+async def sign_out(
+    request: Request, session: SessionDep, superuser: SuperUser, clock: ClockDep, user_id: uuid.UUID
+) -> Response:
+    """End its sessions and API tokens; of a superuser, emergency access too."""
+    user = await session.get(User, user_id)
+    if user is None:
+        raise UserMissing
+    ended = await revoke_all(session, user, client_of(request), by=superuser, clock=clock)
+    return outcome(request, f"{user.email} is signed out everywhere.", refresh=CHANGED, keys={"sessions": ended})
 
 
 @router.post("/change-password", summary="Set an account's password")
@@ -140,10 +160,11 @@ async def user_management(
     return outcome(request, report.splitlines()[0], context={"output": report}, keys=keys)
 
 
-async def change_rights(session: AsyncSession, actor: User, user_id: uuid.UUID, changes: dict[str, Any]) -> User:
-    """Change `is_active`, `is_staff`, `is_superuser` or `group` of an account.
+async def change_rights(session: AsyncSession, actor: User | None, user_id: uuid.UUID, changes: dict[str, Any]) -> User:
+    """Change `is_active`, `is_staff`, `is_superuser`, `group` or `name` of an account.
 
-    Raises UserMissing, and OwnAccount or LastSuperuser when the change would lock everyone out.
+    `actor` is None for the command line. Raises UserMissing, and OwnAccount or LastSuperuser when the change would
+    lock everyone out.
     """
     # Locked, so that two superusers cannot demote each other in the same moment.
     statement = select(User).where(col(User.is_superuser).is_(True), col(User.is_active).is_(True))
@@ -154,7 +175,7 @@ async def change_rights(session: AsyncSession, actor: User, user_id: uuid.UUID, 
     loses_power = user in superusers and not (
         changes.get("is_active", user.is_active) and changes.get("is_superuser", user.is_superuser)
     )
-    if loses_power and user.id == actor.id:
+    if loses_power and actor is not None and user.id == actor.id:
         raise OwnAccount
     if loses_power and len(superusers) == 1:
         raise LastSuperuser

@@ -72,6 +72,11 @@ async def end_session(request: Request, response: Response, runtime: Runtime) ->
         await end_emergency(runtime.database, request.session)
     except (DatabaseUnavailable, TablesMissing) as error:
         log.warning("A session was not revoked: %s", type(error).__name__, extra={"action": "sign_out_unrecorded"})
+    forget_cookies(request, response)
+
+
+def forget_cookies(request: Request, response: Response) -> None:
+    """Have the browser forget its token and everything in the session."""
     request.session.clear()
     delete_cookie(request, response, TOKEN_COOKIE)
 

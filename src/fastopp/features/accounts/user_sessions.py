@@ -21,6 +21,7 @@ from fastopp.features.accounts import audit
 from fastopp.features.accounts.client import Client
 from fastopp.features.accounts.models import SessionKind, User, UserSession
 
+SIGN_INS: tuple[SessionKind, ...] = ("browser", "program")
 MAX_SIGN_INS = 100  # sessions of an account, of browsers and of programs each; the oldest end
 SEEN_EVERY = timedelta(minutes=5)  # between two writes of `last_seen_at`
 SEEN_LIMIT = 5.0  # seconds that such a write may take

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from sqladmin.filters import StaticValuesFilter
 from starlette.requests import Request
 
+from fastopp.features.accounts.audit import SIGN_IN_ACTIONS
 from fastopp.features.accounts.models import AuditLog
 from fastopp.features.accounts.permissions import ACCOUNT_RIGHTS, Grant
 from fastopp.features.admin.user_admin import UserAdmin
@@ -46,7 +47,9 @@ class AuditLogAdmin(AdminView, model=AuditLog):
     column_sortable_list = ("action", "model_name", "timestamp")
     column_default_sort = ("timestamp", True)
     column_filters = (
-        StaticValuesFilter("action", [(action, action.title()) for action in ("create", "update", "delete")]),
+        StaticValuesFilter(
+            "action", [(action, action.capitalize()) for action in ("create", "update", "delete", *SIGN_IN_ACTIONS)]
+        ),
         ValuesFilter("model_name", title="Model"),
     )
     column_labels: ClassVar[dict[Any, str]] = {

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from sqladmin.filters import BooleanFilter
-from sqlalchemy.ext.asyncio import async_object_session
+from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
 from sqlmodel import col, select
 from starlette.requests import Request
 from wtforms import Form, PasswordField  # type: ignore[import-untyped]  # WTForms has no types
@@ -16,6 +16,7 @@ from wtforms.validators import InputRequired  # type: ignore[import-untyped]  # 
 from wtforms.widgets import PasswordInput  # type: ignore[import-untyped]  # WTForms has no types
 
 from fastopp.errors import Conflict
+from fastopp.features.accounts.audit import forget_sign_ins
 from fastopp.features.accounts.models import User
 from fastopp.features.accounts.password_policy import hash_new_password
 from fastopp.features.accounts.passwords import PasswordRejected
@@ -24,7 +25,7 @@ from fastopp.features.accounts.service import EmailTaken, InvalidEmail, check_em
 from fastopp.features.admin.sessions import StillInUse
 from fastopp.features.admin.views import AdminView, InvalidField, ValuesFilter
 
-_FIELDS = ("email", "group", "is_active", "is_staff", "is_superuser")
+_FIELDS = ("email", "name", "group", "is_active", "is_staff", "is_superuser", "time_zone", "language")
 
 
 class LastSuperuser(Conflict):
@@ -49,10 +50,10 @@ class UserAdmin(AdminView, model=User):
     name = "User"
     icon = "fa-solid fa-user"
     rights: ClassVar[dict[str, Grant]] = dict(ACCOUNT_RIGHTS["users"])
-    column_list = ("email", "is_active", "is_superuser", "is_staff", "group")
-    column_details_list = ("id", *column_list)
+    column_list = ("email", "name", "is_active", "is_superuser", "is_staff", "group")
+    column_details_list = ("id", *column_list, "email_confirmed_at", "time_zone", "language")
     column_export_list: ClassVar[list[Any]] = list(column_list)
-    column_searchable_list = ("email",)
+    column_searchable_list = ("email", "name")
     column_sortable_list = column_list
     column_default_sort = "email"
     column_filters = (
@@ -68,6 +69,10 @@ class UserAdmin(AdminView, model=User):
         "is_superuser": "Superuser",
         "is_staff": "Staff",
         "group": "Group",
+        "name": "Name",
+        "email_confirmed_at": "Email confirmed",
+        "time_zone": "Time zone",
+        "language": "Language",
     }
     form_columns = _FIELDS
     form_create_rules: ClassVar[list[str]] = [*_FIELDS, "password"]
@@ -97,10 +102,11 @@ class UserAdmin(AdminView, model=User):
             await _keep_a_superuser(model)
 
     async def on_model_delete(self, model: User, request: Request) -> None:
-        """Raises OwnAccount, LastSuperuser."""
+        """Forget the account's sign-ins, which would keep it. Raises OwnAccount, LastSuperuser."""
         if model.id == request.state.user.id:
             raise OwnAccount
         await _keep_a_superuser(model)
+        await forget_sign_ins(_session_of(model), model)
 
     async def delete_model(self, request: Request, pk: Any) -> None:
         """Delete an account. Raises OwnAccount, LastSuperuser, AccountInUse."""
@@ -144,6 +150,12 @@ def _password_field(label: str, **options: Any) -> Any:
     return PasswordField(label, widget=PasswordInput(hide_value=True), render_kw=attributes, **options)
 
 
+def _session_of(user: User) -> AsyncSession:
+    session = async_object_session(user)
+    assert session is not None  # noqa: S101 - SQLAdmin has just loaded the user with it
+    return session
+
+
 async def _keep_a_superuser(user: User) -> None:
     """Raise LastSuperuser if no other active superuser is there.
 
@@ -151,8 +163,7 @@ async def _keep_a_superuser(user: User) -> None:
     """
     if not (user.is_active and user.is_superuser):
         return
-    session = async_object_session(user)
-    assert session is not None  # noqa: S101 - SQLAdmin has just loaded the user with it
+    session = _session_of(user)
     active = col(User.is_active).is_(other=True), col(User.is_superuser).is_(other=True)
     rows = await session.scalars(select(User.id).where(*active).order_by(col(User.id)).with_for_update())
     if set(rows) <= {user.id}:

@@ -1,4 +1,4 @@
-"""Remove unused data: old jobs and their results, expired files of the cache, orphaned uploads."""
+"""Remove unused data: old jobs and their results, expired sessions, old entries of the audit log, orphaned uploads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastopp.features.accounts import audit, user_sessions
 from fastopp.features.jobs.running import run_until_stopped
 from fastopp.storage.sweep import remove_leftovers
 from fastopp.tasks import idempotency
@@ -41,11 +42,27 @@ async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[
         await context.progress(removed, None, f"{removed:,} old tasks removed")
         if context.should_stop():
             raise Unfinished
+    await remove_old_accounts_data(context)
     await WakeClaims(runtime.database, runtime.clock).forget_expired()
     await idempotency.forget_expired(runtime.database)
     files = await run_until_stopped(context, _remove_files(runtime), _nothing_to_tell)
     message = f"{removed:,} old tasks and {files:,} discarded files were removed."
     return {"message": message, "jobs": removed, "files": files}
+
+
+async def remove_old_accounts_data(context: TaskContext) -> None:
+    """Remove sessions that have expired, and entries of the audit log older than AUDIT_KEEP_DAYS. Raises Unfinished."""
+    runtime = context.runtime
+    keep_days = runtime.settings.audit_keep_days
+    while True:
+        async with runtime.database.transaction() as session:
+            removed = await user_sessions.remove_expired(session, clock=runtime.clock)
+            if keep_days:
+                removed += await audit.remove_old(session, keep_days, clock=runtime.clock)
+        if not removed:
+            return
+        if context.should_stop():
+            raise Unfinished
 
 
 async def remove_old_jobs(session: AsyncSession, keep_days: float) -> int:
