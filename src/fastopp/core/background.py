@@ -53,7 +53,7 @@ class BackgroundWork:
         try:
             async with asyncio.timeout(limit):
                 await work()
-        except Exception as error:  # noqa: BLE001 - the edge: nobody waits for the outcome
+        except Exception as error:  # noqa: BLE001 - the edge: no caller waits for the outcome
             self._paused_until[name] = self._clock.monotonic() + PAUSE
             log.warning("%s failed: %s", name, type(error).__name__, extra={"action": "background_failed"})
         finally:

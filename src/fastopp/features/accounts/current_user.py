@@ -7,6 +7,7 @@ that is demoted, deactivated or given a new password loses its permissions at on
 from __future__ import annotations
 
 import hmac
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Annotated
@@ -31,6 +32,7 @@ from fastopp.features.accounts.authenticate import SignedIn, find_signed_in, not
 from fastopp.features.accounts.client import client_address
 from fastopp.features.accounts.lockout import TooManyAttempts, address_subject, read_standing, record_failure
 from fastopp.features.accounts.models import User, UserSession
+from fastopp.features.accounts.tokens import read_token
 from fastopp.settings import Settings
 from fastopp.web.bearer import bearer_token
 from fastopp.web.cookies import read_cookie
@@ -98,7 +100,7 @@ async def load_user(
 async def find_request_user(
     request: Request, session: AsyncSession, settings: Settings, *, clock: Clock = SYSTEM_CLOCK
 ) -> SignedIn | None:
-    """Return the account and the session of the request's token, whatever that token may do."""
+    """Return the account and the session of the request's token, regardless of its scopes."""
     for token in _tokens(request):
         credential = read_credential(token, settings, clock=clock)
         if credential is None:
@@ -108,6 +110,12 @@ async def find_request_user(
         except TablesMissing:
             return None  # emptied after this token was issued: there are no accounts
     return None
+
+
+def sessions_of_cookies(request: Request, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> list[uuid.UUID]:
+    """Return the ids of sessions in genuine tokens that a browser sends by itself. They may have ended."""
+    read = [read_token(token, settings, clock=clock) for token in _cookie_tokens(request)]
+    return [claims.session_id for claims in read if claims is not None and claims.session_id is not None]
 
 
 def session_of(request: Request) -> UserSession | None:
@@ -232,6 +240,10 @@ def _tokens(request: Request) -> Iterator[str]:
     if bearer := bearer_token(request):
         yield bearer
         return
+    yield from _cookie_tokens(request)
+
+
+def _cookie_tokens(request: Request) -> Iterator[str]:
     session_token = request.session.get("token") if "session" in request.scope else None
     for token in (read_cookie(request, TOKEN_COOKIE), session_token):
         if isinstance(token, str) and token:

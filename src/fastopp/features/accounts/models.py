@@ -43,7 +43,7 @@ class User(SQLModel, table=True):
     group: str | None = Field(default=None)
     name: str | None = Field(default=None, max_length=MAX_NAME)
     email_confirmed_at: datetime | None = Field(default_factory=utc_now)
-    """The default is for accounts that somebody else creates: they count as confirmed. None: not yet confirmed."""
+    """The default is for accounts that an administrator creates: they count as confirmed. None: not yet confirmed."""
     time_zone: str | None = Field(default=None, max_length=64)
     language: str | None = Field(default=None, max_length=35)
     old_tokens_ended_at: datetime | None = Field(default=None)
@@ -56,7 +56,7 @@ class User(SQLModel, table=True):
 class UserSession(SQLModel, table=True):
     """A sign-in, an API token or a grant of emergency access. It ends when its row is deleted.
 
-    Not named `Session`, which a project may well call a model of its own.
+    Not named `Session`, which is a likely name of a project's own model.
     """
 
     __tablename__ = "sessions"
@@ -105,7 +105,7 @@ class FailedAttempt(SQLModel, table=True):
 
 @event.listens_for(User, "before_update")
 def _end_sessions(_mapper: Mapper[User], connection: Connection, user: User) -> None:
-    """End every session of an account that gets another password or is deactivated, whoever changes the row."""
+    """End every session of an account that gets another password or is deactivated, by any code."""
     changed = inspect(user).attrs
     deactivated = changed.is_active.history.has_changes() and not user.is_active
     if deactivated or changed.hashed_password.history.has_changes():

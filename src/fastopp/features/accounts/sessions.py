@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 
 from fastapi import Request, Response
+from sqlmodel import col, delete
 
 from fastopp.core.runtime import Runtime
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.client import client_of
-from fastopp.features.accounts.current_user import find_request_user
+from fastopp.features.accounts.current_user import find_request_user, sessions_of_cookies
 from fastopp.features.accounts.devices import remember_device
-from fastopp.features.accounts.models import SessionKind, User
+from fastopp.features.accounts.models import SessionKind, User, UserSession
 from fastopp.features.accounts.tokens import issue_token, token_lifetime
 from fastopp.features.accounts.user_sessions import (
     SessionMissing,
@@ -28,10 +29,16 @@ log = logging.getLogger(__name__)
 
 
 async def open_session(request: Request, user: User, kind: SessionKind, runtime: Runtime) -> str:
-    """Put a sign-in on record, and return its token. Raises AccountChanged, DatabaseUnavailable."""
+    """Put a sign-in on record, and return its token. A browser's sign-in before it ends.
+
+    Raises AccountChanged, DatabaseUnavailable.
+    """
     settings, clock, client = runtime.settings, runtime.clock, client_of(request)
+    before = [] if kind != "browser" else sessions_of_cookies(request, settings, clock=clock)
     async with runtime.database.transaction() as session:
         row = await add_session(session, user, kind, client, lifetime=token_lifetime(settings), clock=clock)
+        if before:
+            await session.exec(delete(UserSession).where(col(UserSession.id).in_(before)))
         await audit.record(session, user, "sign in", "User", user.id, {"kind": kind}, client=client)
     return issue_token(user, settings, row.id, clock=clock)
 

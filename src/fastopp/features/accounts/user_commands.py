@@ -138,15 +138,18 @@ async def create_token(
     email: EmailArgument,
     name: Annotated[str, typer.Argument(help="What the token is for.")],
     *,
-    scope: Annotated[list[Scope], typer.Option(help="What it may do; may be repeated.")] = ["read"],  # noqa: B006 - Typer's way
+    write: Annotated[bool, typer.Option("--write", help="It may change data.")] = False,
+    operations: Annotated[bool, typer.Option("--operations", help="It may run operations, for a superuser.")] = False,
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; without it, never.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Create an API token and print it, this once."""
+    """Create an API token, which may read, and print it, this once."""
+    added: list[tuple[Scope, bool]] = [("read", True), ("write", write), ("operations", operations)]
+    scopes = [scope for scope, wanted in added if wanted]
     lifetime = None if days is None else timedelta(days=days)
     async with _transaction() as session:
         user = await accounts.get_user(session, email)
-        made = await create_api_token(session, user, name, scope, HERE, lifetime=lifetime)
+        made = await create_api_token(session, user, name, scopes, HERE, lifetime=lifetime)
     if as_json:
         emit_json(describe_token(made.row).model_dump(mode="json") | {"token": made.text})
     else:
