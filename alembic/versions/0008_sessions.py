@@ -2,8 +2,6 @@
 
 Revision: 0008
 Revises: 0007
-
-Accounts that exist count as confirmed.
 """
 
 import sqlalchemy as sa
@@ -16,7 +14,7 @@ depends_on = None
 
 COLUMNS = {
     "name": sa.String(length=100),
-    "email_confirmed_at": sa.DateTime(timezone=True),
+    "email_unconfirmed_since": sa.DateTime(timezone=True),
     "time_zone": sa.String(length=64),
     "language": sa.String(length=35),
     "old_tokens_ended_at": sa.DateTime(timezone=True),
@@ -31,7 +29,6 @@ def upgrade() -> None:
     for name, type_ in COLUMNS.items():
         if name not in present:
             op.add_column("users", sa.Column(name, type_, nullable=True))
-    op.execute("UPDATE users SET email_confirmed_at = CURRENT_TIMESTAMP")
     op.create_table(
         "sessions",
         sa.Column("id", sa.Uuid(), nullable=False),

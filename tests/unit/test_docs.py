@@ -39,6 +39,8 @@ DEMANDS = {
     "_woken_or_operator": "operator",
     "superuser": "superuser",
     "_detached_superuser": "superuser",
+    "current_user": "signed in",
+    "present_user": "browser",
     "staff_user": "staff",
     "_detached_staff_user": "staff",
     "require_granted": "emergency",
@@ -153,7 +155,7 @@ def actual_routes() -> dict[tuple[str, str], str]:
 def who_may(route: Any) -> str:
     demanded = {DEMANDS[name] for name in dependencies(getattr(route, "dependant", None)) if name in DEMANDS}
     # An operator is asked for through nothing else; a superuser is asked whether he is signed in, and so on.
-    strength = ("operator", "superuser", "staff", "emergency", "everyone, or staff")
+    strength = ("operator", "superuser", "staff", "browser", "signed in", "emergency", "everyone, or staff")
     return next((word for word in strength if word in demanded), "everyone")
 
 

@@ -42,12 +42,17 @@ class User(SQLModel, table=True):
     is_staff: bool = Field(default=False, nullable=False)
     group: str | None = Field(default=None)
     name: str | None = Field(default=None, max_length=MAX_NAME)
-    email_confirmed_at: datetime | None = Field(default_factory=utc_now)
-    """The default is for accounts that an administrator creates: they count as confirmed. None: not yet confirmed."""
+    email_unconfirmed_since: datetime | None = Field(default=None)
+    """Set while a person who signed up has yet to confirm the address. All other accounts count as confirmed."""
     time_zone: str | None = Field(default=None, max_length=64)
     language: str | None = Field(default=None, max_length=35)
     old_tokens_ended_at: datetime | None = Field(default=None)
     """Once it is set, sign-in tokens without a session, which earlier releases issued, are refused."""
+
+    @property
+    def email_confirmed(self) -> bool:
+        """Whether the address is known to be the user's own."""
+        return self.email_unconfirmed_since is None
 
     def __str__(self) -> str:
         return self.email

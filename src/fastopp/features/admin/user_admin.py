@@ -51,7 +51,7 @@ class UserAdmin(AdminView, model=User):
     icon = "fa-solid fa-user"
     rights: ClassVar[dict[str, Grant]] = dict(ACCOUNT_RIGHTS["users"])
     column_list = ("email", "name", "is_active", "is_superuser", "is_staff", "group")
-    column_details_list = ("id", *column_list, "email_confirmed_at", "time_zone", "language")
+    column_details_list = ("id", *column_list, "email_unconfirmed_since", "time_zone", "language")
     column_export_list: ClassVar[list[Any]] = list(column_list)
     column_searchable_list = ("email", "name")
     column_sortable_list = column_list
@@ -70,7 +70,7 @@ class UserAdmin(AdminView, model=User):
         "is_staff": "Staff",
         "group": "Group",
         "name": "Name",
-        "email_confirmed_at": "Email confirmed",
+        "email_unconfirmed_since": "Email unconfirmed since",
         "time_zone": "Time zone",
         "language": "Language",
     }
