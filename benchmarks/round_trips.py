@@ -9,15 +9,24 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlmodel import SQLModel
 
 from fastopp.database.engine import create_engine
 from fastopp.database.session import Database
+from fastopp.features.accounts.authenticate import find_signed_in
+from fastopp.features.accounts.client import Client
+from fastopp.features.accounts.models import User
+from fastopp.features.accounts.tokens import Claims, password_fingerprint
+from fastopp.features.accounts.user_sessions import add_session
+from fastopp.settings import load_settings
 from fastopp.settings.database_url import DatabaseURL
 from tests.services.front import Certificates, Network
 from tests.services.pooler import Pooler
@@ -29,6 +38,9 @@ QUERIES = 3
 REPEATS = 20
 QUERY = text("select cast(:a as int) + cast(:b as int)")
 
+SETTINGS = load_settings({})
+
+Look = Callable[["Sessions"], Awaitable[None]]
 Sessions = Callable[[], AbstractAsyncContextManager[Any]]
 
 
@@ -63,21 +75,23 @@ async def run() -> None:
         for driver in DRIVERS:
             login = f"{USER}:{ENCODED_PASSWORD}"
             name = postgres.create_database()
-            peer = await _measure(pooler, login, name, driver, _plain)
-            ours = await _measure(pooler, login, name, driver, _fastopp)
+            claims = await _sign_in(postgres.url(name).replace("postgresql://", f"postgresql+{driver}://"))
+            peer = await _measure(pooler, login, name, driver, _plain, partial(_read_user, claims))
+            ours = await _measure(pooler, login, name, driver, _fastopp, partial(_read_signed_in, claims))
             for theirs, our in zip(peer, ours, strict=True):
                 ratio = mean(our.counted) / mean(theirs.counted)
                 print(f"{driver:9}{our.name:28}{theirs!s:>26}{our!s:>26}{ratio:8.2f}{our.aim:>9}", flush=True)
 
 
 async def _measure(
-    pooler: Pooler, login: str, database: str, driver: str, open_sessions: Callable[..., Any]
+    pooler: Pooler, login: str, database: str, driver: str, open_sessions: Callable[..., Any], look: Look
 ) -> list[Count]:
-    """What the first connection, a GET and a POST cost."""
-    first, get, post = (
+    """What the first connection, a GET, a POST and a look at who is signed in cost."""
+    first, get, post, signed_in = (
         Count("first connection, one query", "≤ 12"),
         Count(f"GET with {QUERIES} queries", "≤ 3.5"),
         Count(f"POST with {QUERIES} queries", f"≤ {QUERIES + 2.5}"),
+        Count("GET, user and session", "≤ 1.5"),
     )
     with Network(pooler.host, pooler.port, delay=DELAY) as network:
         url = f"postgresql+{driver}://{login}@localhost:{network.port}/{database}"
@@ -95,7 +109,34 @@ async def _measure(
                 for _ in range(REPEATS):
                     await count(get, _query(read, QUERIES))
                     await count(post, _query(write, QUERIES))
-    return [first, get, post]
+                    await count(signed_in, look(read))
+    return [first, get, post, signed_in]
+
+
+async def _sign_in(url: str) -> Claims:
+    """Create the tables of accounts, an account and a session, and return the claims of its token."""
+    database = Database.from_settings(load_settings({"DATABASE_URL": url}))
+    tables = [SQLModel.metadata.tables[name] for name in ("users", "sessions")]
+    async with database.engine.begin() as connection:
+        await connection.run_sync(SQLModel.metadata.create_all, tables=tables)
+    user = User(email="ann@example.com", hashed_password="!")
+    async with database.transaction() as session:
+        session.add(user)
+        await session.flush()
+        row = await add_session(session, user, "browser", Client("192.0.2.1"), lifetime=timedelta(hours=1))
+    await database.dispose()
+    return Claims(user.id, password_fingerprint(user.hashed_password, SETTINGS), row.id)
+
+
+async def _read_user(claims: Claims, sessions: Sessions) -> None:
+    """Read the account alone, as with tokens that cannot be revoked."""
+    async with sessions() as session:
+        assert await session.get(User, claims.user_id)
+
+
+async def _read_signed_in(claims: Claims, sessions: Sessions) -> None:
+    async with sessions() as session:
+        assert await find_signed_in(session, claims, SETTINGS)
 
 
 async def _query(sessions: Sessions, queries: int) -> None:
