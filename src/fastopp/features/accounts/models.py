@@ -1,12 +1,12 @@
-"""The tables of accounts: accounts, their sessions, the audit log, and failed sign-ins."""
+"""The tables of accounts: accounts, their sessions and links, the audit log, and failed sign-ins."""
 
 from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection, event, inspect
+from sqlalchemy import JSON, Connection, event, inspect
 from sqlalchemy.orm import Mapper
 from sqlmodel import Field, SQLModel, col, delete
 
@@ -82,6 +82,21 @@ class UserSession(SQLModel, table=True):
     user_agent: str | None = Field(default=None, max_length=300)
 
 
+class AccountLink(SQLModel, table=True):
+    """A link that was mailed, for one use within a time; see `links`."""
+
+    __tablename__ = "account_links"
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+    purpose: str = Field(max_length=20, nullable=False)
+    user_id: uuid.UUID | None = Field(default=None, foreign_key="users.id", ondelete="CASCADE", index=True)
+    email: str | None = Field(default=None, max_length=254, index=True)
+    details: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    digest: str = Field(max_length=64, nullable=False, repr=False)
+    created_at: datetime = Field(default_factory=utc_now, nullable=False)
+    expires_at: datetime = Field(index=True, nullable=False)
+
+
 class AuditLog(SQLModel, table=True):
     """One change that a user made. Written, never edited."""
 
@@ -110,9 +125,15 @@ class FailedAttempt(SQLModel, table=True):
 
 @event.listens_for(User, "before_update")
 def _end_sessions(_mapper: Mapper[User], connection: Connection, user: User) -> None:
-    """End every session of an account that gets another password or is deactivated, by any code."""
+    """End every session and link of an account that gets another password or is deactivated, by any code.
+
+    Another email address ends its links: they were sent to the old one.
+    """
     changed = inspect(user).attrs
     deactivated = changed.is_active.history.has_changes() and not user.is_active
-    if deactivated or changed.hashed_password.history.has_changes():
+    ended = deactivated or changed.hashed_password.history.has_changes()
+    if ended or changed.email.history.has_changes():
+        connection.execute(delete(AccountLink).where(col(AccountLink.user_id) == user.id))
+    if ended:
         user.old_tokens_ended_at = utc_now()
         connection.execute(delete(UserSession).where(col(UserSession.user_id) == user.id))

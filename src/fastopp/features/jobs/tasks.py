@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastopp.features.accounts import audit, user_sessions
+from fastopp.features.accounts import audit, links, user_sessions
 from fastopp.features.jobs.running import run_until_stopped
 from fastopp.storage.sweep import remove_leftovers
 from fastopp.tasks import idempotency
@@ -51,12 +51,13 @@ async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[
 
 
 async def remove_old_accounts_data(context: TaskContext) -> None:
-    """Remove sessions that have expired, and entries of the audit log older than AUDIT_KEEP_DAYS. Raises Unfinished."""
+    """Remove expired sessions and links, and entries of the audit log older than AUDIT_KEEP_DAYS. Raises Unfinished."""
     runtime = context.runtime
     keep_days = runtime.settings.audit_keep_days
     while True:
         async with runtime.database.transaction() as session:
             removed = await user_sessions.remove_expired(session, clock=runtime.clock)
+            removed += await links.remove_expired(session, clock=runtime.clock)
             if keep_days:
                 removed += await audit.remove_old(session, keep_days, clock=runtime.clock)
         if not removed:
