@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fastopp.features.health.probes import ProbeFailed
     from fastopp.features.leapcell.migrations import migrate_leapcell
     from fastopp.features.leapcell.storage import LeapCellStorage
+    from fastopp.features.mail.service import Mail, MailDep, open_mail
     from fastopp.features.setup.seeding import run_full_init
     from fastopp.platforms.detection import PlatformDetector, detect_platform
     from fastopp.settings import AppSettings, Settings, get_upload_dir, load_settings
@@ -71,6 +72,8 @@ __all__ = [
     "FormOf",
     "Grant",
     "LeapCellStorage",
+    "Mail",
+    "MailDep",
     "Mistake",
     "NavItem",
     "NotFound",
@@ -103,6 +106,7 @@ __all__ = [
     "get_upload_dir",
     "load_settings",
     "migrate_leapcell",
+    "open_mail",
     "open_runtime",
     "periodic",
     "photos",

@@ -60,6 +60,7 @@ class Subject(StrEnum):
     SOURCE = "source"
     TEMPLATES = "templates"
     SPEED = "speed"
+    MAIL = "mail"
     APP = "app"
 
 

@@ -28,6 +28,11 @@ class Project(Protocol):
         """Its apps."""
         ...
 
+    @property
+    def title(self) -> str:
+        """The name of the site."""
+        ...
+
 
 def import_main() -> ModuleType:
     """Import the main.py of the current folder. Raises ProjectError with the place of a mistake."""

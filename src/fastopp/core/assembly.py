@@ -45,7 +45,7 @@ def assemble(
         _install_app(application, app, settings)
     _install(application, "PAGES", settings)
     setup.install_static(application, apps)
-    return application, open_runtime(settings, apps, clock=clock, storage=storage)
+    return application, open_runtime(settings, apps, clock=clock, storage=storage, title=title)
 
 
 def _install(application: FastAPI, kind: Literal["OPERATIONS", "PAGES"], settings: Settings) -> None:

@@ -35,6 +35,8 @@ class Runtime:
     task_process: TaskProcess = field(default_factory=lambda: TaskProcess(TaskRegistry(())))
     clock: Clock = SYSTEM_CLOCK
     background: BackgroundWork = field(default_factory=BackgroundWork)
+    title: str = "FastOpp"
+    """The name of the site."""
 
     @property
     def tasks(self) -> TaskService:
@@ -50,12 +52,14 @@ async def open_runtime(
     clock: Clock = SYSTEM_CLOCK,
     task_limits: TaskLimits | None = None,
     storage: Storage | None = None,
+    title: str = "FastOpp",
 ) -> AsyncIterator[Runtime]:
     """Open the resources of a process, without connecting yet, and close them at the end.
 
     Parameters
     ----------
     clock, task_limits, storage: others than a process's own, for tests.
+    title: the name of the site, for mails.
     """
     for app in apps:
         app.load_models()
@@ -66,7 +70,7 @@ async def open_runtime(
     tasks = TaskProcess(TaskRegistry((*find_features(), *apps)), waker_of(settings, clock=clock), task_limits)
     background = BackgroundWork(clock)
     try:
-        yield Runtime(settings, database, storage, apps, tasks, clock, background)
+        yield Runtime(settings, database, storage, apps, tasks, clock, background, title)
     finally:
         await background.aclose()
         try:

@@ -1,12 +1,13 @@
-"""The names of the tables that FastOpp's own migrations make and no model describes."""
+"""The names of the tables that FastOpp's own migrations make and no model of a project describes."""
 
 from __future__ import annotations
 
-# The queue of tasks: procrastinate's tables, and ours beside them.
+# The queue of tasks: procrastinate's tables, and ours beside them; and that of mails, which tasks send.
 QUEUE_PREFIX = "procrastinate_"
-QUEUE_TABLES = frozenset({"task_requests", "task_runs", "task_wakes"})
+MAILS = "mail_messages"
+QUEUE_TABLES = frozenset({"task_requests", "task_runs", "task_wakes", MAILS})
 
 
 def is_queue_table(name: str) -> bool:
-    """Return whether a table belongs to the queue of tasks."""
+    """Return whether a table belongs to the queues of tasks and mails."""
     return name.startswith(QUEUE_PREFIX) or name in QUEUE_TABLES

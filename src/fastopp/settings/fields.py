@@ -17,6 +17,7 @@ from fastopp.platforms.descriptions import default_of, environments, kill_times,
 from fastopp.platforms.detection import PLATFORMS
 from fastopp.settings.app_settings import AppVariables
 from fastopp.settings.database_url import DatabaseURL
+from fastopp.settings.mail_url import MailURL
 
 NOT_VARIABLES = frozenset({"platform", "app_variables"})  # fields that are no environment variables
 
@@ -62,6 +63,16 @@ class SettingsFields(BaseModel):
         "",
         description="Host names that the site accepts, separated by commas; `*.example.com` means all subdomains. "
         "In development `localhost` and loopback addresses are added; in production an empty value means every name.",
+    )
+    site_url: str = Field(
+        "",
+        description="Public URL of the site, like `https://shop.example.com`: links in mails begin with it, and never "
+        "with the host name of a request. Default: HOST and PORT in development.",
+    )
+    languages: str = Field(
+        "en",
+        description="Languages of pages and mails, separated by commas: `en, de`. The first one is used where neither "
+        "the account nor the browser asks for another. `en` and `de` come with FastOpp.",
     )
     production: bool = Field(False, description="`true` is the same as `ENVIRONMENT=production`.")
 
@@ -118,6 +129,17 @@ class SettingsFields(BaseModel):
     )
     emergency_access_enabled: bool = Field(
         False, description="Enables /oppman/emergency, which needs the token of `oppman.py emergency`."
+    )
+
+    # Mail
+    mail_url: SecretStr = Field(
+        SecretStr(""),
+        description="Where mails go: `smtp://USER:PASSWORD@HOST:587`, `smtps://USER:PASSWORD@HOST:465`, `console:` "
+        "(the log) or `file:FOLDER`. Default: `console:` in development, nowhere in production.",
+    )
+    mail_from: str = Field(
+        "",
+        description="Sender of mails, like `My shop <shop@example.com>`. Required with a server in MAIL_URL.",
     )
 
     # Files
@@ -206,6 +228,23 @@ class SettingsFields(BaseModel):
     def backup_keys(self) -> tuple[str, ...]:
         """The secrets of database backups: the first one encrypts, any of them may decrypt."""
         return tuple(filter(None, (self.backup_key.get_secret_value(), self.secret_key.get_secret_value())))
+
+    @property
+    def site(self) -> str:
+        """The public URL of the site, without a slash at the end; empty when it is unknown."""
+        return self.site_url.rstrip("/") or (f"http://{self.host}:{self.port}" if self.development else "")
+
+    @property
+    def offered_languages(self) -> tuple[str, ...]:
+        """The languages of pages and mails, the default first."""
+        names = (name.strip().replace("_", "-") for name in self.languages.split(","))
+        return tuple(dict.fromkeys(filter(None, names))) or ("en",)
+
+    @property
+    def mail(self) -> MailURL | None:
+        """Where mails go; None when there is nowhere. Raises MailURLError."""
+        url = self.mail_url.get_secret_value() or ("console:" if self.development else "")
+        return MailURL.parse(url) if url else None
 
     @property
     def database(self) -> DatabaseURL:

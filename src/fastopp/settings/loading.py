@@ -6,8 +6,10 @@ import hashlib
 import os
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from pydantic import PrivateAttr, SecretStr, ValidationError
 
@@ -16,6 +18,7 @@ from fastopp.platforms.detection import PLATFORMS, detect_platform
 from fastopp.platforms.settings import PRODUCTION_MARKERS, PlatformSettings
 from fastopp.settings.app_settings import AppSettings, AppVariables
 from fastopp.settings.fields import NOT_VARIABLES, SettingsFields
+from fastopp.settings.mail_url import MailURLError
 from fastopp.settings.problems import SettingProblem, SettingsError, environment_too_big, explain_all, find_problems
 
 AppKind = TypeVar("AppKind", bound=AppSettings)
@@ -55,6 +58,9 @@ class Settings(PlatformSettings, SettingsFields):
         """Return every secret, of the framework and of apps whose settings were read."""
         for fields in (self, *self._of_apps.values()):
             yield from (value.get_secret_value() for _, value in fields if isinstance(value, SecretStr))
+        with suppress(MailURLError):
+            if self.mail is not None and self.mail.password:
+                yield from {self.mail.password, quote(self.mail.password, safe="")}
 
 
 VARIABLES = (Settings.model_fields.keys() - NOT_VARIABLES) | {"database_dsn"}

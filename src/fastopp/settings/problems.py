@@ -11,6 +11,7 @@ from fastopp.errors import FastOppError
 from fastopp.platforms.base import Platform
 from fastopp.platforms.detection import PLATFORMS
 from fastopp.settings.database_url import DatabaseURLError
+from fastopp.settings.mail_url import MailURLError
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -38,6 +39,10 @@ PUBLISHED_KEYS = (
 )
 
 _ADDRESS = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?$")
+_SITE = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*)?")
+# An address, alone or after a name: what cannot begin another header.
+_SENDER = re.compile(r"(?P<name>[^<>\x00-\x1f\x7f]*)<(?P<one>[^<>@\s]+@[^<>@\s]+)>|(?P<other>[^<>@\s]+@[^<>@\s]+)")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}")
 _HOST_NAME = re.compile(r"(\*?\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]*", re.IGNORECASE)
 
 OBJECT_STORAGE_VARIABLES = ("s3_access_key", "s3_secret_key", "s3_bucket")
@@ -76,6 +81,8 @@ def find_problems(settings: SettingsFields, given: Iterable[str]) -> list[Settin
         *_database_url(settings, given),
         *_object_storage(settings, given),
         *_allowed_hosts(settings),
+        *_mail(settings),
+        *_languages(settings),
     ]
 
 
@@ -162,3 +169,25 @@ def _allowed_hosts(settings: SettingsFields) -> Iterator[SettingProblem]:
     if not all(_HOST_NAME.fullmatch(name) for name in names if name):
         fix = "Use names without scheme, port and path: `shop.example.com, *.shop.example.com`."
         yield SettingProblem("ALLOWED_HOSTS", "Not a list of host names.", fix)
+
+
+def _languages(settings: SettingsFields) -> Iterator[SettingProblem]:
+    if not all(_LANGUAGE.fullmatch(name) for name in settings.offered_languages):
+        yield SettingProblem("LANGUAGES", "Not a list of languages.", "Use codes like `en, de, pt-BR`.")
+
+
+def _mail(settings: SettingsFields) -> Iterator[SettingProblem]:
+    if settings.site_url and not _SITE.fullmatch(settings.site_url):
+        yield SettingProblem(
+            "SITE_URL", "Not a valid URL.", "Use the address that visitors type: https://shop.example.com"
+        )
+    if settings.mail_from and not _SENDER.fullmatch(settings.mail_from):
+        yield SettingProblem("MAIL_FROM", "Not an email address.", "Use one like `My shop <shop@example.com>`.")
+    try:
+        url = settings.mail
+    except MailURLError as error:
+        yield SettingProblem("MAIL_URL", error.message, error.hint or "")
+        return
+    if url is not None and url.leaves_the_machine and not settings.mail_from:
+        fix = "Use an address that the mail server lets you send from, like `My shop <shop@example.com>`."
+        yield SettingProblem("MAIL_FROM", "Not set, although MAIL_URL is.", fix)

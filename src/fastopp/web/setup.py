@@ -50,10 +50,11 @@ def install(
     root = project or Path.cwd()
     app.state.templates = Templates(
         settings,
-        directories=[root / "templates", *(a.templates_dir for a in apps if a.templates_dir)],
+        directories=template_folders(apps, root),
         static=static_folders(apps, root),
         name=app.title,
         description=description,
+        catalogues=catalogue_folders(apps, root),
     )
     app.state.navigation = [*navigation, *MANAGEMENT]
     app.router.dependencies.append(Depends(verify_csrf_token))
@@ -81,6 +82,16 @@ def install(
         address_header=settings.platform.client_address_header,
         proxies=settings.platform.proxies,
     )
+
+
+def template_folders(apps: Sequence[App], root: Path | None = None) -> list[Path]:
+    """The folders of templates, the first to win first: the project's, the apps'. The framework's come after them."""
+    return [(root or Path.cwd()) / "templates", *(app.templates_dir for app in apps if app.templates_dir)]
+
+
+def catalogue_folders(apps: Sequence[App], root: Path | None = None) -> list[Path]:
+    """The folders of translations, the first to win first: the project's and the apps'."""
+    return [(root or Path.cwd()) / "locale", *(app.folder / "locale" for app in apps)]
 
 
 def install_static(app: FastAPI, apps: Sequence[App] = (), project: Path | None = None) -> None:

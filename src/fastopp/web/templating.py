@@ -21,6 +21,14 @@ from markupsafe import Markup, escape
 
 from fastopp.settings import Settings
 from fastopp.web import csrf_tokens as csrf
+from fastopp.web.languages import (
+    Reader,
+    as_extension,
+    format_moment,
+    reader_of,
+    writing_for,
+    zone_name,
+)
 from fastopp.web.navigation import visible_navigation
 from fastopp.web.nonces import page_nonce
 
@@ -42,6 +50,7 @@ class Templates:
     settings: for the badge, and to reload changed files in development.
     directories: template folders, the first to win first; the framework's own is always the last.
     static: folders behind /static, in the same order; `static_url` hashes the files in them.
+    catalogues: folders of translations, in the same order.
     name, description: of the site, for titles, header and footer.
     """
 
@@ -51,6 +60,7 @@ class Templates:
         directories: Sequence[Path] = (),
         static: Sequence[Path] = (),
         *,
+        catalogues: Sequence[Path] = (),
         name: str = "FastOpp",
         description: str = "",
     ) -> None:
@@ -58,19 +68,20 @@ class Templates:
         self.name = name
         self.description = description
         self.directories = (*directories, FRAMEWORK_TEMPLATES)
+        self.catalogues = tuple(catalogues)
         self.static = (*static, FRAMEWORK_STATIC)
         self._addresses: dict[str, tuple[float, str]] = {}  # with the time of the file's change
 
     @cached_property
     def environment(self) -> Environment:
         """Made on first use: an API-only process never pays for it."""
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - 70 ms
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # noqa: PLC0415 - 70 ms
 
         from fastopp.web.template_cache import TemplateCache  # noqa: PLC0415 - imports Jinja
 
         environment = Environment(
             loader=FileSystemLoader(self.directories),
-            autoescape=True,
+            autoescape=select_autoescape(disabled_extensions=("txt",), default=True),
             undefined=StrictUndefined,
             auto_reload=self.settings.development,
             trim_blocks=True,
@@ -97,8 +108,10 @@ class Templates:
             "code": mark_code,
             "date": format_date,
             "datetime": format_datetime,
+            "plain_datetime": plain_datetime,
             "initials": initials,
         }
+        as_extension(environment)
         return environment
 
     def render(self, name: str, context: Mapping[str, Any]) -> str:
@@ -110,7 +123,7 @@ class Templates:
 
     def compile_all(self) -> int:
         """Compile every template, for a build step; returns how many. Raises jinja2.TemplateSyntaxError."""
-        names = self.environment.list_templates(extensions=["html"])
+        names = self.environment.list_templates(extensions=["html", "txt"])
         for name in names:
             self.environment.get_template(name)
         return len(names)
@@ -164,6 +177,7 @@ def render(
     - `csrf_field()` in forms, `csrf_token()`;
     - `csp_nonce`, for inline scripts: `<script nonce="{{ csp_nonce }}">`;
     - `query(**changes)`: this address's parameters with some changed; `path`, `request`;
+    - `language`, like `en`; `_("text")` and `{% trans %}` translate;
     - `static_url(path)`, `platform_name`, `development`, `site_name`, `site_description`;
     - without an import `ui` (components.html) and `icon(name)` (icons.html).
 
@@ -171,9 +185,23 @@ def render(
     ------
     jinja2.TemplateNotFound, jinja2.UndefinedError: a mistake in the program.
     """
-    templates: Templates = request.app.state.templates
-    text = templates.render(name, page_context(request) | dict(context or {}))
+    templates = templates_of(request)
+    reader = reader_of_request(request)
+    with writing_for(reader):
+        text = templates.render(name, page_context(request) | {"language": reader.language} | dict(context or {}))
     return HTMLResponse(text, status_code=status_code, headers=headers)
+
+
+def templates_of(request: Request) -> Templates:
+    """Return the templates of the application."""
+    templates: Templates = request.app.state.templates
+    return templates
+
+
+def reader_of_request(request: Request) -> Reader:
+    """Return the language and time zone of the request's account, or else the language of the browser."""
+    templates, user = templates_of(request), getattr(request.state, "user", None)
+    return reader_of(templates.settings, user, request.headers.get("accept-language", ""), templates.catalogues)
 
 
 def page_context(request: Request) -> dict[str, Any]:
@@ -213,18 +241,24 @@ def page_context(request: Request) -> dict[str, Any]:
 
 def format_date(moment: datetime | None) -> Markup:
     """A date as people read it, in a `<time>` that machines can read."""
-    return _time(moment, "%d %b %Y")
+    return _time(moment, time_of_day=False)
 
 
 def format_datetime(moment: datetime | None) -> Markup:
-    """A date and a time of day, in UTC as stored."""
-    return _time(moment, "%d %b %Y, %H:%M")
+    """A date and a time of day, in the reader's time zone, or in UTC."""
+    return _time(moment, time_of_day=True)
 
 
-def _time(moment: datetime | None, pattern: str) -> Markup:
+def _time(moment: datetime | None, *, time_of_day: bool) -> Markup:
     if moment is None:
         return escape("-")
-    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), moment.strftime(pattern).lstrip("0"))
+    shown = format_moment(moment, time_of_day=time_of_day)
+    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), shown)
+
+
+def plain_datetime(moment: datetime) -> str:
+    """A date and a time of day for mails in plain text, with the name of the time zone."""
+    return f"{format_moment(moment, time_of_day=True)} {zone_name(moment)}"
 
 
 def html_attribute(value: object) -> object:

@@ -27,7 +27,7 @@ TaskArgument = Annotated[int, typer.Argument(metavar="ID", help="The task's numb
 @asynccontextmanager
 async def _service() -> AsyncIterator[TaskService]:
     project = load_project()
-    async with open_runtime(project.settings, project.apps) as runtime:
+    async with open_runtime(project.settings, project.apps, title=project.title) as runtime:
         yield runtime.tasks
 
 

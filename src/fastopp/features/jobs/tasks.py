@@ -30,6 +30,8 @@ _OVER = ("succeeded", "failed", "cancelled", "aborted")
 @task(name="clean-up", lock="clean-up", queueing_lock="clean-up")
 async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[str, Any]:
     """Remove tasks that ended more than `keep_days` days ago, and what interrupted uploads and deleted rows left."""
+    from fastopp.features.mail import outgoing  # noqa: PLC0415 - the table of mails, where tasks run
+
     runtime = context.runtime
     removed: int = context.place.get("jobs", 0)
     while True:
@@ -45,9 +47,10 @@ async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[
     await remove_old_accounts_data(context)
     await WakeClaims(runtime.database, runtime.clock).forget_expired()
     await idempotency.forget_expired(runtime.database)
+    mails = await outgoing.clean_up(runtime.database, runtime.clock)
     files = await run_until_stopped(context, _remove_files(runtime), _nothing_to_tell)
-    message = f"{removed:,} old tasks and {files:,} discarded files were removed."
-    return {"message": message, "jobs": removed, "files": files}
+    message = f"{removed:,} old tasks, {files:,} discarded files and {mails:,} old mails were removed."
+    return {"message": message, "jobs": removed, "files": files, "mails": mails}
 
 
 async def remove_old_accounts_data(context: TaskContext) -> None:

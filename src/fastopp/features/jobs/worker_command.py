@@ -28,7 +28,7 @@ async def worker(
 
     project = load_project()
     logs.configure(project.settings)
-    async with open_runtime(project.settings, project.apps) as runtime:
+    async with open_runtime(project.settings, project.apps, title=project.title) as runtime:
         say(f"Working {', '.join(queue) if queue else 'all queues'}. Ctrl+C stops, a second one at once.")
         await run_worker(runtime, concurrency=concurrency, queues=queue, stop=_stop_event())
 

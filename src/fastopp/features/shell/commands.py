@@ -33,7 +33,8 @@ def shell() -> None:
     project = load_project()
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        runtime = runner.run(stack.enter_async_context(open_runtime(project.settings, project.apps)))
+        opening = open_runtime(project.settings, project.apps, title=project.title)
+        runtime = runner.run(stack.enter_async_context(opening))
         session = runner.run(stack.enter_async_context(runtime.database.transaction()))
         try:
             AwaitingConsole(project_names(runtime, session), runner).interact(BANNER, "")
@@ -56,7 +57,7 @@ async def run(
         fail(f"{script} cannot be read: {error.strerror}. Pass the path of a Python file.")
     project = load_project()
     async with (
-        open_runtime(project.settings, project.apps) as runtime,
+        open_runtime(project.settings, project.apps, title=project.title) as runtime,
         runtime.database.transaction() as session,
     ):
         sys.argv = [str(script), *(arguments or [])]

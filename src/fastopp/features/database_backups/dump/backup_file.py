@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from fastopp.database.framework_tables import MAILS
 from fastopp.errors import FastOppError
 from fastopp.features.database_backups.dump.schema import EVIDENCE
 from fastopp.storage.disk import flush_folder
@@ -50,18 +51,22 @@ def copy_sqlite(database: Path) -> Path:
         with _partial(target.parent) as (_, partial):
             with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(partial)) as copy:
                 source.backup(copy)
-                _forget_evidence(copy)
+                _forget_short_lived(copy)
             partial.replace(target)
     except (OSError, sqlite3.Error) as error:
         raise BackupNotWritten(f"{target} cannot be written: {error}.") from error
     return target
 
 
-def _forget_evidence(copy: sqlite3.Connection) -> None:
-    """Remove what says that uploaded files are garbage: by the time the copy is used, they may be in use."""
-    if copy.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (EVIDENCE,)).fetchone():
-        with copy:
-            copy.execute(f"DELETE FROM {EVIDENCE}")  # noqa: S608 - our own name
+def _forget_short_lived(copy: sqlite3.Connection) -> None:
+    """Remove what does not belong into a copy that is kept.
+
+    Files that are garbage may be in use by the time the copy is used. Bodies of mails are kept for a day only.
+    """
+    for table in (EVIDENCE, MAILS):
+        if copy.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+            with copy:
+                copy.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
 
 
 async def write_file(target: Path, chunks: AsyncIterable[bytes]) -> int:

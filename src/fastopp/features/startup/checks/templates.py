@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # What `render` gives every page, beside the environment's globals; a test compares it with `page_context`.
 GIVEN: Final = frozenset({
     "request", "user", "maybe_signed_in", "path", "navigation", "csrf_token", "csrf_field", "csrf_wanted", "csp_nonce",
-    "active", "query", "ui", "icon",
+    "active", "query", "ui", "icon", "language",
 })  # fmt: skip
 
 
@@ -85,6 +85,8 @@ def _files(context: CheckContext) -> Iterator[tuple[str, Path]]:
     """Yield the name and the path of each template of the project."""
     for folder in (context.folder / "templates", *(app.templates_dir for app in context.apps if app.templates_dir)):
         for path in sorted(folder.rglob("*.html")):
+            yield path.relative_to(folder).as_posix(), path
+        for path in sorted(folder.rglob("*.txt")):  # of mails
             yield path.relative_to(folder).as_posix(), path
 
 
