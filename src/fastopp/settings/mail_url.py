@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from fastopp.errors import FastOppError
@@ -16,7 +16,25 @@ StartTLS = Literal["offered", "require", "never"]
 SUBMISSION: Final = 587  # RFC 6409
 SUBMISSIONS: Final = 465  # RFC 8314: TLS from the first byte
 
+# An address, alone or after a name; nothing in it could begin another header.
+_ADDRESS: Final = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}"
+_SENDER: Final = re.compile(rf"(?P<name>[^<>\x00-\x1f\x7f]*)<(?P<named>{_ADDRESS})>|(?P<bare>{_ADDRESS})")
 _HOST: Final = re.compile(r"[A-Za-z0-9_:.-]{1,253}")
+
+
+class Sender(NamedTuple):
+    """MAIL_FROM, taken apart. The name may be empty."""
+
+    name: str
+    address: str
+
+
+def parse_sender(text: str) -> Sender | None:
+    """Return the name and the address of `My shop <shop@example.com>`, or None if it is neither that nor an address."""
+    found = _SENDER.fullmatch(text)
+    if found is None:
+        return None
+    return Sender((found["name"] or "").strip().strip('"'), found["named"] or found["bare"])
 
 
 class MailURLError(FastOppError):

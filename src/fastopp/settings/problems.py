@@ -11,7 +11,7 @@ from fastopp.errors import FastOppError
 from fastopp.platforms.base import Platform
 from fastopp.platforms.detection import PLATFORMS
 from fastopp.settings.database_url import DatabaseURLError
-from fastopp.settings.mail_url import MailURLError
+from fastopp.settings.mail_url import MailURLError, parse_sender
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -40,8 +40,6 @@ PUBLISHED_KEYS = (
 
 _ADDRESS = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?$")
 _SITE = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*)?")
-# An address, alone or after a name: what cannot begin another header.
-_SENDER = re.compile(r"(?P<name>[^<>\x00-\x1f\x7f]*)<(?P<one>[^<>@\s]+@[^<>@\s]+)>|(?P<other>[^<>@\s]+@[^<>@\s]+)")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}")
 _HOST_NAME = re.compile(r"(\*?\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]*", re.IGNORECASE)
 
@@ -181,7 +179,7 @@ def _mail(settings: SettingsFields) -> Iterator[SettingProblem]:
         yield SettingProblem(
             "SITE_URL", "Not a valid URL.", "Use the address that visitors type: https://shop.example.com"
         )
-    if settings.mail_from and not _SENDER.fullmatch(settings.mail_from):
+    if settings.mail_from and parse_sender(settings.mail_from) is None:
         yield SettingProblem("MAIL_FROM", "Not an email address.", "Use one like `My shop <shop@example.com>`.")
     try:
         url = settings.mail

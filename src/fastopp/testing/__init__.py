@@ -9,18 +9,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastopp.testing.clients import AsyncClientAs, ClientAs, Run
+    from fastopp.testing.clients import AsyncClientAs, ClientAs, Outbox, Run
     from fastopp.testing.clock import ManualClock
     from fastopp.testing.project import Project, open_project
     from fastopp.testing.storage import MemoryStorage
 
-__all__ = ["AsyncClientAs", "ClientAs", "ManualClock", "MemoryStorage", "Project", "Run", "open_project"]
+__all__ = ["AsyncClientAs", "ClientAs", "ManualClock", "MemoryStorage", "Outbox", "Project", "Run", "open_project"]
 
 _MODULES = {
     "AsyncClientAs": "clients",
     "ClientAs": "clients",
     "ManualClock": "clock",
     "MemoryStorage": "storage",
+    "Outbox": "clients",
     "Project": "project",
     "Run": "clients",
     "open_project": "project",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 import httpx
@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from fastopp.features.accounts.models import User
 from fastopp.features.accounts.sessions import begin_session
+from fastopp.features.mail.models import MailMessage
 from fastopp.testing.project import Project
 from fastopp.web import csrf_tokens
 from fastopp.web.middleware.sessions import SchemeAwareSessions
@@ -23,6 +24,7 @@ ADDRESS = ("203.0.113.1", 50000)
 T = TypeVar("T")
 
 ClientAs = Callable[[User | str], httpx.Client]
+Outbox = Callable[[], Sequence[MailMessage]]
 AsyncClientAs = Callable[[User | str], Awaitable[httpx.AsyncClient]]
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastopp.features.accounts.models import User
     from fastopp.settings import Settings
     from fastopp.storage.base import Storage
-    from fastopp.testing.clients import AsyncClientAs, ClientAs, Run
+    from fastopp.testing.clients import AsyncClientAs, ClientAs, Outbox, Run
     from fastopp.testing.clock import ManualClock
     from fastopp.testing.databases import Template
     from fastopp.testing.project import Project
@@ -168,6 +168,12 @@ def run(event_loop_of_test: asyncio.AbstractEventLoop) -> Run:
     from fastopp.testing.clients import run_on
 
     return run_on(event_loop_of_test)
+
+
+@pytest.fixture
+def outbox(project: Project, run: Run) -> Outbox:
+    """Return the mails that were queued, in order, in a test without `async`: `outbox()`."""
+    return lambda: run(project.mails())
 
 
 @pytest.fixture

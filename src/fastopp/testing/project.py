@@ -15,6 +15,7 @@ from fastopp.core.runtime import Runtime
 from fastopp.database.session import Database
 from fastopp.features.accounts.models import User
 from fastopp.features.accounts.service import find_user, get_user
+from fastopp.features.mail.models import MailMessage
 from fastopp.settings import Settings
 from fastopp.storage.base import Storage
 from fastopp.tasks.queue.status import TaskStatus
@@ -63,6 +64,10 @@ class Project:
         """Return a table's rows, as they are in the database now."""
         async with self.database.read() as session:
             return (await session.exec(select(model).where(*conditions))).all()
+
+    async def mails(self, *conditions: Any) -> Sequence[MailMessage]:  # noqa: ANN401 - SQLAlchemy's
+        """Return the mails that were queued, in order: `recipient`, `subject`, `text`, `html`, `state` …"""
+        return sorted(await self.all(MailMessage, *conditions), key=lambda mail: mail.id or 0)
 
     async def drain(self) -> list[TaskStatus]:
         """Run the tasks that wait, and those that they queue; return what has become of them, in order.

@@ -148,15 +148,9 @@ def _by_weight(header: str) -> list[str]:
 def _fitting(wished: str, offered: Sequence[str]) -> str | None:
     """Return the offered language that is wished: `de` for `de-AT`, and `pt-BR` for `pt` if that is all there is."""
     exact, base = wished.lower(), wished.lower().partition("-")[0]
-    return next(
-        (
-            language
-            for fits in (lambda one: one == exact, lambda one: one == base, lambda one: one.partition("-")[0] == base)
-            for language in offered
-            if fits(language.lower())
-        ),
-        None,
-    )
+    names = {language.lower(): language for language in offered}
+    wider = {name.partition("-")[0]: language for name, language in reversed(names.items())}
+    return names.get(exact) or names.get(base) or wider.get(base)
 
 
 def as_extension(environment: Any) -> None:  # noqa: ANN401 - a Jinja environment, whose module is not imported for this

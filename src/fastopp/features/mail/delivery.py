@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastopp.features.mail.errors import MailDelayed, MailInvalid, MailNotConfigured
-from fastopp.features.mail.message import make_message, sender_address
+from fastopp.features.mail.message import make_message
 from fastopp.settings import Settings
-from fastopp.settings.mail_url import MailURL
+from fastopp.settings.mail_url import MailURL, Sender, parse_sender
 
 if TYPE_CHECKING:
     from fastopp.features.mail.models import MailMessage
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NO_SENDER = "noreply@localhost"
+NO_SENDER = Sender("", "noreply@localhost")
 """MAIL_FROM where mails do not leave the machine."""
 
 
@@ -35,7 +35,7 @@ async def deliver(mail: MailMessage, settings: Settings, limits: SMTPLimits | No
     url = settings.mail
     if url is None:
         raise MailNotConfigured
-    sender = settings.mail_from or NO_SENDER
+    sender = parse_sender(settings.mail_from) or NO_SENDER
     if url.kind == "console":
         log.info("Mail to %s: %s\n\n%s", mail.recipient, mail.subject, mail.text)
         return
@@ -46,7 +46,7 @@ async def deliver(mail: MailMessage, settings: Settings, limits: SMTPLimits | No
         return
     from fastopp.features.mail.smtp import SMTPLimits, hand_over  # noqa: PLC0415 - aiosmtplib, 230 ms
 
-    await hand_over(url, sender_address(sender), mail.recipient, message, limits or SMTPLimits())
+    await hand_over(url, sender.address, mail.recipient, message, limits or SMTPLimits())
 
 
 def _write(url: MailURL, mail: MailMessage, message: bytes) -> None:

@@ -6,24 +6,18 @@ from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import parseaddr
 
 from fastopp.features.mail.errors import MailInvalid
 from fastopp.features.mail.models import MailMessage
+from fastopp.settings.mail_url import Sender
 
 
-def sender_address(mail_from: str) -> str:
-    """Return the address in MAIL_FROM: the envelope's sender, to which servers report what cannot be delivered."""
-    return parseaddr(mail_from)[1]
-
-
-def make_message(mail: MailMessage, mail_from: str) -> bytes:
+def make_message(mail: MailMessage, sender: Sender) -> bytes:
     """Return the message. Raises MailInvalid where its body was deleted."""
     if mail.text is None:
         raise MailInvalid("The body of the mail was deleted.")
-    name, address = parseaddr(mail_from)
     try:
-        return _encoded(mail, mail.text, Address(name, addr_spec=address))
+        return _encoded(mail, mail.text, Address(sender.name, addr_spec=sender.address))
     except (ValueError, MessageError) as error:
         raise MailInvalid(f"The mail cannot be encoded: {error}") from error
 

@@ -14,6 +14,7 @@ from fastopp.core.runtime import Runtime
 from fastopp.errors import FastOppError
 from fastopp.features.mail.errors import MailInvalid, MailNotConfigured
 from fastopp.settings import Settings
+from fastopp.settings.mail_url import parse_sender
 from fastopp.web.languages import Reader, reader_of
 from fastopp.web.setup import catalogue_folders, template_folders
 from fastopp.web.templating import Templates, reader_of_request, templates_of
@@ -159,7 +160,8 @@ def _address_of(recipient: str | Account) -> str:
 
 def _domain(settings: Settings) -> str:
     """Return the right side of message ids: ours, so that no other site makes the same ones."""
-    return settings.mail_from.rpartition("@")[2].rstrip("> ") or "localhost"
+    sender = parse_sender(settings.mail_from)
+    return sender.address.rpartition("@")[2] if sender else "localhost"
 
 
 class NoApplication(FastOppError):
