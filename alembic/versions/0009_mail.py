@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,  # an old job must not find a new mail
     )
     # The page lists and counts by state; clean-up looks for old ones.
     op.create_index("ix_mail_messages_state_id", "mail_messages", ["state", "id"])

@@ -51,7 +51,7 @@ class MailServer:
             assert envelope.content is not None
             self.taken.append(email.message_from_bytes(envelope.content, policy=default))  # type: ignore[arg-type]
             self.envelopes += [(envelope.mail_from or "", to) for to in envelope.rcpt_tos]
-            self.encrypted.append(session.ssl is not None)
+            self.encrypted.append(bool(server.transport and server.transport.get_extra_info("ssl_object")))
         if answer is None:
             assert server.transport is not None
             server.transport.abort()

@@ -25,6 +25,7 @@ class MailMessage(SQLModel, table=True):
     __table_args__ = (
         Index("ix_mail_messages_state_id", "state", "id"),
         Index("ix_mail_messages_created_at", "created_at"),
+        {"sqlite_autoincrement": True},  # an old job must not find a new mail
     )
 
     id: int | None = Field(default=None, primary_key=True)

@@ -1,0 +1,1 @@
+"""An app that sends mails, for tests."""
