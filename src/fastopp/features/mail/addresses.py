@@ -10,10 +10,12 @@ from fastopp.features.mail.errors import MailInvalid
 def check_address(text: str) -> str:
     """Return an address as any mail server knows it: all of it in ASCII. Raises MailInvalid.
 
-    Only its form is checked: no name is looked up, and a domain may be one of this network alone.
+    Only its form is checked: no name is looked up.
     """
     try:
-        found = validate_email(text, allow_smtputf8=False, check_deliverability=False, globally_deliverable=False)
+        found = validate_email(
+            text, allow_smtputf8=False, check_deliverability=False, globally_deliverable=False, strict=True
+        )
     except EmailNotValidError as error:
         raise MailInvalid(f"Not a valid email address: {error}", hint="Use one like jo@example.com.") from None
     if found.ascii_email is None:

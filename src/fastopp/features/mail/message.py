@@ -11,6 +11,9 @@ from fastopp.features.mail.errors import MailInvalid
 from fastopp.features.mail.models import MailMessage
 from fastopp.settings.mail_url import Sender
 
+# ASCII on the wire: not every server takes more.
+_POLICY = SMTP.clone(cte_type="7bit")
+
 
 def make_message(mail: MailMessage, sender: Sender) -> bytes:
     """Return the message. Raises MailInvalid where its body was deleted."""
@@ -23,7 +26,7 @@ def make_message(mail: MailMessage, sender: Sender) -> bytes:
 
 
 def _encoded(mail: MailMessage, text: str, sender: Address) -> bytes:
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_POLICY)
     message["From"] = sender
     message["To"] = Address(addr_spec=mail.recipient)
     if mail.reply_to:
