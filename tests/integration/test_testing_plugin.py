@@ -15,9 +15,10 @@ from fastopp.console.main_file import list_apps
 from fastopp.database.session import Database
 from fastopp.features.accounts.models import User
 from fastopp.features.accounts.service import AccountMissing
+from fastopp.features.mail.service import open_mail
 from fastopp.settings import load_settings
 from fastopp.storage.base import Storage
-from fastopp.testing import ClientAs, ManualClock, MemoryStorage, Project, Run
+from fastopp.testing import ClientAs, ManualClock, MemoryStorage, Outbox, Project, Run
 from fastopp.testing.databases import Template, open_template
 from tests.services.migrations import ROOT
 from tests.services.postgres import Postgres
@@ -151,3 +152,14 @@ def test_copies_on_postgresql(postgres: Postgres, tmp_path: Path) -> None:
             with template(tmp_path) as url:
                 assert asyncio.run(names(url)) == ["Lamp"]
     assert databases() == before
+
+
+def test_mails_are_caught(project: Project, run: Run, outbox: Outbox) -> None:
+    assert list(outbox()) == []
+    run(open_mail(project.runtime).send("mail/test", "jo@example.com"))
+    [mail] = outbox()
+    assert (mail.recipient, mail.state) == ("jo@example.com", "queued")
+    run(project.drain())
+    [mail] = outbox()
+    assert (mail.subject, mail.state) == ("Test mail from FastOpp", "sent")
+    assert "They work." in (mail.text or "")

@@ -95,7 +95,8 @@ def test_addresses():
 
 @pytest.mark.parametrize(
     "address",
-    ["", "jo", "root@localhost", "@example.com", "jo@", "jo@example.com\r\nBcc: x@example.com", "a@b.example, c@d.example",
+    ["", "jo", "root@localhost",
+     "@example.com", "jo@", "jo@example.com\r\nBcc: x@example.com", "a@b.example, c@d.example",
      "Jo <jo@example.com>", "jö@example.com", "jo@exa mple.com", "x" * 65 + "@example.com", "jo@" + "a." * 200 + "com"],
 )  # fmt: skip
 def test_what_is_no_address(address):
