@@ -242,7 +242,7 @@ class SettingsFields(BaseModel):
 
     @property
     def mail(self) -> MailURL | None:
-        """Where mails go; None when there is nowhere. Raises MailURLError."""
+        """The destination of mails; None when there is none. Raises MailURLError."""
         url = self.mail_url.get_secret_value() or ("console:" if self.development else "")
         return MailURL.parse(url) if url else None
 

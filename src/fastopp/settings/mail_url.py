@@ -48,7 +48,7 @@ class MailURLError(FastOppError):
 
 @dataclass(frozen=True, slots=True)
 class MailURL:
-    """Where mails go. The password is not shown."""
+    """The destination of mails. The password is not shown."""
 
     kind: Kind
     host: str = ""
@@ -101,7 +101,7 @@ def _server(kind: Literal["smtp", "smtps"], parts: SplitResult) -> MailURL:
     username, password = unquote(parts.username or ""), unquote(parts.password or "")
     if bool(username) != bool(password):
         raise MailURLError("MAIL_URL needs both a user and a password, or neither.")
-    # A password is not sent in clear text because somebody on the way took the offer of TLS out of the answer.
+    # A password must not be sent in clear text because the offer of TLS was removed on the way.
     starttls: StartTLS = "require" if password and not _is_loopback(host) else "offered"
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name != "starttls" or kind != "smtp":

@@ -31,7 +31,7 @@ def needed(context: CheckContext) -> Iterator[Problem]:
     subject=Subject.MAIL,
 )
 def kept_here(context: CheckContext) -> Iterator[Problem]:
-    """Nobody receives them, and the log or a file contains links that only the recipients may know."""
+    """They reach no recipient, and the log or a file contains links that only the recipients may know."""
     url = context.settings.mail
     if not context.settings.development and url is not None and not url.leaves_the_machine:
         yield Problem(f"MAIL_URL is {url.kind}:, which is for development.")

@@ -44,7 +44,7 @@ def _write(templates: Templates, name: str, context: Mapping[str, Any]) -> Writt
     environment = templates.environment
     values = {"site_url": templates.settings.site, "link": _linking(templates.settings.site)} | dict(context)
     module = environment.get_template(f"{name}.txt").make_module(values)
-    # On one line, whatever is in it: a line break would begin another header.
+    # On one line, regardless of the values: a line break would begin another header.
     subject = " ".join(storable(str(getattr(module, "subject", ""))).split())[:MAX_SUBJECT]
     if not subject:
         hint = "Begin it with `{% set subject %}Your order{% endset %}`."

@@ -55,7 +55,7 @@ async def send(context: TaskContext, *, mail: int) -> None:
         if sent is not None:
             sent.state, sent.error, sent.sent_at = "sent", "", runtime.clock.now()
             sent.attempts += 1
-            if not runtime.settings.development:  # where they are shown to nobody
+            if not runtime.settings.development:  # where they are not shown
                 sent.text = sent.html = None
 
 
