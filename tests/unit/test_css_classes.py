@@ -110,3 +110,12 @@ async def test_allowed_code_is_not(tmp_path: Path, template: str) -> None:
 async def test_nothing_in_the_framework_and_the_demo_is_blocked() -> None:
     ours = App("web", ROOT / "src/fastopp/web")
     assert not await run_async("W602", context_of(ROOT, [*DEMO, ours]))
+
+
+async def test_mails_have_inline_styles(tmp_path: Path) -> None:
+    for name in ("mail/order.html", "shop/mail/order.html", "mail.html"):
+        path = tmp_path / "templates" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('<p style="margin:0">')
+    [finding] = await run_async("W602", context_of(tmp_path))
+    assert "templates/mail.html:1" in finding.message

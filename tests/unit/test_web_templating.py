@@ -108,6 +108,8 @@ async def test_an_error_page_does_not_claim_that_somebody_is_signed_out(tmp_path
 async def test_no_page_needs_anything_inline(tmp_path: Path) -> None:
     """The policy forbids inline scripts, event handlers and styles, and anything from elsewhere."""
     for file in FRAMEWORK_TEMPLATES.rglob("*.html"):
+        if file.parent.name == "mail":
+            continue
         text = re.sub(r"\{[{%].*?[}%]\}", "", file.read_text())
         assert not re.search(r"<script(?![^>]*\bsrc=)", text), file
         assert not re.search(r"\son[a-z]+=|\sstyle=|<style", text), file

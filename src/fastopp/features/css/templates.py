@@ -25,6 +25,9 @@ class Tag:
     attributes: dict[str, str]
 
 
+MAILS = "mail"
+
+
 @dataclass(slots=True)
 class Template:
     """One template: its path from the project's folder, its tags, and the `class="…"` of calls in expressions."""
@@ -35,9 +38,15 @@ class Template:
 
 
 def read_templates(project: Path, apps: Iterable[App]) -> Iterator[Template]:
-    """Read the templates of a project and its apps. Those that Jinja cannot read are left out."""
+    """Read the templates of a project and its apps.
+
+    Those that Jinja cannot read are left out, and those in a folder `mail`: mail programs have no other styles than
+    inline ones, and no policy forbids them.
+    """
     for folder in (project / "templates", *(app.folder / "templates" for app in apps)):
         for path in sorted(folder.rglob("*.html")):
+            if MAILS in path.relative_to(folder).parts[:-1]:
+                continue
             name = path.relative_to(project).as_posix() if path.is_relative_to(project) else str(path)
             try:
                 yield parse_template(name, path.read_text(encoding="utf-8"))

@@ -149,9 +149,7 @@ class Mail:
     async def _queue(self, session: AsyncSession, rows: Sequence[MailMessage]) -> None:
         session.add_all(rows)
         await session.flush()
-        tasks = self._runtime.tasks.within(session)
-        for row in rows:
-            await tasks.queue(SEND, mail=row.id)
+        await self._runtime.tasks.within(session).queue_many(SEND, [{"mail": row.id} for row in rows])
 
 
 def _address_of(recipient: str | Account) -> str:
