@@ -188,7 +188,7 @@ def render(
     templates = templates_of(request)
     reader = reader_of_request(request)
     with writing_for(reader):
-        text = templates.render(name, page_context(request) | {"language": reader.language} | dict(context or {}))
+        text = templates.render(name, page_context(request) | dict(context or {}))
     return HTMLResponse(text, status_code=status_code, headers=headers)
 
 
@@ -226,6 +226,7 @@ def page_context(request: Request) -> dict[str, Any]:
 
     return {
         "request": request,
+        "language": reader_of_request(request).language,
         "user": user,
         "maybe_signed_in": not hasattr(request.state, "user") and csrf.has_token_cookie(request),
         "path": path,

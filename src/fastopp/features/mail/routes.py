@@ -40,7 +40,7 @@ Number = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
 class Wanted(BaseModel):
-    """Which mails: the parameters of the page."""
+    """The filter of the page."""
 
     state: Annotated[State | Literal[""], Field(description="List only mails in this state.")] = ""
     before: Annotated[int | None, Field(ge=1, le=MAX_ID, description="List only mails older than this number.")] = None

@@ -31,7 +31,7 @@ MAX_RECIPIENTS: Final = 50
 
 
 class Account(Protocol):
-    """Who has an address, like `User`. `language` and `time_zone` count too, where it has them."""
+    """A recipient with an address, like `User`. `language` and `time_zone` count too, where it has them."""
 
     email: str
 

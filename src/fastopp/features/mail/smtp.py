@@ -29,7 +29,7 @@ _START_TLS: dict[StartTLS, bool | None] = {"offered": None, "require": True, "ne
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SMTPLimits:
-    """How long a server may take."""
+    """The time that a server may take."""
 
     step: float = 15.0
     """Seconds for connecting, and for each answer. RFC 5321 would grant minutes; a request does not have those."""
