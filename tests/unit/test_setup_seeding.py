@@ -69,7 +69,7 @@ async def test_any_superuser_is_enough(url, tmp_path):
     async with open_runtime(settings_of(url, tmp_path)) as runtime:
         await migrate_database(runtime)
         async with runtime.database.transaction() as session:
-            await create_user(session, email="other@example.com", password="something", is_superuser=True)
+            await create_user(session, email="other@example.com", password="something else", is_superuser=True)
         assert (await create_first_superuser(runtime)).status == "skipped"
 
 

@@ -13,7 +13,7 @@ from fastopp.console.output import command, emit_json, fail, print_table, say
 from fastopp.console.project import load_project
 from fastopp.core.runtime import open_runtime
 from fastopp.features.accounts import service as accounts
-from fastopp.features.accounts.models import User
+from fastopp.features.accounts.models import PRIVATE, User
 from fastopp.features.accounts.sign_in import may_sign_in
 from fastopp.features.accounts.tokens import issue_token, read_token
 
@@ -29,7 +29,7 @@ def _yes(flag: object) -> str:
 
 
 def _as_dict(user: User) -> dict[str, object]:
-    return user.model_dump(mode="json", exclude={"hashed_password"})
+    return user.model_dump(mode="json", exclude=PRIVATE)
 
 
 @command

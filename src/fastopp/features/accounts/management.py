@@ -18,7 +18,7 @@ from fastopp.features.accounts import service as accounts
 from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.current_user import SuperUser
 from fastopp.features.accounts.detached import DetachedSuperUser
-from fastopp.features.accounts.models import MAX_NAME, User
+from fastopp.features.accounts.models import MAX_NAME, PRIVATE, User
 from fastopp.features.accounts.passwords import MAX_PASSWORD
 from fastopp.features.accounts.sign_in import may_sign_in
 from fastopp.features.accounts.user_sessions import revoke_all
@@ -188,7 +188,7 @@ async def change_rights(session: AsyncSession, actor: User | None, user_id: uuid
 
 def describe(user: User) -> dict[str, Any]:
     """An account as JSON; never its hash."""
-    return user.model_dump(mode="json", exclude={"hashed_password"})
+    return user.model_dump(mode="json", exclude=PRIVATE)
 
 
 def summarise(everyone: Sequence[User], command: str) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import JSON, Connection, event, inspect
 from sqlalchemy.orm import Mapper
 from sqlmodel import Field, SQLModel, col, delete
 
+PRIVATE = {"hashed_password", "old_tokens_ended_at"}  # columns of accounts that no answer has
 MAX_NAME = 100  # characters of an account's name, and of an API token's
 
 SessionKind = Literal["browser", "program", "token", "emergency"]

@@ -21,7 +21,7 @@ from fastopp.core.runtime import Runtime
 from fastopp.database.tables import count_rows, table_names
 from fastopp.errors import FastOppError, Unavailable
 from fastopp.features.accounts.detached import DetachedOperator
-from fastopp.features.accounts.models import User
+from fastopp.features.accounts.models import PRIVATE, User
 from fastopp.features.health.probes import TIME_LIMIT, ping, pool_status
 from fastopp.storage import deadlines
 from fastopp.storage.base import Storage
@@ -97,7 +97,7 @@ async def database_data(runtime: RuntimeDep, operator: DetachedOperator) -> dict
         users: list[dict[str, Any]] = []
         if User.__tablename__ in tables:
             rows = (await session.exec(select(User).order_by(User.email).limit(SAMPLE_USERS))).all()
-            users = [user.model_dump(mode="json", exclude={"hashed_password"}) for user in rows]
+            users = [user.model_dump(mode="json", exclude=PRIVATE) for user in rows]
     return {"tables_found": tables, "table_counts": counts, "sample_users": users, "total_tables": len(tables)}
 
 
