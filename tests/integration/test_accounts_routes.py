@@ -126,7 +126,10 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 async def database(settings: Settings) -> AsyncIterator[Database]:
     database = Database.from_settings(settings)
-    tables = [SQLModel.metadata.tables[name] for name in ("users", "sessions", "audit_logs", "failed_attempts")]
+    tables = [
+        SQLModel.metadata.tables[name]
+        for name in ("users", "sessions", "account_links", "audit_logs", "failed_attempts")
+    ]
     async with database.engine.begin() as connection:
         await connection.run_sync(SQLModel.metadata.create_all, tables=tables)
     async with database.transaction() as session:

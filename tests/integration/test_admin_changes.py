@@ -55,16 +55,16 @@ def account(whose: str, /, **changes: str) -> dict[str, str]:
 
 
 async def test_a_typed_password_is_hashed_and_works(site: AdminApp, client: httpx.AsyncClient) -> None:
-    answer = await client.post("/admin/user/create", data=account("fresh", password="a fresh password"))
+    answer = await client.post("/admin/user/create", data=account("fresh", password="another password"))
     assert answer.status_code == 302, answer.text
     created = await user(site, "fresh")
-    assert (await verify_password("a fresh password", created.hashed_password)).matches
-    data = {"username": email("fresh"), "password": "a fresh password"}
+    assert (await verify_password("another password", created.hashed_password)).matches
+    data = {"username": email("fresh"), "password": "another password"}
     assert (await site.client().post("/admin/login", data=data)).status_code == 302
 
-    await client.post(f"/admin/user/edit/{created.id}", data=account("fresh", new_password="another password"))
+    await client.post(f"/admin/user/edit/{created.id}", data=account("fresh", new_password="a third password"))
     assert (await site.client().post("/admin/login", data=data)).status_code == 400
-    data["password"] = "another password"
+    data["password"] = "a third password"
     assert (await site.client().post("/admin/login", data=data)).status_code == 302
 
 
@@ -93,18 +93,18 @@ MISTAKES: list[tuple[dict[str, str], str]] = [
 
 async def test_mistakes_are_shown_beside_their_field(site: AdminApp, client: httpx.AsyncClient) -> None:
     for changes, message in MISTAKES:
-        form = account("fresh", password="a fresh password") | changes
+        form = account("fresh", password="another password") | changes
         answer = await client.post("/admin/user/create", data=form)
         assert answer.status_code == 400
         field = answer.text.split(f'name="{next(iter(changes))}"')[1].split("</div>")[0]
         assert message in field, field
-        assert "a fresh password" not in answer.text
+        assert "another password" not in answer.text
     assert len(await site.rows(User)) == 5
 
 
 async def test_hashes_are_nowhere(site: AdminApp, client: httpx.AsyncClient) -> None:
     found = await user(site, "sales")
-    await client.post(f"/admin/user/edit/{found.id}", data=account("sales", new_password="another password"))
+    await client.post(f"/admin/user/edit/{found.id}", data=account("sales", new_password="a third password"))
     (entry,) = await site.audit("update")
     pages = ["list", "create", f"details/{found.id}", f"edit/{found.id}", "export/csv", "export/json"]
     addresses = [f"/admin/user/{page}" for page in pages]
@@ -112,7 +112,7 @@ async def test_hashes_are_nowhere(site: AdminApp, client: httpx.AsyncClient) -> 
         answer = await client.get(address)
         assert answer.status_code == 200, address
         assert "argon2" not in answer.text
-        assert "another password" not in answer.text
+        assert "a third password" not in answer.text
     assert json.loads(entry.changes) == {
         "hashed_password": "***",
         "group": {"old": "sales", "new": None},
@@ -193,7 +193,7 @@ async def test_each_change_is_recorded(site: AdminApp, client: httpx.AsyncClient
     assert json.loads(updated.changes)["price"] == {"old": 99.5, "new": 89.0}
     assert "name" not in json.loads(updated.changes)
     assert json.loads(deleted.changes)["name"] == {"old": "Desk", "new": None}
-    assert len(await site.rows(AuditLog)) == 3
+    assert len([entry for entry in await site.rows(AuditLog) if entry.action != "sign in"]) == 3
 
 
 async def test_a_refused_change_leaves_no_record(site: AdminApp, client: httpx.AsyncClient) -> None:
@@ -203,7 +203,7 @@ async def test_a_refused_change_leaves_no_record(site: AdminApp, client: httpx.A
     assert answer.status_code == 400
     assert "already a record" in answer.text
     assert "UPDATE" not in answer.text
-    assert not await site.rows(AuditLog)
+    assert [entry.action for entry in await site.rows(AuditLog)] == ["sign in"]
 
 
 # Times

@@ -28,7 +28,7 @@ ALLOWED = {
 }
 
 FORMS = {
-    "user": {"email": "new@example.com", "password": "a new password", "is_staff": "y"},
+    "user": {"email": "new@example.com", "password": "another password", "is_staff": "y"},
     "product": {"name": "New", "price": "3"},
     "webinar-registrants": {
         "name": "New",

@@ -220,7 +220,7 @@ async def test_migrations_are_listed_previewed_and_run(url, tmp_path):
             assert up.headers["hx-trigger"] == "migrations-changed"
             assert head in up.text
         actions = [entry.action for entry in await project.all(AuditLog)]
-        assert sorted(actions) == ["migrate downgrade", "migrate upgrade", "migrate upgrade"]
+        assert sorted(actions) == ["migrate downgrade", "migrate upgrade", "migrate upgrade", "sign in"]
 
 
 async def test_everything_in_one_request_for_programs_and_without_javascript(sqlite_url, tmp_path, shelves):

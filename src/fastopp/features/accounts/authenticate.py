@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
+import sqlalchemy
 from sqlmodel import and_, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.core.runtime import Runtime
+from fastopp.database.migrations.adopt import SCHEMA_0_4_8
 from fastopp.features.accounts.api_tokens import APIToken, read_api_token
 from fastopp.features.accounts.models import User, UserSession
 from fastopp.features.accounts.tokens import Claims, read_token
@@ -55,6 +57,17 @@ async def find_signed_in(
     if isinstance(credential, APIToken):
         return SignedIn(user, row) if row is not None and credential.fits(row) else None
     return SignedIn(user, row) if credential.fits(user, settings) else None
+
+
+async def find_before_migration(session: AsyncSession, claims: Claims, settings: Settings) -> SignedIn | None:
+    """Return the active account of a token while the database has yet to get the table of sessions.
+
+    It asks for no column that FastOpp 0.4.8 did not have. No session can be ended there, but the password counts.
+    """
+    known = (getattr(User, name) for name in sorted(SCHEMA_0_4_8["users"]))
+    row = (await session.exec(sqlalchemy.select(*known).where(col(User.id) == claims.user_id))).mappings().first()
+    user = User(**row) if row is not None else None
+    return SignedIn(user, None) if user is not None and user.is_active and claims.fits(user, settings) else None
 
 
 def note_use(runtime: Runtime, row: UserSession) -> None:

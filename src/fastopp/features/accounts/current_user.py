@@ -27,12 +27,18 @@ from fastopp.core.dependencies import (
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.database.session import Database
 from fastopp.errors import Forbidden, Unauthorized
-from fastopp.features.accounts.api_tokens import Scope, check_scope
-from fastopp.features.accounts.authenticate import SignedIn, find_signed_in, note_use, read_credential
+from fastopp.features.accounts.api_tokens import APIToken, Scope, check_scope
+from fastopp.features.accounts.authenticate import (
+    SignedIn,
+    find_before_migration,
+    find_signed_in,
+    note_use,
+    read_credential,
+)
 from fastopp.features.accounts.client import client_address
 from fastopp.features.accounts.lockout import TooManyAttempts, address_subject, read_standing, record_failure
 from fastopp.features.accounts.models import User, UserSession
-from fastopp.features.accounts.tokens import read_token
+from fastopp.features.accounts.tokens import Claims, read_token
 from fastopp.settings import Settings
 from fastopp.web.bearer import bearer_token
 from fastopp.web.cookies import read_cookie
@@ -101,15 +107,20 @@ async def find_request_user(
     request: Request, session: AsyncSession, settings: Settings, *, clock: Clock = SYSTEM_CLOCK
 ) -> SignedIn | None:
     """Return the account and the session of the request's token, regardless of its scopes."""
-    for token in _tokens(request):
-        credential = read_credential(token, settings, clock=clock)
-        if credential is None:
-            continue
-        try:
-            return await find_signed_in(session, credential, settings, clock=clock)
-        except TablesMissing:
-            return None  # emptied after this token was issued: there are no accounts
-    return None
+    credential = _credential_of(request, settings, clock)
+    if credential is None:
+        return None
+    try:
+        return await find_signed_in(session, credential, settings, clock=clock)
+    except TablesMissing:
+        if isinstance(credential, APIToken):
+            return None
+    # A superuser who is signed in has to be able to migrate. The request's own transaction may have failed just now.
+    try:
+        async with get_runtime(request).database.read() as separate:
+            return await find_before_migration(separate, credential, settings)
+    except TablesMissing:
+        return None  # emptied after this token was issued: there are no accounts
 
 
 def sessions_of_cookies(request: Request, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -> list[uuid.UUID]:
@@ -235,12 +246,12 @@ async def _count_wrong_token(database: Database, address: str, clock: Clock) -> 
             raise TooManyAttempts(standing.locked_for)
 
 
-def _tokens(request: Request) -> Iterator[str]:
+def _credential_of(request: Request, settings: Settings, clock: Clock) -> Claims | APIToken | None:
     # A bearer token excludes the cookies: the check of form tokens leaves such a request alone.
     if bearer := bearer_token(request):
-        yield bearer
-        return
-    yield from _cookie_tokens(request)
+        return read_credential(bearer, settings, clock=clock)
+    read = (read_token(token, settings, clock=clock) for token in _cookie_tokens(request))
+    return next((claims for claims in read if claims is not None), None)
 
 
 def _cookie_tokens(request: Request) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sqlalchemy import JSON, Connection, event, inspect
 from sqlalchemy.orm import Mapper
-from sqlmodel import Field, SQLModel, col, delete
+from sqlmodel import Field, SQLModel, col, delete, update
 
 PRIVATE = {"hashed_password", "old_tokens_ended_at"}  # columns of accounts that no answer has
 MAX_NAME = 100  # characters of an account's name, and of an API token's
@@ -133,8 +133,9 @@ def _end_sessions(_mapper: Mapper[User], connection: Connection, user: User) -> 
     changed = inspect(user).attrs
     deactivated = changed.is_active.history.has_changes() and not user.is_active
     ended = deactivated or changed.hashed_password.history.has_changes()
+    if ended:
+        # The account first, in the order in which signing in locks them.
+        connection.execute(update(User).where(col(User.id) == user.id).values(old_tokens_ended_at=utc_now()))
+        connection.execute(delete(UserSession).where(col(UserSession.user_id) == user.id))
     if ended or changed.email.history.has_changes():
         connection.execute(delete(AccountLink).where(col(AccountLink.user_id) == user.id))
-    if ended:
-        user.old_tokens_ended_at = utc_now()
-        connection.execute(delete(UserSession).where(col(UserSession.user_id) == user.id))
