@@ -212,7 +212,8 @@ async def test_migrations_are_listed_previewed_and_run(url, tmp_path):
             assert unconfirmed.json()["stderr"]
 
             back = states[-2]["revision"]
-            down = await run(command="downgrade", revision=back, confirm=back)
+            assert (await run(command="downgrade", revision=back, confirm=back)).status_code == 409  # this session
+            down = await run(command="downgrade", revision=back, confirm=back, allow_drop="true")
             assert down.status_code == 200, down.text
             pending = (await client.get("/oppman/migrations")).json()["migrations"]
             assert [state["applied"] for state in pending] == [True] * (len(states) - 1) + [False]

@@ -65,7 +65,9 @@ async def find_before_migration(session: AsyncSession, claims: Claims, settings:
     It asks for no column that FastOpp 0.4.8 did not have. No session can be ended there, but the password counts.
     """
     known = (getattr(User, name) for name in sorted(SCHEMA_0_4_8["users"]))
-    row = (await session.exec(sqlalchemy.select(*known).where(col(User.id) == claims.user_id))).mappings().first()
+    connection = await session.connection()
+    found = await connection.execute(sqlalchemy.select(*known).where(col(User.id) == claims.user_id))
+    row = found.mappings().first()
     user = User(**row) if row is not None else None
     return SignedIn(user, None) if user is not None and user.is_active and claims.fits(user, settings) else None
 
