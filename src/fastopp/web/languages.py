@@ -13,7 +13,6 @@ from datetime import datetime, tzinfo
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastopp.settings import Settings
 
@@ -75,8 +74,12 @@ def reader_of(settings: Settings, account: object, accepted: str, catalogues: Se
 @lru_cache(maxsize=256)  # names that accounts choose
 def find_zone(name: str | None) -> tzinfo | None:
     """Return a time zone by its name, like `Europe/Berlin`; None where there is none."""
+    if not name:
+        return None
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - 4 ms, for accounts with a time zone
+
     try:
-        return ZoneInfo(name) if name else None
+        return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
 
