@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from fastopp.storage.base import Storage
     from fastopp.storage.images import process_photo
     from fastopp.storage.photos import remove_photo, replace_photo, store_photo
+    from fastopp.storage.references import uploads_under
     from fastopp.tasks.context import TaskContext
     from fastopp.tasks.errors import AlreadyQueued, Unfinished
     from fastopp.tasks.retry import Retry
@@ -117,6 +118,7 @@ __all__ = [
     "run_full_init",
     "store_photo",
     "task",
+    "uploads_under",
     "utc_now",
 ]
 

@@ -63,6 +63,7 @@ MODULES = {
     "replace_photo": "fastopp.storage.photos",
     "run_full_init": "fastopp.features.setup.seeding",
     "store_photo": "fastopp.storage.photos",
+    "uploads_under": "fastopp.storage.references",
     "task": "fastopp.tasks.task",
     "utc_now": "fastopp.features.accounts.models",
 }

@@ -11,6 +11,7 @@ from fastopp.cli import clean as cleaning
 from fastopp.cli import startapp
 from fastopp.console.options import YesOption
 from fastopp.console.output import command, confirm, fail, plain_command, say
+from fastopp.errors import FastOppError
 
 
 @command
@@ -39,7 +40,8 @@ def clean(
     """Turn this repository into your own project: the demo and FastOpp's own files move to backups/clean/."""
     names = cleaning.cleanable(Path.cwd())
     if not names:
-        fail("Nothing to clean: README.md is already the project's own.")
+        hint = "`python oppdemo.py destroy` removes the demo. The name and the description are in main.py."
+        fail(FastOppError("Nothing to clean: this is a project of its own.", hint=hint))
     confirm(f"Move {', '.join(names)} to backups/clean? .git and your data stay.", yes=yes)
 
     def known(given: str | None, question: str, default: str) -> str:

@@ -29,7 +29,7 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")  # written in an address as it is:
 
 
 def uploads_under(prefix: str) -> dict[str, Any]:
-    """The `sa_column_kwargs` of a column with addresses of files whose keys begin with `prefix`, like `photos/`."""
+    """Return the `sa_column_kwargs` of a column with URLs of uploaded files: `uploads_under("photos/")`."""
     return {"info": {UPLOADS_UNDER: prefix}}
 
 

@@ -65,7 +65,8 @@ def require_uploads(model: type, names: Sequence[str]) -> None:
     """Raise NoUploads for a column whose files nothing follows."""
     for name in names:
         if UPLOADS_UNDER not in inspect(model).columns[name].info:
-            hint = f'Write `{name}: str | None = Field(default=None, sa_column_kwargs=uploads_under("photos/"))`.'
+            declared = f'{name}: str | None = Field(default=None, sa_column_kwargs=uploads_under("photos/"))'
+            hint = f"Write `{declared}`, with `from fastopp import uploads_under`."
             raise NoUploads(f"{model.__name__}.{name} is not declared with `uploads_under`.", hint=hint)
 
 
