@@ -139,6 +139,11 @@ def test_names_of_templates_and_of_other_templates(project: Path) -> None:
     assert ("E506", missing, "Did you mean base.html?") in found
     assert ("E507", unknown, "Did you mean `title`?") in found
 
+    routes = project / "library/routes.py"
+    routes.write_text(routes.read_text().replace("library/new.html", "library/knew.html"))
+    missing = "library/routes.py, line 14: there is no template library/knew.html."
+    assert ("E508", missing, "Did you mean library/new.html?") in checked(project)
+
 
 def test_a_relationship_under_postponed_annotations(project: Path) -> None:
     write_apps(project, "relations")

@@ -1,4 +1,4 @@
-"""Checks of the project's templates: syntax, filters, includes, and names that no handler gives."""
+"""Checks of the project's templates: syntax, filters, includes, missing files, and names that no handler gives."""
 
 from __future__ import annotations
 
@@ -74,6 +74,25 @@ def template_names(context: CheckContext) -> Iterator[Problem]:
                     yield Problem(message, f"Did you mean `{close[0]}`?" if close else None)
 
 
+@check(
+    "fastopp.E508",
+    "A handler renders a template that does not exist",
+    fix="Write the file into the app's `templates` folder, or correct the name in the call of `render`.",
+    subject=Subject.SOURCE,
+)
+def rendered_templates(context: CheckContext) -> Iterator[Problem]:
+    """The page fails when it is opened. Only calls of FastOpp's `render` with a literal name are looked at."""
+    names = frozenset(_environment(context).list_templates())
+    for file in context.sources:
+        if not any(name.startswith("fastopp.") and name.endswith(".render") for _, name in file.imports()):
+            continue
+        for call, name in _named(file):
+            if name not in names:
+                close = get_close_matches(name, names, n=1)
+                message = f"{file.path}, line {call.lineno}: there is no template {name}."
+                yield Problem(message, f"Did you mean {close[0]}?" if close else None)
+
+
 def _environment(context: CheckContext) -> Environment:
     from fastopp.web.templating import Templates  # noqa: PLC0415 - imports FastAPI
 
@@ -131,18 +150,26 @@ def _wanted(tree: nodes.Template) -> Iterator[tuple[int, str]]:
             yield node.lineno, wanted.value
 
 
-def _renders(file: SourceFile) -> Iterator[tuple[ast.Call, str, frozenset[str]]]:
-    """Yield the calls of `render` whose template and dictionary are literal, with the dictionary's keys."""
+def _named(file: SourceFile) -> Iterator[tuple[ast.Call, str]]:
+    """Yield the calls of `render` whose template is literal, with its name."""
     for call in file.calls():
         if not isinstance(call.func, ast.Name) or call.func.id != "render" or not 2 <= len(call.args) <= 3:
             continue
-        name, given = call.args[1], call.args[2] if len(call.args) == 3 else ast.Dict([], [])
+        name = call.args[1]
+        if isinstance(name, ast.Constant) and isinstance(name.value, str):
+            yield call, name.value
+
+
+def _renders(file: SourceFile) -> Iterator[tuple[ast.Call, str, frozenset[str]]]:
+    """Yield the calls of `render` whose template and dictionary are literal, with the dictionary's keys."""
+    for call, name in _named(file):
+        given = call.args[2] if len(call.args) == 3 else ast.Dict([], [])
         computed = any(keyword.arg in ("context", "name", None) for keyword in call.keywords)
         if computed or not isinstance(given, ast.Dict):
             continue
         keys = [key.value for key in given.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
-        if isinstance(name, ast.Constant) and isinstance(name.value, str) and len(keys) == len(given.keys):
-            yield call, name.value, frozenset(keys)
+        if len(keys) == len(given.keys):
+            yield call, name, frozenset(keys)
 
 
 def _undeclared(environment: Environment, template: Template, given: frozenset[str]) -> Iterator[tuple[int, str]]:

@@ -1,0 +1,194 @@
+"""Every page under axe-core, light and dark, on a desktop and on a phone: nothing serious, nothing critical."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from fastopp.console.main_file import add_apps
+from tests.gate import full
+from tests.services.axe import complaints, hold_still
+from tests.services.browser import ARGUMENTS
+from tests.services.site import SECRET_KEY, Site, account, copy_project, succeed
+
+ENVIRON = {"EMERGENCY_ACCESS_ENABLED": "true", "SECRET_KEY": SECRET_KEY}
+DESKTOP, PHONE = 1280, 390
+BROKEN = """\
+from fastapi import APIRouter
+
+router = APIRouter()
+
+
+@router.get("/broken")
+async def broken() -> None:
+    secret = {"password": "hidden", "colour": "blue"}
+    raise ValueError(f"Nothing works: {len(secret)}")
+"""
+
+PUBLIC = (
+    "/",
+    "/login",
+    "/database-demo",
+    "/database-demo?q=nothing-is-called-this",
+    "/webinar-demo",
+    "/ai-demo",
+    "/design-demo",
+    "/database-status",
+    "/license",
+    "/docs",
+    "/no-such-page",
+    "/oppman/emergency",
+    "/admin/login",
+)
+STAFF = ("/protected", "/webinar-registrants", "/oppman/", "/oppman/tasks", "/oppdemo/", "/database-status", "/broken")
+VIEWS = ("product", "user", "webinar-registrants", "audit-log")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    project = copy_project(tmp_path_factory.mktemp("axe") / "project")
+    (project / "broken").mkdir()
+    (project / "broken/__init__.py").write_text("")
+    (project / "broken/routes.py").write_text(BROKEN)
+    add_apps(project / "main.py", ["broken"])
+    succeed(project, "oppdemo.py", "init")
+    succeed(project, "oppman.py", "tasks", "queue", "clean-up")
+    with Site(project, ENVIRON) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium(chromium_path: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """Looks at pages, and collects what axe says of each."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.found: list[str] = []
+
+    def visit(self, path: str) -> None:
+        self.page.goto(path)
+        print(path, flush=True)
+        self.look(path)
+
+    def look(self, name: str) -> None:
+        """Look at what is there now, in both themes. Colours are all that the dark one changes."""
+        hold_still(self.page)
+        for scheme, rules in (("light", ()), ("dark", ("color-contrast",))):
+            self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            self.found += [f"{name} ({scheme}) {each}" for each in complaints(self.page, *rules)]
+        self.page.emulate_media(color_scheme="light", reduced_motion="reduce")
+
+    def sign_in(self, email: str) -> None:
+        self.page.goto("/login?next=/protected")
+        self.page.get_by_label("Email").fill(email)
+        self.page.get_by_label("Password").fill(account(email)["password"])
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url("**/protected")
+
+
+@pytest.fixture(params=[DESKTOP, pytest.param(PHONE, marks=full)])
+def visitor(request: pytest.FixtureRequest, chromium: Browser, site: Site) -> Iterator[Visitor]:
+    context = chromium.new_context(base_url=site.url, viewport={"width": request.param, "height": 800})
+    context.set_default_timeout(20_000)
+    someone = Visitor(context.new_page())
+    yield someone
+    context.close()
+    assert someone.found == [], "\n".join(someone.found)
+
+
+def test_pages_for_everyone(visitor: Visitor) -> None:
+    for path in PUBLIC:
+        visitor.visit(path)
+    page = visitor.page
+    page.goto("/docs")
+    page.locator(".opblock-summary-control").first.click()
+    expect(page.locator(".opblock-body").first).to_be_visible()
+    page.get_by_role("button", name="Try it out").first.click()
+    visitor.look("/docs, an operation")
+    page.goto("/login")
+    page.get_by_label("Email").fill("nobody@example.com")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert").first).to_be_visible()
+    visitor.look("/login, refused")
+
+
+def test_pages_for_staff_and_superusers(visitor: Visitor) -> None:
+    visitor.sign_in("staff@example.com")
+    visitor.visit("/oppman/")  # 403
+    visitor.page.context.clear_cookies()
+    visitor.sign_in("admin@example.com")
+    for path in STAFF:
+        visitor.visit(path)
+    page = visitor.page
+    page.goto("/oppman/tasks")
+    visitor.visit(str(page.locator("a[href^='/oppman/tasks/']").first.get_attribute("href")))
+    page.set_extra_http_headers({"X-Forwarded-For": "203.0.113.7"})
+    visitor.visit("/broken")  # 500, for others
+    expect(page.locator("main")).not_to_contain_text("Nothing works")
+
+
+def test_dialogs(visitor: Visitor) -> None:
+    visitor.sign_in("admin@example.com")
+    page = visitor.page
+    page.goto("/webinar-registrants")
+    row = page.locator("#registrants li[id^=registrant-]").filter(has_text="@").first
+    for name in ("Edit notes", re.compile("photo")):
+        row.locator("summary").click()
+        visitor.look("/webinar-registrants, its menu")
+        row.get_by_role("button", name=name).first.click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        visitor.look(f"/webinar-registrants, {name}")
+        page.keyboard.press("Escape")
+    page.get_by_label("Colour theme").click()
+    visitor.look("the menu of themes")
+
+
+def test_the_admin_panel(visitor: Visitor) -> None:
+    visitor.sign_in("admin@example.com")
+    page = visitor.page
+    visitor.visit("/admin/")
+    for view in VIEWS:
+        visitor.visit(f"/admin/{view}/list")
+        details = page.locator("tbody a[href*='/details/']").first.get_attribute("href")
+        edit = page.locator("tbody a[href*='/edit/']")
+        for path in (details, edit.first.get_attribute("href") if edit.count() else None):
+            if path:
+                visitor.visit(path)
+    visitor.visit("/admin/product/create")
+    page.locator("input[name=price]").fill("much")
+    page.get_by_role("button", name="Save", exact=True).click()
+    visitor.look("/admin/product/create, refused")
+    page.goto("/admin/product/list")
+    page.get_by_text("Filters", exact=True).click()
+    visitor.look("/admin/product/list, filters")
+    page.get_by_role("button", name="Actions").click()
+    visitor.look("/admin/product/list, actions")
+    page.get_by_text("Delete selected items").click()
+    expect(page.get_by_role("dialog", name="Nothing is selected")).to_be_visible()
+    visitor.look("/admin/product/list, nothing selected")
+    page.keyboard.press("Escape")
+    page.locator("tbody tr").first.get_by_role("link", name="Delete").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    visitor.look("/admin/product/list, deleting")
+
+
+def test_the_emergency_dashboard(visitor: Visitor, site: Site) -> None:
+    printed = succeed(site.project, "oppman.py", "emergency", environ=ENVIRON)
+    token = printed.partition("Token: ")[2].split()[0]
+    page = visitor.page
+    page.goto("/oppman/emergency")
+    page.locator("input[type=password]").fill(token)
+    page.get_by_role("button").first.click()
+    page.wait_for_url("**/oppman/emergency/dashboard")
+    visitor.look("/oppman/emergency/dashboard")
