@@ -11,7 +11,7 @@ IMPACTS = {"serious", "critical"}
 
 _AXE = Axe()
 
-# Colours of a transition are those of no state. A style sheet that a script constructs passes a content security policy.
+# Colours of a transition are those of no state. No content security policy forbids a style sheet that a script constructs.
 _STILL = """() => {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync("*, *::before, *::after { transition: none !important; animation: none !important; }");
