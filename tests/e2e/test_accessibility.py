@@ -161,11 +161,9 @@ def test_the_admin_panel(visitor: Visitor) -> None:
     visitor.visit("/admin/")
     for view in VIEWS:
         visitor.visit(f"/admin/{view}/list")
-        details = page.locator("tbody a[href*='/details/']").first.get_attribute("href")
-        edit = page.locator("tbody a[href*='/edit/']")
-        for path in (details, edit.first.get_attribute("href") if edit.count() else None):
-            if path:
-                visitor.visit(path)
+        links = [page.locator(f"tbody a[href*='/{kind}/']") for kind in ("details", "edit")]
+        for path in [link.first.get_attribute("href") for link in links if link.count()]:
+            visitor.visit(str(path))
     visitor.visit("/admin/product/create")
     page.locator("input[name=price]").fill("much")
     page.get_by_role("button", name="Save", exact=True).click()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
+from tests.services.axe import complaints_async, hold_still_async
 from tests.services.browser import ARGUMENTS
 from tests.services.emulator import RunningEmulator, running
 
@@ -71,6 +72,19 @@ async def test_says_what_went_wrong(emulator: RunningEmulator, page: Page) -> No
     async with page.expect_response("**/act"):
         await page.locator("[data-instance=i2] [data-action=wipe]").click()
     await expect(page.locator("#said.error")).to_have_text("No instance i2 is running.")
+
+
+async def test_axe_finds_nothing_serious(emulator: RunningEmulator, page: Page) -> None:
+    await emulator.client.post("/echo", content=b"x" * 2000)
+    await emulator.client.get("/nothing-here")
+    await expect(page.locator("#requests tr")).to_have_count(2)
+    await page.keyboard.press("p")  # what is shown stays
+    for details in await page.locator("details").all():
+        await details.evaluate("element => { element.open = true; }")
+    await hold_still_async(page)
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme)
+        assert await complaints_async(page) == []
 
 
 async def test_fits_a_phone(page: Page) -> None:

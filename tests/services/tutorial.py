@@ -10,6 +10,8 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
+from tests.services.site import succeed
+
 PAGE = Path(__file__).parents[2] / "docs/tutorial.md"
 
 _NAMED = re.compile(r"(?:# |\{# |/\* )([\w./]+\.\w+)(?: #\}| \*/)?\n")
@@ -62,6 +64,22 @@ def steps() -> list[Step]:
             assert named, f"The first line of this block does not name its file:\n{token.content}"
             found.append(Step(section, token.content[named.end() :], named[1]))
     return found
+
+
+def make_shop(folder: Path) -> Path:
+    """Make the page's shop by its commands and files up to the test, without those that serve it. Return its folder."""
+    project = folder / "bookshop"
+    succeed(folder, "-m", "fastopp.cli.main", "startproject", project.name)
+    for step in steps():
+        if step.section in range(2, 8) and step.file:
+            (project / step.file).parent.mkdir(parents=True, exist_ok=True)
+            (project / step.file).write_text(step.text, encoding="utf-8")
+        elif step.section in range(2, 8) and not step.serves:
+            for words in map(shlex.split, step.text.splitlines()):
+                if words[0] == "python":
+                    succeed(project, *words[1:])
+    (project / "shop/tasks.py").unlink()
+    return project
 
 
 def script(parts: Iterable[Step], addresses: Mapping[str, str]) -> str:

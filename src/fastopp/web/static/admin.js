@@ -15,7 +15,8 @@ function askToDelete(opener) {
     what = `${count} selected ${count === 1 ? "row" : "rows"}`;
     url += `?pks=${keys.join(",")}`;
   } else {
-    const title = opener.closest("tr")?.cells[2]?.innerText.trim();
+    const cells = [...(opener.closest("tr")?.cells ?? [])].slice(2);
+    const title = cells.map((cell) => cell.innerText.trim()).find(Boolean); // a photo has no text
     what += ` “${title || opener.dataset.pk}”`;
   }
   document.getElementById("modal-delete-title").textContent = count ? `Delete ${what}?` : "Nothing is selected";
@@ -56,6 +57,8 @@ window.addEventListener(
 );
 
 // --- Lists -------------------------------------------------------------------------------------
+
+document.getElementById("search-reset")?.setAttribute("aria-label", "Clear the search");
 
 function foldFilters(column) {
   const folded = document.createElement("details");
