@@ -84,7 +84,8 @@ async def test_axe_finds_nothing_serious(emulator: RunningEmulator, page: Page) 
     await hold_still_async(page)
     for scheme in ("light", "dark"):
         await page.emulate_media(color_scheme=scheme)
-        assert await complaints_async(page) == []
+        found = await complaints_async(page)
+        assert found == [], "\n".join(found)
 
 
 async def test_fits_a_phone(page: Page) -> None:

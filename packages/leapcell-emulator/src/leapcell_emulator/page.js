@@ -114,7 +114,7 @@
     ];
     show($("figures"), figures, ([name]) => name, ([name]) => {
       const box = make("div");
-      box.append(make("dt", "", name), make("dd"), make("small"));
+      box.append(make("dt", "", name), make("dd"), make("dd", "note"));
       return box;
     }, (box, [, value, note]) => {
       set(box.children[1], value);
