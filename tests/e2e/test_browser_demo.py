@@ -424,6 +424,10 @@ def test_lists_of_the_admin_adapt(admin: Page) -> None:
     admin.get_by_title("Clear filter").click()
     expect(admin.get_by_text("Filters", exact=True)).to_be_visible()
 
+    admin.goto("/admin/webinar-registrants/list")
+    expect(admin.locator("tbody img").first).to_have_css("height", "40px")
+    admin.goto("/admin/product/list")
+
     admin.set_viewport_size({"width": 390, "height": 800})
     expect(admin.get_by_text("Scroll sideways")).to_be_visible()
     assert table.get_attribute("tabindex") == "0"

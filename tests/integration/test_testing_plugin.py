@@ -18,7 +18,7 @@ from fastopp.features.accounts.service import AccountMissing
 from fastopp.features.mail.service import open_mail
 from fastopp.settings import load_settings
 from fastopp.storage.base import Storage
-from fastopp.testing import ClientAs, ManualClock, MemoryStorage, Outbox, Project, Run
+from fastopp.testing import ClientAs, ManualClock, MemoryStorage, Outbox, Project, Run, plugin
 from fastopp.testing.databases import Template, open_template
 from tests.services.migrations import ROOT
 from tests.services.postgres import Postgres
@@ -163,3 +163,11 @@ def test_mails_are_caught(project: Project, run: Run, outbox: Outbox) -> None:
     [mail] = outbox()
     assert (mail.subject, mail.state) == ("Test mail from FastOpp", "sent")
     assert "They work." in (mail.text or "")
+
+
+def test_apps_that_were_moved_away_are_not_tested(tmp_path: Path) -> None:
+    (tmp_path / "backups").mkdir()
+    assert plugin.pytest_ignore_collect(tmp_path / "backups") is None, "a folder of someone else's"
+    (tmp_path / "oppman.py").write_text("")
+    assert plugin.pytest_ignore_collect(tmp_path / "backups") is True
+    assert plugin.pytest_ignore_collect(tmp_path / "shop") is None

@@ -41,7 +41,7 @@ def clean(
     names = cleaning.cleanable(Path.cwd())
     if not names:
         hint = "`python oppdemo.py destroy` removes the demo. The name and the description are in main.py."
-        fail(FastOppError("Nothing to clean: this is a project of its own.", hint=hint))
+        fail(FastOppError("Nothing to clean: FastOpp's own files are not here.", hint=hint))
     confirm(f"Move {', '.join(names)} to backups/clean? .git and your data stay.", yes=yes)
 
     def known(given: str | None, question: str, default: str) -> str:
