@@ -424,11 +424,12 @@ def test_lists_of_the_admin_adapt(admin: Page) -> None:
     admin.get_by_title("Clear filter").click()
     expect(admin.get_by_text("Filters", exact=True)).to_be_visible()
 
-    photo = "Object.assign(document.createElement('img'), {height: 40})"
-    height = (
-        f"() => {{ const photo = {photo}; document.body.append(photo); return photo.getBoundingClientRect().height }}"
-    )
-    assert admin.evaluate(height) == 40, "a photo of `photo_columns` is as tall as its attribute says"
+    photo = """() => {
+        const photo = Object.assign(document.createElement("img"), { height: 40 });
+        document.body.append(photo);
+        return photo.getBoundingClientRect().height;
+    }"""
+    assert admin.evaluate(photo) == 40, "a photo of `photo_columns` is as tall as its attribute says"
     admin.reload()
 
     admin.set_viewport_size({"width": 390, "height": 800})
