@@ -66,6 +66,12 @@ def steps() -> list[Step]:
     return found
 
 
+def printed() -> list[str]:
+    """Return the lines of output that the page shows, each from its `…` on."""
+    blocks = [token.content for token in MarkdownIt().parse(PAGE.read_text(encoding="utf-8")) if token.info == "text"]
+    return [line.rpartition("…")[2] for block in blocks for line in block.splitlines()]
+
+
 def make_shop(folder: Path) -> Path:
     """Make the page's shop by its commands and files up to the test, without those that serve it. Return its folder."""
     project = folder / "bookshop"
