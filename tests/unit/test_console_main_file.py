@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import stat
+
 import pytest
 
-from fastopp.console.main_file import ProjectError, add_apps, list_apps, read_title, remove_apps, set_title
+from fastopp.console.main_file import (
+    ProjectError,
+    add_apps,
+    list_apps,
+    read_title,
+    remove_apps,
+    set_title,
+    write_atomically,
+)
 
 WRITTEN = '''"""Mine."""
 import fastopp
@@ -76,3 +87,22 @@ def test_the_title_is_written_and_read(main, text):
         {"FastOpp": names.update},
     )
     assert names == {"title": 'Ada\'s "shop"', "description": "Sells ü.", "apps": ["a"]}
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+@pytest.mark.parametrize(
+    ("before", "mode"), [(None, None), (0o640, None), (None, 0o600), (0o644, 0o600), (None, 0o755)]
+)
+def test_a_file_is_written_with_the_right_mode(tmp_path, before, mode, umask):
+    path = tmp_path / "app.css"
+    old = os.umask(umask)
+    try:
+        if before is not None:
+            path.touch()
+            path.chmod(before)
+        write_atomically(path, b"new", mode=mode)
+    finally:
+        os.umask(old)
+    expected = mode or before or 0o666 & ~umask
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new", expected)
+    assert list(tmp_path.iterdir()) == [path]

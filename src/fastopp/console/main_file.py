@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import os
+import secrets
+import stat
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -161,17 +162,23 @@ def _quoted(app: str) -> str:
     return f'"{app}"'
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file as a whole: after a crash it has the old content or the new."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def write_atomically(path: Path, data: bytes, *, mode: int | None = None) -> None:
+    """Replace a file as a whole: after a crash it has the old content or the new.
+
+    Without `mode` it keeps its mode, and a new file has the one that the umask gives, as with `open`.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    if mode is None and path.exists():
+        mode = stat.S_IMODE(path.stat().st_mode)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        if path.exists():
-            Path(temporary).chmod(path.stat().st_mode)
-        Path(temporary).replace(path)
+        if mode is not None:
+            temporary.chmod(mode)  # the umask may have taken something away
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

@@ -63,8 +63,7 @@ def write_files(folder: Path, files: Iterable[DeployFile], *, force: bool, yes: 
             say(f"  {file.name} exists with other content and is kept; --force replaces it.", style="yellow")
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, file.text.encode())
-            path.chmod(file.mode)
+            write_atomically(path, file.text.encode(), mode=file.mode)
             say(f"  Wrote {file.name}.")
     return left
 
@@ -180,5 +179,4 @@ def hide_from_git(folder: Path, name: str) -> None:
     if covering.isdisjoint(line.strip() for line in text.splitlines()):
         before = text if not text or text.endswith("\n") else f"{text}\n"
         write_atomically(path, f"{before}{name}\n".encode())
-        path.chmod(PUBLIC)
         say(f"  Added {name} to .gitignore.")

@@ -19,7 +19,8 @@ RUN useradd --create-home --uid 1000 app
 
 WORKDIR /app
 {install}
-RUN python oppman.py compile
+# What the developer alone may read, every user may read here: the server is another user.
+RUN chmod -R a+rX . && python oppman.py compile
 
 # Fly makes this user the owner of the volume. The code belongs to root, so that the server cannot change it.
 USER app
