@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
@@ -14,6 +13,7 @@ from typing import Final
 from fastopp.checks.errors import CannotCheck
 from fastopp.checks.own_process import run_program
 from fastopp.checks.requirement_lines import install_commands
+from fastopp.settings.child_environment import GIT, INSTALLERS, machine_environment
 
 PATIENCE: Final = 50.0  # seconds; pip downloads what the index has no metadata of
 _REPLY: Final = "10"  # seconds that a package index may take to reply
@@ -24,6 +24,7 @@ _NO_INDEX: Final = re.compile(
     r"|connection broken by|newconnectionerror|max retries exceeded|could not fetch url|timed out",
     re.IGNORECASE,
 )
+_REFERENCE: Final = re.compile(r"\$\{([A-Z0-9_]+)\}")  # a variable that pip and uv put in, like the login of an index
 _LOGIN: Final = re.compile(r"://[^/@\s]+@")
 _FRAME: Final = re.compile(r"^(?:ERROR:|[^\w./(])+")  # uv's drawing, and pip's word
 _LINES: Final = 4
@@ -37,7 +38,9 @@ async def dry_run(folder: Path, file: str, *, both: bool) -> str:
     with tempfile.TemporaryDirectory(prefix="fastopp-check-") as target:
         program = [*_installer(), "--dry-run", "--quiet", "--target", target]
         command = next(each for each in install_commands(program, both=both) if each[-1] == file)
-        environ = {**os.environ, "UV_HTTP_TIMEOUT": _REPLY, "PIP_DEFAULT_TIMEOUT": _REPLY, "PIP_RETRIES": "1"}
+        named = _REFERENCE.findall((folder / file).read_text(encoding="utf-8", errors="replace"))
+        environ = machine_environment(*INSTALLERS, *GIT, names=named)  # building a package runs its code
+        environ |= {"UV_HTTP_TIMEOUT": _REPLY, "PIP_DEFAULT_TIMEOUT": _REPLY, "PIP_RETRIES": "1"}
         try:
             done = await run_program(folder, command, environ=environ, patience=PATIENCE)
         except TimeoutError:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastopp.settings import read_variables
-from fastopp.settings.reference import AppKinds, variables
+from fastopp.settings.child_environment import setting_names, without_settings
+from fastopp.settings.reference import AppKinds
 
 PATIENCE = 60.0  # seconds for a command
 
@@ -30,11 +30,9 @@ def trial_environment(folder: Path, *, platform: str, app_settings: AppKinds = (
     A setting that is empty counts as not set, so the project's .env has no say. Settings of apps that have no default
     keep their values, since nothing starts without them.
     """
-    everything, _ = read_variables(env_file=Path("/nonexistent"))
-    unset = {variable.name: "" for variable in variables(app_settings) if not variable.required} | {"DATABASE_DSN": ""}
     return {
-        **{name: value for name, value in everything.items() if name.upper() not in unset},
-        **unset,
+        **without_settings(app_settings),
+        **dict.fromkeys(setting_names(app_settings), ""),
         "DATABASE_URL": f"sqlite:///{folder / 'trial.db'}",
         "ENVIRONMENT": "production",
         "FASTOPP_PLATFORM": platform,

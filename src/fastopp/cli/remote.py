@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from fastopp.console.options import JsonOption, YesOption
 from fastopp.console.output import EXIT_FAILED, EXIT_MISUSED, confirm, emit_json, error_console, fail, print_table, say
 from fastopp.errors import FastOppError
 from fastopp.features.database_backups.encrypted_file import encrypted
+from fastopp.settings.loading import read_own_variables
 
 TOKEN = "OPS_TOKEN"  # noqa: S105 - the name of a variable
 
@@ -38,7 +38,7 @@ class Target:
     @property
     def token_at_hand(self) -> str:
         """From the environment, not from the settings: this is another site's, and `.env` is about this project."""
-        return os.environ.get(self.token_env, "").strip()
+        return read_own_variables().get(self.token_env, "").strip()
 
     def token(self) -> str:
         """That, else asked for. Never an option: everyone on the machine can read those."""
@@ -203,7 +203,7 @@ def tasks(
 
 def _backup_key(variable: str) -> str:
     """Return the key under which the site opens backups, from the environment or asked for: it is no option."""
-    key = os.environ.get(variable, "").strip()
+    key = read_own_variables().get(variable, "").strip()
     if not key and sys.stdin.isatty():
         key = str(typer.prompt("BACKUP_KEY or SECRET_KEY of the site", hide_input=True, err=True)).strip()
     if not key:

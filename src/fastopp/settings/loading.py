@@ -158,7 +158,7 @@ def read_variables(
     The parameters are those of `load_settings`. The operating system's variables cannot be distinguished from the rest,
     so only known names count, and all in the file.
     """
-    process = dict(os.environ if environ is None else environ)
+    process = read_own_variables() if environ is None else dict(environ)
     from_file: dict[str, str] = {}
     path = env_file or Path(".env")
     if path.is_file():
@@ -168,6 +168,11 @@ def read_variables(
     variables = from_file | process
     known = VARIABLES.union(*(kind.model_fields for kind in app_settings))
     return variables, {name: value for name, value in variables.items() if name.lower() in known or name in from_file}
+
+
+def read_own_variables() -> dict[str, str]:
+    """Return the variables of this process, without those of a file."""
+    return dict(os.environ)
 
 
 def get_upload_dir(settings: Settings | None = None) -> Path:

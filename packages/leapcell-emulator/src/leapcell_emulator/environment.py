@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,16 @@ from leapcell_emulator.events import Journal
 from leapcell_emulator.rule import format_size
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+# What the programs that the emulator itself starts get of the developer's variables: no secret, and nothing like PGPORT
+# or RCLONE_CONFIG that would change what they do.
+_MACHINE: Final = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER")
+
+
+def machine_environment() -> dict[str, str]:
+    """Return the variables for a service, a probe or git."""
+    return {name: os.environ[name] for name in _MACHINE if name in os.environ}
 
 
 class EnvironmentRefused(BadRequest):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from leapcell_emulator.confined import NO_PORT, ConfinedProcess
+from leapcell_emulator.environment import machine_environment
 from leapcell_emulator.errors import EmulatorError
 from leapcell_emulator.manifest import Manifest
 from leapcell_emulator.rules import RULES, Rules
@@ -72,7 +73,7 @@ def _git(folder: Path, *arguments: str) -> list[str] | None:
     """Names that git lists; None where there is no git or no repository."""
     try:
         command = ["git", "-c", "safe.directory=*", "-C", str(folder), *arguments]
-        answer = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - our own words
+        answer = subprocess.run(command, capture_output=True, env=machine_environment(), check=False)  # noqa: S603 - our own words
     except OSError:
         return None
     return os.fsdecode(answer.stdout).split("\0")[:-1] if answer.returncode == 0 else None

@@ -6,7 +6,6 @@ writes to /tmp by name fails here although it runs on LeapCell. Rather so than t
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from leapcell_emulator.rules import Rules
-from leapcell_emulator.sandbox import LAUNCHER, SHARED_MEMORY, Room
+from leapcell_emulator.sandbox import LAUNCHER, SHARED_MEMORY, Room, runs
 
 _PROBE = f"""
 import sys, importlib.util
@@ -53,10 +52,7 @@ class LandlockSandbox:
         """Return whether the kernel enforces it."""
         with tempfile.TemporaryDirectory() as allowed, tempfile.TemporaryDirectory() as forbidden:
             command = [sys.executable, "-I", "-c", _PROBE, allowed, str(Path(forbidden) / "file"), _packages()]
-            try:
-                return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0  # noqa: S603
-            except (OSError, subprocess.TimeoutExpired):
-                return False
+            return runs(command)
 
     def wrap(self, command: Sequence[str], room: Room, rules: Rules) -> list[str]:
         """The command itself: the launcher confines."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from leapcell_emulator.environment import machine_environment
 from leapcell_emulator.rules import Rules
 
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
@@ -77,7 +78,7 @@ class BubblewrapSandbox:
     def works(self) -> bool:
         """Return whether the machine lets us make these namespaces."""
         arguments = ["--ro-bind", "/", "/", "--unshare-pid", "--dev", "/dev", "--proc", "/proc", "true"]
-        return _runs([self._program, *arguments])
+        return runs([self._program, *arguments])
 
     def wrap(self, command: Sequence[str], room: Room, rules: Rules) -> list[str]:
         """The command that runs `command` confined."""
@@ -106,8 +107,11 @@ class BubblewrapSandbox:
         return {}
 
 
-def _runs(command: list[str]) -> bool:
+def runs(command: list[str]) -> bool:
+    """Return whether a probe ends well."""
+    environ = machine_environment()
     try:
-        return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0  # noqa: S603
+        done = subprocess.run(command, capture_output=True, env=environ, timeout=10, check=False)  # noqa: S603 - ours
     except (OSError, subprocess.TimeoutExpired):
         return False
+    return done.returncode == 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,8 @@ from fastopp.console.main_file import ProjectError, enter_project, find_project_
 from fastopp.database.migrations import migrate
 from fastopp.features.css.compiling import CssInvalid, TailwindMissing, compile_project
 from fastopp.settings import load_settings
+from fastopp.settings.child_environment import without_settings
+from fastopp.settings.loading import read_own_variables
 
 TITLE = "Tables of the adopted project"
 _LACKS = '''
@@ -58,10 +59,9 @@ Problem = tuple[str, int, str]
 
 def migrate_new_project(project: Path) -> list[Problem]:
     """Write the migration and migrate the copied database; return what is wrong after that. Raises MigrationFailed."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "DATABASE_DSN")}
     done = subprocess.run(
         [sys.executable, "-m", "fastopp.cli.adopt.migrating"],
-        cwd=project, env=environment, capture_output=True, text=True, check=False,
+        cwd=project, env=without_settings(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"It ended with status {done.returncode}."]
@@ -91,14 +91,15 @@ def _compile_css() -> Iterator[Problem]:
 
 
 async def _migrate(*, has_database: bool) -> list[str]:
+    variables = read_own_variables()
     with tempfile.TemporaryDirectory() as folder:
-        empty = load_settings({**os.environ, "DATABASE_URL": f"sqlite:///{folder}/empty.db"})
+        empty = load_settings({**variables, "DATABASE_URL": f"sqlite:///{folder}/empty.db"})
         await migrate.upgrade(empty)
         await migrate.make_migration(empty, TITLE)
     await asyncio.to_thread(_make_tolerant)
     if not has_database:
         return []
-    settings = load_settings({**os.environ, "DATABASE_URL": f"sqlite:///./{DATABASE}"})
+    settings = load_settings({**variables, "DATABASE_URL": f"sqlite:///./{DATABASE}"})
     await migrate.upgrade(settings)
     return list((await migrate.check(settings)).differences)
 

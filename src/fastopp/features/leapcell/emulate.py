@@ -9,6 +9,7 @@ from typing import Any
 
 from fastopp.console.main_file import ProjectError
 from fastopp.console.output import error_console, plain_command
+from fastopp.platforms.leapcell import LEAPCELL
 
 try:
     from leapcell_emulator import command
@@ -26,21 +27,23 @@ except ModuleNotFoundError as error:
 @functools.wraps(command.emulate)  # Typer takes the options from its signature
 @plain_command
 def emulate(**options: Any) -> None:  # noqa: ANN401 - each has its own type
-    """Run the emulator; for a FastOpp project, make a missing SECRET_KEY and name the command for leapcell.yaml."""
+    """Run the emulator; for a FastOpp project, set what a clone lacks, and name the command for leapcell.yaml."""
     folder = options["folder"]
     if (folder / "oppman.py").is_file():
         if not (folder / "leapcell.yaml").is_file():
             hint = "Write one with: python oppman.py leapcell init"
             raise ProjectError(f"There is no leapcell.yaml in {folder.resolve()}.", hint=hint)
-        options["env"] = [*(options["env"] or []), *_missing_key(folder, options["env"] or [], options["env_file"])]
+        options["env"] = [*(options["env"] or []), *_missing(folder, options["env"] or [], options["env_file"])]
     command.emulate(**options)
 
 
-def _missing_key(folder: Path, pairs: list[str], env_file: Path | None) -> list[str]:
-    """Return a SECRET_KEY for this run, as `NAME=VALUE`, unless one is set."""
+def _missing(folder: Path, pairs: list[str], env_file: Path | None) -> list[str]:
+    """Return what a clone lacks, as `NAME=VALUE` for this run: .env.leapcell, which git ignores, sets both."""
     file = env_file or folder / command.ENV_FILE
     given = {pair.partition("=")[0] for pair in pairs} | (read_env_file(file).keys() if file.is_file() else set())
-    if "SECRET_KEY" in given:
-        return []
-    error_console.print("SECRET_KEY is not set: a new one is used for this run.")  # standard output is that of --exec
-    return [f"SECRET_KEY={secrets.token_urlsafe(32)}"]
+    values = {"SECRET_KEY": secrets.token_urlsafe(32), "FASTOPP_PLATFORM": LEAPCELL.name}
+    values = {name: value for name, value in values.items() if name not in given}
+    for name in values:
+        used = "a new one" if name == "SECRET_KEY" else LEAPCELL.name
+        error_console.print(f"{name} is not set: {used} is used for this run.")  # standard output is that of --exec
+    return [f"{name}={value}" for name, value in values.items()]

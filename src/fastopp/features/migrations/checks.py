@@ -15,6 +15,7 @@ from fastopp.checks.faults import project_faults
 from fastopp.checks.own_process import run_oppman, trial_environment
 from fastopp.database.migrations import migrate
 from fastopp.platforms.local import LOCAL
+from fastopp.settings.child_environment import GIT, machine_environment
 
 VERSIONS = "alembic/versions"
 
@@ -61,6 +62,7 @@ async def not_committed(context: CheckContext) -> AsyncIterator[Problem]:
         process = await asyncio.create_subprocess_exec(
             "git", "-c", f"safe.directory={context.folder}", "status", "--porcelain", "--", VERSIONS,
             cwd=context.folder,
+            env=machine_environment(*GIT),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

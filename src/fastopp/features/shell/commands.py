@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import typer
 from fastopp.console.output import command, fail, plain_command
 from fastopp.console.project import load_project
 from fastopp.core.runtime import open_runtime
+from fastopp.settings.child_environment import machine_environment
 from fastopp.settings.database_url import DatabaseURL
 
 BANNER = (
@@ -76,8 +76,12 @@ def dbshell() -> None:
             f"{program} is not installed. Install it (`apt install {_PACKAGES[program]}`), "
             "or use `python oppman.py shell`."
         )
-    done = subprocess.run([path, *arguments], env=os.environ | environment, check=False)  # noqa: S603 - a client, and our own URL
+    done = subprocess.run([path, *arguments], env=_client_environment() | environment, check=False)  # noqa: S603 - a client, and our own URL
     raise typer.Exit(done.returncode)
+
+
+def _client_environment() -> dict[str, str]:
+    return machine_environment("PG", "PSQL", names=("EDITOR", "LESS", "PAGER", "VISUAL"))
 
 
 _PACKAGES = {"sqlite3": "sqlite3", "psql": "postgresql-client"}

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from leapcell_emulator.environment import machine_environment
 from leapcell_emulator.loopback import free_port
 from leapcell_emulator.services.process import ServiceFailed, ServiceProcess, make_folder
 
@@ -93,6 +94,7 @@ class PostgresServer:
             f"--port={self.port}",
             "--username=postgres",
             *arguments,
+            env=machine_environment(),
             stderr=asyncio.subprocess.PIPE,
         )
         _, said = await process.communicate()

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from leapcell_emulator.environment import machine_environment
 from leapcell_emulator.errors import Unavailable
 
 KEEPER = Path(__file__).with_name("keeper.py")
@@ -79,6 +80,7 @@ class ServiceProcess:
         # A separate session: Ctrl-C in the terminal is for the emulator, which ends its services in order.
         self._keeper = subprocess.Popen(  # noqa: S603 - our own script
             [sys.executable, "-I", "-S", str(KEEPER), json.dumps(plan)],
+            env=machine_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,  # the end of the program's log, when it has ended

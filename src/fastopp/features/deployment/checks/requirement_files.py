@@ -13,6 +13,7 @@ from fastopp.checks.context import CheckContext
 from fastopp.checks.dry_run import dry_run
 from fastopp.checks.errors import CannotCheck
 from fastopp.checks.requirement_lines import REQUIREMENTS, UNHASHED
+from fastopp.settings.child_environment import GIT, machine_environment
 
 VENDOR: Final = (
     "Put its wheel into the folder wheels of the project (docs/apps.md#a-project-of-your-own), and write the "
@@ -79,6 +80,6 @@ def _is_ignored(root: Path, place: Path) -> bool:
     names = [place, *(place.glob("*.whl") if place.is_dir() else ())][-1:]  # an empty folder is ignored by no rule
     command = ["git", "-c", "safe.directory=*", "-C", str(root), "check-ignore", "--quiet", *map(str, names)]
     try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603 - our own words
+        return subprocess.run(command, capture_output=True, env=machine_environment(*GIT), check=False).returncode == 0  # noqa: S603 - our own words
     except OSError:
         return False
