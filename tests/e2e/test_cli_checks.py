@@ -174,6 +174,9 @@ def test_a_project_that_is_not_fastopps(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "fastopp.E301" in done.stdout
     assert "oppman.py" not in done.stdout
+    assert "startCommand: uvicorn" in done.stdout
+    done = run_command(tmp_path, *words, "--live")
+    assert (done.returncode, "FastOpp project" in done.stderr) == (2, True)
 
 
 def test_checks_that_could_not_run_have_found_nothing_out(project: Path, tmp_path: Path) -> None:

@@ -52,6 +52,25 @@ def test_a_slow_start(looked_at: CheckContext) -> None:
     assert "10.4 s with 512 MB" in run("W401", looked_at)[0].message
 
 
+def test_a_project_of_another_framework(tmp_path: Path) -> None:
+    """It need not be ASGI, nor in main.py; its settings.py is its own."""
+    folder = make_project(tmp_path / "project")
+    for name in ("main.py", "oppman.py"):
+        (folder / name).unlink()
+    (folder / "settings.py").write_text("raise RuntimeError")
+    manifest = folder / "leapcell.yaml"
+    manifest.write_text(manifest.read_text().replace("uvicorn main:app", "gunicorn main:app"))
+    with pytest.raises(CannotCheck, match="Only `uvicorn main:app` is measured"):
+        run("I406", context(folder))
+    manifest.write_text(manifest.read_text().replace("gunicorn", "uvicorn"))
+    (folder / "main.py").write_text(APP)
+    (found,) = run("I406", context(folder))
+    assert "health path after" in found.message
+    failing = context(folder)
+    failing.trial_run = TrialRun(0.5, 1, 500, 90)
+    assert "oppman.py" not in run("E405", failing)[0].hint
+
+
 def test_memory(looked_at: CheckContext) -> None:
     assert judged(looked_at, resident=400) == set()
     assert judged(looked_at, resident=420) == {"W404"}

@@ -107,11 +107,10 @@ class Emulator:
         self._services = dict(services(self))
 
     async def __aenter__(self) -> Self:
-        try:
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self._exit.aclose)
             await self._start()
-        except BaseException:
-            await self._exit.aclose()
-            raise
+            undo.pop_all()
         return self
 
     async def __aexit__(
@@ -173,11 +172,10 @@ class Emulator:
             folder = self._work.deployment(number)
             image = await self._make_image(folder, manifest, variables)
             begun = time.perf_counter()
-            try:
+            async with contextlib.AsyncExitStack() as undo:
+                undo.push_async_callback(asyncio.to_thread, shutil.rmtree, folder, ignore_errors=True)
                 await self.fleet.deploy(Deployment(number=number, image=image, manifest=manifest, variables=variables))
-            except BaseException:
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-                raise
+                undo.pop_all()
             self.start_seconds = time.perf_counter() - begun
 
     async def _make_image(self, folder: Path, manifest: Manifest, variables: dict[str, str]) -> Image:

@@ -67,7 +67,7 @@ class Fleet:
             async with asyncio.TaskGroup() as starts:  # the first that fails ends the others, which would fail as well
                 for slot in fresh:
                     starts.create_task(self._start(slot))
-        except BaseException as error:
+        except BaseException as error:  # the group is opened, and a cancelled deployment leaves nothing running
             await asyncio.gather(*(slot.instance.stop("Its deployment failed.") for slot in fresh if slot.instance))
             if isinstance(error, BaseExceptionGroup):
                 raise error.exceptions[0] from None
@@ -147,7 +147,7 @@ class Fleet:
         self._starting.add(instance)
         try:
             await instance.start()
-        except BaseException:
+        except BaseException:  # a cancelled start is shown among those that have ended, like one that failed
             instance.state = State.GONE
             self._remember(instance)
             raise

@@ -128,7 +128,7 @@ class Instance:
                 cpu=manifest.cpu_share if self._rules.cpu_share else None,
             )
             await self._become_healthy()
-        except BaseException as error:
+        except BaseException as error:  # its text is kept, and a cancelled start ends the process too
             self.ended = str(error).partition("\n")[0]
             await self._clear()
             raise

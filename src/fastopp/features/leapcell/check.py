@@ -13,11 +13,11 @@ from fastopp.checks.context import CheckContext, is_fastopp_project
 from fastopp.checks.runner import select
 from fastopp.console.checking import FailLevelOption, LiveOption, SkipOption, read_context, report_on
 from fastopp.console.options import JsonOption
-from fastopp.console.output import command
+from fastopp.console.output import EXIT_MISUSED, command, fail
 from fastopp.core.apps import App
 from fastopp.platforms.leapcell import LEAPCELL
 
-FILES = (Subject.MANIFEST, Subject.REQUIREMENTS, Subject.SOURCE)
+ANY_PROJECT = (Subject.MANIFEST, Subject.REQUIREMENTS, Subject.SOURCE, Subject.SPEED)
 """The subjects of checks that any project can have."""
 
 
@@ -43,15 +43,17 @@ async def leapcell_check(
 ) -> None:
     """Check everything that could fail on LeapCell: settings, build, start, database, files.
 
-    Of a project that is not FastOpp's: leapcell.yaml, the requirements, the source.
+    Of a project that is not FastOpp's: leapcell.yaml, the requirements, the source, and with --measure the start.
     """
     modes = {Mode.STATIC, Mode.INSTALL, *([Mode.LIVE] if live else []), *([Mode.MEASURE] if measure else [])}
     folder, checks = Path.cwd(), list[Check]()
     if is_fastopp_project(folder):
         context = read_context(env_file, platform=LEAPCELL)
         checks, subjects = list(project_checks(context)), None
+    elif live:
+        fail("--live tries the services of a FastOpp project, and this is none.", status=EXIT_MISUSED)
     else:  # its settings are its own affair
         context = CheckContext(folder, platform=LEAPCELL, load_apps=lambda: (App(folder.name, folder),))
-        checks, subjects = [each for each in all_checks() if each.scope != Scope.PROJECT], FILES
+        checks, subjects = [each for each in all_checks() if each.scope != Scope.PROJECT], ANY_PROJECT
     checks = select(checks, platform=LEAPCELL, modes=modes, subjects=subjects, skip=skip or ())
     await report_on(context, checks, fail_level, as_json=as_json)

@@ -8,6 +8,7 @@ at 100 MB or 5,000 files. The public address (`cdn.py`) shows everything to ever
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import shutil
 import string
@@ -82,13 +83,12 @@ class ObjectStorage:
         self._runners: list[web.ServerRunner] = []
 
     async def __aenter__(self) -> Self:
-        try:
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self._stop)
             await self._open()
             self.port = await self._listen(self._answer, self.options.port)
             self.cdn_port = await self._listen(self._show, self.options.cdn_port)
-        except BaseException:
-            await self._stop()
-            raise
+            undo.pop_all()
         return self
 
     async def __aexit__(

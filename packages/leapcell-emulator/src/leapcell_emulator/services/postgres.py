@@ -11,6 +11,7 @@ lists how it differs from pgbouncer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import string
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,11 +65,10 @@ class Postgres:
 
     async def __aenter__(self) -> Self:
         self._server = PostgresServer()
-        try:
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self._stop)
             await self._start()
-        except BaseException:
-            await self._stop()
-            raise
+            undo.pop_all()
         return self
 
     async def __aexit__(

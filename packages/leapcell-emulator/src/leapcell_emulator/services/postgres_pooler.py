@@ -77,13 +77,12 @@ class Pooler:
         from_server, to_server = await asyncio.open_connection(self.host, self.port, limit=wire.CHUNK)
         server = ServerConnection(from_server, to_server)
         client = Client(reader, writer, self._pool(parameters), watcher=self.watcher)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(server.close)
             to_server.write(startup)
             if not await client.sign_in(server):
-                return server.close()
-        except BaseException:
-            server.close()
-            raise
+                return None
+            undo.pop_all()
         self.clients[client.key] = client
         try:
             server.listen()
@@ -219,15 +218,14 @@ class Client:
         except TimeoutError:
             self.writer.write(wire.fatal("query_wait_timeout"))
             return self.writer.close()
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.pool.lose, server)
             differing = {
                 name: value for name, value in self._parameters.items() if server.parameters.get(name) != value
             }
             if differing:
                 await server.set(differing)
-        except BaseException:
-            self.pool.lose(server)
-            raise
+            undo.pop_all()
         return self._begin(server)
 
     def _begin(self, server: ServerConnection) -> None:

@@ -128,16 +128,15 @@ class ServerPool:
         """
         async with asyncio.timeout(QUERY_WAIT):
             await self._free.acquire()
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._free.release)
             for dead in [server for server in self._idle if server.closed]:
                 self._idle.remove(dead)
                 self.discard(dead)
-            if self._idle and self.open >= min(MIN_CONNECTIONS, self.size):
-                return self._idle.popleft()
-            return await self._connect()
-        except BaseException:
-            self._free.release()
-            raise
+            rested = self._idle and self.open >= min(MIN_CONNECTIONS, self.size)
+            server = self._idle.popleft() if rested else await self._connect()
+            undo.pop_all()
+        return server
 
     def give(self, server: ServerConnection) -> None:
         """Return what `take` gave, at the end of a transaction."""
@@ -171,9 +170,8 @@ class ServerPool:
     async def _connect(self) -> ServerConnection:
         server = ServerConnection(*await asyncio.open_unix_connection(str(self.socket), limit=wire.CHUNK))
         self.open += 1
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.discard, server)
             await server.sign_in(self._startup)
-        except BaseException:
-            self.discard(server)
-            raise
+            undo.pop_all()
         return server

@@ -7,6 +7,7 @@ what is in `redis_commands.py`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import string
 from dataclasses import dataclass
@@ -92,7 +93,8 @@ class Redis:
 
     async def _start(self, saved: Path | None = None) -> None:
         self._server = server = RedisServer(self.password)
-        try:
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self._stop)
             certificates = await asyncio.to_thread(Certificates, server.folder)
             self._authorities = await asyncio.to_thread(certificates.bundle)
             await server.start(saved)
@@ -100,9 +102,7 @@ class Redis:
             context = certificates.server_context()
             self._front = Front(server.socket, context, self._notices, all_commands=all_commands)
             self._front.start()
-        except BaseException:
-            await self._stop()
-            raise
+            undo.pop_all()
 
     async def _stop(self) -> None:
         if self._front:

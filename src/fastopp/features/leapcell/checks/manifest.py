@@ -15,6 +15,11 @@ from fastopp.platforms.leapcell import LEAPCELL
 from fastopp.platforms.leapcell_manifest import FILE_NAME, KEYS, RUNTIMES, Manifest, ManifestError, read_manifest
 
 DOCUMENTED = "https://docs.leapcell.io/service"
+EXAMPLE = (
+    "Write one with `runtime: python`, `buildCommand: pip install -r requirements.txt`, "
+    "`startCommand: uvicorn main:app --host 0.0.0.0 --port 8080`, `port: 8080` and `memory: 512mb`, each on its line. "
+    f"See {DOCUMENTED}."
+)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 COMPILES = ("oppman.py leapcell build", "oppman.py compile", "compileall")
 
@@ -41,7 +46,7 @@ def unusable(context: CheckContext) -> Iterator[Problem]:
     except ManifestError as error:
         missing = not (context.folder / FILE_NAME).is_file()
         if not is_fastopp_project(context.folder):
-            yield Problem(error.message, error.hint or f"See {DOCUMENTED}.")
+            yield Problem(error.message, error.hint or EXAMPLE)
         else:
             yield Problem(error.message, None if missing or not error.hint else error.hint)
 

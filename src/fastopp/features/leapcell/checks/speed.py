@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Final
 
 from fastopp.checks.check import Mode, Problem, Subject, check
-from fastopp.checks.context import CheckContext
+from fastopp.checks.context import CheckContext, is_fastopp_project
+from fastopp.checks.errors import CannotCheck
 from fastopp.checks.trial_run import TrialRun, measure
 from fastopp.features.leapcell.checks.manifest import manifest_of
 from fastopp.platforms.leapcell import LEAPCELL, LEAPCELL_SLOW_START
 
 NEARLY: Final = 0.8  # of the memory: a large request or ten at a time take the rest
+_MEASURED: Final = re.compile(r"\buvicorn\b.*\bmain:app\b")
 SHOWN_AS_ERROR: Final = 500  # HTTP status
 
 _BIGGER = "Raise memory in leapcell.yaml, which also buys processor time, or import less before the first page."
@@ -93,7 +96,9 @@ async def failing_page(context: CheckContext) -> AsyncIterator[Problem]:
     """The page is requested with a new database and no files."""
     run = await _measured(context)
     if run.page_status >= SHOWN_AS_ERROR:
-        yield Problem(f"The page / answers {run.page_status}.")
+        foreign = "Start the application and read its log."
+        hint = None if is_fastopp_project(context.folder) else foreign
+        yield Problem(f"The page / answers {run.page_status}.", hint)
 
 
 @check(
@@ -122,8 +127,12 @@ def share(context: CheckContext) -> float:
 
 async def _measured(context: CheckContext) -> TrialRun:
     if context.trial_run is None:
-        manifest_of(context)  # raises where there is none, before anything is started
-        context.trial_run = await measure(
-            context.folder, platform=context.platform.name, app_settings=context.app_settings
-        )
+        command = manifest_of(context).start_command  # raises where there is none, before anything is started
+        own = is_fastopp_project(context.folder)
+        if not own and not _MEASURED.search(command):
+            raise CannotCheck(
+                "Only `uvicorn main:app` is measured. `fastopp emulate` runs any project, and shows both."
+            )
+        settings = context.app_settings if own else ()
+        context.trial_run = await measure(context.folder, platform=context.platform.name, app_settings=settings)
     return context.trial_run
