@@ -65,6 +65,7 @@ class ConfinedProcess:
         self._watch: asyncio.Task[None] | None = None
         self._stopped: list[int] = []
         self._root = 0
+        self._launch_seconds = 0.0  # processor time of the launcher, which no platform has
 
     @property
     def pid(self) -> int:
@@ -120,6 +121,7 @@ class ConfinedProcess:
             self._group = ControlGroup(name, memory=memory, cpu=cpu)
             for pid in processes.descendants(self._root):
                 self._group.add(pid)
+            self._launch_seconds = processes.cpu_seconds(self._root)
             ours.send(b"g")
 
     async def _meet_launcher(self, channel: socket.socket) -> None:
@@ -225,13 +227,16 @@ class ConfinedProcess:
         if not self.alive:
             return None
         grouped = self._group.memory() if self._group else None
-        return processes.memory(self._root) if grouped is None else grouped
+        if grouped is None:
+            return processes.memory(self._root)
+        # A group is not charged for what others have read from the disk before. On a machine of its own it would be.
+        return max(grouped, processes.memory(self._root, largest=True))
 
     def cpu_seconds(self) -> float | None:
         """Processor time that it has used; None: it has ended."""
         if not self.alive:
             return None
-        return round(processes.cpu_seconds(self._root), 2)
+        return round(max(0.0, processes.cpu_seconds(self._root) - self._launch_seconds), 2)
 
 
 def exit_words(code: int) -> str:

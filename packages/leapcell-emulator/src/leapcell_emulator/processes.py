@@ -60,13 +60,13 @@ def signal_all(pid: int, number: signal.Signals) -> None:
             os.kill(child, number)
 
 
-def memory(pid: int) -> int:
-    """Bytes of memory that the descendants hold; what they share is counted for each."""
-    total = 0
+def memory(pid: int, *, largest: bool = False) -> int:
+    """Bytes of memory that the descendants hold; what they share is counted for each. `largest`: of one of them."""
+    held = [0]
     for child in descendants(pid):
         with contextlib.suppress(OSError):
-            total += int(Path(f"/proc/{child}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
-    return total
+            held.append(int(Path(f"/proc/{child}/statm").read_text(encoding="ascii").split()[1]) * _PAGE)
+    return max(held) if largest else sum(held)
 
 
 def cpu_seconds(pid: int) -> float:
