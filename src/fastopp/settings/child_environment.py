@@ -9,7 +9,7 @@ from fastopp.settings.loading import read_own_variables
 from fastopp.settings.reference import AppKinds, variables
 
 INSTALLERS: Final = ("PIP_", "UV_")
-"""What pip and uv are told: their index, and the login for it."""
+"""The prefixes of pip's and uv's settings: their index, and the login for it."""
 GIT: Final = ("GIT_", "SSH_")
 
 # Of most programs: where things are, the language, and the way to the network.
@@ -29,7 +29,7 @@ def machine_environment(
 
     Parameters
     ----------
-    prefixes: how the names of its own variables begin, like `PIP_`.
+    prefixes: the first letters of names that are meant for the program, like `PIP_`.
     names: further names.
     environ: the variables to choose from; this process's by default.
     """

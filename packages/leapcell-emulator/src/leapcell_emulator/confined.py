@@ -229,7 +229,7 @@ class ConfinedProcess:
         grouped = self._group.memory() if self._group else None
         if grouped is None:
             return processes.memory(self._root)
-        # A group is not charged for what others have read from the disk before. On a machine of its own it would be.
+        # A group is not charged for what others have read from the disk before. On a separate machine it would be.
         return max(grouped, processes.memory(self._root, largest=True))
 
     def cpu_seconds(self) -> float | None:
