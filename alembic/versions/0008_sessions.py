@@ -48,10 +48,15 @@ def upgrade() -> None:
     op.create_index("ix_sessions_user_id", "sessions", ["user_id"])
     # Clean-up asks which have expired.
     op.create_index("ix_sessions_expires_at", "sessions", ["expires_at"])
+    # The admin panel shows the newest entries, and clean-up removes the oldest.
+    op.create_index("ix_audit_logs_timestamp", "audit_logs", ["timestamp"])
+    op.create_index("ix_audit_logs_user_id", "audit_logs", ["user_id"])
 
 
 def downgrade() -> None:
     """End all sessions, and forget the columns."""
+    op.drop_index("ix_audit_logs_user_id", table_name="audit_logs")
+    op.drop_index("ix_audit_logs_timestamp", table_name="audit_logs")
     op.drop_index("ix_sessions_expires_at", table_name="sessions")
     op.drop_index("ix_sessions_user_id", table_name="sessions")
     op.drop_table("sessions")

@@ -104,14 +104,14 @@ class AuditLog(SQLModel, table=True):
     __tablename__ = "audit_logs"
 
     id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
-    user_id: uuid.UUID = Field(foreign_key="users.id", nullable=False)
+    user_id: uuid.UUID = Field(foreign_key="users.id", nullable=False, index=True)
     action: str = Field(max_length=50, nullable=False)
     model_name: str = Field(max_length=50, nullable=False)
     record_id: str = Field(max_length=50, nullable=False)
     changes: str | None = Field(default=None)
     ip_address: str | None = Field(default=None)
     user_agent: str | None = Field(default=None)
-    timestamp: datetime = Field(default_factory=utc_now, nullable=False)
+    timestamp: datetime = Field(default_factory=utc_now, nullable=False, index=True)
 
 
 class FailedAttempt(SQLModel, table=True):
