@@ -194,6 +194,41 @@ def test_passwords(project: Path) -> None:
     fail(project, *words)  # nobody to ask
 
 
+def test_accounts_sessions_and_tokens(project: Path) -> None:
+    mary, user = "mary@example.com", ("oppman.py", "user")
+    succeed(
+        project,
+        *user,
+        "create",
+        mary,
+        "--role",
+        "staff",
+        "--name",
+        "Mary",
+        "--password-stdin",
+        stdin="for Mary's use\n",
+    )
+    fail(project, *user, "create", mary, "--generate")
+    fail(project, *user, "create", "weak@example.com", "--password-stdin", stdin="password1\n")
+    succeed(project, *user, "set-role", mary, "superuser")
+    token = succeed(project, *user, "token", "create", mary, "robot", "--write", "--days", "9").strip()
+    assert re.fullmatch(r"fastopp_[0-9a-f]{32}_[\w-]{43}", token)
+    (listed,) = json.loads(succeed(project, *user, "token", "list", mary, "--json"))
+    assert (listed["name"], listed["scopes"], listed["last_used_at"]) == ("robot", ["read", "write"], None)
+    assert token not in succeed(project, *user, "token", "list", mary)
+    fail(project, *user, "token", "create", "staff@example.com", "robot", "--operations")
+    fail(project, *user, "token", "revoke", "staff@example.com", listed["id"])
+    succeed(project, *user, "token", "revoke", mary, listed["id"])
+    fail(project, *user, "token", "revoke", mary, listed["id"])
+    assert json.loads(succeed(project, *user, "sessions", mary, "--json")) == []
+    assert "signed out everywhere" in succeed(project, *user, "sign-out", mary)
+    succeed(project, *user, "disable", mary)
+    fail(project, *user, "sign-out", "nobody@example.com")
+    rows = {row["email"]: row for row in json.loads(succeed(project, *user, "list", "--json"))}
+    assert (rows[mary]["is_active"], rows[mary]["is_superuser"], rows[mary]["name"]) == (False, True, "Mary")
+    succeed(project, *user, "enable", mary)
+
+
 def test_the_database_file(project: Path) -> None:
     assert "test.db." in succeed(project, "oppman.py", "backup")
     assert len(list(project.glob("test.db.*"))) == 1
