@@ -14,7 +14,9 @@ from fastopp.checks.context import CheckContext
 from fastopp.checks.errors import CannotCheck
 from fastopp.database.migrations import migrate
 from fastopp.database.session import Database
-from fastopp.features.accounts.service import create_user
+from fastopp.features.accounts.models import User
+from fastopp.features.accounts.passwords import hash_password
+from fastopp.features.accounts.service import add_if_missing
 from leapcell_emulator.services.postgres import Postgres
 from tests.services.checks_project import KEY, context, local, make_project, run_async
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
@@ -103,8 +105,10 @@ async def test_published_passwords(project: Path, tmp_path: Path) -> None:
     database = Database.from_settings(looked_at.settings)
     async with database.transaction() as session:
         for name, password in (("a", "admin123"), ("b", "test123"), ("c", "something else")):
-            await create_user(session, email=f"{name}@example.com", password=password)
-        await create_user(session, email="d@example.com", password="test123", is_active=False)
+            hashed = await hash_password(password)
+            await add_if_missing(session, User(email=f"{name}@example.com", hashed_password=hashed))
+        inactive = User(email="d@example.com", hashed_password=await hash_password("test123"), is_active=False)
+        await add_if_missing(session, inactive)
     await database.dispose()
     found = {finding.message.partition(" ")[0] for finding in await run_async("E131", looked_at)}
     assert found == {"a@example.com", "b@example.com"}
