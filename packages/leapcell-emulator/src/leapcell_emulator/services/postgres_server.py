@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import shlex
-import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import psycopg
 
 from leapcell_emulator.environment import machine_environment
 from leapcell_emulator.loopback import free_port
-from leapcell_emulator.services.process import ServiceFailed, ServiceProcess, make_folder
+from leapcell_emulator.services.process import Server, ServiceFailed, ServiceProcess
 
 MAX_CONNECTIONS = 300  # more than the front lets in, so that no other limit is met before it
 
@@ -39,17 +38,16 @@ exec {bin}/postgres -D data -k {folder} -p {port} {settings}
 """
 
 
-class PostgresServer:
+class PostgresServer(Server):
     """One PostgreSQL: a unix socket where all are trusted, a TCP port where passwords are asked for."""
 
     def __init__(self, *, max_connections: int = MAX_CONNECTIONS) -> None:
         self.max_connections = max_connections
         self.programs = _find_programs()
-        self.folder = make_folder("postgres")
+        super().__init__("postgres")
         self.host = "127.0.0.1"
         self.port = free_port()
         self.socket = self.folder / f".s.PGSQL.{self.port}"
-        self._process: ServiceProcess | None = None
 
     async def start(self, *, within: float = 30.0) -> None:
         """Make its files, start it, and wait so many seconds until it answers. Raises `ServiceFailed`."""
@@ -68,18 +66,6 @@ class PostgresServer:
             give_up_root=True,
         )
         await self._process.ready(self._answers, within=within)
-
-    @property
-    def running(self) -> bool:
-        """Whether it has started and not ended."""
-        return self._process is not None and self._process.running
-
-    async def stop(self) -> None:
-        """End it and delete its files."""
-        if self._process:
-            await self._process.stop()
-        else:
-            await asyncio.to_thread(shutil.rmtree, self.folder)
 
     async def connect(self, database: str = "postgres") -> psycopg.AsyncConnection[Any]:
         """A connection of the superuser's, in autocommit."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import signal
 import string
 import subprocess
@@ -116,3 +117,23 @@ class ServiceProcess:
             said.close()
         self._keeper.wait()
         return last_words
+
+
+class Server:
+    """A server of one kind: a program with a folder of its files, which are deleted when it ends."""
+
+    def __init__(self, name: str, *, parent: Path = Path("/tmp")) -> None:  # noqa: S108 - mkdtemp
+        self.folder = make_folder(name, parent=parent)
+        self._process: ServiceProcess | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it has started and not ended."""
+        return self._process is not None and self._process.running
+
+    async def stop(self) -> None:
+        """End it and delete its files."""
+        if self._process:
+            await self._process.stop()
+        else:
+            await asyncio.to_thread(shutil.rmtree, self.folder)

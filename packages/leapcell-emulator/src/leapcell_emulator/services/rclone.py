@@ -5,14 +5,13 @@ So a key that is another key's folder (`a` beside `a/b`) is refused, and no part
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import signal
 import sys
 from pathlib import Path
 
-from leapcell_emulator.services.process import ServiceFailed, ServiceProcess, listens, make_folder
+from leapcell_emulator.services.process import Server, ServiceFailed, ServiceProcess, listens
 
 
 def find_rclone() -> str | None:
@@ -20,7 +19,7 @@ def find_rclone() -> str | None:
     return shutil.which("rclone", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
 
 
-class Rclone:
+class Rclone(Server):
     """A running rclone on a unix socket. It checks signatures.
 
     Parameters
@@ -35,12 +34,11 @@ class Rclone:
             raise ServiceFailed("rclone is not installed.", hint='Run pip install "leapcell-emulator".')
         self._keys = f"{access_key},{secret_key}"
         self._allow_origin = allow_origin
-        self.folder = make_folder("storage")
+        super().__init__("storage")
         self.root = self.folder / "buckets"
         """The folder whose folders are buckets. rclone remembers what it has seen there: change it only before."""
         self.root.mkdir()
         self.socket = self.folder / "socket"
-        self._process: ServiceProcess | None = None
 
     async def start(self) -> None:
         """Start it and wait until it listens. Raises `ServiceFailed`."""
@@ -52,15 +50,3 @@ class Rclone:
         # It writes an object to a file at once, and what is left half-written goes with the folder.
         self._process = ServiceProcess("rclone", command, self.folder, stop_signal=signal.SIGKILL)
         await self._process.ready(lambda: listens(self.socket))
-
-    @property
-    def running(self) -> bool:
-        """Whether it has started and not ended."""
-        return self._process is not None and self._process.running
-
-    async def stop(self) -> None:
-        """End it and delete its files."""
-        if self._process:
-            await self._process.stop()
-        else:
-            await asyncio.to_thread(shutil.rmtree, self.folder)

@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 from typing import Final
 
-from leapcell_emulator.services.process import ServiceFailed, ServiceProcess, make_folder
+from leapcell_emulator.services.process import Server, ServiceFailed, ServiceProcess
 from leapcell_emulator.workplace import shared_parent
 
 DUMP: Final = "dump.rdb"  # Redis's own name for the file of all it holds
@@ -33,16 +33,14 @@ loglevel warning
 """
 
 
-class RedisServer:
+class RedisServer(Server):
     """One server on a unix socket. It asks for the password of the user `default`."""
 
     def __init__(self, password: str) -> None:
         self._program = _find_program()
         self._password = password
-        self.folder = make_folder("redis", parent=shared_parent())
-        """Instances can read it."""
+        super().__init__("redis", parent=shared_parent())  # instances can read it
         self.socket = self.folder / "socket"
-        self._process: ServiceProcess | None = None
 
     async def start(self, saved: Path | None = None) -> None:
         """Start it, with what was saved, and wait until it answers. Raises `ServiceFailed`."""
@@ -63,18 +61,6 @@ class RedisServer:
         command = [str(self._program), configuration.name]
         self._process = ServiceProcess("Valkey", command, self.folder, stop_signal=signal.SIGKILL)
         await self._process.ready(self._answers)
-
-    @property
-    def running(self) -> bool:
-        """Whether it has started and not ended."""
-        return self._process is not None and self._process.running
-
-    async def stop(self) -> None:
-        """End it and delete its files."""
-        if self._process:
-            await self._process.stop()
-        else:
-            await asyncio.to_thread(shutil.rmtree, self.folder)
 
     async def dump(self) -> Path:
         """The file of all that it holds now. Raises `ServiceFailed`."""
