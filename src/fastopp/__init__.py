@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fastopp.features.accounts.current_user import CurrentUser, Operator, OptionalUser, StaffUser, SuperUser
     from fastopp.features.accounts.models import User, utc_now
     from fastopp.features.accounts.permissions import FULL, Grant
+    from fastopp.features.accounts.sign_in_page import SignInOption
     from fastopp.features.admin.views import AdminView
     from fastopp.features.health.probes import ProbeFailed
     from fastopp.features.leapcell.migrations import migrate_leapcell
@@ -90,6 +91,7 @@ __all__ = [
     "Settings",
     "SettingsDep",
     "SettingsOf",
+    "SignInOption",
     "StaffUser",
     "StepResult",
     "Storage",

@@ -37,6 +37,7 @@ MODULES = {
     "Settings": "fastopp.settings",
     "SettingsDep": "fastopp.core.dependencies",
     "SettingsOf": "fastopp.core.settings_of",
+    "SignInOption": "fastopp.features.accounts.sign_in_page",
     "StaffUser": "fastopp.features.accounts.current_user",
     "StepResult": "fastopp.core.apps",
     "Storage": "fastopp.storage.base",

@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI, Request
 
 from fastopp.core.apps import NavItem
-from fastopp.features.accounts.landing import MAX_NEXT, landing_page, safe_next
+from fastopp.features.accounts.landing import MAX_NEXT, landing_page, page_after_sign_in, safe_next
 from fastopp.features.accounts.models import User
 from fastopp.web.navigation import MANAGEMENT
 
@@ -15,6 +15,8 @@ def request(*paths: str) -> Request:
         NavItem("Shop", "/shop"),
         NavItem("Gone", "/gone", "management", "staff"),
         NavItem("Orders", "/orders", "management", "staff"),
+        NavItem("Missing", "/missing", "pages", "user"),
+        NavItem("My books", "/books", "pages", "user"),
         *MANAGEMENT,
     ]
     for path in paths:
@@ -79,6 +81,7 @@ def test_safe_next(text: str, expected: str | None) -> None:
 
 SUPERUSER = User(email="a@example.com", hashed_password="", is_superuser=True)
 STAFF = User(email="b@example.com", hashed_password="", is_staff=True)
+MEMBER = User(email="c@example.com", hashed_password="")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +92,30 @@ STAFF = User(email="b@example.com", hashed_password="", is_staff=True)
         (STAFF, ("/oppman/", "/orders", "/protected"), "/orders"),
         (STAFF, ("/oppman/", "/protected"), "/protected"),
         (STAFF, ("/admin/", "/shop"), "/protected"),
+        (MEMBER, ("/oppman/", "/orders", "/protected", "/books", "/"), "/books"),
+        (MEMBER, ("/oppman/", "/orders", "/protected", "/shop"), "/"),
     ],
 )
 def test_landing_page(user: User, paths: tuple[str, ...], expected: str) -> None:
     assert landing_page(user, request(*paths)) == expected
+
+
+@pytest.mark.parametrize(
+    ("user", "wanted", "expected"),
+    [
+        (MEMBER, "/shop?a=b", "/shop?a=b"),
+        (MEMBER, "/administration", "/administration"),
+        (MEMBER, "/admin", "/books"),
+        (MEMBER, "/admin/user/list?page=2", "/books"),
+        (MEMBER, "/%61dmin/user/list", "/books"),
+        (MEMBER, "/oppman/mail", "/books"),
+        (MEMBER, "/oppdemo/", "/books"),
+        (MEMBER, "/protected?a=b", "/books"),
+        (MEMBER, "//host", "/books"),
+        (STAFF, "/admin/user/list", "/admin/user/list"),
+        (SUPERUSER, "/oppman/mail", "/oppman/mail"),
+    ],
+)
+def test_the_page_after_signing_in(user: User, wanted: str, expected: str) -> None:
+    """Ordinary users never land on the pages of staff."""
+    assert page_after_sign_in(user, request("/books", "/orders", "/oppman/"), wanted) == expected

@@ -1,4 +1,4 @@
-"""Find the settings of apps: the classes in their settings.py, each variable in one place."""
+"""Find the settings of features and apps: the classes in their settings.py, each variable in one place."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from fastopp.core.apps import App, AppError, BrokenPart
+from fastopp.core.features import features_with, is_feature
 
 if TYPE_CHECKING:
     from fastopp.settings.app_settings import AppSettings
 
 
 def app_settings(apps: Iterable[App]) -> list[type[AppSettings]]:
-    """Return the settings classes of apps.
+    """Return the settings classes of the features, and then of apps.
 
     Raises BrokenPart for a settings.py that cannot be used, and AppError for a variable that is declared twice.
     """
@@ -20,7 +21,7 @@ def app_settings(apps: Iterable[App]) -> list[type[AppSettings]]:
 
     found: list[type[AppSettings]] = []
     owners = dict.fromkeys(VARIABLES, "FastOpp")
-    for app in apps:
+    for app in (*features_with("settings"), *apps):
         for kind in _classes(app):
             for name in kind.model_fields:
                 if name in owners:
@@ -28,7 +29,7 @@ def app_settings(apps: Iterable[App]) -> list[type[AppSettings]]:
                         f"The app {app.name} declares the setting {name.upper()}, which is one of {owners[name]}.",
                         hint=f"Rename it in {app.package}/settings.py, like {app.name.upper()}_{name.upper()}.",
                     )
-            owners |= dict.fromkeys(kind.model_fields, f"the app {app.name}")
+            owners |= dict.fromkeys(kind.model_fields, "FastOpp" if is_feature(app) else f"the app {app.name}")
             found.append(kind)
     return found
 

@@ -12,6 +12,7 @@ shop/
     checks.py      functions with @check, for `oppman.py check`
     permissions.py SESSION: entries of a browser's session
     settings.py    a class of AppSettings: environment variables
+    sign_in_options.py  what the sign-in page offers beside the password
     templates/shop/…   static/shop/…
 """
 
@@ -49,12 +50,12 @@ class BrokenPart(AppError):
 
 
 class NavItem(NamedTuple):
-    """A link in the header, shown to everyone or to those with a role."""
+    """A link in the header, shown to everyone, to those who are signed in (`user`), or to those with a role."""
 
     label: str
     href: str
     section: Literal["pages", "demos", "management"] = "pages"
-    requires: Literal["staff", "superuser"] | None = None
+    requires: Literal["user", "staff", "superuser"] | None = None
 
 
 class StepResult(NamedTuple):

@@ -23,8 +23,13 @@ _PACKAGE: Final = "fastopp.features"
 
 def find_features() -> tuple[App, ...]:
     """Find the features, in the order of their names."""
+    return features_with("__init__")
+
+
+def features_with(part: str) -> tuple[App, ...]:
+    """Find the features that have a module of this name, in the order of their names, without importing it."""
     folder = Path(__file__).parents[1] / "features"
-    return find_apps(f"{_PACKAGE}.{package.parent.name}" for package in sorted(folder.glob("*/__init__.py")))
+    return find_apps(f"{_PACKAGE}.{module.parent.name}" for module in sorted(folder.glob(f"*/{part}.py")))
 
 
 def platform_features() -> tuple[App, ...]:

@@ -41,7 +41,7 @@ def visible_navigation(items: Sequence[MenuItem], user: Account | None) -> list[
     """The menu's sections with what `user` may open; a section with nothing in it is left out."""
     superuser = user is not None and user.is_superuser
     staff = superuser or (user is not None and user.is_staff)
-    allowed = {None: True, "staff": staff, "superuser": superuser}
+    allowed = {None: True, "user": user is not None, "staff": staff, "superuser": superuser}
     sections = []
     for key, label in SECTIONS.items():
         shown = [item for item in items if item.section == key and allowed.get(item.requires, False)]

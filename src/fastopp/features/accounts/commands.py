@@ -10,7 +10,7 @@ import typer
 
 from fastopp.console.options import JsonOption
 from fastopp.console.output import command, emit_json, fail, print_table, say
-from fastopp.console.project import load_project
+from fastopp.console.project import Project, load_project
 from fastopp.core.runtime import open_runtime
 from fastopp.features.accounts import service as accounts
 from fastopp.features.accounts.models import PRIVATE, User
@@ -18,8 +18,8 @@ from fastopp.features.accounts.sign_in import may_sign_in
 from fastopp.features.accounts.tokens import issue_token, read_token
 
 
-async def _users() -> list[User]:
-    project = load_project()
+async def _users(project: Project | None = None) -> list[User]:
+    project = project or load_project()
     async with open_runtime(project.settings, project.apps) as runtime, runtime.database.read() as session:
         return list(await accounts.list_users(session))
 
@@ -49,8 +49,9 @@ async def list_users(*, as_json: JsonOption = False) -> None:
 @command
 async def check_users() -> None:
     """Count the accounts; fails if no superuser can sign in."""
-    users = await _users()
-    able = [user for user in users if may_sign_in(user)]
+    project = load_project()
+    users = await _users(project)
+    able = [user for user in users if may_sign_in(user, project.settings)]
     superusers = [user for user in able if user.is_superuser]
     say(f"{len(users)} accounts: {len(able)} can sign in, {len(superusers)} of them as superusers.")
     if not superusers:
@@ -61,7 +62,7 @@ async def check_users() -> None:
 async def test_auth() -> None:
     """Create and verify a token for an account that can sign in. It has no session, so it opens nothing."""
     project = load_project()
-    user = next((user for user in await _users() if may_sign_in(user)), None)
+    user = next((user for user in await _users(project) if may_sign_in(user, project.settings)), None)
     if user is None:
         fail("No account can sign in, so no token can be created.")
     claims = read_token(issue_token(user, project.settings, uuid.uuid4()), project.settings)

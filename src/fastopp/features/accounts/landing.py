@@ -13,6 +13,7 @@ from fastopp.web.navigation import MANAGEMENT
 MAX_NEXT = 2000  # characters; the address returns in a response header, which platforms limit
 SUPERUSER_PAGE = "/oppman/"
 FALLBACK_PAGE = "/protected"
+HOME_PAGE = "/"
 NEVER_NEXT = ("/login", "/logout")  # a circle, and out again
 
 
@@ -40,13 +41,34 @@ def safe_next(text: str, request: Request) -> str | None:
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
+def page_after_sign_in(user: User, request: Request, wanted: str = "") -> str:
+    """Return the page to go to: `wanted`, if it is on this site and the user's role may see it, or the landing page."""
+    asked = safe_next(wanted, request)
+    if asked is None or (not _is_staff(user) and _for_staff(asked)):
+        return landing_page(user, request)
+    return asked
+
+
 def landing_page(user: User, request: Request) -> str:
-    """Return the page that suits the user's role: for staff, the first page for staff in the menu of the apps."""
+    """Return the page that suits the user's role: the first one in the menu of the apps that is for this role.
+
+    Users without a role go to the first page that is for users, or to the home page.
+    """
     if user.is_superuser and _exists(request, SUPERUSER_PAGE):
         return SUPERUSER_PAGE
+    role, fallback = ("staff", FALLBACK_PAGE) if _is_staff(user) else ("user", HOME_PAGE)
     menu = getattr(request.app.state, "navigation", ())
-    pages = (item.href for item in menu if item.requires == "staff" and item not in MANAGEMENT)
-    return next((page for page in pages if _exists(request, page)), FALLBACK_PAGE)
+    pages = (item.href for item in menu if item.requires == role and item not in MANAGEMENT)
+    return next((page for page in pages if _exists(request, page)), fallback)
+
+
+def _is_staff(user: User) -> bool:
+    return user.is_staff or user.is_superuser
+
+
+def _for_staff(path: str) -> bool:
+    place = unquote(urlsplit(path).path).rstrip("/") + "/"
+    return place.startswith((*(item.href for item in MANAGEMENT), f"{FALLBACK_PAGE}/"))
 
 
 def _exists(request: Request, path: str) -> bool:

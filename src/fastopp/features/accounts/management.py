@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastopp.core.dependencies import ClockDep, SessionDep
+from fastopp.core.dependencies import ClockDep, SessionDep, SettingsDep
 from fastopp.errors import Conflict, NotFound
 from fastopp.features.accounts import audit
 from fastopp.features.accounts import service as accounts
@@ -22,6 +22,7 @@ from fastopp.features.accounts.models import MAX_NAME, PRIVATE, User
 from fastopp.features.accounts.passwords import MAX_PASSWORD
 from fastopp.features.accounts.sign_in import may_sign_in
 from fastopp.features.accounts.user_sessions import revoke_all
+from fastopp.settings import Settings
 from fastopp.web.answers import NO_STORE, OperationRoute, is_htmx, outcome
 from fastopp.web.api_docs import problems
 from fastopp.web.forms import CleanText, EmptyIsNone
@@ -151,11 +152,12 @@ async def change_password(
 async def user_management(
     request: Request,
     session: SessionDep,
+    settings: SettingsDep,
     superuser: SuperUser,
     command: Annotated[Literal["check_users", "test_auth", "list_users"], Form()],
 ) -> Response:
     """The reports of the command line, as text in `stdout`."""
-    report = summarise(await accounts.list_users(session), command)
+    report = summarise(await accounts.list_users(session), command, settings)
     keys = {"stdout": report, "stderr": "", "command": command}
     return outcome(request, report.splitlines()[0], context={"output": report}, keys=keys)
 
@@ -191,11 +193,11 @@ def describe(user: User) -> dict[str, Any]:
     return user.model_dump(mode="json", exclude=PRIVATE)
 
 
-def summarise(everyone: Sequence[User], command: str) -> str:
+def summarise(everyone: Sequence[User], command: str, settings: Settings) -> str:
     """A report in lines of text: the first says it all."""
     active = [user for user in everyone if user.is_active]
     if command == "test_auth":
-        may = [user for user in everyone if may_sign_in(user)]
+        may = [user for user in everyone if may_sign_in(user, settings)]
         return "\n".join([f"{len(may)} of {len(everyone)} account(s) may sign in.", *(user.email for user in may)])
     lines = [f"{len(everyone)} account(s), {len(active)} active."]
     for user in everyone:

@@ -11,13 +11,16 @@ from pydantic import BaseModel
 from starlette import status
 
 from fastopp.core.dependencies import RuntimeDep
+from fastopp.core.runtime import Runtime
 from fastopp.errors import FastOppError, Unavailable
 from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.current_user import OptionalUser, StaffUser
 from fastopp.features.accounts.devices import read_device
-from fastopp.features.accounts.landing import landing_page, safe_next
+from fastopp.features.accounts.landing import page_after_sign_in, safe_next
 from fastopp.features.accounts.sessions import begin_session, end_session, open_session
+from fastopp.features.accounts.settings import AccountSettings
 from fastopp.features.accounts.sign_in import may_sign_in, sign_in
+from fastopp.features.accounts.sign_in_page import find_sign_in_options
 from fastopp.features.accounts.tokens import token_lifetime
 from fastopp.web.answers import NO_STORE
 from fastopp.web.api_docs import problems
@@ -39,12 +42,12 @@ class Token(BaseModel):
 
 @router.get("/login", include_in_schema=False)
 async def show_login(
-    request: Request, user: OptionalUser, next_page: Annotated[str, Query(alias="next")] = ""
+    request: Request, runtime: RuntimeDep, user: OptionalUser, next_page: Annotated[str, Query(alias="next")] = ""
 ) -> Response:
     """The sign-in form; signed-in users are redirected."""
-    if user is not None and may_sign_in(user):
-        return _redirect(safe_next(next_page, request) or landing_page(user, request))
-    return _form(request, next_page=next_page)
+    if user is not None and may_sign_in(user, runtime.settings):
+        return _redirect(page_after_sign_in(user, request, next_page))
+    return _form(request, runtime, next_page=next_page)
 
 
 @router.post("/login", include_in_schema=False)
@@ -57,22 +60,23 @@ async def login(
 ) -> Response:
     """Sign in and go to `next`, or show the form again with the reason why not."""
     if not username.strip() or not password:
-        return _form(request, status.HTTP_422_UNPROCESSABLE_CONTENT, NOTHING_TYPED, username, next_page)
+        return _form(request, runtime, status.HTTP_422_UNPROCESSABLE_CONTENT, NOTHING_TYPED, username, next_page)
     try:
         user = await sign_in(
             runtime.database,
             email=username,
             password=password,
             client=client_of(request),
+            settings=runtime.settings,
             device=read_device(request, runtime.settings),
             clock=runtime.clock,
         )
-        response = _redirect(safe_next(next_page, request) or landing_page(user, request))
+        response = _redirect(page_after_sign_in(user, request, next_page))
         await begin_session(request, response, user, runtime)
     except Unavailable:
         raise  # says nothing about the password, so it is answered by the page that says what is the matter
     except FastOppError as error:
-        return _form(request, error.status, str(error), username, next_page, error.headers)
+        return _form(request, runtime, error.status, str(error), username, next_page, error.headers)
     return response
 
 
@@ -103,7 +107,12 @@ async def create_token(
 ) -> Token:
     """A token for programs, to be sent as `Authorization: Bearer <access_token>`; it sets no cookie."""
     user = await sign_in(
-        runtime.database, email=username, password=password, client=client_of(request), clock=runtime.clock
+        runtime.database,
+        email=username,
+        password=password,
+        client=client_of(request),
+        settings=runtime.settings,
+        clock=runtime.clock,
     )
     token = await open_session(request, user, "program", runtime)
     response.headers.update(NO_STORE)
@@ -112,13 +121,20 @@ async def create_token(
 
 def _form(
     request: Request,
+    runtime: Runtime,
     status_code: int = status.HTTP_200_OK,
     error: str = "",
     email: str = "",
     next_page: str = "",
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    context = {"error": error, "email": email, "next": safe_next(next_page, request) or ""}
+    context = {
+        "error": error,
+        "email": email,
+        "next": safe_next(next_page, request) or "",
+        "options": find_sign_in_options(runtime.apps, runtime.settings),
+        "for_members": runtime.settings.of(AccountSettings).sign_up != "closed",
+    }
     return render(request, "login.html", context, status_code=status_code, headers=NO_STORE | dict(headers or {}))
 
 

@@ -32,6 +32,8 @@ from fastopp.features.accounts.lockout import (
 from fastopp.features.accounts.models import User
 from fastopp.features.accounts.passwords import CONCURRENT_HASHES, Verification, verify_nobody, verify_password
 from fastopp.features.accounts.service import find_user
+from fastopp.features.accounts.settings import AccountSettings
+from fastopp.settings import Settings
 
 # Guesses sent all at once pass the check for a lock together, so only this many are worked at a time, from the
 # check to the count. More would gain nothing: each computes a hash.
@@ -63,9 +65,35 @@ class SignInsQueued(Unavailable):
     hint = "Try again in a few seconds."
 
 
-def may_sign_in(user: User) -> bool:
-    """Active, and staff or superuser. The only place that says so."""
-    return user.is_active and (user.is_staff or user.is_superuser)
+class SignInUnconfirmed(Forbidden):
+    """The email address of this account is not confirmed."""
+
+    hint = "Choose “Forgot your password?”: the link that you get confirms it."
+
+
+def may_sign_in(user: User, settings: Settings | None = None) -> bool:
+    """Return whether an account may sign in; see `check_may_sign_in`."""
+    try:
+        check_may_sign_in(user, settings)
+    except Forbidden:
+        return False
+    return True
+
+
+def check_may_sign_in(user: User, settings: Settings | None = None) -> None:
+    """Raise SignInInactive, SignInNotStaff or SignInUnconfirmed for an account that may not sign in.
+
+    Active staff and superusers always may. Given the settings, other active accounts may too if SIGN_UP is not closed,
+    once their address is confirmed, if the site has mail. Without settings only staff may, as in the admin panel.
+    """
+    if not user.is_active:
+        raise SignInInactive
+    if user.is_staff or user.is_superuser:
+        return
+    if settings is None or settings.of(AccountSettings).sign_up == "closed":
+        raise SignInNotStaff
+    if not user.email_confirmed and settings.mail is not None:
+        raise SignInUnconfirmed
 
 
 async def sign_in(
@@ -74,6 +102,7 @@ async def sign_in(
     email: str,
     password: str,
     client: Client,
+    settings: Settings | None = None,
     device: Device | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> User:
@@ -86,7 +115,7 @@ async def sign_in(
     Raises
     ------
     SignInFailed: unknown account or wrong password, in the same words and about the same time.
-    SignInInactive, SignInNotStaff: only after the right password.
+    SignInInactive, SignInNotStaff, SignInUnconfirmed: only after the right password.
     TooManyAttempts: account, address or device is locked; the password was not looked at.
     PasswordRejected: too long for a password.
     DatabaseUnavailable, SignInsQueued: nothing was found out.
@@ -100,10 +129,7 @@ async def sign_in(
         user = await _attempt(database, email, password, client, device, clock)
     finally:
         limiter.release()
-    if not user.is_active:
-        raise SignInInactive
-    if not may_sign_in(user):
-        raise SignInNotStaff
+    check_may_sign_in(user, settings)
     return user
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
-from fastopp.core.dependencies import RuntimeDep, SessionDep
+from fastopp.core.dependencies import RuntimeDep, SessionDep, SettingsDep
 from fastopp.core.runtime import Runtime
 from fastopp.database.tables import count_rows
 from fastopp.errors import FastOppError
@@ -59,10 +59,10 @@ async def counts(request: Request, session: SessionDep, superuser: SuperUser) ->
 
 @router.get("/check-users", summary="Report on the accounts")
 @router.get("/test-auth", summary="Report on who may sign in")
-async def check_users(request: Request, session: SessionDep, superuser: SuperUser) -> Response:
+async def check_users(request: Request, session: SessionDep, settings: SettingsDep, superuser: SuperUser) -> Response:
     """As text in `stdout`."""
     command = "test_auth" if request.url.path.endswith("test-auth") else "check_users"
-    report = summarise(await accounts.list_users(session), command)
+    report = summarise(await accounts.list_users(session), command, settings)
     return outcome(request, report.splitlines()[0], context={"output": report}, keys={"stdout": report})
 
 
