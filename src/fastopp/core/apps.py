@@ -11,6 +11,7 @@ shop/
     probes.py      PROBES: parts of /health
     checks.py      functions with @check, for `oppman.py check`
     permissions.py SESSION: entries of a browser's session
+    sign_in_step.py page_for, check_code: what an account proves beside its password
     settings.py    a class of AppSettings: environment variables
     sign_in_options.py  what the sign-in page offers beside the password
     templates/shop/…   static/shop/…

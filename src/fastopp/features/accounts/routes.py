@@ -16,19 +16,22 @@ from fastopp.errors import FastOppError, Unavailable
 from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.current_user import OptionalUser, StaffUser
 from fastopp.features.accounts.devices import read_device
-from fastopp.features.accounts.landing import page_after_sign_in, safe_next
-from fastopp.features.accounts.sessions import begin_session, end_session, open_session
+from fastopp.features.accounts.landing import safe_next
+from fastopp.features.accounts.sessions import end_session, open_session
 from fastopp.features.accounts.settings import AccountSettings
 from fastopp.features.accounts.sign_in import may_sign_in, sign_in
 from fastopp.features.accounts.sign_in_page import find_sign_in_options
+from fastopp.features.accounts.sign_in_steps import check_program, complete_sign_in
 from fastopp.features.accounts.tokens import token_lifetime
 from fastopp.web.answers import NO_STORE
 from fastopp.web.api_docs import problems
+from fastopp.web.forms import CleanText
 from fastopp.web.middleware.csrf import CrossSiteRequest, is_cross_site
 from fastopp.web.templating import render
 
 router = APIRouter(tags=["accounts"])
 
+MAX_CODE = 64  # characters
 NOTHING_TYPED = "Enter your email address and your password."
 
 
@@ -71,13 +74,11 @@ async def login(
             device=read_device(request, runtime.settings),
             clock=runtime.clock,
         )
-        response = _redirect(page_after_sign_in(user, request, next_page))
-        await begin_session(request, response, user, runtime)
+        return await complete_sign_in(request, user, next_page, runtime)
     except Unavailable:
         raise  # says nothing about the password, so it is answered by the page that says what is the matter
     except FastOppError as error:
         return _form(request, runtime, error.status, str(error), username, next_page, error.headers)
-    return response
 
 
 @router.get("/logout", include_in_schema=False)
@@ -104,6 +105,7 @@ async def create_token(
     runtime: RuntimeDep,
     username: Annotated[str, Form(description="Email address")],
     password: Annotated[str, Form()],
+    otp: Annotated[CleanText, Form(max_length=MAX_CODE, description="Code of the second factor, if it has one")] = "",
 ) -> Token:
     """A token for programs, to be sent as `Authorization: Bearer <access_token>`; it sets no cookie."""
     user = await sign_in(
@@ -114,6 +116,7 @@ async def create_token(
         settings=runtime.settings,
         clock=runtime.clock,
     )
+    await check_program(request, user, otp, runtime)
     token = await open_session(request, user, "program", runtime)
     response.headers.update(NO_STORE)
     return Token(access_token=token, expires_in=int(token_lifetime(runtime.settings).total_seconds()))

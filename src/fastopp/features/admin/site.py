@@ -30,8 +30,9 @@ from fastopp.features.accounts.current_user import load_user
 from fastopp.features.accounts.devices import read_device
 from fastopp.features.accounts.landing import safe_next
 from fastopp.features.accounts.models import AuditLog, User
-from fastopp.features.accounts.sessions import begin_session, end_session
+from fastopp.features.accounts.sessions import end_session
 from fastopp.features.accounts.sign_in import may_sign_in, sign_in
+from fastopp.features.accounts.sign_in_steps import complete_sign_in
 from fastopp.features.admin import PATH
 from fastopp.features.admin.audit_admin import AuditLogAdmin
 from fastopp.features.admin.authentication import SiteAuthentication, SiteAuthorization, UnsuitableText
@@ -140,8 +141,7 @@ class AdminSite(Admin):
                 clock=runtime.clock,
                 device=read_device(request, runtime.settings),
             )
-            response: Response = RedirectResponse(self._after_login(request), status.HTTP_302_FOUND, headers=NO_STORE)
-            await begin_session(request, response, user, runtime)
+            response = await complete_sign_in(request, user, self._after_login(request), runtime)
         except Unavailable:
             raise
         except FastOppError as error:
