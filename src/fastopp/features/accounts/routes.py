@@ -16,7 +16,7 @@ from fastopp.errors import FastOppError, Unavailable
 from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.current_user import OptionalUser, StaffUser
 from fastopp.features.accounts.devices import read_device
-from fastopp.features.accounts.landing import safe_next
+from fastopp.features.accounts.landing import page_after_sign_in, safe_next
 from fastopp.features.accounts.sessions import end_session, open_session
 from fastopp.features.accounts.settings import AccountSettings
 from fastopp.features.accounts.sign_in import may_sign_in, sign_in
