@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fastopp.checks.errors import CannotCheck
 from fastopp.checks.lockfile import Lock, read_lock
@@ -23,6 +23,8 @@ from fastopp.settings import AppSettings, Settings, SettingsError, load_settings
 from fastopp.settings.database_url import DatabaseURL
 from fastopp.settings.loading import from_variables
 from fastopp.settings.problems import SettingProblem
+
+T = TypeVar("T")
 
 # What `load_settings` says of the size of all variables; there is a check for that, which counts more exactly.
 THE_ENVIRONMENT = "the environment"
@@ -55,6 +57,7 @@ class CheckContext:
     """Of all variables, those of the operating system and of other programs included."""
     trial_run: TrialRun | None = None
     """The measurement, once it was made."""
+    _found: dict[Callable[[CheckContext], Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def read(
@@ -135,6 +138,13 @@ class CheckContext:
         """The Python files that are served: main.py and the apps."""
         folders = [app.folder for app in self.apps]
         return tuple(read_sources(self.folder, folders))
+
+    def once(self, find: Callable[[CheckContext], T]) -> T:
+        """Return what `find` returns for this project. Several checks share one call of it."""
+        if find not in self._found:
+            self._found[find] = find(self)
+        found: T = self._found[find]
+        return found
 
     def as_subject(self) -> dict[str, Any]:
         """Return the checked values, for programs; no secrets."""

@@ -134,4 +134,4 @@ def environment_nearly_too_big(context: CheckContext) -> Iterator[Problem]:
 def faulty_apps(context: CheckContext) -> Iterator[Problem]:
     """An import fails, modules import each other, or a file lacks what FastOpp looks for in it. The application does
     not start, or the app's commands, checks or health probes do not exist."""
-    yield from project_faults(context)
+    yield from context.once(project_faults)

@@ -22,14 +22,16 @@ from fastopp.core.mappers import configure_models
 )
 def postponed_relations(context: CheckContext) -> Iterator[Problem]:
     """SQLModel reads the annotation of a `Relationship`. Postponed, it is a text, and the first query fails."""
-    yield from _postponed(context)
+    yield from context.once(_postponed)
 
 
-def _postponed(context: CheckContext) -> Iterator[Problem]:
-    for file in context.sources:
-        if any(name == "__future__.annotations" for _, name in file.imports()):
-            for line, name in _relations(file):
-                yield Problem(f"{file.path}, line {line}: the relation `{name}` has a postponed annotation.")
+def _postponed(context: CheckContext) -> tuple[Problem, ...]:
+    return tuple(
+        Problem(f"{file.path}, line {line}: the relation `{name}` has a postponed annotation.")
+        for file in context.sources
+        if any(name == "__future__.annotations" for _, name in file.imports())
+        for line, name in _relations(file)
+    )
 
 
 def _relations(file: SourceFile) -> Iterator[tuple[int, str]]:
@@ -50,7 +52,7 @@ def unfit_models(context: CheckContext) -> Iterator[Problem]:
     """A relation names a model that does not exist, or no foreign key connects the two. The first query fails."""
     from fastopp.features.accounts import models as _models  # noqa: PLC0415, F401 - relations may name its User
 
-    if project_faults(context) or any(_postponed(context)):
+    if context.once(project_faults) or context.once(_postponed):
         return  # which other checks report
     try:
         configure_models(context.apps)

@@ -42,12 +42,12 @@ class Template:
 def template_syntax(context: CheckContext) -> Iterator[Problem]:
     """It has a syntax error, or uses a filter, a test or another template that does not exist."""
     environment = _environment(context)
-    for name, path in _files(context):
-        found = _read(environment, context, name, path)
+    names = frozenset(environment.list_templates())
+    for found in context.once(_read_all):
         if isinstance(found, Problem):
             yield found
         else:
-            yield from _unknown(environment, found)
+            yield from _unknown(environment, names, found)
 
 
 @check(
@@ -60,10 +60,9 @@ def template_names(context: CheckContext) -> Iterator[Problem]:
     """The page fails when it is opened. Only calls of `render` with a literal dictionary are looked at."""
     environment = _environment(context)
     templates: dict[str, Template] = {}
-    for name, path in _files(context):
-        found = _read(environment, context, name, path)
+    for found in context.once(_read_all):
         if isinstance(found, Template):
-            templates.setdefault(name, found)
+            templates.setdefault(found.name, found)
     for file in context.sources:
         for call, name, given in _renders(file):
             if name in templates:
@@ -109,6 +108,12 @@ def _files(context: CheckContext) -> Iterator[tuple[str, Path]]:
             yield path.relative_to(folder).as_posix(), path
 
 
+def _read_all(context: CheckContext) -> tuple[Template | Problem, ...]:
+    """Return each template of the project, or what is wrong with its syntax."""
+    environment = _environment(context)
+    return tuple(_read(environment, context, name, path) for name, path in _files(context))
+
+
 def _read(environment: Environment, context: CheckContext, name: str, path: Path) -> Template | Problem:
     from jinja2 import TemplateSyntaxError  # noqa: PLC0415 - 70 ms
 
@@ -116,7 +121,7 @@ def _read(environment: Environment, context: CheckContext, name: str, path: Path
     try:
         source = path.read_text(encoding="utf-8")
         tree = environment.parse(source, name, str(path))
-        environment.compile(source, name, str(path))
+        environment.compile(tree, name, str(path))
     except TemplateSyntaxError as error:
         return Problem(f"{file}, line {error.lineno}: {error.message}")
     except UnicodeDecodeError:
@@ -124,14 +129,13 @@ def _read(environment: Environment, context: CheckContext, name: str, path: Path
     return Template(name, file, tree)
 
 
-def _unknown(environment: Environment, template: Template) -> Iterator[Problem]:
+def _unknown(environment: Environment, names: frozenset[str], template: Template) -> Iterator[Problem]:
     from jinja2 import nodes  # noqa: PLC0415 - 70 ms
 
     for node in template.tree.find_all((nodes.Filter, nodes.Test)):
         kind, known = ("filter", environment.filters) if isinstance(node, nodes.Filter) else ("test", environment.tests)
         if node.name not in known:
             yield Problem(f"{template.file}, line {node.lineno}: there is no {kind} `{node.name}`.")
-    names = frozenset(environment.list_templates())
     for line, wanted in _wanted(template.tree):
         if wanted not in names:
             close = get_close_matches(wanted, names, n=1)
