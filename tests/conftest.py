@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import cache
+from typing import Any
 
 import pytest
+from fastapi.dependencies import utils as fastapi_dependencies
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.engine import create_engine
@@ -44,6 +47,27 @@ def _verified_once() -> Iterator[None]:
     """Verify a password against a hash once in a process: with Argon2 that is expensive, and always the same."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "_verify", cache(passwords._verify))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _dependencies_read_once() -> Iterator[None]:
+    """Let FastAPI read the signature of a dependency once in a process, and not for each application and route."""
+    read = fastapi_dependencies.get_dependant
+    known: dict[tuple[Any, ...], Any] = {}
+
+    def read_once(**options: Any) -> Any:
+        call = options["call"]
+        if not inspect.isfunction(call) or call.__closure__:  # it may belong to one application
+            return read(**options)
+        key = tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in options.items())
+        if key not in known:
+            known[key] = read(**options)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        # A route's own handler is read by the name in fastapi.routing, which stays: what it has is its own.
+        patch.setattr(fastapi_dependencies, "get_dependant", read_once)
         yield
 
 

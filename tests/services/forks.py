@@ -71,7 +71,7 @@ import json, os, signal, socket, sys
 server = socket.socket(socket.AF_UNIX)
 server.connect({socket!r})
 request = {{"words": sys.argv[1:], "folder": os.getcwd(), "environ": dict(os.environ), "numbers": [0, 1, 2]}}
-line = json.dumps(request | {{"new_session": False, "finalize": False}}).encode() + b"\\n"
+line = json.dumps(request | {{"executable": sys.executable, "new_session": False, "finalize": False}}).encode() + b"\\n"
 rest = line[socket.send_fds(server, [line], [0, 1, 2]):]
 if rest:  # `sendall` would send nothing, too, and fail if the program has ended by now
     server.sendall(rest)
@@ -93,10 +93,21 @@ def write_shim(path: Path) -> None:
     path.chmod(0o755)
 
 
+def shared_shim() -> Path:
+    """Return the program of `write_shim` beside the server's socket."""
+    path = start_server().with_name("python")
+    if not path.exists():
+        own = path.with_name(f"python-{os.getpid()}")  # another process may be at it, too
+        write_shim(own)
+        own.rename(path)
+    return path
+
+
 class Program:
     """A forked process that runs what `python WORDS` runs. Its methods are those of `subprocess.Popen`.
 
-    With `finalize` the interpreter frees everything at the end, for tests of just that.
+    With `finalize` the interpreter frees everything at the end, for tests of just that. With `fork_children` what it
+    starts by `sys.executable` is forked too.
     """
 
     def __init__(
@@ -112,6 +123,7 @@ class Program:
         start_new_session: bool = False,
         text: bool = False,
         finalize: bool = False,
+        fork_children: bool = False,
     ) -> None:
         self.args = [str(word) for word in words]
         self.returncode: int | None = None
@@ -139,6 +151,7 @@ class Program:
             "environ": dict(os.environ if env is None else env),
             "new_session": start_new_session,
             "finalize": finalize,
+            "executable": str(shared_shim()) if fork_children else sys.executable,
             "numbers": [0, 1, 2, *pass_fds],
         }
         self._server = socket.socket(socket.AF_UNIX)

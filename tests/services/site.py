@@ -67,8 +67,14 @@ def start_command(
 def run_command(
     project: Path, *words: str, environ: Mapping[str, str] | None = None, stdin: str | None = None, timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python WORDS` in a project, without a terminal, to its end."""
-    return forks.run(words, cwd=project, env=environment(environ), stdin=stdin, timeout=timeout, text=True)
+    """Run `python WORDS` in a project, without a terminal, to its end.
+
+    Two checks run commands of the project, and `adopt` migrates in another process: these are forked too, but not
+    where a start is measured.
+    """
+    options = {"cwd": project, "env": environment(environ), "stdin": stdin, "timeout": timeout, "text": True}
+    starts_commands = not {"check", "adopt"}.isdisjoint(words) and "--measure" not in words
+    return forks.run(words, fork_children=starts_commands, **options)
 
 
 def start_for_real(
