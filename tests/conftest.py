@@ -26,7 +26,7 @@ from tests.services.pooler import Pooler
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
 from tests.services.s3 import RcloneServer, find_rclone
 
-pytest_plugins = ["tests.gate", "tests.schedule"]
+pytest_plugins = ["tests.bytecode", "tests.gate", "tests.schedule"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import dataclasses
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from fastopp.console.main_file import add_apps
 from leapcell_emulator.emulator import Emulator, EmulatorOptions
 from leapcell_emulator.parts import make_services
 from leapcell_emulator.rules import Rules
+from tests.gate import only_full
 from tests.services.browser import ARGUMENTS
+from tests.services.libraries import installed_libraries
 from tests.services.site import ROOT, SECRET_KEY, Site, succeed
 from tests.services.task_app import write_app
 
@@ -102,13 +104,23 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_the_story(checkout: Path, photo: bytes, chromium_path: str) -> None:
+@pytest.fixture(params=["installed", *only_full("index")])
+def libraries(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Variables for the build: whether pip finds the libraries installed, or downloads them from the index."""
+    if request.param == "index":
+        yield {}
+        return
+    with installed_libraries() as variables:
+        yield variables
+
+
+async def test_the_story(checkout: Path, photo: bytes, chromium_path: str, libraries: dict[str, str]) -> None:
     lines: list[str] = []
     options = EmulatorOptions(
         folder=checkout,
         port=0,
         async_port=0,
-        variables=VARIABLES,
+        variables=VARIABLES | libraries,
         rules=Rules.from_options(options={"deployment_overlap": 1.0}),
     )
     emulator = Emulator(

@@ -56,10 +56,6 @@ def page(project: Path, text: str) -> None:
     (project / "docs/deploy/fly.md").write_text(text, encoding="utf-8")
 
 
-def test_this_project_uses_none_of_the_words(words: ModuleType) -> None:
-    assert words.check(ROOT) == []
-
-
 @pytest.mark.parametrize(
     ("text", "line"),
     [

@@ -25,13 +25,13 @@ def postponed_relations(context: CheckContext) -> Iterator[Problem]:
     yield from context.once(_postponed)
 
 
-def _postponed(context: CheckContext) -> tuple[Problem, ...]:
-    return tuple(
+def _postponed(context: CheckContext) -> list[Problem]:
+    return [
         Problem(f"{file.path}, line {line}: the relation `{name}` has a postponed annotation.")
         for file in context.sources
         if any(name == "__future__.annotations" for _, name in file.imports())
         for line, name in _relations(file)
-    )
+    ]
 
 
 def _relations(file: SourceFile) -> Iterator[tuple[int, str]]:
