@@ -14,7 +14,7 @@ FEW = 20
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile many files, as in a new clone, before the workers start: it takes 13 s of a processor."""
+    """Compile many files, as in a new clone, before the workers start: it takes more than collection."""
     if not config.getoption("numprocesses", None) or sys.dont_write_bytecode:
         return
     files = [path for path in sorted(TESTS.glob("*/test_*.py")) if not is_compiled(path)]
