@@ -96,3 +96,10 @@ async def test_it_is_shown_again(tmp_path: Path) -> None:
         assert (await browser.post("/book", data=RIGHT | {"tags": ["a", "b"]})).text == "Emma ['a', 'b']"
     body = app.openapi()["paths"]["/book"]["post"]["requestBody"]["content"]
     assert list(body) == ["application/x-www-form-urlencoded"], "the API's document has the form"
+
+
+@pytest.mark.parametrize(("field", "value"), [("title", "a\0"), ("note", "\0"), ("tags", ["old", "a\0b"])])
+def test_a_character_that_no_database_stores_is_an_error(field, value):
+    form = check_form(Book, RIGHT | {field: value})
+    assert form.data is None
+    assert form.errors == {field: "This has a character that cannot be stored."}

@@ -37,6 +37,9 @@ _MESSAGES: Final = {
 }
 
 
+_NUL: Final = "This has a character that cannot be stored."  # PostgreSQL keeps no NUL in a text
+
+
 @dataclass(frozen=True, slots=True)
 class Mistake:
     """The error to show for a field, in place of the general one: `Annotated[str, Mistake("Enter your name.")]`."""
@@ -63,16 +66,15 @@ class CheckedForm(Generic[Model]):
 
 def check_form(model: type[Model], values: Values) -> CheckedForm[Model]:
     """Validate the values of a form. An empty field counts as not given."""
-    given = {
-        name: value for name, value in values.items() if value and not (isinstance(value, str) and value.isspace())
-    }
+    given = {name: value for name, value in values.items() if value and not _is_blank(value)}
+    errors = {name: _NUL for name, value in given.items() if any("\0" in text for text in value)}
+    data = None
     try:
-        return CheckedForm(values, {}, model.model_validate(given))
+        data = model.model_validate(given)
     except ValidationError as error:
-        errors: dict[str, str] = {}
         for details in error.errors(include_url=False, include_input=False):
             errors.setdefault(str(details["loc"][0]) if details["loc"] else "", _in_words(model, details))
-        return CheckedForm(values, errors)
+    return CheckedForm(values, errors, None if errors else data)
 
 
 def _is_blank(value: str | list[str]) -> bool:
