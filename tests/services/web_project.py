@@ -18,6 +18,7 @@ from fastopp.settings import Settings, load_settings
 from fastopp.web import setup
 from fastopp.web.templating import render
 
+SIGN_IN_PAGE = {"error": None, "next": "", "email": "", "options": {"button": [], "link": []}, "for_members": False}
 NAVIGATION = [NavItem("Shop", "/shop"), NavItem("Orders", "/orders", "management", "staff")]
 
 
@@ -61,7 +62,7 @@ def make_app(project: Path, environ: Mapping[str, str] | None = None) -> FastAPI
 
     @router.get("/sign-in-form")
     async def sign_in_form(request: Request) -> Response:
-        return render(request, "login.html", {"error": None, "next": "", "email": ""})
+        return render(request, "login.html", SIGN_IN_PAGE)
 
     @router.get("/fail/{kind}")
     @router.post("/fail/{kind}")

@@ -19,7 +19,7 @@ from fastopp.web.templating import (
     initials,
     mark_code,
 )
-from tests.services.web_project import BROWSER, Somebody, client, make_app, settings
+from tests.services.web_project import BROWSER, SIGN_IN_PAGE, Somebody, client, make_app, settings
 
 
 def project(tmp_path: Path, **pages: str) -> Path:
@@ -168,7 +168,11 @@ async def test_components(tmp_path: Path, source: str, expected: str) -> None:
         ("home.html", {"checks": [], "next_step": None, "cards": []}, "Your application is running"),
         ("license.html", {"text": "MIT License\n\nPermission"}, "<h2"),
         ("protected.html", {"user": Somebody(is_staff=True)}, "Hello, ada@example.com"),
-        ("login.html", {"error": "Wrong.", "next": "/a", "email": "b@c.d"}, 'autocomplete="current-password"'),
+        (
+            "login.html",
+            SIGN_IN_PAGE | {"error": "Wrong.", "next": "/a", "email": "b@c.d"},
+            'autocomplete="current-password"',
+        ),
     ],
 )
 async def test_pages(tmp_path: Path, name: str, context: dict[str, Any], expected: str) -> None:
