@@ -21,7 +21,18 @@ from fastopp.features.accounts.models import AuditLog, User
 SHORT = 50  # characters, the size of the columns action, model_name and record_id
 MAX_VALUE = 500  # characters kept of one value; the record shows what changed and is no backup
 PRUNED_AT_ONCE = 500  # old rows that one statement of clean-up removes
-SIGN_IN_ACTIONS = ("sign in", "sign in failed", "sign out", "revoke", "revoke all", "create token")
+SIGN_IN_ACTIONS = (
+    "sign in",
+    "sign in failed",
+    "sign out",
+    "sign up",
+    "accept invitation",
+    "request password reset",
+    "reset password",
+    "revoke",
+    "revoke all",
+    "create token",
+)
 MASK = "***"
 SECRET_WORDS = ("password", "secret", "token", "hash", "api_key")  # in the name of a field whose value is a secret
 

@@ -27,6 +27,7 @@ from fastopp.features.accounts.models import FailedAttempt, fold_email
 from fastopp.web.middleware.forwarded import network_of
 
 ACCOUNT_FAILURES = 5  # before an account is locked
+MAILS = 5  # to one address and for one purpose, before more are refused for a while
 ADDRESS_FAILURES = 20  # before an address is; an office or a proxy may share one
 FIRST_LOCK = timedelta(seconds=30)
 LONGEST_LOCK = timedelta(minutes=15)
@@ -45,6 +46,10 @@ class TooManyAttempts(FastOppError):
         super().__init__(hint=f"Try again in {_in_words(seconds)}.")
         self.retry_after = seconds
         self.headers = {"Retry-After": str(seconds)}
+
+
+class TooManyRequests(TooManyAttempts):
+    """Too many requests."""
 
 
 class Subject(NamedTuple):
@@ -74,6 +79,11 @@ def device_subject(name: str) -> Subject:
 def address_subject(address: str, *, purpose: str = "address", limit: int = ADDRESS_FAILURES) -> Subject:
     """Return the network that requests come from, counted for each purpose apart."""
     return Subject(_subject_name(purpose, network_of(address)), limit)
+
+
+def mail_subject(purpose: str, email: str) -> Subject:
+    """Return an address that mails of one kind are asked for, whether or not there is an account."""
+    return Subject(_subject_name(f"mail for {purpose}", fold_email(email)), MAILS)
 
 
 async def read_standing(session: AsyncSession, *subjects: Subject, clock: Clock = SYSTEM_CLOCK) -> Standing:
@@ -109,6 +119,17 @@ async def record_failure(session: AsyncSession, *subjects: Subject, clock: Clock
         .with_for_update(skip_locked=True)
     )
     await session.exec(delete(FailedAttempt).where(col(FailedAttempt.subject).in_(stale)))
+
+
+async def count_request(session: AsyncSession, *subjects: Subject, clock: Clock = SYSTEM_CLOCK) -> None:
+    """Count a request that costs something, like a mail. Raises TooManyRequests, and counts nothing, beyond the limits.
+
+    The count is kept with the session's transaction.
+    """
+    standing = await read_standing(session, *subjects, clock=clock)
+    if standing.locked_for:
+        raise TooManyRequests(standing.locked_for)
+    await record_failure(session, *subjects, clock=clock)
 
 
 async def forget(session: AsyncSession, *subjects: Subject) -> None:

@@ -27,6 +27,7 @@ async def check_new_password(password: str, email: str = "", name: str | None = 
     if why := weakness_of_password(password[:LOOKED_AT], email):
         raise PasswordRejected(f"The password is too easy to guess. {why}")
     about = [part for part in re.split(r"\W+", f"{email} {name or ''}"[:MAX_ABOUT]) if len(part) > 2]
+    about += [email[:LOOKED_AT]] if email else []
     # Off the event loop: it takes up to a tenth of a second.
     if await to_thread.run_sync(_guesses, password[:LOOKED_AT], about) < MIN_GUESSES:
         raise PasswordRejected("The password is too easy to guess. It is a common password, or made of common parts.")

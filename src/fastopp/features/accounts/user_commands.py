@@ -25,6 +25,7 @@ from fastopp.features.accounts.commands import list_users
 from fastopp.features.accounts.management import Role, change_rights
 from fastopp.features.accounts.models import UserSession
 from fastopp.features.accounts.user_sessions import SIGN_INS, list_sessions, revoke_all, revoke_session
+from fastopp.features.sign_up.invite_command import invite
 
 HERE = Client("command line")  # in the audit log
 
@@ -32,6 +33,7 @@ app = typer.Typer(help="Manage accounts, their sessions and their API tokens.", 
 token_app = typer.Typer(help="Manage the API tokens of an account.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
 app.command("list")(list_users)
+app.command("invite")(invite)
 
 EmailArgument = Annotated[str, typer.Argument(metavar="EMAIL", help="Email address of the account.")]
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The id, as the list shows it.")]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fastopp.checks.check import Problem, Subject, check
 from fastopp.checks.context import CheckContext
+from fastopp.features.accounts.settings import AccountSettings
 
 NAMES = frozenset({"MailDep", "open_mail"})
 """The names that a module imports which sends mail."""
@@ -18,7 +19,7 @@ NAMES = frozenset({"MailDep", "open_mail"})
     subject=Subject.MAIL,
 )
 def needed(context: CheckContext) -> Iterator[Problem]:
-    """Pages that send a mail answer 503, and the rest of what they do is rolled back."""
+    """Pages that send a mail answer 503, and the rest of what they do is rolled back. Sign-up works without."""
     if context.settings.mail is None:
         for reason in reasons(context):
             yield Problem(f"MAIL_URL is not set, but {reason}.")
@@ -64,6 +65,9 @@ def no_site(context: CheckContext) -> Iterator[Problem]:
 
 def reasons(context: CheckContext) -> Iterator[str]:
     """Yield what needs mail, as the end of a sentence."""
+    sign_up = context.settings.of(AccountSettings).sign_up
+    if sign_up != "closed":
+        yield f"SIGN_UP is {sign_up}: without mail no address is confirmed, and nobody can reset a password"
     for file in context.sources:
         if any(name.rpartition(".")[2] in NAMES for _, name in file.imports()):
             yield f"{file.path} sends mail"

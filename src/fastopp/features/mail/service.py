@@ -184,10 +184,14 @@ def open_mail(runtime: Host, session: AsyncSession | None = None) -> Mail:
     return Mail(runtime, templates, session)
 
 
+def mail_of_request(request: Request, runtime: Runtime, session: AsyncSession | None = None) -> Mail:
+    """Return the mail service for a handler with separate transactions: mails are in the language of the request."""
+    return Mail(runtime, templates_of(request), session, reader=reader_of_request(request))
+
+
 async def get_mail(request: Request, runtime: RuntimeDep, session: SessionDep) -> Mail:
     """Dependency: the mail service; mails are sent only if this request's transaction is committed."""
-    writing = None if request.method in READ_ONLY_METHODS else session
-    return Mail(runtime, templates_of(request), writing, reader=reader_of_request(request))
+    return mail_of_request(request, runtime, None if request.method in READ_ONLY_METHODS else session)
 
 
 MailDep = Annotated[Mail, Depends(get_mail)]

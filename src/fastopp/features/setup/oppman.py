@@ -8,6 +8,7 @@ from fastopp.core.dependencies import RuntimeDep, SessionDep
 from fastopp.features.accounts import service as accounts
 from fastopp.features.accounts.current_user import SuperUser
 from fastopp.features.accounts.management import GROUPS, NO_GROUP
+from fastopp.features.accounts.settings import AccountSettings
 from fastopp.features.health.status import database_type
 from fastopp.features.jobs.page import pages_work
 from fastopp.web.answers import NO_STORE
@@ -28,6 +29,7 @@ async def dashboard(request: Request, runtime: RuntimeDep, session: SessionDep, 
         "group_options": [("", "No group"), *((name, name) for name in GROUPS)],
         # The password of a deactivated account cannot be used.
         "password_options": [(user.email, _label(user.email, user.is_superuser)) for user in users if user.is_active],
+        "invitations": settings.of(AccountSettings).sign_up != "closed",
         "has_object_storage": settings.has_object_storage,
         "pages_work": pages_work(runtime),
         "again": False,

@@ -1,0 +1,7 @@
+"""Sign-up and invitations, where SIGN_UP allows them."""
+
+PAGES = {
+    "routes": ("/sign-up",),
+    "invitation_routes": ("/invitation",),
+    "management": ("/oppman/invitations",),
+}
