@@ -6,6 +6,7 @@ import uuid
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
+from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
 
 from fastopp.core.dependencies import RuntimeDep, SessionDep
@@ -48,8 +49,7 @@ async def show(request: Request, runtime: RuntimeDep, session: SessionDep, super
         return render(request, "ops/_invitations.html", context, headers=headers)
     if prefers_html(request):
         return render(request, "ops/invitations.html", context, headers=headers)
-    listed = [describe(link) | {"id": str(link.id), "expires_at": link.expires_at.isoformat()} for link in found]
-    return JSONResponse({"invitations": listed}, headers=headers)
+    return JSONResponse({"invitations": jsonable_encoder(context["invitations"])}, headers=headers)
 
 
 @router.post("", summary="Invite a person")
