@@ -48,6 +48,15 @@ async def test_what_is_found(tmp_path, variables, found):
     assert await ids(tmp_path, **variables) == found
 
 
+async def test_sign_up_wants_mail(tmp_path):
+    for sign_up, found in (("closed", 0), ("invite", 1), ("open", 1)):
+        variables = PRODUCTION | {"SIGN_UP": sign_up}
+        context = CheckContext.read(tmp_path, environ=variables, env_file=NOWHERE, load_apps=tuple)
+        findings = await checks.needed.run(context)
+        assert len(findings) == found
+        assert all(f"SIGN_UP is {sign_up}" in finding.message for finding in findings)
+
+
 async def test_the_file_that_sends_mail_is_named(tmp_path):
     [finding] = await checks.needed.run(context_of(tmp_path))
     assert "shop/routes.py sends mail" in finding.message

@@ -10,7 +10,7 @@ from fastopp.settings.app_settings import AppSettings
 
 
 class AccountSettings(AppSettings):
-    """Who may have an account, and sign in."""
+    """The accounts that a site has."""
 
     sign_up: Literal["closed", "invite", "open"] = Field(
         "closed",

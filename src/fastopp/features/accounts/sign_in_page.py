@@ -1,4 +1,4 @@
-"""What the sign-in page offers beside the password: "Forgot your password?", "Sign in with GitHub" and the like.
+"""The options on the sign-in page beside the password: "Forgot your password?", "Sign in with GitHub" and the like.
 
 A feature or an app offers it in its module `sign_in_options.py`:
 

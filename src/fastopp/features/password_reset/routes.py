@@ -37,7 +37,7 @@ class ForgotForm(BaseModel):
 
 
 class ResetForm(BaseModel):
-    """What the page of the link sends."""
+    """The new password, with the token of the link."""
 
     token: str = ""
     password: Annotated[str, Field(max_length=MAX_PASSWORD), Mistake("Enter a password of 8 characters or more.")]

@@ -39,7 +39,7 @@ async def find_owner(session: AsyncSession, token: str, clock: Clock) -> User:
 
 
 async def reset(session: AsyncSession, mail: Mail, token: str, hashed: str, client: Client, clock: Clock) -> User:
-    """Set the password of a link's account, which ends its sessions, API tokens, links and lock; and tell its owner.
+    """Set the password of a link's account, which ends its sessions, API tokens, links and lock; and notify its owner.
 
     The owner has read a mail to the address, so it counts as confirmed. Raises LinkInvalid.
     """

@@ -1,4 +1,4 @@
-"""What sign-up and invitations ask for, and the errors of it beside the fields."""
+"""The forms of sign-up and invitations, and the errors beside their fields."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from fastopp.web.forms import CleanText
 
 
 class NameAndPassword(BaseModel):
-    """What an invited person types."""
+    """The form for an invited person."""
 
     name: Annotated[CleanText | None, Field(max_length=MAX_NAME)] = None
     password: Annotated[str, Field(max_length=MAX_PASSWORD), Mistake("Enter a password of 8 characters or more.")]
 
 
 class SignUpForm(NameAndPassword):
-    """What a visitor types."""
+    """The form for a visitor."""
 
     email: Annotated[CleanText, Field(max_length=MAX_EMAIL), Mistake("Enter your email address.")]
 

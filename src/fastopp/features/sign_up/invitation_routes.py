@@ -26,7 +26,7 @@ router = APIRouter(prefix="/invitation", include_in_schema=False)
 
 
 class AcceptForm(NameAndPassword):
-    """What an invited person types, with the link's token."""
+    """The form for an invited person, with the link's token."""
 
     token: str = ""
 

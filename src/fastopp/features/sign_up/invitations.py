@@ -30,7 +30,7 @@ class InvitationMissing(NotFound):
 
 
 class Invitation(NamedTuple):
-    """What an invitation grants."""
+    """The address and the rights of an invitation."""
 
     email: str
     role: Role = "user"

@@ -28,7 +28,7 @@ async def invite(
     """Invite a person to create an account: by mail, or by a link that is printed where there is no mail."""
     project = load_project()
     if project.settings.of(AccountSettings).sign_up == "closed":
-        fail("Nobody can accept an invitation while SIGN_UP is closed. Set it to `invite` or `open`.")
+        fail("An invitation cannot be accepted while SIGN_UP is closed. Set it to `invite` or `open`.")
     wanted = invitations.Invitation(email, role, group)
     async with (
         open_runtime(project.settings, project.apps, title=project.title) as runtime,

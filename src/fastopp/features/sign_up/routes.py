@@ -90,7 +90,7 @@ async def send_again(
 async def show_link(
     request: Request, runtime: RuntimeDep, session: SessionDep, user: OptionalUser, token: str = ""
 ) -> Response:
-    """What the link is for. It changes nothing: programs that scan mails open links too."""
+    """Show a button. It changes nothing: programs that scan mails open links too."""
     _require_open(runtime.settings)
     link = await find_link(session, "confirm", token, clock=runtime.clock)
     return render(request, "accounts/sign_up_confirm.html", {"token": token, "email": link.email}, headers=NO_STORE)

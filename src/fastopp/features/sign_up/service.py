@@ -1,6 +1,6 @@
 """Signing up: what is typed waits in a link that is mailed, and becomes an account when the address is confirmed.
 
-Until then there is no account. So nothing has to be removed but the link, which expires; an address that somebody else
+Until then there is no account. So nothing has to be removed but the link, which expires; an address that another person
 typed is not taken; and nothing but the owner's mailbox shows whether there is an account.
 """
 
@@ -38,7 +38,7 @@ class NewAccount(NamedTuple):
 async def begin(session: AsyncSession, mail: Mail, wanted: NewAccount, clock: Clock) -> None:
     """Keep a sign-up, and mail its link to the address.
 
-    If there is an account, its owner is told instead, with the same work: the link is stored, but sent to no one.
+    If there is an account, its owner is notified instead, with the same work: the link is stored, but not sent.
     """
     token = await _keep(session, wanted, clock)
     owner = await find_user(session, wanted.email)
@@ -49,7 +49,7 @@ async def begin(session: AsyncSession, mail: Mail, wanted: NewAccount, clock: Cl
 
 
 async def send_again(session: AsyncSession, mail: Mail, email: str, clock: Clock) -> None:
-    """Mail another link for the newest sign-up of an address, or tell the owner of an account that there is one."""
+    """Mail another link for the newest sign-up of an address, or notify the owner of an account."""
     owner = await find_user(session, email)
     if owner is not None:
         await mail.within(session).send("accounts/mail/has_account", owner)
