@@ -12,6 +12,8 @@ shop/
     checks.py      functions with @check, for `oppman.py check`
     permissions.py SESSION: entries of a browser's session
     sign_in_step.py page_for, check_code: what an account proves beside its password
+    accounts.py    export_account, delete_account: its part of what belongs to a user
+    account_links.py  account_links: links on the page /account
     settings.py    a class of AppSettings: environment variables
     sign_in_options.py  what the sign-in page offers beside the password
     templates/shop/…   static/shop/…

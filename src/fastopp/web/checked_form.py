@@ -12,23 +12,25 @@ from fastapi import Depends, Form
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from fastopp.web.languages import Message
+
 Model = TypeVar("Model", bound=BaseModel)
 Values = Mapping[str, str | list[str]]
 
-# By the type of Pydantic's error; the names in braces are from its context.
+# By the type of Pydantic's error; the values are from its context.
 _MESSAGES: Final = {
     "missing": "Enter a value.",
-    "string_too_short": "Use {min_length} characters or more.",
-    "string_too_long": "Use {max_length} characters or fewer.",
+    "string_too_short": "Use %(min_length)s characters or more.",
+    "string_too_long": "Use %(max_length)s characters or fewer.",
     "string_pattern_mismatch": "This has another form than expected.",
     "int_parsing": "Enter a whole number.",
     "int_from_float": "Enter a whole number.",
     "float_parsing": "Enter a number.",
     "decimal_parsing": "Enter a number.",
-    "greater_than": "Enter more than {gt}.",
-    "greater_than_equal": "Enter {ge} or more.",
-    "less_than": "Enter less than {lt}.",
-    "less_than_equal": "Enter {le} or less.",
+    "greater_than": "Enter more than %(gt)s.",
+    "greater_than_equal": "Enter %(ge)s or more.",
+    "less_than": "Enter less than %(lt)s.",
+    "less_than_equal": "Enter %(le)s or less.",
     "date_from_datetime_parsing": "Enter a date.",
     "datetime_from_date_parsing": "Enter a date and a time.",
     "enum": "Choose one of the options.",
@@ -88,7 +90,7 @@ def _in_words(model: type[BaseModel], details: ErrorDetails) -> str:
         return own
     known = _MESSAGES.get(details["type"])
     if known is not None:
-        return known.format_map(details.get("ctx", {}))
+        return Message(known, **details.get("ctx", {}))
     return f"{details['msg'].removeprefix('Value error, ').rstrip('.')}."
 
 

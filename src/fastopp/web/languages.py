@@ -6,14 +6,15 @@ English is the language of the source, so nothing is loaded for it. Another one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, tzinfo
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
+from fastopp.errors import FastOppError
 from fastopp.settings import Settings
 
 if TYPE_CHECKING:
@@ -88,6 +89,35 @@ def gettext(message: str) -> str:
     """Translate a message for the reader."""
     reader = _reader.get()
     return message if reader.language == SOURCE else _catalogue(reader.language, reader.catalogues).gettext(message)
+
+
+class Message(str):
+    """A text of the program that pages translate when they show it: `Message("Use %(least)s or more.", least=8)`.
+
+    Elsewhere it is the English text. Templates show it with the filter `translated`.
+    """
+
+    __slots__ = ("source", "values")
+
+    source: str
+    values: Mapping[str, object]
+
+    def __new__(cls, source: str, /, **values: object) -> Self:
+        """Fill the values in."""
+        message = super().__new__(cls, source % values if values else source)
+        message.source = source
+        message.values = values
+        return message
+
+
+def translate(text: object) -> str:
+    """Translate a text of the program for the reader: a Message, an error with its hint, or any constant text."""
+    if isinstance(text, FastOppError):
+        return " ".join(translate(part) for part in (text.message, text.hint) if part)
+    if isinstance(text, Message) and text.values:
+        values = {name: translate(value) if isinstance(value, str) else value for name, value in text.values.items()}
+        return gettext(text.source) % values
+    return gettext(str(text)) if text else ""
 
 
 def ngettext(singular: str, plural: str, number: int) -> str:

@@ -26,6 +26,7 @@ from fastopp.web.languages import (
     as_extension,
     format_moment,
     reader_of,
+    translate,
     writing_for,
     zone_name,
 )
@@ -110,6 +111,7 @@ class Templates:
             "datetime": format_datetime,
             "plain_datetime": plain_datetime,
             "initials": initials,
+            "translated": translate,
         }
         as_extension(environment)
         return environment
@@ -177,7 +179,7 @@ def render(
     - `csrf_field()` in forms, `csrf_token()`;
     - `csp_nonce`, for inline scripts: `<script nonce="{{ csp_nonce }}">`;
     - `query(**changes)`: this address's parameters with some changed; `path`, `request`;
-    - `language`, like `en`; `_("text")` and `{% trans %}` translate;
+    - `language`, like `en`; `_("text")`, `{% trans %}` and, for texts of the program, `|translated` translate;
     - `static_url(path)`, `platform_name`, `development`, `site_name`, `site_description`;
     - without an import `ui` (components.html) and `icon(name)` (icons.html).
 

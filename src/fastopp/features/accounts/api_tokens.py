@@ -11,9 +11,10 @@ import re
 import secrets
 import uuid
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, get_args
 
+from pydantic import BaseModel
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -23,6 +24,7 @@ from fastopp.features.accounts import audit
 from fastopp.features.accounts.client import Client
 from fastopp.features.accounts.models import User, UserSession
 from fastopp.features.accounts.user_sessions import add_session
+from fastopp.web.languages import Message
 
 Scope = Literal["read", "write", "operations"]
 """`read`: GET and HEAD; `write`: any method; `operations`: operations, if the account is a superuser."""
@@ -32,6 +34,17 @@ MAX_TOKENS = 50  # of an account
 SECRET_BYTES = 32
 
 _FORM = re.compile(r"fastopp_([0-9a-f]{32})_([A-Za-z0-9_-]{43})")
+
+
+class TokenRead(BaseModel):
+    """An API token, without its secret."""
+
+    id: uuid.UUID
+    name: str | None
+    scopes: list[str]
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
 
 
 class TooManyTokens(Conflict):
@@ -91,9 +104,13 @@ async def create_api_token(
     Raises ScopeRefused, TooManyTokens, and AccountChanged when the account was changed since `user` was read.
     """
     if not scopes:
-        raise ScopeRefused("A token needs a scope.", hint=f"Scopes are {', '.join(SCOPES)}.")
+        raise ScopeRefused(
+            Message("A token needs a scope."), hint=Message("Scopes are %(scopes)s.", scopes=", ".join(SCOPES))
+        )
     if "operations" in scopes and not user.is_superuser:
-        raise ScopeRefused("Only a superuser's token can have the scope `operations`.", hint="Leave it out.")
+        raise ScopeRefused(
+            Message("Only a superuser's token can have the scope `operations`."), hint=Message("Leave it out.")
+        )
     row = await add_session(session, user, "token", client, lifetime=lifetime, clock=clock)
     secret = secrets.token_urlsafe(SECRET_BYTES)
     row.name = name
@@ -115,6 +132,12 @@ def check_scope(row: UserSession | None, wanted: Scope) -> None:
     scopes = (row.scopes or "").split()
     if wanted not in scopes and not (wanted == "read" and "write" in scopes):
         raise ScopeMissing(wanted)
+
+
+def describe_token(row: UserSession) -> TokenRead:
+    """Return an API token without its secret."""
+    scopes = (row.scopes or "").split()
+    return TokenRead(**row.model_dump(exclude={"scopes"}), scopes=scopes, last_used_at=row.last_seen_at)
 
 
 def _digest(secret: str) -> str:

@@ -24,6 +24,7 @@ from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.upsert import insert
 from fastopp.errors import FastOppError
 from fastopp.features.accounts.models import FailedAttempt, fold_email
+from fastopp.web.languages import Message
 from fastopp.web.middleware.forwarded import network_of
 
 ACCOUNT_FAILURES = 5  # before an account is locked
@@ -43,7 +44,7 @@ class TooManyAttempts(FastOppError):
 
     def __init__(self, wait: timedelta) -> None:
         seconds = max(1, math.ceil(wait.total_seconds()))
-        super().__init__(hint=f"Try again in {_in_words(seconds)}.")
+        super().__init__(hint=_in_words(seconds))
         self.retry_after = seconds
         self.headers = {"Retry-After": str(seconds)}
 
@@ -164,7 +165,13 @@ def _subject_name(kind: str, value: str) -> str:
 
 
 def _in_words(seconds: int) -> str:
+    if seconds == 1:
+        return Message("Try again in a second.")
     if seconds < 60:
-        return f"{seconds} seconds" if seconds > 1 else "a second"
+        return Message("Try again in %(seconds)s seconds.", seconds=seconds)
     minutes = math.ceil(seconds / 60)
-    return f"{minutes} minutes" if minutes > 1 else "a minute"
+    return (
+        Message("Try again in %(minutes)s minutes.", minutes=minutes)
+        if minutes > 1
+        else Message("Try again in a minute.")
+    )

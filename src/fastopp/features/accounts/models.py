@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapper
 from sqlmodel import Field, SQLModel, col, delete, update
 
 PRIVATE = {"hashed_password", "old_tokens_ended_at"}  # columns of accounts that no answer has
+DELETED_DOMAIN = "deleted.invalid"  # of the addresses of deleted accounts; reserved by RFC 2606
 MAX_NAME = 100  # characters of an account's name, and of an API token's
 
 SessionKind = Literal["browser", "program", "token", "emergency"]

@@ -12,6 +12,7 @@ from anyio import to_thread
 
 from fastopp.features.accounts.passwords import PasswordRejected, check_encoding, hash_password
 from fastopp.settings.weak_secrets import weakness_of_password
+from fastopp.web.languages import Message
 
 MIN_PASSWORD = 8  # characters
 MIN_GUESSES = 10**6  # that zxcvbn expects to need: what it scores 0 or 1 (https://github.com/dropbox/zxcvbn#usage)
@@ -23,14 +24,18 @@ async def check_new_password(password: str, email: str = "", name: str | None = 
     """Raise PasswordRejected, with the reason, if this may not become the password of an account."""
     check_encoding(password)
     if len(password) < MIN_PASSWORD:
-        raise PasswordRejected(f"The password is too short: it needs at least {MIN_PASSWORD} characters.")
+        raise PasswordRejected(
+            Message("The password is too short: it needs at least %(least)s characters.", least=MIN_PASSWORD)
+        )
     if why := weakness_of_password(password[:LOOKED_AT], email):
-        raise PasswordRejected(f"The password is too easy to guess. {why}")
+        raise PasswordRejected(Message("The password is too easy to guess. %(why)s", why=why))
     about = [part for part in re.split(r"\W+", f"{email} {name or ''}"[:MAX_ABOUT]) if len(part) > 2]
     about += [email[:LOOKED_AT]] if email else []
     # Off the event loop: it takes up to a tenth of a second.
     if await to_thread.run_sync(_guesses, password[:LOOKED_AT], about) < MIN_GUESSES:
-        raise PasswordRejected("The password is too easy to guess. It is a common password, or made of common parts.")
+        raise PasswordRejected(
+            Message("The password is too easy to guess. It is a common password, or made of common parts.")
+        )
 
 
 async def hash_new_password(password: str, email: str = "", name: str | None = None) -> str:

@@ -13,6 +13,7 @@ from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
 
 from fastopp.errors import FastOppError
+from fastopp.web.languages import Message
 
 if TYPE_CHECKING:
     from pwdlib.hashers.argon2 import Argon2Hasher
@@ -77,9 +78,11 @@ def _encode(password: str) -> bytes:
     try:
         encoded = password.encode()
     except UnicodeEncodeError:
-        raise PasswordRejected("The password contains characters that are not text.") from None
+        raise PasswordRejected(Message("The password contains characters that are not text.")) from None
     if len(encoded) > MAX_PASSWORD:
-        raise PasswordRejected(f"The password is too long: {MAX_PASSWORD:,} bytes are allowed.")
+        raise PasswordRejected(
+            Message("The password is too long: %(most)s bytes are allowed.", most=f"{MAX_PASSWORD:,}")
+        )
     return encoded
 
 

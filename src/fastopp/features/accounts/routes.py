@@ -26,13 +26,14 @@ from fastopp.features.accounts.tokens import token_lifetime
 from fastopp.web.answers import NO_STORE
 from fastopp.web.api_docs import problems
 from fastopp.web.forms import CleanText
+from fastopp.web.languages import Message
 from fastopp.web.middleware.csrf import CrossSiteRequest, is_cross_site
 from fastopp.web.templating import render
 
 router = APIRouter(tags=["accounts"])
 
 MAX_CODE = 64  # characters
-NOTHING_TYPED = "Enter your email address and your password."
+NOTHING_TYPED = Message("Enter your email address and your password.")
 
 
 class Token(BaseModel):
@@ -78,7 +79,7 @@ async def login(
     except Unavailable:
         raise  # says nothing about the password, so it is answered by the page that says what is the matter
     except FastOppError as error:
-        return _form(request, runtime, error.status, str(error), username, next_page, error.headers)
+        return _form(request, runtime, error.status, error, username, next_page, error.headers)
 
 
 @router.get("/logout", include_in_schema=False)
@@ -126,7 +127,7 @@ def _form(
     request: Request,
     runtime: Runtime,
     status_code: int = status.HTTP_200_OK,
-    error: str = "",
+    error: str | FastOppError = "",
     email: str = "",
     next_page: str = "",
     headers: Mapping[str, str] | None = None,

@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastopp.database.upsert import insert
 from fastopp.errors import Conflict, FastOppError, NotFound
 from fastopp.features.accounts.lockout import account_subject, forget
-from fastopp.features.accounts.models import User, fold_email
+from fastopp.features.accounts.models import DELETED_DOMAIN, User, fold_email
 from fastopp.features.accounts.password_policy import hash_new_password
 
 MAX_EMAIL = 254  # characters (RFC 5321, 4.5.3.1.3, less the angle brackets)
@@ -74,8 +74,9 @@ async def get_user(session: AsyncSession, email: str) -> User:
 
 
 async def list_users(session: AsyncSession) -> Sequence[User]:
-    """Every account, by email address."""
-    return (await session.exec(select(User).order_by(func.lower(User.email)))).all()
+    """Every account, by email address; not those that only keep the records of deleted ones."""
+    there = col(User.email).not_like(f"%@{DELETED_DOMAIN}")
+    return (await session.exec(select(User).where(there).order_by(func.lower(User.email)))).all()
 
 
 async def superuser_exists(session: AsyncSession) -> bool:

@@ -18,8 +18,7 @@ from fastopp.console.output import command, emit_json, fail, print_table, say
 from fastopp.console.project import load_project
 from fastopp.core.runtime import open_runtime
 from fastopp.features.accounts import service as accounts
-from fastopp.features.accounts.account import describe_token
-from fastopp.features.accounts.api_tokens import Scope, create_api_token
+from fastopp.features.accounts.api_tokens import Scope, create_api_token, describe_token
 from fastopp.features.accounts.client import Client
 from fastopp.features.accounts.commands import list_users
 from fastopp.features.accounts.management import Role, change_rights
