@@ -47,7 +47,7 @@ async def write_export(runtime: Runtime, user: User) -> IO[bytes]:
     """Return a file with the export, at its beginning. Raises ExportTooBig, ExportTooSlow, DatabaseUnavailable."""
     limit = min(MAX_BYTES, runtime.settings.platform.max_response_body or MAX_BYTES)
     # Closed by `send_chunks`, or below.
-    file: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY)  # type: ignore[assignment] # noqa: SIM115 - as said
+    file: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - as said
     try:
         async with asyncio.timeout(MAX_SECONDS), runtime.database.read() as session:
             await _write(file, _document(session, user, find_exports(runtime.apps), runtime), limit)

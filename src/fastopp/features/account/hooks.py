@@ -29,7 +29,7 @@ DeleteAccount = Callable[[AsyncSession, User], Awaitable[None]]
 
 
 class AppExport(NamedTuple):
-    """What an app exports, and its name."""
+    """An app's name and its function."""
 
     app: str
     export: ExportAccount

@@ -1,4 +1,4 @@
-"""What the pages of /account share: their frame, the notice of what was done, and the check of a password."""
+"""The shared parts of the pages of /account: their frame, the notice of what was done, and the check of a password."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def redirect(address: str) -> RedirectResponse:
 
 
 def mail_of(request: Request, runtime: Runtime) -> Mail:
-    """Return the mail service for a handler with transactions of its own."""
+    """Return the mail service for a handler that opens transactions by itself."""
     return Mail(runtime, templates_of(request), reader=reader_of_request(request))
 
 

@@ -21,6 +21,7 @@ from fastopp.features.accounts.current_user import PresentUser, current_user, pr
 from fastopp.features.accounts.models import User
 from fastopp.web.answers import NO_STORE, prefers_html
 from fastopp.web.doors import guarded_by
+from fastopp.web.languages import Message
 
 FRESH_FOR = timedelta(minutes=15)
 CONFIRM_PAGE = "/account/confirm"
@@ -29,7 +30,7 @@ CONFIRM_PAGE = "/account/confirm"
 class SignInStale(Forbidden):
     """You signed in some time ago. Confirm that it is you."""
 
-    hint = f"Enter your password at {CONFIRM_PAGE}, or sign in again."
+    hint = Message("Enter your password at %(page)s, or sign in again.", page=CONFIRM_PAGE)
 
 
 def is_fresh(request: Request, clock: Clock) -> bool:

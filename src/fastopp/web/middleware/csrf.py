@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fastopp.errors import Forbidden
 from fastopp.web.bearer import bearer_token
 from fastopp.web.csrf_tokens import FIELD, HEADER, is_token_of, is_wanted, session_of
+from fastopp.web.languages import Message
 from fastopp.web.problems import answer
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, 9.2.1
@@ -41,7 +42,9 @@ class CrossSiteRequest(Forbidden):
 class BadCsrfToken(Forbidden):
     """This form has expired, so nothing was changed."""
 
-    hint = f"Reload the page and send it again. A script sends the token as the `{HEADER}` header."
+    hint = Message(
+        "Reload the page and send it again. A script sends the token as the `%(header)s` header.", header=HEADER
+    )
 
 
 async def verify_csrf_token(request: Request) -> None:
