@@ -16,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.features.accounts.client import Client, client_of
-from fastopp.features.accounts.models import AuditLog, User
+from fastopp.features.accounts.models import DELETED_DOMAIN, AuditLog, User
 
 SHORT = 50  # characters, the size of the columns action, model_name and record_id
 MAX_VALUE = 500  # characters kept of one value; the record shows what changed and is no backup
@@ -109,6 +109,14 @@ async def remove_old(session: AsyncSession, keep_days: int, *, clock: Clock = SY
     old = select(AuditLog.id).where(col(AuditLog.timestamp) < clock.now() - timedelta(days=keep_days))
     batch = old.limit(PRUNED_AT_ONCE).with_for_update(skip_locked=True)
     removed: int = (await session.exec(delete(AuditLog).where(col(AuditLog.id).in_(batch)))).rowcount
+    return removed
+
+
+async def remove_deleted_accounts(session: AsyncSession) -> int:
+    """Remove some of the deleted accounts that no record needs any more: how many; 0 when there are none left."""
+    kept = select(AuditLog.id).where(col(AuditLog.user_id) == col(User.id)).exists()
+    over = select(User.id).where(col(User.email).like(f"%@{DELETED_DOMAIN}"), ~kept).limit(PRUNED_AT_ONCE)
+    removed: int = (await session.exec(delete(User).where(col(User.id).in_(over)))).rowcount
     return removed
 
 

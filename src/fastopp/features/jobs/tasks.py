@@ -63,6 +63,7 @@ async def remove_old_accounts_data(context: TaskContext) -> None:
             removed += await links.remove_expired(session, clock=runtime.clock)
             if keep_days:
                 removed += await audit.remove_old(session, keep_days, clock=runtime.clock)
+                removed += await audit.remove_deleted_accounts(session)
         if not removed:
             return
         if context.should_stop():
