@@ -44,6 +44,7 @@ PUBLIC = (
     "/admin/login",
 )
 STAFF = ("/protected", "/webinar-registrants", "/oppman/", "/oppman/tasks", "/oppdemo/", "/database-status", "/broken")
+ACCOUNT = ("", "/sessions", "/tokens", "/address", "/password", "/confirm", "/delete")
 VIEWS = ("product", "user", "webinar-registrants", "audit-log")
 
 
@@ -137,6 +138,27 @@ def test_pages_for_staff_and_superusers(visitor: Visitor) -> None:
     page.set_extra_http_headers({"X-Forwarded-For": "203.0.113.7"})
     visitor.visit("/broken")  # 500, for others
     expect(page.locator("main")).not_to_contain_text("Nothing works")
+
+
+def test_the_own_account(visitor: Visitor) -> None:
+    visitor.sign_in("staff@example.com")
+    page = visitor.page
+    for path in ACCOUNT:
+        visitor.visit(f"/account{path}")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Delete the account for good").click()
+    expect(page.get_by_text("This is not your password.")).to_be_visible()
+    visitor.look("/account/delete, refused")
+    page.goto("/account/tokens")
+    page.get_by_label("Name").fill("a robot")
+    page.get_by_role("button", name="Create").press("Enter")
+    expect(page.get_by_text("Copy it now")).to_be_visible()
+    visitor.look("/account/tokens, created")
+    visitor.visit("/account/tokens")
+    page.get_by_role("button", name="Revoke: a robot").press("Enter")
+    expect(page.get_by_text("The token was revoked.")).to_be_visible()
+    visitor.look("/account/tokens, revoked")
 
 
 def test_dialogs(visitor: Visitor) -> None:

@@ -41,6 +41,9 @@ DEMANDS = {
     "_detached_superuser": "superuser",
     "current_user": "signed in",
     "present_user": "browser",
+    "_detached_user": "browser",
+    "_fresh_user": "fresh sign-in",
+    "_detached_fresh_user": "fresh sign-in",
     "staff_user": "staff",
     "_detached_staff_user": "staff",
     "require_granted": "emergency",
@@ -155,7 +158,16 @@ def actual_routes() -> dict[tuple[str, str], str]:
 def who_may(route: Any) -> str:
     demanded = {DEMANDS[name] for name in dependencies(getattr(route, "dependant", None)) if name in DEMANDS}
     # An operator is asked for through nothing else; a superuser is asked whether he is signed in, and so on.
-    strength = ("operator", "superuser", "staff", "browser", "signed in", "emergency", "everyone, or staff")
+    strength = (
+        "operator",
+        "superuser",
+        "staff",
+        "fresh sign-in",
+        "browser",
+        "signed in",
+        "emergency",
+        "everyone, or staff",
+    )
     return next((word for word in strength if word in demanded), "everyone")
 
 
