@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fastopp.core.runtime import open_runtime
     from fastopp.core.settings_of import SettingsOf
     from fastopp.errors import BadRequest, Conflict, FastOppError, Forbidden, NotFound
+    from fastopp.features.account.sections import AccountLink
     from fastopp.features.accounts.current_user import CurrentUser, Operator, OptionalUser, StaffUser, SuperUser
     from fastopp.features.accounts.models import User, utc_now
     from fastopp.features.accounts.permissions import FULL, Grant
@@ -52,12 +53,14 @@ if TYPE_CHECKING:
     from fastopp.tasks.service import TaskService
     from fastopp.tasks.task import periodic, task
     from fastopp.web.checked_form import CheckedForm, FormOf, Mistake
+    from fastopp.web.languages import Message
     from fastopp.web.templating import render
 
 __version__ = "0.5.0"
 
 __all__ = [
     "FULL",
+    "AccountLink",
     "AdminView",
     "AlreadyQueued",
     "AppSettings",
@@ -76,6 +79,7 @@ __all__ = [
     "LeapCellStorage",
     "Mail",
     "MailDep",
+    "Message",
     "Mistake",
     "NavItem",
     "NotFound",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 MODULES = {
+    "AccountLink": "fastopp.features.account.sections",
     "AdminView": "fastopp.features.admin.views",
     "AlreadyQueued": "fastopp.tasks.errors",
     "AppSettings": "fastopp.settings",
@@ -22,6 +23,7 @@ MODULES = {
     "LeapCellStorage": "fastopp.features.leapcell.storage",
     "Mail": "fastopp.features.mail.service",
     "MailDep": "fastopp.features.mail.service",
+    "Message": "fastopp.web.languages",
     "Mistake": "fastopp.web.checked_form",
     "NavItem": "fastopp.core.apps",
     "NotFound": "fastopp.errors",

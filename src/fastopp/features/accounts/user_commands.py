@@ -104,6 +104,23 @@ async def enable(email: EmailArgument) -> None:
 
 @app.command()
 @command
+async def delete(
+    email: EmailArgument, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
+) -> None:
+    """Delete an account and what belongs to it, as its user could. Its changes stay in the audit log."""
+    from fastopp.features.account.deletion import delete_account  # noqa: PLC0415 - that feature depends on this one
+
+    if not yes:
+        typer.confirm(f"Delete {email} for good?", abort=True)
+    project = load_project()
+    async with open_runtime(project.settings, project.apps) as runtime, runtime.database.transaction() as session:
+        user = await accounts.get_user(session, email)
+        await delete_account(session, user.id, runtime.apps, HERE)
+    say(f"The account {email} is deleted.")
+
+
+@app.command()
+@command
 async def sessions(email: EmailArgument, *, as_json: JsonOption = False) -> None:
     """List the browsers and programs that are signed in to an account."""
     rows = await _sessions_of(email, token=False)
