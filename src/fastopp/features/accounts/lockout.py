@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, NamedTuple
@@ -75,6 +76,11 @@ def account_subject(email: str) -> Subject:
 def device_subject(name: str) -> Subject:
     """Return a browser that has signed in to the account before."""
     return Subject(_subject_name("device", name), ACCOUNT_FAILURES)
+
+
+def factor_subject(user_id: uuid.UUID) -> Subject:
+    """Return the second factor of an account, counted apart from its password."""
+    return Subject(_subject_name("second factor", str(user_id)), ACCOUNT_FAILURES)
 
 
 def address_subject(address: str, *, purpose: str = "address", limit: int = ADDRESS_FAILURES) -> Subject:

@@ -1,4 +1,4 @@
-"""The tables of accounts: accounts, their sessions and links, the audit log, and failed sign-ins."""
+"""The tables of accounts: accounts, their sessions, links and factors, the audit log, and failed sign-ins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import JSON, Connection, event, inspect
+from sqlalchemy import JSON, BigInteger, Connection, event, inspect
 from sqlalchemy.orm import Mapper
 from sqlmodel import Field, SQLModel, col, delete, update
 
@@ -97,6 +97,47 @@ class AccountLink(SQLModel, table=True):
     digest: str = Field(max_length=64, nullable=False, repr=False)
     created_at: datetime = Field(default_factory=utc_now, nullable=False)
     expires_at: datetime = Field(index=True, nullable=False)
+
+
+class SecondFactor(SQLModel, table=True):
+    """The second factor of an account: a secret that an app makes codes from; see the feature `second_factor`."""
+
+    __tablename__ = "second_factors"
+
+    user_id: uuid.UUID = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE")
+    secret: str = Field(max_length=200, nullable=False, repr=False)
+    """Encrypted under a key that is derived from SECRET_KEY."""
+    last_step: int = Field(nullable=False)
+    """The time step of the newest code that was used. No code of it, or of one before, is accepted again."""
+    created_at: datetime = Field(default_factory=utc_now, nullable=False)
+    last_used_at: datetime | None = Field(default=None)
+
+
+class RecoveryCode(SQLModel, table=True):
+    """A code that takes the place of the second factor once. A used one is deleted."""
+
+    __tablename__ = "recovery_codes"
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+    user_id: uuid.UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True, nullable=False)
+    digest: str = Field(max_length=64, nullable=False, repr=False)
+    created_at: datetime = Field(default_factory=utc_now, nullable=False)
+
+
+class Passkey(SQLModel, table=True):
+    """A passkey of an account; see the feature `passkeys`."""
+
+    __tablename__ = "passkeys"
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+    user_id: uuid.UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True, nullable=False)
+    credential_id: str = Field(max_length=1400, unique=True, nullable=False)
+    """As the browser names it, in base64url: 1,023 bytes at most (WebAuthn, 4)."""
+    public_key: bytes = Field(nullable=False, repr=False)
+    sign_count: int = Field(sa_type=BigInteger, nullable=False)
+    name: str = Field(max_length=MAX_NAME, nullable=False)
+    created_at: datetime = Field(default_factory=utc_now, nullable=False)
+    last_used_at: datetime | None = Field(default=None)
 
 
 class AuditLog(SQLModel, table=True):

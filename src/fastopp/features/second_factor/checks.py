@@ -1,0 +1,20 @@
+"""Checks of the second factor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fastopp.checks.check import Problem, Subject, check
+from fastopp.checks.context import CheckContext
+
+
+@check(
+    "fastopp.W132",
+    "A second factor is required, and its changes reach nobody",
+    fix="Set MAIL_URL and MAIL_FROM.",
+    subject=Subject.ACCOUNTS,
+)
+def owners_not_told(context: CheckContext) -> Iterator[Problem]:
+    """Whoever adds, removes or resets a second factor: the owner of the account gets a mail, if there is mail."""
+    if context.settings.require_second_factor and context.settings.mail is None:
+        yield Problem("REQUIRE_SECOND_FACTOR is set, but MAIL_URL is not.")
