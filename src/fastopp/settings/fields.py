@@ -113,11 +113,6 @@ class SettingsFields(BaseModel):
         400, ge=0, le=36500, description="Days that entries of the audit log are kept; 0 keeps them for ever."
     )
     access_token_expire_minutes: int = Field(30, ge=1, le=60 * 24 * 365, description="Lifetime of a sign-in token.")
-    require_second_factor: Literal["", "staff", "all"] = Field(
-        "",
-        description="Accounts that need a second factor: `staff` (staff and superusers), or `all`. Who has none is led "
-        "to set it up at the next sign-in. Empty: each account's own choice.",
-    )
     ops_token: SecretStr = Field(
         SecretStr(""),
         description="Token for scripts that run operations: `Authorization: Bearer <token>`; at least 24 characters.",

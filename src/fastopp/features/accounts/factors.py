@@ -14,8 +14,9 @@ from fastopp.database.errors import TablesMissing
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.client import Client
 from fastopp.features.accounts.models import Passkey, RecoveryCode, SecondFactor, User
+from fastopp.features.accounts.settings import AccountSettings
 from fastopp.features.accounts.user_sessions import revoke_all
-from fastopp.features.mail.service import Mail, open_mail
+from fastopp.features.mail.service import Mail
 from fastopp.settings import Settings
 from fastopp.web.templating import reader_of_request, templates_of
 
@@ -33,7 +34,7 @@ MAIL = "accounts/mail/security_change"
 
 def is_required_of(user: User, settings: Settings) -> bool:
     """Return whether REQUIRE_SECOND_FACTOR applies to an account."""
-    required = settings.require_second_factor
+    required = settings.of(AccountSettings).require_second_factor
     return required == "all" or (required == "staff" and (user.is_staff or user.is_superuser))
 
 
@@ -75,8 +76,3 @@ async def tell_owner(mail: Mail, user: User, change: Change, client: Client) -> 
 def mail_of(request: Request, runtime: Runtime, session: AsyncSession) -> Mail:
     """Return the mail service in a transaction of the caller."""
     return Mail(runtime, templates_of(request), session, reader=reader_of_request(request))
-
-
-def mail_of_command(runtime: Runtime, session: AsyncSession) -> Mail:
-    """Return the mail service for a command."""
-    return open_mail(runtime, session)

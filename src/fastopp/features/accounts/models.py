@@ -135,6 +135,8 @@ class Passkey(SQLModel, table=True):
     """As the browser names it, in base64url: 1,023 bytes at most (WebAuthn, 4)."""
     public_key: bytes = Field(nullable=False, repr=False)
     sign_count: int = Field(sa_type=BigInteger, nullable=False)
+    last_challenge_at: datetime = Field(nullable=False)
+    """The time of the newest challenge that was answered. None of that time, or from before, is accepted again."""
     name: str = Field(max_length=MAX_NAME, nullable=False)
     created_at: datetime = Field(default_factory=utc_now, nullable=False)
     last_used_at: datetime | None = Field(default=None)

@@ -21,9 +21,11 @@ from fastopp.features.accounts import service as accounts
 from fastopp.features.accounts.api_tokens import Scope, create_api_token, describe_token
 from fastopp.features.accounts.client import Client
 from fastopp.features.accounts.commands import list_users
+from fastopp.features.accounts.factors import reset_factors
 from fastopp.features.accounts.management import Role, change_rights
 from fastopp.features.accounts.models import UserSession
 from fastopp.features.accounts.user_sessions import SIGN_INS, list_sessions, revoke_all, revoke_session
+from fastopp.features.mail.service import open_mail
 from fastopp.features.sign_up.invite_command import invite
 
 HERE = Client("command line")  # in the audit log
@@ -148,6 +150,17 @@ async def sign_out(
             ended = await revoke_all(transaction, user, HERE)
             message = f"{user.email} is signed out everywhere; {ended} sessions and API tokens have ended."
     say(message)
+
+
+@app.command("reset-factor")
+@command
+async def reset_factor(email: EmailArgument) -> None:
+    """Remove the second factor, the recovery codes and the passkeys of an account, which ends its sessions."""
+    project = load_project()
+    async with open_runtime(project.settings, project.apps) as runtime, runtime.database.transaction() as session:
+        user = await accounts.get_user(session, email)
+        await reset_factors(session, user, by=None, client=HERE, mail=open_mail(runtime, session))
+    say(f"{user.email} signs in with the password alone now, and is signed out everywhere.")
 
 
 @token_app.command("create")

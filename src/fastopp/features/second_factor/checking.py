@@ -12,7 +12,7 @@ from fastopp.core.runtime import Runtime
 from fastopp.errors import Unauthorized
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.client import Client
-from fastopp.features.accounts.factors import mail_of, mail_of_command, tell_owner
+from fastopp.features.accounts.factors import mail_of, tell_owner
 from fastopp.features.accounts.lockout import (
     TooManyAttempts,
     address_subject,
@@ -23,6 +23,7 @@ from fastopp.features.accounts.lockout import (
 )
 from fastopp.features.accounts.models import RecoveryCode, SecondFactor, User
 from fastopp.features.accounts.user_sessions import lock_account
+from fastopp.features.mail.service import open_mail
 from fastopp.features.second_factor.codes import clean, digest_of, is_app_code, matching_step
 from fastopp.features.second_factor.encryption import decrypt
 
@@ -57,7 +58,7 @@ async def check_code(runtime: Runtime, user: User, code: str, client: Client, re
             kind = "use second factor" if is_app_code(given) else "use recovery code"
             await audit.record(session, user, kind, "User", user.id, client=client)
             if kind == "use recovery code":
-                mail = mail_of(request, runtime, session) if request else mail_of_command(runtime, session)
+                mail = mail_of(request, runtime, session) if request else open_mail(runtime, session)
                 await tell_owner(mail, user, "recovery code used", client)
         elif wait is None:
             await record_failure(session, own, address, clock=runtime.clock)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fastopp.checks.check import Problem, Subject, check
 from fastopp.checks.context import CheckContext
+from fastopp.features.accounts.settings import AccountSettings
 
 
 @check(
@@ -16,5 +17,5 @@ from fastopp.checks.context import CheckContext
 )
 def owners_not_told(context: CheckContext) -> Iterator[Problem]:
     """Whoever adds, removes or resets a second factor: the owner of the account gets a mail, if there is mail."""
-    if context.settings.require_second_factor and context.settings.mail is None:
+    if context.settings.of(AccountSettings).require_second_factor and context.settings.mail is None:
         yield Problem("REQUIRE_SECOND_FACTOR is set, but MAIL_URL is not.")

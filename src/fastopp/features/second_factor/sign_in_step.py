@@ -7,6 +7,7 @@ from fastopp.errors import Forbidden, Unauthorized
 from fastopp.features.accounts.client import Client
 from fastopp.features.accounts.factors import find_factors, is_required_of
 from fastopp.features.accounts.models import User
+from fastopp.features.accounts.settings import AccountSettings
 
 CODE_PAGE = "/login/second-factor"
 SET_UP_PAGE = "/login/second-factor/set-up"
@@ -35,7 +36,8 @@ async def page_for(runtime: Runtime, user: User) -> str | None:
     if has_code:
         return CODE_PAGE
     if is_required_of(user, runtime.settings):
-        return PASSKEY_PAGE if has_passkey else SET_UP_PAGE
+        usable = has_passkey and runtime.settings.of(AccountSettings).passkeys
+        return PASSKEY_PAGE if usable else SET_UP_PAGE
     return None
 
 

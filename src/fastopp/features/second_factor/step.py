@@ -11,14 +11,14 @@ from fastapi.responses import RedirectResponse
 from fastopp.core.dependencies import RuntimeDep
 from fastopp.errors import FastOppError, Unavailable
 from fastopp.features.accounts.client import client_of
-from fastopp.features.accounts.factors import find_factors, is_required_of, mail_of
+from fastopp.features.accounts.factors import mail_of
 from fastopp.features.accounts.landing import page_after_sign_in
 from fastopp.features.accounts.sessions import begin_session
 from fastopp.features.accounts.sign_in_steps import complete_sign_in, find_pending
 from fastopp.features.second_factor.changing import AlreadySetUp, FirstCodeWrong, set_up
 from fastopp.features.second_factor.checking import check_code
 from fastopp.features.second_factor.pages import MAX_CODE, pending_secret, show_codes, show_set_up
-from fastopp.features.second_factor.sign_in_step import CODE_PAGE, SET_UP_PAGE
+from fastopp.features.second_factor.sign_in_step import CODE_PAGE, SET_UP_PAGE, page_for
 from fastopp.web.answers import NO_STORE
 from fastopp.web.forms import CleanText
 from fastopp.web.templating import render
@@ -55,7 +55,7 @@ async def use_code(request: Request, runtime: RuntimeDep, code: Code = "") -> Re
 async def show_first_set_up(request: Request, runtime: RuntimeDep) -> Response:
     """The QR code, for an account that needs a second factor and has none."""
     pending = await find_pending(request, runtime)
-    if pending is None or not is_required_of(pending.user, runtime.settings):
+    if pending is None or await page_for(runtime, pending.user) != SET_UP_PAGE:
         return _redirect("/login")
     return show_set_up(request, runtime, pending.user, SET_UP_PAGE)
 
@@ -68,7 +68,7 @@ async def set_up_and_sign_in(request: Request, runtime: RuntimeDep, code: Code =
         return _redirect("/login")
     user, client = pending.user, client_of(request)
     secret = pending_secret(request, runtime, user)
-    if secret is None or not is_required_of(user, runtime.settings) or any(await find_factors(runtime, user.id)):
+    if secret is None or await page_for(runtime, user) != SET_UP_PAGE:
         return _redirect("/login")
     try:
         async with runtime.database.transaction() as session:
