@@ -304,7 +304,6 @@ async def test_hostile_keys_and_attestations(project: Project, clock: ManualCloc
             {"fmt": "none", "attStmt": {}, "authData": data + dumps({})},
             {"fmt": "none", "attStmt": {}, "authData": data + dumps({1: 2, 3: -7, -1: 1, -2: b"", -3: "x"})},
             {"fmt": "none", "attStmt": {}, "authData": data + dumps({1: 9, 3: -999})},
-            {"fmt": "none", "attStmt": {"x": 1}, "authData": data + dumps({1: 1, 3: -8, -1: 6, -2: bytes(32)})},
             {"fmt": "packed", "attStmt": {"x5c": [b"no certificate"]}, "authData": data + dumps({1: 3, 3: -257})},
             {"fmt": "tpm", "attStmt": 5, "authData": data},
             {"fmt": ["?"], "attStmt": {}, "authData": 5},

@@ -159,6 +159,12 @@ async def test_of_many_uses_of_a_code_one_succeeds(either: Project, clock: Manua
     assert done == ["NoneType", "WrongCode", "WrongCode", "WrongCode"]
 
 
+async def test_of_many_set_ups_one_succeeds(either: Project) -> None:
+    done = await outcomes([give_factor(either) for _ in range(3)])
+    assert done == ["AlreadySetUp", "AlreadySetUp", "tuple"]
+    assert (len(await either.all(SecondFactor)), len(await either.all(RecoveryCode))) == (1, 10)
+
+
 async def test_of_many_uses_of_a_recovery_code_one_succeeds(either: Project) -> None:
     user, _, codes = await give_factor(either)
     spelt = codes[0].lower().replace("-", " ")

@@ -108,8 +108,8 @@ async def add_passkey(session: AsyncSession, user: User, passkey: Passkey, clien
     if (await session.exec(own)).one() >= MAX_PASSKEYS:
         raise TooManyPasskeys
     statement = insert(session, Passkey).values(**passkey.model_dump())
-    added = await session.exec(statement.on_conflict_do_nothing(index_elements=["credential_id"]))
-    if added.rowcount == 0:
+    statement = statement.on_conflict_do_nothing(index_elements=["credential_id"])
+    if (await session.exec(statement.returning(col(Passkey.id)))).first() is None:
         raise PasskeyRefused
     await audit.record(session, user, "add passkey", "Passkey", passkey.id, {"name": passkey.name}, client=client)
     await tell_owner(mail, user, "passkey added", client)

@@ -51,8 +51,8 @@ async def set_up(
         created_at=runtime.clock.now(),
     )
     statement = insert(session, SecondFactor).values(**row.model_dump())
-    added = await session.exec(statement.on_conflict_do_nothing(index_elements=["user_id"]))
-    if added.rowcount == 0:
+    statement = statement.on_conflict_do_nothing(index_elements=["user_id"])
+    if (await session.exec(statement.returning(col(SecondFactor.user_id)))).first() is None:
         raise AlreadySetUp
     codes = await _replace_codes(session, user, clock=runtime.clock)
     await audit.record(session, user, "add second factor", "User", user.id, client=client)
