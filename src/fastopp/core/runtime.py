@@ -10,6 +10,7 @@ from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.core.apps import App
 from fastopp.core.background import BackgroundWork
 from fastopp.core.features import find_features
+from fastopp.core.process_cache import ProcessCache
 from fastopp.database.naive_datetimes import refuse_naive_datetimes
 from fastopp.database.session import Database
 from fastopp.settings import Settings
@@ -37,6 +38,7 @@ class Runtime:
     background: BackgroundWork = field(default_factory=BackgroundWork)
     title: str = "FastOpp"
     """The name of the site."""
+    cache: ProcessCache = field(default_factory=ProcessCache)
 
     @property
     def tasks(self) -> TaskService:
@@ -70,7 +72,7 @@ async def open_runtime(
     tasks = TaskProcess(TaskRegistry((*find_features(), *apps)), waker_of(settings, clock=clock), task_limits)
     background = BackgroundWork(clock)
     try:
-        yield Runtime(settings, database, storage, apps, tasks, clock, background, title)
+        yield Runtime(settings, database, storage, apps, tasks, clock, background, title, ProcessCache(clock))
     finally:
         await background.aclose()
         try:

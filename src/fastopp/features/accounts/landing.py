@@ -15,6 +15,7 @@ SUPERUSER_PAGE = "/oppman/"
 FALLBACK_PAGE = "/protected"
 HOME_PAGE = "/"
 NEVER_NEXT = ("/login", "/logout")  # a circle, and out again
+NEVER_BELOW = "/login/"  # steps of a sign-in, each good for one use
 
 
 def safe_next(text: str, request: Request) -> str | None:
@@ -36,7 +37,7 @@ def safe_next(text: str, request: Request) -> str | None:
     path = unquote(parts.path) or "/"
     if not path.startswith("/") or path.startswith("//") or "\\" in path or not path.isprintable():
         return None
-    if path.rstrip("/") in NEVER_NEXT:
+    if path.rstrip("/") in NEVER_NEXT or path.startswith(NEVER_BELOW):
         return None
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 

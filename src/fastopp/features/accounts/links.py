@@ -23,7 +23,7 @@ from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.errors import FastOppError
 from fastopp.features.accounts.models import AccountLink, User
 
-Purpose = Literal["confirm", "change email", "restore email", "reset password", "invite"]
+Purpose = Literal["confirm", "change email", "restore email", "reset password", "invite", "confirm identity"]
 
 MAX_LINKS = 5  # of one account or address for one purpose; the oldest end
 SECRET_BYTES = 32

@@ -1,4 +1,4 @@
-"""The tables of accounts: accounts, their sessions, links and factors, the audit log, and failed sign-ins."""
+"""The tables of accounts: accounts, their sessions, links, factors and identities, the audit log, and failed sign-ins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import JSON, BigInteger, Connection, event, inspect
+from sqlalchemy import JSON, BigInteger, Connection, UniqueConstraint, event, inspect
 from sqlalchemy.orm import Mapper
 from sqlmodel import Field, SQLModel, col, delete, update
 
@@ -138,6 +138,24 @@ class Passkey(SQLModel, table=True):
     last_challenge_at: datetime = Field(nullable=False)
     """The time of the newest challenge that was answered. None of that time, or from before, is accepted again."""
     name: str = Field(max_length=MAX_NAME, nullable=False)
+    created_at: datetime = Field(default_factory=utc_now, nullable=False)
+    last_used_at: datetime | None = Field(default=None)
+
+
+class ExternalIdentity(SQLModel, table=True):
+    """An account of another site, like GitHub, that signs in to this account; see `features.providers`."""
+
+    __tablename__ = "external_identities"
+    __table_args__ = (UniqueConstraint("provider", "subject", name="uq_external_identities_provider_subject"),)
+
+    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
+    provider: str = Field(max_length=255, nullable=False)
+    """`github`, `google`, or `oidc:` and the issuer, since a subject is unique for an issuer only."""
+    subject: str = Field(max_length=255, nullable=False)
+    """The provider's own, permanent name of the account. An email address is none: it may change hands."""
+    user_id: uuid.UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True, nullable=False)
+    email: str | None = Field(default=None, max_length=254)
+    """What the provider said when the identity was last used."""
     created_at: datetime = Field(default_factory=utc_now, nullable=False)
     last_used_at: datetime | None = Field(default=None)
 

@@ -7,6 +7,8 @@ m=64 MiB, t=3, p=4; such a hash is replaced at the next sign-in.
 
 from __future__ import annotations
 
+import secrets
+from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 
 from anyio import CapacityLimiter, to_thread
@@ -33,6 +35,10 @@ BCRYPT_SIGNIFICANT = 72  # bytes; bcrypt ignores the rest, and its library now r
 
 # A hash of unknown random bytes: verifying it takes as long as verifying a real one.
 NOBODYS_HASH = "$argon2id$v=19$m=19456,t=2,p=1$U3Q9l2mGrxIG+uPjqrtK/A$d1cQVnFQmVSuMZ3HFUGqKrzHyFkYEqDNlLDx/kDl8yU"
+
+# The salt of hashes that no password fits. A random salt of sixteen bytes does not begin like it.
+_NO_PASSWORD = b"no password!"
+_NO_PASSWORD_PREFIX = f"$argon2id$v=19$m={MEMORY_COST},t={TIME_COST},p={PARALLELISM}${b64encode(_NO_PASSWORD).decode()}"
 
 # The limiter of the running event loop; anyio keeps its own in the same way.
 _limiter: RunVar[CapacityLimiter] = RunVar("fastopp_password_hashes")
@@ -72,6 +78,21 @@ async def verify_password(password: str, hashed: str) -> Verification:
 async def verify_nobody(password: str) -> None:
     """Take as long as `verify_password`, so that the response time does not reveal whether the account exists."""
     await verify_password(password, NOBODYS_HASH)
+
+
+def unusable_hash() -> str:
+    """Return a hash for an account without a password. Its verification takes as long as that of any other.
+
+    Each is different, since sign-in tokens depend on the hash.
+    """
+    salt, digest = _NO_PASSWORD + secrets.token_bytes(4), secrets.token_bytes(32)
+    written = (b64encode(part).decode().rstrip("=") for part in (salt, digest))
+    return f"$argon2id$v=19$m={MEMORY_COST},t={TIME_COST},p={PARALLELISM}${'$'.join(written)}"
+
+
+def has_password(hashed: str) -> bool:
+    """Return whether some password may fit a hash, which `unusable_hash` did not make."""
+    return not hashed.startswith(_NO_PASSWORD_PREFIX)
 
 
 def _encode(password: str) -> bytes:

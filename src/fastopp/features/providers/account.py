@@ -1,0 +1,81 @@
+"""/account/providers: the identities that sign in to the user's account."""
+
+from __future__ import annotations
+
+import uuid
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+from starlette import status
+
+from fastopp.core.dependencies import RuntimeDep, SessionDep
+from fastopp.features.accounts.client import client_of
+from fastopp.features.accounts.current_user import CurrentUser
+from fastopp.features.accounts.passwords import has_password
+from fastopp.features.providers import pending
+from fastopp.features.providers.errors import ProviderUnknown
+from fastopp.features.providers.fresh import DetachedFreshUser
+from fastopp.features.providers.identities import link, list_identities, unlink
+from fastopp.features.providers.notices import tell_owner
+from fastopp.features.providers.provider import find_providers, get_provider, title_of
+from fastopp.features.providers.routes import PAGE, lead_to
+from fastopp.web.answers import NO_STORE
+from fastopp.web.templating import render
+
+router = APIRouter(prefix=PAGE, include_in_schema=False)
+
+
+@router.get("")
+async def show(request: Request, runtime: RuntimeDep, session: SessionDep, user: CurrentUser) -> Response:
+    """The page."""
+    offered = find_providers(runtime.settings)
+    rows = await list_identities(session, user.id)
+    if not offered and not rows:
+        raise ProviderUnknown
+    identities = [(row, title_of(runtime.settings, row.provider)) for row in rows]
+    context = {"identities": identities, "offered": offered, "has_password": has_password(user.hashed_password)}
+    return render(request, "providers/account.html", context, headers=NO_STORE)
+
+
+@router.get("/confirm")
+async def show_confirmation(request: Request, runtime: RuntimeDep, user: CurrentUser) -> Response:
+    """Ask whether to link the identity that this browser has shown before."""
+    identity = pending.read_identity(request, runtime.settings, runtime.clock.time())
+    context = {"identity": identity, "title": title_of(runtime.settings, identity.provider)}
+    return render(request, "providers/confirm_link.html", context, headers=NO_STORE)
+
+
+@router.post("/confirm")
+async def confirm(request: Request, runtime: RuntimeDep, user: DetachedFreshUser) -> Response:
+    """Link it: the sign-in has proven the account, and the provider the identity."""
+    settings, clock = runtime.settings, runtime.clock
+    identity = pending.read_identity(request, settings, clock.time())
+    title = title_of(settings, identity.provider)
+    async with runtime.database.transaction() as session:
+        if await link(session, user, identity, client_of(request), clock):
+            await tell_owner(request, runtime, session, user, "linked", title=title, email=identity.email)
+    response = _back()
+    pending.forget_identity(request, response)
+    return response
+
+
+@router.post("/link/{name}")
+async def start(request: Request, runtime: RuntimeDep, user: DetachedFreshUser, name: str) -> Response:
+    """Begin to link an identity, and show the way to the provider."""
+    provider = get_provider(runtime.settings, name)
+    return await lead_to(request, runtime, provider, "link", user=str(user.id))
+
+
+@router.post("/unlink/{identity_id}")
+async def remove(request: Request, runtime: RuntimeDep, user: DetachedFreshUser, identity_id: uuid.UUID) -> Response:
+    """Unlink an identity, unless it is the last way to sign in."""
+    offered = [each.key for each in find_providers(runtime.settings)]
+    async with runtime.database.transaction() as session:
+        row = await unlink(session, user, identity_id, client_of(request), offered=offered)
+        title = title_of(runtime.settings, row.provider)
+        await tell_owner(request, runtime, session, user, "unlinked", title=title, email=row.email)
+    return _back()
+
+
+def _back() -> Response:
+    return RedirectResponse(PAGE, status.HTTP_303_SEE_OTHER, headers=NO_STORE)
