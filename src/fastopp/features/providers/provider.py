@@ -34,11 +34,6 @@ class Provider:
         """The provider of identities in the database."""
         return f"oidc:{self.issuer}" if self.name == "oidc" else self.name
 
-    @property
-    def icon(self) -> str:
-        """A name from icons.html."""
-        return "sign-in"
-
 
 def find_providers(settings: Settings) -> list[Provider]:
     """Return the providers whose settings are complete."""

@@ -21,6 +21,9 @@ from fastopp.features.accounts.links import find_link, use_link
 from fastopp.features.accounts.lockout import Subject, address_subject, record_failure, refuse_locked
 from fastopp.features.accounts.models import User
 from fastopp.features.accounts.service import EmailTaken, InvalidEmail
+from fastopp.features.accounts.settings import AccountSettings
+from fastopp.features.accounts.sign_in import check_may_sign_in
+from fastopp.features.accounts.sign_in_steps import complete_sign_in
 from fastopp.features.providers import pending
 from fastopp.features.providers.connections import address_at, identify
 from fastopp.features.providers.errors import (
@@ -34,8 +37,8 @@ from fastopp.features.providers.identities import find_owner, link, note_use, si
 from fastopp.features.providers.identity import Identity
 from fastopp.features.providers.newcomers import LINK_PURPOSE, ask_to_confirm, belongs_to
 from fastopp.features.providers.notices import tell_owner
-from fastopp.features.providers.policy import check_may_sign_in, complete, is_sign_up_open
 from fastopp.features.providers.provider import Provider, get_provider
+from fastopp.settings import Settings
 from fastopp.web.answers import NO_STORE
 from fastopp.web.templating import render
 
@@ -86,7 +89,7 @@ async def callback(
         return await _link(request, runtime, provider, identity, started.user)
     owner = await _enter(runtime, identity)
     if owner is not None:
-        return await complete(request, owner, started.next_page, runtime)
+        return await complete_sign_in(request, owner, started.next_page, runtime)
     return await _welcome(request, runtime, provider, identity, started.next_page)
 
 
@@ -116,12 +119,12 @@ async def confirm(
     try:
         async with runtime.database.transaction() as session:
             found = await use_link(session, LINK_PURPOSE, token, clock=runtime.clock)
-            if not belongs_to(found, identity) or not is_sign_up_open(runtime.settings):
+            if not belongs_to(found, identity) or not _is_sign_up_open(runtime.settings):
                 raise IdentityExpired
             user = await sign_up(session, identity, client_of(request), runtime.clock)
     except (EmailTaken, IdentityTaken):
         return _unknown(request, runtime, provider, identity)
-    response = await complete(request, user, "", runtime)
+    response = await complete_sign_in(request, user, "", runtime)
     pending.forget_identity(request, response)
     return response
 
@@ -145,7 +148,7 @@ async def lead_to(
 
 
 async def _enter(runtime: Runtime, identity: Identity) -> User | None:
-    """Return the account of a known identity. Raises SignInInactive, SignInNotStaff."""
+    """Return the account of a known identity. Raises SignInInactive, SignInNotStaff, SignInUnconfirmed."""
     async with runtime.database.transaction() as session:
         owner = await find_owner(session, identity)
         if owner is not None:
@@ -158,7 +161,7 @@ async def _welcome(
     request: Request, runtime: Runtime, provider: Provider, identity: Identity, next_page: str
 ) -> Response:
     """Open an account for an unknown identity, or say how it can be linked to one."""
-    if identity.email is None or not is_sign_up_open(runtime.settings):
+    if identity.email is None or not _is_sign_up_open(runtime.settings):
         return _unknown(request, runtime, provider, identity)
     if not identity.email_verified:
         if runtime.settings.mail is None:
@@ -175,7 +178,7 @@ async def _welcome(
         user = await _enter(runtime, identity)  # of two callbacks at once the other one opened it
     if user is None:
         return _unknown(request, runtime, provider, identity)
-    return await complete(request, user, next_page, runtime)
+    return await complete_sign_in(request, user, next_page, runtime)
 
 
 async def _open_account(request: Request, runtime: Runtime, provider: Provider, identity: Identity) -> User:
@@ -204,6 +207,10 @@ def _unknown(request: Request, runtime: Runtime, provider: Provider, identity: I
     )
     pending.keep_identity(request, response, runtime.settings, identity, runtime.clock.time())
     return response
+
+
+def _is_sign_up_open(settings: Settings) -> bool:
+    return settings.of(AccountSettings).sign_up == "open"
 
 
 def _counted(request: Request) -> Subject:
