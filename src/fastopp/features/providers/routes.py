@@ -33,6 +33,7 @@ from fastopp.features.providers.errors import (
     SignInDeclined,
     SignInExpired,
 )
+from fastopp.features.providers.failures import SignInRoute
 from fastopp.features.providers.identities import find_owner, link, note_use, sign_up
 from fastopp.features.providers.identity import Identity
 from fastopp.features.providers.newcomers import LINK_PURPOSE, ask_to_confirm, belongs_to
@@ -47,7 +48,7 @@ FAILURES = 20  # refused answers of a provider before a client's network is lock
 MAX_STATE = 100  # characters
 MAX_CODE = 4000
 
-router = APIRouter(prefix="/login/with", include_in_schema=False)
+router = APIRouter(prefix="/login/with", include_in_schema=False, route_class=SignInRoute)
 
 Token = Annotated[str, Query(max_length=MAX_STATE)]
 
