@@ -110,3 +110,14 @@ async def test_hashes_run_off_the_loop_and_a_few_at_a_time(monkeypatch: pytest.M
     monkeypatch.setattr(passwords, "_verify", counted)
     await asyncio.gather(*(passwords.verify_nobody("guess!") for _ in range(8)))
     assert most == passwords.CONCURRENT_HASHES
+
+
+async def test_no_password_fits_an_unusable_hash_and_guessing_costs_the_same() -> None:
+    made = passwords.unusable_hash()
+    assert made != passwords.unusable_hash()
+    assert (passwords.has_password(made), passwords.has_password(passwords.NOBODYS_HASH)) == (False, True)
+    current = (await passwords.hash_password("anything")).rsplit("$", 2)
+    found = made.rsplit("$", 2)
+    assert (found[0], *map(len, found)) == (current[0], *map(len, current))
+    for guess in ("", "no password!", made):
+        assert await passwords.verify_password(guess, made) == passwords.Verification(matches=False)

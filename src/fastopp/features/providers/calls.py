@@ -83,4 +83,4 @@ def failed(provider: Provider, reason: str) -> ProviderFailed:
         reason,
         extra={"action": "provider_failed", "provider": provider.name, "reason": reason},
     )
-    return ProviderFailed(f"{provider.title} does not answer as it should.")
+    return ProviderFailed(f"{provider.title} does not answer as it should.", reason=reason)

@@ -15,6 +15,11 @@ class ProviderFailed(FastOppError):
     status = 502
     hint = "Try again in a minute, or sign in with your password."
 
+    def __init__(self, message: str | None = None, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        """For operators. It contains nothing that the provider wrote."""
+
 
 class ProviderUnusable(Unavailable):
     """Signing in with a provider is not set up correctly."""
