@@ -155,7 +155,7 @@ class ExternalIdentity(SQLModel, table=True):
     """The provider's own, permanent name of the account. An email address is none: it may change hands."""
     user_id: uuid.UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True, nullable=False)
     email: str | None = Field(default=None, max_length=254)
-    """What the provider said when the identity was last used."""
+    """As the provider named it when the identity was last used."""
     created_at: datetime = Field(default_factory=utc_now, nullable=False)
     last_used_at: datetime | None = Field(default=None)
 

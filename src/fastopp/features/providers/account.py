@@ -16,7 +16,7 @@ from fastopp.features.providers import pending
 from fastopp.features.providers.errors import ProviderUnknown
 from fastopp.features.providers.fresh import DetachedFreshUser
 from fastopp.features.providers.identities import link, list_identities, unlink
-from fastopp.features.providers.notices import tell_owner
+from fastopp.features.providers.notices import notify_owner
 from fastopp.features.providers.provider import find_providers, get_provider, title_of
 from fastopp.features.providers.routes import PAGE, lead_to
 from fastopp.web.answers import NO_STORE
@@ -53,7 +53,7 @@ async def confirm(request: Request, runtime: RuntimeDep, user: DetachedFreshUser
     title = title_of(settings, identity.provider)
     async with runtime.database.transaction() as session:
         if await link(session, user, identity, client_of(request), clock):
-            await tell_owner(request, runtime, session, user, "linked", title=title, email=identity.email)
+            await notify_owner(request, runtime, session, user, "linked", title=title, email=identity.email)
     response = _back()
     pending.forget_identity(request, response)
     return response
@@ -73,7 +73,7 @@ async def remove(request: Request, runtime: RuntimeDep, user: DetachedFreshUser,
     async with runtime.database.transaction() as session:
         row = await unlink(session, user, identity_id, client_of(request), offered=offered)
         title = title_of(runtime.settings, row.provider)
-        await tell_owner(request, runtime, session, user, "unlinked", title=title, email=row.email)
+        await notify_owner(request, runtime, session, user, "unlinked", title=title, email=row.email)
     return _back()
 
 

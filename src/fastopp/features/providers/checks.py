@@ -68,7 +68,7 @@ def no_site(context: CheckContext) -> Iterator[Problem]:
     subject=Subject.ACCOUNTS,
 )
 def unprotected(context: CheckContext) -> Iterator[Problem]:
-    """Whoever can read the traffic could sign in as anybody. Signing in with the provider answers 502."""
+    """A third party that reads the traffic could sign in to any account. Signing in with the provider answers 502."""
     own = context.settings.of(ProviderSettings)
     for name in ("github_url", "oidc_issuer"):
         address = getattr(own, name)

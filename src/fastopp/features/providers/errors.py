@@ -30,7 +30,7 @@ class ProviderUnusable(Unavailable):
 class AnswerRefused(Forbidden):
     """The provider's answer could not be verified, so you were not signed in."""
 
-    hint = "Try again. If it happens again, tell the administrator of this site."
+    hint = "Try again. If it happens again, contact the administrator of this site."
 
 
 class SignInExpired(BadRequest):

@@ -14,7 +14,7 @@ from fastopp.web.templating import render
 
 
 class SignInRoute(APIRoute):
-    """A route whose errors are shown on a page of their own. An address with a code or a link is repeated nowhere."""
+    """A route whose errors have a separate page. An address with a code or a link is repeated nowhere."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's own handler."""

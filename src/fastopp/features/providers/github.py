@@ -32,7 +32,7 @@ async def identify(provider: Provider, started: Started, code: str, redirect_uri
         raise failed(provider, "the user is not an object")
     email = _primary(await _get(provider, f"{api}/user/emails", tokens["access_token"]))
     name = user.get("name") or user.get("login")
-    # The number stays when the account is renamed, and its name can then be taken by somebody else.
+    # The number stays when the account is renamed, and its name can then be taken by another user.
     identity = Identity.of(provider.key, user.get("id"), email.get("email"), name, verified=email.get("verified"))
     if identity is None:
         raise failed(provider, "the user has no id")

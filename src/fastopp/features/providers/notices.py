@@ -16,7 +16,7 @@ from fastopp.web.templating import reader_of_request, templates_of
 log = logging.getLogger(__name__)
 
 
-async def tell_owner(
+async def notify_owner(
     request: Request,
     runtime: Runtime,
     session: AsyncSession,
@@ -26,7 +26,7 @@ async def tell_owner(
     title: str,
     email: str | None,
 ) -> None:
-    """Tell the owner of an account about one of its identities, if this site can send mail."""
+    """Send the owner of an account a mail about one of its identities, if this site can send mail."""
     if runtime.settings.mail is None or not runtime.settings.site:
         return
     try:
@@ -34,7 +34,7 @@ async def tell_owner(
             f"providers/mail/{template}", user, provider=title, email=email or ""
         )
     except MailInvalid as error:  # an address that an earlier release took; the change is on record in the audit log
-        log.warning("The owner of an account could not be told: %s", error, extra={"action": "notice_failed"})
+        log.warning("The owner of an account got no mail: %s", error, extra={"action": "notice_failed"})
 
 
 def mail_of(request: Request, runtime: Runtime, session: AsyncSession) -> Mail:

@@ -1,4 +1,4 @@
-"""What the browser keeps between two pages, signed: sign-ins that were started, and an identity to be confirmed."""
+"""Sign-ins that were started, and identities to be confirmed: kept by the browser, signed."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ from fastopp.features.providers.failures import SignInRoute
 from fastopp.features.providers.identities import find_owner, link, note_use, sign_up
 from fastopp.features.providers.identity import Identity
 from fastopp.features.providers.newcomers import LINK_PURPOSE, ask_to_confirm, belongs_to
-from fastopp.features.providers.notices import tell_owner
+from fastopp.features.providers.notices import notify_owner
 from fastopp.features.providers.provider import Provider, get_provider
 from fastopp.settings import Settings
 from fastopp.web.answers import NO_STORE
@@ -113,7 +113,7 @@ async def confirm(
 ) -> Response:
     """Open the account: the address is proven by the mail, and the identity by this browser.
 
-    Both are needed. Otherwise the owner of an address could be made to open an account that somebody else can enter.
+    Both are needed. Otherwise the owner of an address could be made to open an account that another user can enter.
     """
     provider = get_provider(runtime.settings, name)
     identity = pending.read_identity(request, runtime.settings, runtime.clock.time())
@@ -185,7 +185,7 @@ async def _welcome(
 async def _open_account(request: Request, runtime: Runtime, provider: Provider, identity: Identity) -> User:
     async with runtime.database.transaction() as session:
         user = await sign_up(session, identity, client_of(request), runtime.clock)
-        await tell_owner(request, runtime, session, user, "opened", title=provider.title, email=identity.email)
+        await notify_owner(request, runtime, session, user, "opened", title=provider.title, email=identity.email)
     return user
 
 
@@ -196,7 +196,7 @@ async def _link(request: Request, runtime: Runtime, provider: Provider, identity
         if str(user.id) != user_id:
             raise SignInExpired
         if await link(session, user, identity, client_of(request), runtime.clock):
-            await tell_owner(request, runtime, session, user, "linked", title=provider.title, email=identity.email)
+            await notify_owner(request, runtime, session, user, "linked", title=provider.title, email=identity.email)
     return RedirectResponse(PAGE, status.HTTP_303_SEE_OTHER, headers=NO_STORE)
 
 
