@@ -12,10 +12,11 @@ import httpx
 import pytest
 from itsdangerous import TimestampSigner
 
-from fastopp.features.accounts.models import AuditLog, Passkey, User
+from fastopp.features.accounts.models import AuditLog, User
 from fastopp.features.accounts.service import get_user
 from fastopp.features.passkeys import registering
 from fastopp.features.passkeys.challenges import KEY
+from fastopp.features.passkeys.models import Passkey
 from fastopp.testing import ManualClock
 from tests.services.authenticator import PRESENT, VERIFIED, Authenticator, encode
 from tests.services.databases import url_on

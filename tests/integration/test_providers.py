@@ -13,11 +13,12 @@ import httpx
 import pytest
 from sqlmodel import col, select, update
 
-from fastopp.features.accounts.models import AuditLog, ExternalIdentity, User
+from fastopp.features.accounts.models import AuditLog, User
 from fastopp.features.accounts.passwords import has_password
 from fastopp.features.accounts.service import find_user
 from fastopp.features.mail.models import MailMessage
 from fastopp.features.providers import calls, provider
+from fastopp.features.providers.models import ExternalIdentity
 from fastopp.testing import ManualClock
 from tests.services.databases import url_on
 from tests.services.identity_provider import CLIENT_ID, CLIENT_SECRET, PERSON, IdentityProvider, identity_provider

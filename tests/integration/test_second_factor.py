@@ -13,13 +13,14 @@ from sqlmodel import col, select, update
 
 from fastopp.features.accounts.client import Client
 from fastopp.features.accounts.lockout import TooManyAttempts
-from fastopp.features.accounts.models import AuditLog, RecoveryCode, SecondFactor, User, UserSession
+from fastopp.features.accounts.models import AuditLog, User, UserSession
 from fastopp.features.accounts.service import change_password, get_user
 from fastopp.features.mail.models import MailMessage
 from fastopp.features.mail.service import open_mail
 from fastopp.features.second_factor import changing
 from fastopp.features.second_factor.checking import WrongCode, check_code
 from fastopp.features.second_factor.codes import STEP, code_at, new_secret
+from fastopp.features.second_factor.models import RecoveryCode, SecondFactor
 from fastopp.testing import ManualClock
 from tests.services.databases import url_on
 from tests.services.ops_project import ADMIN, BROWSER, PRODUCTION, Project, initialised, running, use_form_token

@@ -13,10 +13,12 @@ from fastopp.core.runtime import Runtime
 from fastopp.database.errors import TablesMissing
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.client import Client
-from fastopp.features.accounts.models import Passkey, RecoveryCode, SecondFactor, User
+from fastopp.features.accounts.models import User
 from fastopp.features.accounts.settings import AccountSettings
 from fastopp.features.accounts.user_sessions import revoke_all
 from fastopp.features.mail.service import Mail
+from fastopp.features.passkeys.models import Passkey
+from fastopp.features.second_factor.models import RecoveryCode, SecondFactor
 from fastopp.settings import Settings
 from fastopp.web.templating import reader_of_request, templates_of
 

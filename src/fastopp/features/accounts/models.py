@@ -1,4 +1,4 @@
-"""The tables of accounts: accounts, their sessions, links, factors and identities, the audit log, and failed sign-ins."""
+"""The tables of accounts: accounts, their sessions and links, the audit log, and failed sign-ins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import JSON, BigInteger, Connection, UniqueConstraint, event, inspect
+from sqlalchemy import JSON, Connection, event, inspect
 from sqlalchemy.orm import Mapper
 from sqlmodel import Field, SQLModel, col, delete, update
 
@@ -97,67 +97,6 @@ class AccountLink(SQLModel, table=True):
     digest: str = Field(max_length=64, nullable=False, repr=False)
     created_at: datetime = Field(default_factory=utc_now, nullable=False)
     expires_at: datetime = Field(index=True, nullable=False)
-
-
-class SecondFactor(SQLModel, table=True):
-    """The second factor of an account: a secret that an app makes codes from; see the feature `second_factor`."""
-
-    __tablename__ = "second_factors"
-
-    user_id: uuid.UUID = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE")
-    secret: str = Field(max_length=200, nullable=False, repr=False)
-    """Encrypted under a key that is derived from SECRET_KEY."""
-    last_step: int = Field(nullable=False)
-    """The time step of the newest code that was used. No code of it, or of one before, is accepted again."""
-    created_at: datetime = Field(default_factory=utc_now, nullable=False)
-    last_used_at: datetime | None = Field(default=None)
-
-
-class RecoveryCode(SQLModel, table=True):
-    """A code that takes the place of the second factor once. A used one is deleted."""
-
-    __tablename__ = "recovery_codes"
-
-    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
-    user_id: uuid.UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True, nullable=False)
-    digest: str = Field(max_length=64, nullable=False, repr=False)
-    created_at: datetime = Field(default_factory=utc_now, nullable=False)
-
-
-class Passkey(SQLModel, table=True):
-    """A passkey of an account; see the feature `passkeys`."""
-
-    __tablename__ = "passkeys"
-
-    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
-    user_id: uuid.UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True, nullable=False)
-    credential_id: str = Field(max_length=1400, unique=True, nullable=False)
-    """As the browser names it, in base64url: 1,023 bytes at most (WebAuthn, 4)."""
-    public_key: bytes = Field(nullable=False, repr=False)
-    sign_count: int = Field(sa_type=BigInteger, nullable=False)
-    last_challenge_at: datetime = Field(nullable=False)
-    """The time of the newest challenge that was answered. None of that time, or from before, is accepted again."""
-    name: str = Field(max_length=MAX_NAME, nullable=False)
-    created_at: datetime = Field(default_factory=utc_now, nullable=False)
-    last_used_at: datetime | None = Field(default=None)
-
-
-class ExternalIdentity(SQLModel, table=True):
-    """An account of another site, like GitHub, that signs in to this account; see `features.providers`."""
-
-    __tablename__ = "external_identities"
-    __table_args__ = (UniqueConstraint("provider", "subject", name="uq_external_identities_provider_subject"),)
-
-    id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
-    provider: str = Field(max_length=255, nullable=False)
-    """`github`, `google`, or `oidc:` and the issuer, since a subject is unique for an issuer only."""
-    subject: str = Field(max_length=255, nullable=False)
-    """The provider's own, permanent name of the account. An email address is none: it may change hands."""
-    user_id: uuid.UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True, nullable=False)
-    email: str | None = Field(default=None, max_length=254)
-    """As the provider named it when the identity was last used."""
-    created_at: datetime = Field(default_factory=utc_now, nullable=False)
-    last_used_at: datetime | None = Field(default=None)
 
 
 class AuditLog(SQLModel, table=True):

@@ -15,11 +15,12 @@ from fastopp.errors import Conflict, FastOppError, NotFound
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.client import Client
 from fastopp.features.accounts.factors import tell_owner
-from fastopp.features.accounts.models import MAX_NAME, Passkey, User
+from fastopp.features.accounts.models import MAX_NAME, User
 from fastopp.features.accounts.user_sessions import lock_account
 from fastopp.features.mail.service import Mail
 from fastopp.features.passkeys.challenges import Challenge
 from fastopp.features.passkeys.library import AnswerRefused, call, load_library
+from fastopp.features.passkeys.models import Passkey
 from fastopp.features.passkeys.relying_party import RelyingParty
 
 MAX_PASSKEYS = 20  # of an account

@@ -11,11 +11,12 @@ from fastopp.core.runtime import Runtime
 from fastopp.errors import Unauthorized
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.client import Client
-from fastopp.features.accounts.models import Passkey, User
+from fastopp.features.accounts.models import User
 from fastopp.features.accounts.sign_in import check_may_sign_in
 from fastopp.features.accounts.user_sessions import lock_account
 from fastopp.features.passkeys.challenges import Challenge
 from fastopp.features.passkeys.library import AnswerRefused, call, load_library
+from fastopp.features.passkeys.models import Passkey
 from fastopp.features.passkeys.relying_party import RelyingParty
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,1400}")  # base64url

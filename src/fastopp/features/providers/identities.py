@@ -12,12 +12,13 @@ from fastopp.clock import Clock
 from fastopp.database.upsert import insert
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.client import Client
-from fastopp.features.accounts.models import ExternalIdentity, User
+from fastopp.features.accounts.models import User
 from fastopp.features.accounts.passwords import has_password, unusable_hash
 from fastopp.features.accounts.service import EmailTaken, add_if_missing, check_email
 from fastopp.features.accounts.user_sessions import lock_account
 from fastopp.features.providers.errors import IdentityMissing, IdentityTaken, LastWayIn
 from fastopp.features.providers.identity import Identity
+from fastopp.features.providers.models import ExternalIdentity
 
 
 async def find_owner(session: AsyncSession, identity: Identity) -> User | None:

@@ -12,11 +12,12 @@ from fastopp.errors import Conflict, FastOppError
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.client import Client
 from fastopp.features.accounts.factors import tell_owner
-from fastopp.features.accounts.models import RecoveryCode, SecondFactor, User
+from fastopp.features.accounts.models import User
 from fastopp.features.accounts.user_sessions import lock_account
 from fastopp.features.mail.service import Mail
 from fastopp.features.second_factor.codes import clean, digest_of, is_app_code, matching_step, new_recovery_codes
 from fastopp.features.second_factor.encryption import encrypt
+from fastopp.features.second_factor.models import RecoveryCode, SecondFactor
 
 
 class AlreadySetUp(Conflict):

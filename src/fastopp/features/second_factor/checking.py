@@ -21,11 +21,12 @@ from fastopp.features.accounts.lockout import (
     read_standing,
     record_failure,
 )
-from fastopp.features.accounts.models import RecoveryCode, SecondFactor, User
+from fastopp.features.accounts.models import User
 from fastopp.features.accounts.user_sessions import lock_account
 from fastopp.features.mail.service import open_mail
 from fastopp.features.second_factor.codes import clean, digest_of, is_app_code, matching_step
 from fastopp.features.second_factor.encryption import decrypt
+from fastopp.features.second_factor.models import RecoveryCode, SecondFactor
 
 
 class WrongCode(Unauthorized):

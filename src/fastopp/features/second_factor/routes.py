@@ -16,7 +16,7 @@ from fastopp.features.accounts.current_user import CurrentUser
 from fastopp.features.accounts.devices import read_device
 from fastopp.features.accounts.factors import is_required_of, mail_of
 from fastopp.features.accounts.fresh import DetachedFreshUser, DetachedUser, FreshRoute, FreshUser
-from fastopp.features.accounts.models import SecondFactor, User
+from fastopp.features.accounts.models import User
 from fastopp.features.accounts.passwords import MAX_PASSWORD
 from fastopp.features.accounts.sessions import forget_cookies
 from fastopp.features.accounts.sign_in import sign_in
@@ -29,6 +29,7 @@ from fastopp.features.second_factor.changing import (
     set_up,
 )
 from fastopp.features.second_factor.checking import check_code
+from fastopp.features.second_factor.models import SecondFactor
 from fastopp.features.second_factor.pages import KEY, MAX_CODE, pending_secret, show_codes, show_set_up
 from fastopp.web.answers import NO_STORE
 from fastopp.web.forms import CleanText
