@@ -18,7 +18,7 @@ PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "6c0f6e1b9a4d4c7e8f2a1b
     [
         ({}, []),
         ({"REQUIRE_SECOND_FACTOR": "Staff"}, ["fastopp.W132"]),
-        ({"REQUIRE_SECOND_FACTOR": "all", "MAIL_URL": "smtps://mail.example.com"}, []),
+        ({"REQUIRE_SECOND_FACTOR": "all", "MAIL_URL": "smtps://mail.example.com", "MAIL_FROM": "a@example.com"}, []),
         ({"REQUIRE_SECOND_FACTOR": "staff", "ENVIRONMENT": "development"}, []),
     ],
 )

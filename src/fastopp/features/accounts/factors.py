@@ -1,4 +1,4 @@
-"""What accounts prove beside their password, as far as more than one feature needs it."""
+"""Second factors and passkeys of accounts, as far as more than one feature needs them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def is_required_of(user: User, settings: Settings) -> bool:
 async def find_factors(runtime: Runtime, user_id: uuid.UUID) -> tuple[bool, bool]:
     """Return whether an account has a second factor, and whether it has a passkey. One query.
 
-    Before the migration that creates their tables, nobody has either.
+    Before the migration that creates their tables, no account has either.
     """
     statement = select(
         select(SecondFactor.user_id).where(col(SecondFactor.user_id) == user_id).exists(),
@@ -58,7 +58,7 @@ async def find_factors(runtime: Runtime, user_id: uuid.UUID) -> tuple[bool, bool
 
 
 async def reset_factors(session: AsyncSession, user: User, *, by: User | None, client: Client, mail: Mail) -> None:
-    """Remove an account's second factor, recovery codes and passkeys, end its sessions, and tell its owner.
+    """Remove an account's second factor, recovery codes and passkeys, end its sessions, and mail its owner.
 
     `by` is None for the command line.
     """
@@ -66,10 +66,10 @@ async def reset_factors(session: AsyncSession, user: User, *, by: User | None, c
         await session.exec(delete(model).where(col(model.user_id) == user.id))
     await audit.record(session, by or user, "reset factors", "User", user.id, client=client)
     await revoke_all(session, user, client, by=by)
-    await tell_owner(mail, user, "factors reset", client)
+    await notify_owner(mail, user, "factors reset", client)
 
 
-async def tell_owner(mail: Mail, user: User, change: Change, client: Client) -> None:
+async def notify_owner(mail: Mail, user: User, change: Change, client: Client) -> None:
     """Mail the owner of an account what has changed, where mail is configured."""
     if mail.configured:
         await mail.send(MAIL, user, change=change, address=client.address)

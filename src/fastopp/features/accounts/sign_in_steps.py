@@ -6,7 +6,7 @@ for five minutes, and the browser goes to the page of the step. That page takes 
 with `complete_sign_in(…, proven=True)`.
 
 A feature or an app declares a step by a module `sign_in_step.py` with the functions of `SignInStep`. It is imported
-when somebody signs in.
+when a user signs in.
 """
 
 from __future__ import annotations

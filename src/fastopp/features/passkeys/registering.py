@@ -14,7 +14,7 @@ from fastopp.database.upsert import insert
 from fastopp.errors import Conflict, FastOppError, NotFound
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.client import Client
-from fastopp.features.accounts.factors import tell_owner
+from fastopp.features.accounts.factors import notify_owner
 from fastopp.features.accounts.models import MAX_NAME, User
 from fastopp.features.accounts.user_sessions import lock_account
 from fastopp.features.mail.service import Mail
@@ -113,7 +113,7 @@ async def add_passkey(session: AsyncSession, user: User, passkey: Passkey, clien
     if (await session.exec(statement.returning(col(Passkey.id)))).first() is None:
         raise PasskeyRefused
     await audit.record(session, user, "add passkey", "Passkey", passkey.id, {"name": passkey.name}, client=client)
-    await tell_owner(mail, user, "passkey added", client)
+    await notify_owner(mail, user, "passkey added", client)
 
 
 async def remove_passkey(session: AsyncSession, user: User, passkey_id: uuid.UUID, client: Client, mail: Mail) -> None:
@@ -123,4 +123,4 @@ async def remove_passkey(session: AsyncSession, user: User, passkey_id: uuid.UUI
     if name is None:
         raise PasskeyMissing
     await audit.record(session, user, "remove passkey", "Passkey", passkey_id, {"name": name}, client=client)
-    await tell_owner(mail, user, "passkey removed", client)
+    await notify_owner(mail, user, "passkey removed", client)

@@ -53,7 +53,7 @@ async def show(request: Request, runtime: RuntimeDep, session: SessionDep, user:
 async def remove(
     request: Request, runtime: RuntimeDep, session: SessionDep, user: FreshUser, passkey: Annotated[uuid.UUID, Form()]
 ) -> Response:
-    """Remove one. It signs nobody in from now on."""
+    """Remove one. It is refused from now on."""
     check_enabled(runtime.settings)
     await remove_passkey(session, user, passkey, client_of(request), mail_of(request, runtime, session))
     return _redirect(PAGE)

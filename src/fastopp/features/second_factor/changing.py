@@ -11,7 +11,7 @@ from fastopp.database.upsert import insert
 from fastopp.errors import Conflict, FastOppError
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.client import Client
-from fastopp.features.accounts.factors import tell_owner
+from fastopp.features.accounts.factors import notify_owner
 from fastopp.features.accounts.models import User
 from fastopp.features.accounts.user_sessions import lock_account
 from fastopp.features.mail.service import Mail
@@ -57,7 +57,7 @@ async def set_up(
         raise AlreadySetUp
     codes = await _replace_codes(session, user, clock=runtime.clock)
     await audit.record(session, user, "add second factor", "User", user.id, client=client)
-    await tell_owner(mail, user, "second factor added", client)
+    await notify_owner(mail, user, "second factor added", client)
     return codes
 
 
@@ -68,7 +68,7 @@ async def renew_recovery_codes(
     await lock_account(session, user)
     codes = await _replace_codes(session, user, clock=clock)
     await audit.record(session, user, "new recovery codes", "User", user.id, client=client)
-    await tell_owner(mail, user, "new recovery codes", client)
+    await notify_owner(mail, user, "new recovery codes", client)
     return codes
 
 
@@ -78,7 +78,7 @@ async def remove(session: AsyncSession, user: User, client: Client, mail: Mail) 
     for model in (SecondFactor, RecoveryCode):
         await session.exec(delete(model).where(col(model.user_id) == user.id))
     await audit.record(session, user, "remove second factor", "User", user.id, client=client)
-    await tell_owner(mail, user, "second factor removed", client)
+    await notify_owner(mail, user, "second factor removed", client)
 
 
 async def count_recovery_codes(session: AsyncSession, user: User) -> int:

@@ -12,7 +12,7 @@ from fastopp.core.runtime import Runtime
 from fastopp.errors import Unauthorized
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.client import Client
-from fastopp.features.accounts.factors import mail_of, tell_owner
+from fastopp.features.accounts.factors import mail_of, notify_owner
 from fastopp.features.accounts.lockout import (
     TooManyAttempts,
     address_subject,
@@ -60,7 +60,7 @@ async def check_code(runtime: Runtime, user: User, code: str, client: Client, re
             await audit.record(session, user, kind, "User", user.id, client=client)
             if kind == "use recovery code":
                 mail = mail_of(request, runtime, session) if request else open_mail(runtime, session)
-                await tell_owner(mail, user, "recovery code used", client)
+                await notify_owner(mail, user, "recovery code used", client)
         elif wait is None:
             await record_failure(session, own, address, clock=runtime.clock)
             await audit.record(session, user, "second factor failed", "User", user.id, client=client)

@@ -11,11 +11,11 @@ from fastopp.features.accounts.settings import AccountSettings
 
 @check(
     "fastopp.W132",
-    "A second factor is required, and its changes reach nobody",
+    "A second factor is required, and its changes are not reported",
     fix="Set MAIL_URL and MAIL_FROM.",
     subject=Subject.ACCOUNTS,
 )
 def owners_not_told(context: CheckContext) -> Iterator[Problem]:
-    """Whoever adds, removes or resets a second factor: the owner of the account gets a mail, if there is mail."""
+    """The owner of an account gets a mail when a second factor is added, removed or reset, if there is mail."""
     if context.settings.of(AccountSettings).require_second_factor and context.settings.mail is None:
         yield Problem("REQUIRE_SECOND_FACTOR is set, but MAIL_URL is not.")
