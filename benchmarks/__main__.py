@@ -6,7 +6,7 @@ import asyncio
 import sys
 from importlib import import_module
 
-NAMES = ("startup", "round_trips", "growth", "soak", "products", "uploads", "files", "emulator", "tasks")
+NAMES = ("startup", "round_trips", "growth", "soak", "products", "uploads", "files", "emulator", "tasks", "enumeration")
 
 
 def main() -> int:

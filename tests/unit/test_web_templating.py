@@ -69,14 +69,15 @@ def test_static_addresses_change_with_the_content(tmp_path: Path) -> None:
     ("user", "labels"),
     [
         (None, ["Shop"]),
-        (Somebody(), ["Shop"]),
-        (Somebody(is_staff=True), ["Shop", "Orders"]),
-        (Somebody(is_superuser=True), ["Shop", "Orders", "Operations"]),
+        (Somebody(), ["Shop", "My books"]),
+        (Somebody(is_staff=True), ["Shop", "My books", "Orders"]),
+        (Somebody(is_superuser=True), ["Shop", "My books", "Orders", "Operations"]),
     ],
 )
 def test_the_menu_shows_what_one_may_open(user: Somebody | None, labels: list[str]) -> None:
     items = [
         NavItem("Shop", "/shop"),
+        NavItem("My books", "/books", requires="user"),
         NavItem("Orders", "/orders", "management", "staff"),
         NavItem("Operations", "/oppman/", "management", "superuser"),
     ]
