@@ -440,7 +440,7 @@ async def test_linking_and_unlinking(url: str, tmp_path: Any, jo: IdentityProvid
             clock.advance(15 * 60)
             for path in ("link/github", f"unlink/{identity.id}", "confirm"):
                 answer = await browser.post(f"/account/providers/{path}", headers=BROWSER)
-                assert (answer.status_code, "some time ago" in answer.text) == (403, True)
+                assert (answer.status_code, answer.headers["location"][:22]) == (303, "/account/confirm?next=")
         async with project.signed_in(STAFF, PASSWORD) as browser, project.signed_in() as other:
             assert (await other.post(f"/account/providers/unlink/{identity.id}")).status_code == 404
             back = jo.authorize(address_in(await other.post("/account/providers/link/oidc", headers=BROWSER)))

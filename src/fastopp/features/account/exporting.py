@@ -21,6 +21,7 @@ from fastopp.core.runtime import Runtime
 from fastopp.errors import FastOppError, Unavailable
 from fastopp.features.account.hooks import AppExport, find_exports
 from fastopp.features.accounts.models import PRIVATE, AccountLink, AuditLog, User, UserSession
+from fastopp.features.providers.models import ExternalIdentity
 
 MAX_BYTES: Final = 50 * 1024 * 1024
 """Of an export, where the platform allows so much."""
@@ -90,6 +91,7 @@ async def _document(
     for name, rows in (
         ("sessions", _rows(session, UserSession, user, {"secret_digest"})),
         ("links", _rows(session, AccountLink, user, {"digest"})),
+        ("identities", _rows(session, ExternalIdentity, user, set())),
         ("audit_log", _rows(session, AuditLog, user, set())),
     ):
         yield f',"{name}":'

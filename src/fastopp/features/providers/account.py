@@ -3,26 +3,55 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Coroutine
+from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
 from starlette import status
 
 from fastopp.core.dependencies import RuntimeDep, SessionDep
 from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.current_user import CurrentUser
+from fastopp.features.accounts.fresh import CONFIRM_PAGE, DetachedFreshUser, SignInStale
+from fastopp.features.accounts.models import User
 from fastopp.features.accounts.passwords import has_password
 from fastopp.features.providers import pending
 from fastopp.features.providers.errors import ProviderUnknown
-from fastopp.features.providers.fresh import DetachedFreshUser
 from fastopp.features.providers.identities import link, list_identities, unlink
 from fastopp.features.providers.notices import notify_owner
 from fastopp.features.providers.provider import find_providers, get_provider, title_of
 from fastopp.features.providers.routes import PAGE, lead_to
-from fastopp.web.answers import NO_STORE
+from fastopp.web.answers import NO_STORE, prefers_html
 from fastopp.web.templating import render
 
-router = APIRouter(prefix=PAGE, include_in_schema=False)
+
+class FreshPageRoute(APIRoute):
+    """A route that leads a browser to the page for its password when the sign-in is not fresh, and then to the page.
+
+    An account without a password signs in again instead.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's own handler."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except SignInStale:
+                user: User | None = getattr(request.state, "user", None)
+                if user is None or not has_password(user.hashed_password) or not prefers_html(request):
+                    raise
+                page = f"{PAGE}/confirm" if request.scope["path"] == f"{PAGE}/confirm" else PAGE
+                return RedirectResponse(f"{CONFIRM_PAGE}?{urlencode({'next': page})}", 303, NO_STORE)
+
+        return handle
+
+
+router = APIRouter(prefix=PAGE, include_in_schema=False, route_class=FreshPageRoute)
 
 
 @router.get("")

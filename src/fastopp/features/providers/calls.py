@@ -12,6 +12,7 @@ from typing import Any
 from fastopp.certificates import trusted_certificates
 from fastopp.features.providers.errors import ProviderFailed
 from fastopp.features.providers.provider import Provider, is_protected
+from fastopp.web.languages import Message
 
 log = logging.getLogger(__name__)
 
@@ -83,4 +84,4 @@ def failed(provider: Provider, reason: str) -> ProviderFailed:
         reason,
         extra={"action": "provider_failed", "provider": provider.name, "reason": reason},
     )
-    return ProviderFailed(f"{provider.title} does not answer as it should.", reason=reason)
+    return ProviderFailed(Message("%(provider)s does not answer as it should.", provider=provider.title), reason=reason)

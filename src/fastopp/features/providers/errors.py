@@ -67,12 +67,6 @@ class LastWayIn(Conflict):
     hint = "Set a password or link another provider first."
 
 
-class SignInStale(Forbidden):
-    """You signed in some time ago, so it may not be you."""
-
-    hint = "Sign out, sign in again, and repeat this within 15 minutes."
-
-
 class AddressUnusable(Forbidden):
     """The email address that the provider names cannot be used."""
 

@@ -41,6 +41,7 @@ from fastopp.features.providers.notices import notify_owner
 from fastopp.features.providers.provider import Provider, get_provider
 from fastopp.settings import Settings
 from fastopp.web.answers import NO_STORE
+from fastopp.web.languages import Message
 from fastopp.web.templating import render
 
 PAGE = "/account/providers"
@@ -76,7 +77,7 @@ async def callback(
     provider = get_provider(runtime.settings, name)
     started = pending.take(request, name, state, runtime.clock.time())
     if error or not code:
-        raise SignInDeclined(f"{provider.title} did not confirm who you are.")
+        raise SignInDeclined(Message("%(provider)s did not confirm who you are.", provider=provider.title))
     counted = _counted(request)
     async with runtime.database.read() as session:
         await refuse_locked(session, counted, clock=runtime.clock)
