@@ -227,6 +227,8 @@ def test_accounts_sessions_and_tokens(project: Path) -> None:
     rows = {row["email"]: row for row in json.loads(succeed(project, *user, "list", "--json"))}
     assert (rows[mary]["is_active"], rows[mary]["is_superuser"], rows[mary]["name"]) == (False, True, "Mary")
     succeed(project, *user, "enable", mary)
+    assert "is deleted" in succeed(project, *user, "delete", mary, "--yes")
+    fail(project, *user, "delete", mary, "--yes")
 
 
 def test_the_database_file(project: Path) -> None:
