@@ -80,7 +80,7 @@ def test_fastopp_without_the_emulator_says_how_to_install_it(
 ) -> None:
     code = f"import sys; sys.modules['leapcell_emulator'] = None; {FASTOPP[1]}"
     folder = ROOT if inside_the_repository else tmp_path
-    done = forks.run(["-c", code, "emulate", "--no-build"], cwd=folder, text=True, timeout=60)
+    done = forks.run(["-c", code, "emulate", "--no-build"], cwd=folder, text=True, timeout=60, own_imports=True)
     assert done.returncode == 1
     assert done.stderr == f"The emulator is not installed.\n{hint}\n"
 

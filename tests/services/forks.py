@@ -71,7 +71,8 @@ import json, os, signal, socket, sys
 server = socket.socket(socket.AF_UNIX)
 server.connect({socket!r})
 request = {{"words": sys.argv[1:], "folder": os.getcwd(), "environ": dict(os.environ), "numbers": [0, 1, 2]}}
-line = json.dumps(request | {{"executable": sys.executable, "new_session": False, "finalize": False}}).encode() + b"\\n"
+request |= {{"executable": sys.executable, "new_session": False, "finalize": False, "own_imports": False}}
+line = json.dumps(request).encode() + b"\\n"
 rest = line[socket.send_fds(server, [line], [0, 1, 2]):]
 if rest:  # `sendall` would send nothing, too, and fail if the program has ended by now
     server.sendall(rest)
@@ -106,8 +107,9 @@ def shared_shim() -> Path:
 class Program:
     """A forked process that runs what `python WORDS` runs. Its methods are those of `subprocess.Popen`.
 
-    With `finalize` the interpreter frees everything at the end, for tests of just that. With `fork_children` what it
-    starts by `sys.executable` is forked too.
+    With `finalize` the interpreter frees everything at the end, for tests of just that. With `own_imports` it imports
+    the framework itself, for tests of what is imported. With `fork_children` what it starts by `sys.executable` is
+    forked too.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class Program:
         start_new_session: bool = False,
         text: bool = False,
         finalize: bool = False,
+        own_imports: bool = False,
         fork_children: bool = False,
     ) -> None:
         self.args = [str(word) for word in words]
@@ -151,6 +154,7 @@ class Program:
             "environ": dict(os.environ if env is None else env),
             "new_session": start_new_session,
             "finalize": finalize,
+            "own_imports": own_imports,
             "executable": str(shared_shim()) if fork_children else sys.executable,
             "numbers": [0, 1, 2, *pass_fds],
         }

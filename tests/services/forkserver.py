@@ -1,8 +1,9 @@
 """A process that has imported the libraries, and forks a child for each Python program that it is asked to run.
 
 `python forkserver.py SOCKET MODULE...` listens on the socket until its standard input ends; its children end with it.
-tests/services/forks.py is the client. Nothing of the tests is imported here: a child finds in `sys.modules` what any
-program of the project imports, and no more.
+tests/services/forks.py is the client. Nothing of the tests is imported here: a child finds in `sys.modules` what
+programs of the project import, and no more. The framework is imported too, but for its tables and what needs them:
+these belong to SQLModel's list of all tables, which is to have those of the project alone.
 
 A request is one connection. The client sends one line of JSON, with the child's file descriptors beside it, and
 receives a line with the child's process id and then a line with its exit status. When a client leaves, its child is
@@ -15,7 +16,8 @@ import atexit
 import contextlib
 import fcntl
 import gc
-import importlib
+import importlib.abc
+import importlib.util
 import json
 import os
 import runpy
@@ -27,6 +29,7 @@ import threading
 import time
 import types
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,13 @@ MAX_FDS = 64
 
 ASIDE = 512
 """A child's descriptors are moved to this number and above before each is put in its place."""
+
+
+FRAMEWORK = ("fastopp", "leapcell_emulator")
+"""The packages whose modules are imported too, unless a request says that its program imports them itself."""
+
+UNWANTED = ("testing", "templates", "__main__")
+"""Names of modules and folders that are left out: pytest's plugin, projects to copy, and programs."""
 
 
 class Server:
@@ -166,6 +176,47 @@ def run(words: list[str], path: list[str]) -> None:
     exec(compile(code, name, "exec"), main.__dict__)
 
 
+def framework_modules(package: str) -> Iterator[tuple[str, bool]]:
+    """Yield each module of a package, and whether it defines a table."""
+    found = importlib.util.find_spec(package)
+    for folder in (found and found.submodule_search_locations) or ():
+        for path in sorted(Path(folder).rglob("*.py")):
+            parts = (package, *path.relative_to(folder).with_suffix("").parts)
+            if not set(parts) & set(UNWANTED):
+                name = ".".join(parts).removesuffix(".__init__")
+                yield name, "table=True" in path.read_text(encoding="utf-8")
+
+
+class Refuse(importlib.abc.MetaPathFinder):
+    """Lets no one import the given modules."""
+
+    def __init__(self, names: set[str]) -> None:
+        self.names = names
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        """Raise an error for one of them."""
+        if name in self.names:
+            raise ImportError(name)
+
+
+def import_framework() -> None:
+    """Import the modules of the framework that need no table."""
+    modules = dict(each for package in FRAMEWORK for each in framework_modules(package))
+    refuse = Refuse({name for name, defines_table in modules.items() if defines_table})
+    sys.meta_path.insert(0, refuse)
+    for name in modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    sys.meta_path.remove(refuse)
+
+
+def forget_framework() -> None:
+    """Have this child import the framework itself."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] in FRAMEWORK:
+            del sys.modules[name]
+
+
 def end(status: object) -> None:
     """End as an interpreter does, but do not free what was imported, which would copy each page that the server has."""
     threading._shutdown()  # joins the threads that are no daemons
@@ -184,11 +235,14 @@ def main(path: str, *modules: str) -> None:
     base = list(sys.path)
     for module in modules:
         importlib.import_module(module)
+    import_framework()
     gc.collect()
     gc.freeze()
     request = Server(path).serve()
     if request is not None:
         become(request)
+        if request["own_imports"]:
+            forget_framework()
         try:
             run(request["words"], base)
             status: object = None
