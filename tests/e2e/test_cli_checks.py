@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
 
 from tests.services.checks_project import GOOD
-from tests.services.site import copy_project, run_command, succeed
+from tests.services.site import copy_project, environment, run_command, succeed
 
 ROOT = Path(__file__).parents[2]
 
@@ -130,11 +132,29 @@ def test_a_migration_that_is_not_committed(tmp_path: Path) -> None:
     assert "0099_new.py is not committed" in done.stdout
 
 
-def test_build(project: Path) -> None:
-    said = succeed(project, "oppman.py", "leapcell", "build", "--no-install")
+def test_build(project: Path, tmp_path: Path) -> None:
+    """In an environment with one package, which also finds those of the tests: these are not compiled for a test."""
+    venv.create(tmp_path / "venv", symlinks=True)
+    packages = next((tmp_path / "venv/lib").glob("python*")) / "site-packages"
+    (packages / "tomato.py").write_text("")
+    (packages / "potato.py").write_text("def {{ name }}():")  # a template, which no Python reads
+    (packages / "tests.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+    done = subprocess.run(
+        [tmp_path / "venv/bin/python", "oppman.py", "leapcell", "build", "--no-install"],
+        cwd=project,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = done.stdout
+    assert done.returncode == 0, said + done.stderr
     assert "Compiled byte code and" in said
     assert "static files are compressed" in said
     assert "checks: nothing found." in said
+    assert [path.name.split(".")[0] for path in (packages / "__pycache__").iterdir()] == ["tomato"]
     assert list((project / "demo/chat/static/chat/__pycache__").glob("*.gz"))
     assert list((project / "demo/chat/__pycache__").glob("*.pyc"))
 

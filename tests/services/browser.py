@@ -15,8 +15,9 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--no-first-run",
+    "--renderer-process-limit=1",
 ]
-"""Start no process for graphics, and ask no server of Google's."""
+"""Start no process for graphics, one for the pages of all windows, and ask no server of Google's."""
 
 MISSING = "Chromium is not installed (on Debian: apt-get install chromium-headless-shell)."
 
