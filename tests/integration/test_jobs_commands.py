@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -175,13 +176,21 @@ def test_a_worker_takes_only_its_queue(project: Path) -> None:
         process.kill()
 
 
-def test_the_second_ctrl_c_ends_at_once(project: Path) -> None:
-    (task,) = queue(project, 'slow {"steps": 1, "pause": 60}')
+def catches_ctrl_c(process: forks.Program) -> bool:
+    (caught,) = re.findall(r"SigCgt:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())
+    return bool(int(caught, 16) & 1 << signal.SIGINT - 1)
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_the_second_ctrl_c_ends_at_once(project: Path, tmp_path: Path, blocks: bool) -> None:
+    """Also while a task blocks the loop."""
+    begun = tmp_path / "begun"
+    queue(project, f"stubborn {json.dumps({'begun': str(begun), 'blocks': blocks})}")
     process = worker(project)
     try:
-        until(lambda: status_of(project, task) == "doing")
+        until(begun.exists)
         os.kill(process.pid, signal.SIGINT)
-        time.sleep(0.5)
+        until(lambda: not catches_ctrl_c(process))  # two signals that come before it looks are one
         assert process.poll() is None  # it waits for the task
         os.kill(process.pid, signal.SIGINT)
         assert ended(process) == -signal.SIGINT

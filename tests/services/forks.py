@@ -254,5 +254,6 @@ def run(
         out, err = program.communicate(stdin, timeout)
     finally:
         program.kill()
+        program.wait()  # or its socket is left to the garbage collector, and to the test that runs then
     assert program.returncode is not None
     return subprocess.CompletedProcess(program.args, program.returncode, out, err)

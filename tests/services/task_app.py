@@ -7,6 +7,8 @@ from pathlib import Path
 
 TASKS = '''
     import asyncio
+    import time
+    from pathlib import Path
     from sqlalchemy import text
     from fastopp.tasks.context import TaskContext
     from fastopp.tasks.task import task
@@ -21,6 +23,12 @@ TASKS = '''
         """Never works."""
         await context.progress(1, 3, "so far")
         raise ValueError("the <b>reason</b>")
+
+    @task(name="stubborn")
+    async def stubborn(begun: str, blocks: bool) -> None:
+        """Takes a minute without a checkpoint; may block the loop, which no task should."""
+        Path(begun).touch()
+        time.sleep(60) if blocks else await asyncio.sleep(60)
 
     @task(name="endless")
     async def endless(context: TaskContext) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -34,14 +36,17 @@ async def worker(
 
 
 def _stop_event() -> asyncio.Event:
-    """Set by the first signal. After it Ctrl+C has its usual effect: a second one ends the process at once."""
+    """Set by the first signal. After it Ctrl+C has its usual effect: a second one ends the process at once.
+
+    The handlers are Python's and not the loop's, which would run only once no task blocks the loop.
+    """
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
-    def ask() -> None:
-        stop.set()
-        loop.remove_signal_handler(signal.SIGINT)
+    def ask(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process is about to end
+            loop.call_soon_threadsafe(stop.set)
 
     for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, ask)
+        signal.signal(number, ask)
     return stop
