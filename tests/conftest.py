@@ -6,12 +6,14 @@ import gc
 import inspect
 import os
 import signal
+import ssl
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import cache
 from typing import Any
 
 import pytest
 from fastapi.dependencies import utils as fastapi_dependencies
+from httpx._transports import default as httpx_transports
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.engine import create_engine
@@ -68,6 +70,25 @@ def _dependencies_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         # A route's own handler is read by the name in fastapi.routing, which stays: what it has is its own.
         patch.setattr(fastapi_dependencies, "get_dependant", read_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _authorities_read_once() -> Iterator[None]:
+    """Let httpx read the certificates of all authorities once in a process, and not for each client."""
+    make = httpx_transports.create_ssl_context
+    known: dict[tuple[str | None, ...], ssl.SSLContext] = {}
+
+    def make_once(**options: Any) -> ssl.SSLContext:
+        if options != {"verify": True, "cert": None, "trust_env": True}:
+            return make(**options)
+        key = tuple(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"))
+        if key not in known:
+            known[key] = make(**options)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpx_transports, "create_ssl_context", make_once)
         yield
 
 
