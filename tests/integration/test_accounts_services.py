@@ -53,6 +53,7 @@ from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
 OLD_HASH = "$argon2id$v=19$m=65536,t=3,p=4$CbtS5Mw4B3dsRb2K6vgr2Q$Xv9V6VgXIVmBrR/lBylBlTq4vPerk1mGSk+Z8gmhZ/s"
 # Of test123, with today's parameters.
 NEW_HASH = "$argon2id$v=19$m=19456,t=2,p=1$JajeBKNzf82i434noYdnLg$6sKLsOUazWQzTTzkHr7pAAnpB7iMmAeZLl1r1r5YFwg"
+TABLES = ("users", "sessions", "account_links", "audit_logs", "failed_attempts")
 ADDRESS = "192.0.2.1"
 
 
@@ -73,7 +74,7 @@ def settings(request: pytest.FixtureRequest, tmp_path) -> Settings:
 @pytest.fixture
 async def database(settings: Settings) -> AsyncIterator[Database]:
     database = Database.from_settings(settings)
-    tables = [SQLModel.metadata.tables[name] for name in ("users", "sessions", "audit_logs", "failed_attempts")]
+    tables = [SQLModel.metadata.tables[name] for name in TABLES]
     async with database.engine.begin() as connection:
         await connection.run_sync(SQLModel.metadata.drop_all, tables=tables)
         await connection.run_sync(SQLModel.metadata.create_all, tables=tables)

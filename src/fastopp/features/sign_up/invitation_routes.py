@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
-from starlette import status
 
 from fastopp.core.dependencies import RuntimeDep, SessionDep
 from fastopp.core.runtime import Runtime
 from fastopp.errors import NotFound
 from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.current_user import OptionalUser
-from fastopp.features.accounts.landing import landing_page
 from fastopp.features.accounts.password_policy import hash_new_password
 from fastopp.features.accounts.passwords import PasswordRejected
-from fastopp.features.accounts.sessions import begin_session
 from fastopp.features.accounts.settings import AccountSettings
+from fastopp.features.accounts.sign_in_steps import complete_sign_in
 from fastopp.features.sign_up import invitations
 from fastopp.features.sign_up.forms import NameAndPassword
 from fastopp.web.answers import NO_STORE
@@ -57,9 +54,7 @@ async def accept(request: Request, runtime: RuntimeDep, form: FormOf[AcceptForm]
         return _page(request, form, token, invitation)
     async with runtime.database.transaction() as session:
         user = await invitations.accept(session, token, hashed, name, client, runtime.clock)
-    response = RedirectResponse(landing_page(user, request), status.HTTP_303_SEE_OTHER, headers=NO_STORE)
-    await begin_session(request, response, user, runtime)
-    return response
+    return await complete_sign_in(request, user, "", runtime)
 
 
 def require_invitations(runtime: Runtime) -> None:

@@ -19,8 +19,8 @@ from fastopp.features.accounts.lockout import TooManyAttempts, address_subject, 
 from fastopp.features.accounts.password_policy import hash_new_password
 from fastopp.features.accounts.passwords import PasswordRejected
 from fastopp.features.accounts.service import InvalidEmail, check_email
-from fastopp.features.accounts.sessions import begin_session
 from fastopp.features.accounts.settings import AccountSettings
+from fastopp.features.accounts.sign_in_steps import complete_sign_in
 from fastopp.features.mail.errors import MailInvalid
 from fastopp.features.mail.service import mail_of_request
 from fastopp.features.sign_up import service
@@ -102,9 +102,7 @@ async def confirm(request: Request, runtime: RuntimeDep, token: Annotated[str, F
     _require_open(runtime.settings)
     async with runtime.database.transaction() as session:
         user, next_page = await service.confirm(session, token, client_of(request), runtime.clock)
-    response = _redirect(page_after_sign_in(user, request, next_page))
-    await begin_session(request, response, user, runtime)
-    return response
+    return await complete_sign_in(request, user, next_page, runtime)
 
 
 async def _sign_up(request: Request, runtime: Runtime, typed: SignUpForm, next_page: str) -> str:
