@@ -135,7 +135,7 @@ async def test_what_changes_who_may_sign_in_needs_a_fresh_sign_in(project: Proje
         right = {"password": STAFF[1], "next": "/account/password"}
         before = await project.all(UserSession)
         answer = await client.post("/account/confirm", data=right)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/account/password")
+        assert (answer.status_code, answer.headers["location"]) == (302, "/account/password")
         assert len(await project.all(UserSession)) == len(before)
         assert (await client.get("/account/password")).status_code == 200
         elsewhere = await client.post("/account/confirm", data=right | {"next": "https://evil.example/"})

@@ -294,6 +294,19 @@ async def test_an_old_sign_in_sets_nothing_up(project: Project, clock: ManualClo
             assert answer.headers["location"].startswith("/account/confirm"), answer.text
 
 
+async def test_confirming_an_old_sign_in_takes_a_code_too(project: Project, clock: ManualClock) -> None:
+    async with project.signed_in(*STAFF) as client:
+        _, secret, _ = await give_factor(project)
+        clock.advance(16 * 60)
+        answer = await client.post("/account/confirm", data={"password": STAFF[1], "next": "/account/password"})
+        assert answer.headers["location"] == STEP_PAGE
+        answer = await send_code(client, code_now(project, secret))
+        assert answer.headers["location"] == "/account/password"
+        page = await client.get("/account", headers=BROWSER)
+        assert 'href="/account/second-factor"' in page.text
+        assert "/account/passkeys" not in page.text
+
+
 async def test_a_superuser_resets_a_factor(project: Project) -> None:
     await give_factor(project)
     async with project.signed_in(*ADMIN) as client:

@@ -21,7 +21,7 @@ from fastopp.features.accounts.fresh import CONFIRM_PAGE, DetachedUser
 from fastopp.features.accounts.landing import safe_next
 from fastopp.features.accounts.models import MAX_NAME, User
 from fastopp.features.accounts.passwords import MAX_PASSWORD
-from fastopp.features.accounts.sessions import begin_session
+from fastopp.features.accounts.sign_in_steps import complete_sign_in
 from fastopp.web.checked_form import CheckedForm, FormOf
 from fastopp.web.forms import CleanText
 from fastopp.web.languages import Message, find_zone
@@ -91,16 +91,17 @@ async def confirm(
     password: Annotated[str, Form(max_length=MAX_PASSWORD)] = "",
     next_page: Annotated[str, Form(alias="next")] = "",
 ) -> Response:
-    """Begin another session in place of the browser's, which makes its sign-in a fresh one."""
+    """Begin another session in place of the browser's, which makes its sign-in a fresh one.
+
+    An account with a second factor enters a code too.
+    """
     try:
         await confirm_password(request, runtime, user, password)
-        response = redirect(safe_next(next_page, request) or PAGE)
-        await begin_session(request, response, user, runtime)
+        return await complete_sign_in(request, user, safe_next(next_page, request) or PAGE, runtime)
     except Unavailable:
         raise
     except FastOppError as error:
         return _confirm(request, runtime, user, next_page, error)
-    return response
 
 
 def _confirm(
