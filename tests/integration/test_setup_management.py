@@ -194,7 +194,7 @@ async def test_migrations_are_listed_previewed_and_run(url, tmp_path):
             assert "up to date" in (await client.get("/oppman/migrations", headers=HTMX)).text
             head = states[-1]["revision"]
             sql = (await client.get(f"/oppman/migrations/{head}/sql")).json()["sql"]
-            assert "CREATE TABLE sessions" in sql
+            assert "CREATE TABLE external_identities" in sql
             assert (await client.get("/oppman/migrations/nonsense/sql")).status_code == 404
 
             def run(**form):
