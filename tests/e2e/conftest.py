@@ -38,7 +38,7 @@ def leapcell_environ(postgres: Postgres, pooler: Pooler) -> dict[str, str]:
         "FASTOPP_PLATFORM": "leapcell",
         "DATABASE_URL": url,
         "SECRET_KEY": SECRET_KEY,
-        "SUPERUSER_PASSWORD": "admin123",
+        "SUPERUSER_PASSWORD": "a-Long-one-1",
     }
 
 

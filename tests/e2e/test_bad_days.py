@@ -404,7 +404,7 @@ def test_a_read_only_folder_as_on_leapcell(project: Path, leapcell_environ: dict
             answer = client.post("/async/init-demo", headers={"authorization": f"Bearer {token}"})
             assert answer.status_code == 200, answer.text
             assert client.get("/health").status_code == 200
-        with site.signed_in() as client:
+        with site.signed_in(password=leapcell_environ["SUPERUSER_PASSWORD"]) as client:
             one = someone(client)["id"]
             assert _send_photo(client, one, photo("green")) == 200
             urls = {each["id"]: each["photo_url"] for each in client.get("/api/registrants").json()["registrants"]}

@@ -191,7 +191,8 @@ def test_a_route_ends_on_fly(route: str, shelf: Shelf, tmp_path: Path) -> None:
         assert health["status"] == "healthy", "migrated, and the volume can be written to"
         process.send_signal(getattr(signal, toml["kill_signal"]))
         process.wait(int(toml["kill_timeout"].removesuffix("s")))
-    assert "7 migration(s) applied" in (tmp_path / "log").read_text()
+    migrations = len(list((ROOT / "alembic/versions").glob("*.py")))
+    assert f"{migrations} migration(s) applied" in (tmp_path / "log").read_text()
     assert (tmp_path / "volume/app.db").is_file()
 
 

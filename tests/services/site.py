@@ -182,10 +182,12 @@ class Site:
         return httpx.Client(base_url=self.url, timeout=30, **options)
 
     @contextmanager
-    def signed_in(self, email: str = "admin@example.com", **options: Any) -> Iterator[httpx.Client]:
+    def signed_in(
+        self, email: str = "admin@example.com", *, password: str | None = None, **options: Any
+    ) -> Iterator[httpx.Client]:
         """A browser's cookies, and the form token that its pages would send."""
         with self.client(**options) as client:
-            answer = client.post("/login", data=account(email))
+            answer = client.post("/login", data=account(email) | ({"password": password} if password else {}))
             assert answer.status_code == 302, answer.text
             client.headers["X-CSRF-Token"] = form_token_of(client)
             yield client
