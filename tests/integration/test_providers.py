@@ -303,7 +303,7 @@ async def test_a_provider_that_fails(
 async def test_a_provider_that_is_slow_holds_no_connection(
     project: Project, jo: IdentityProvider, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "LIMITS", calls.CallLimits(seconds=0.5))
+    monkeypatch.setattr(calls, "LIMITS", calls.CallLimits(seconds=2))
     jo.silent = {name}
     async with project.client() as browser:
         address = "" if name == "discovery" else jo.authorize(await set_out(browser))
