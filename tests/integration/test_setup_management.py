@@ -211,9 +211,10 @@ async def test_migrations_are_listed_previewed_and_run(url, tmp_path):
             assert unconfirmed.status_code == 400
             assert unconfirmed.json()["stderr"]
 
+            lossy = await run(command="downgrade", revision="0007", confirm="0007")
+            assert lossy.status_code == 409  # this session would be lost
             back = states[-2]["revision"]
-            assert (await run(command="downgrade", revision=back, confirm=back)).status_code == 409  # this session
-            down = await run(command="downgrade", revision=back, confirm=back, allow_drop="true")
+            down = await run(command="downgrade", revision=back, confirm=back)
             assert down.status_code == 200, down.text
             pending = (await client.get("/oppman/migrations")).json()["migrations"]
             assert [state["applied"] for state in pending] == [True] * (len(states) - 1) + [False]
