@@ -51,9 +51,11 @@ async def sign_up(project: Project, email: str = NEW, *, address: str = "203.0.1
         return await client.post("/sign-up", data=form, headers=BROWSER)
 
 
-async def confirm(project: Project, token: str) -> httpx.Response:
+async def confirm(project: Project, token: str, password: str = PASSWORD) -> httpx.Response:
+    """Confirm in another browser than that of the sign-up."""
     async with project.client() as client:
-        return await client.post("/sign-up/confirm", data={"token": token}, headers=BROWSER)
+        form = {"token": token, "password": password}
+        return await client.post("/sign-up/confirm", data=form, headers=BROWSER)
 
 
 async def user_of(project: Project, email: str) -> User | None:
@@ -81,7 +83,8 @@ async def test_from_the_form_to_the_site(either: Project) -> None:
             assert page.headers["cache-control"] == "no-store"
         assert await user_of(either, NEW) is None
         await use_form_token(client, path_in(mail))
-        answer = await client.post("/sign-up/confirm", data={"token": token_in(mail)}, headers=BROWSER)
+        form = {"token": token_in(mail), "password": PASSWORD}
+        answer = await client.post("/sign-up/confirm", data=form, headers=BROWSER)
         assert (answer.status_code, answer.headers["location"]) == (302, "/shop?a=b")
         # Signed in, as an ordinary user.
         again = await client.get("/login", headers=BROWSER)
@@ -99,6 +102,42 @@ async def test_from_the_form_to_the_site(either: Project) -> None:
         assert (answer.status_code, answer.headers["location"]) == (302, "/")
         answer = await client.post("/admin/login", data={"username": NEW, "password": PASSWORD})
         assert answer.status_code == 403
+
+
+async def test_the_browser_of_the_sign_up_needs_no_password_again(project: Project) -> None:
+    async with project.client() as client:
+        await client.post("/sign-up", data={"email": NEW, "password": PASSWORD}, headers=BROWSER)
+        [mail] = await mails(project)
+        page = await client.get(path_in(mail), headers=BROWSER)
+        assert 'name="password"' not in page.text
+        await use_form_token(client, path_in(mail))
+        answer = await client.post("/sign-up/confirm", data={"token": token_in(mail)}, headers=BROWSER)
+        assert (answer.status_code, answer.headers["location"]) == (302, "/")
+
+
+async def test_who_did_not_sign_up_cannot_confirm_another_persons_password(project: Project) -> None:
+    await sign_up(project)
+    [mail] = await mails(project)
+    async with project.client() as owner:
+        # The owner of the address has signed up too, and opens the wrong mail.
+        await owner.post("/sign-up", data={"email": NEW, "password": "the owner's own phrase"}, headers=BROWSER)
+        page = await owner.get(path_in(mail), headers=BROWSER)
+        assert 'name="password"' in page.text
+        assert "another person may have typed your address" in page.text
+        await use_form_token(owner, path_in(mail))
+        for wrong in ("", "the owner's own phrase", "x" * 2000):
+            form = {"token": token_in(mail), "password": wrong}
+            answer = await owner.post("/sign-up/confirm", data=form, headers=BROWSER)
+            assert (answer.status_code, "The password is wrong." in answer.text) == (422, True)
+    assert await user_of(project, NEW) is None
+    assert (await confirm(project, token_in(mail))).status_code == 302
+
+
+async def test_guesses_at_the_password_of_a_link_are_counted(project: Project) -> None:
+    await sign_up(project)
+    [mail] = await mails(project)
+    statuses = [(await confirm(project, token_in(mail), "wrong")).status_code for _ in range(21)]
+    assert (set(statuses[:19]), statuses[-1]) == ({422}, 429)
 
 
 async def test_every_address_gets_the_same_answer_for_the_same_work(

@@ -69,13 +69,16 @@ class CheckedForm(Generic[Model]):
 def check_form(model: type[Model], values: Values) -> CheckedForm[Model]:
     """Validate the values of a form. An empty field counts as not given."""
     given = {name: value for name, value in values.items() if value and not _is_blank(value)}
-    errors = {name: _NUL for name, value in given.items() if any("\0" in text for text in value)}
+    errors: dict[str, str] = {}
     data = None
     try:
         data = model.model_validate(given)
     except ValidationError as error:
         for details in error.errors(include_url=False, include_input=False):
             errors.setdefault(str(details["loc"][0]) if details["loc"] else "", _in_words(model, details))
+    for name, value in given.items():
+        if any("\0" in text for text in value):
+            errors.setdefault(name, _NUL)
     return CheckedForm(values, errors, None if errors else data)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response
@@ -16,6 +17,7 @@ from fastopp.features.accounts.current_user import OptionalUser
 from fastopp.features.accounts.landing import page_after_sign_in, safe_next
 from fastopp.features.accounts.links import find_link
 from fastopp.features.accounts.lockout import TooManyAttempts, address_subject, count_request, mail_subject
+from fastopp.features.accounts.models import AccountLink
 from fastopp.features.accounts.password_policy import hash_new_password
 from fastopp.features.accounts.passwords import PasswordRejected
 from fastopp.features.accounts.service import InvalidEmail, check_email
@@ -32,6 +34,8 @@ from fastopp.web.templating import render
 
 PURPOSE = "sign-up"  # of what is counted
 SEND_AGAIN = "sign-up.send-again"
+BEGUN = "sign_ups"  # in the browser's session: the ids of the links of its sign-ups
+MAX_BEGUN = 3
 
 router = APIRouter(prefix="/sign-up", include_in_schema=False)
 
@@ -93,13 +97,31 @@ async def show_link(
     """Show a button. It changes nothing: programs that scan mails open links too."""
     _require_open(runtime.settings)
     link = await find_link(session, "confirm", token, clock=runtime.clock)
-    return render(request, "accounts/sign_up_confirm.html", {"token": token, "email": link.email}, headers=NO_STORE)
+    return _link_page(request, link, token)
 
 
 @router.post("/confirm")
-async def confirm(request: Request, runtime: RuntimeDep, token: Annotated[str, Form()] = "") -> Response:
-    """Create the account, and sign in."""
+async def confirm(
+    request: Request, runtime: RuntimeDep, token: Annotated[str, Form()] = "", password: Annotated[str, Form()] = ""
+) -> Response:
+    """Create the account, and sign in.
+
+    In another browser than that of the sign-up it takes the password: the owner of the address may not be who typed
+    it, and would enter an account that another person knows the password of.
+    """
     _require_open(runtime.settings)
+    async with runtime.database.read() as session:
+        link = await find_link(session, "confirm", token, clock=runtime.clock)
+    if not _began_here(request, link.id):
+        try:
+            fits = await service.knows_password(link, password)
+        except PasswordRejected:
+            fits = False
+        if not fits:
+            subject = address_subject(client_of(request).address, purpose=PURPOSE)
+            async with runtime.database.transaction() as session:
+                await count_request(session, subject, clock=runtime.clock)
+            return _link_page(request, link, token, wrong=True)
     async with runtime.database.transaction() as session:
         user, next_page = await service.confirm(session, token, client_of(request), runtime.clock)
     return await complete_sign_in(request, user, next_page, runtime)
@@ -118,8 +140,20 @@ async def _sign_up(request: Request, runtime: Runtime, typed: SignUpForm, next_p
         if runtime.settings.mail is None:
             await service.create_unconfirmed(session, wanted, client, clock)
         else:
-            await service.begin(session, mail_of_request(request, runtime), wanted, clock)
+            token = await service.begin(session, mail_of_request(request, runtime), wanted, clock)
+            begun = [*request.session.get(BEGUN, ()), token.partition("_")[0]]
+            request.session[BEGUN] = begun[-MAX_BEGUN:]
     return email
+
+
+def _began_here(request: Request, link_id: uuid.UUID) -> bool:
+    return link_id.hex in request.session.get(BEGUN, ())
+
+
+def _link_page(request: Request, link: AccountLink, token: str, *, wrong: bool = False) -> Response:
+    context = {"token": token, "email": link.email, "asks": not _began_here(request, link.id), "wrong": wrong}
+    code = status.HTTP_422_UNPROCESSABLE_CONTENT if wrong else status.HTTP_200_OK
+    return render(request, "accounts/sign_up_confirm.html", context, status_code=code, headers=NO_STORE)
 
 
 def _require_open(settings: Settings) -> None:

@@ -18,6 +18,7 @@ from fastopp.features.accounts import audit
 from fastopp.features.accounts.client import Client
 from fastopp.features.accounts.links import create_link, use_link
 from fastopp.features.accounts.models import AccountLink, User, fold_email
+from fastopp.features.accounts.passwords import verify_password
 from fastopp.features.accounts.service import EmailTaken, add_if_missing, find_user
 from fastopp.features.mail.service import Mail
 
@@ -35,8 +36,8 @@ class NewAccount(NamedTuple):
     """The page that the visitor came from, to return to."""
 
 
-async def begin(session: AsyncSession, mail: Mail, wanted: NewAccount, clock: Clock) -> None:
-    """Keep a sign-up, and mail its link to the address.
+async def begin(session: AsyncSession, mail: Mail, wanted: NewAccount, clock: Clock) -> str:
+    """Keep a sign-up, mail its link to the address, and return the link's token.
 
     If there is an account, its owner is notified instead, with the same work: the link is stored, but not sent.
     """
@@ -46,6 +47,7 @@ async def begin(session: AsyncSession, mail: Mail, wanted: NewAccount, clock: Cl
         await mail.within(session).send("accounts/mail/confirm", wanted.email, token=token, days=KEPT.days)
     else:
         await mail.within(session).send("accounts/mail/has_account", owner)
+    return token
 
 
 async def send_again(session: AsyncSession, mail: Mail, email: str, clock: Clock) -> None:
@@ -61,6 +63,11 @@ async def send_again(session: AsyncSession, mail: Mail, email: str, clock: Clock
         wanted = _read(found)
         token = await _keep(session, wanted, clock)
         await mail.within(session).send("accounts/mail/confirm", wanted.email, token=token, days=KEPT.days)
+
+
+async def knows_password(link: AccountLink, password: str) -> bool:
+    """Return whether a password is the one that was typed for a link's sign-up. Raises PasswordRejected: too long."""
+    return (await verify_password(password, _read(link).hashed_password)).matches
 
 
 async def confirm(session: AsyncSession, token: str, client: Client, clock: Clock) -> tuple[User, str]:
