@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from contextvars import ContextVar
 
 from fastopp.errors import Unavailable
@@ -18,6 +19,13 @@ POOL = "fastopp.database.pool"  # of SQLAlchemy's lines: it names a pool's logge
 
 SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
 
+# A secret in an address: of a link in a mail, by its form; and by its name, such as that of a provider's answer, also
+# within the page to return to after a sign-in, where it is percent-encoded once or more often.
+_SECRET_OF_LINK = re.compile(r"([0-9a-f]{32}_)[\w-]{43}", re.ASCII)
+_SECRET_PARAMETER = re.compile(
+    r"((?:[?&]|%(?:25)*(?:3F|26))(?:\w*token|code|state)(?:=|%(?:25)*3D))(?:(?!%(?:25)*26)[^&])+", re.IGNORECASE
+)
+
 
 def configure(settings: Settings) -> None:
     """Set up logging for this process, which serves an application; a program that embeds one keeps its own."""
@@ -26,6 +34,7 @@ def configure(settings: Settings) -> None:
     handler.addFilter(_add_request_id)
     handler.addFilter(_shorten_outage)
     logging.getLogger("uvicorn.access").addFilter(_WithoutHealthChecks(settings.platform.health_paths))
+    logging.getLogger("uvicorn.access").addFilter(_mask_secrets)
     if not settings.development:
         handler.setFormatter(_json_formatter())
         for name in SERVER_LOGGERS:
@@ -58,6 +67,17 @@ def _json_formatter() -> logging.Formatter:
 def _add_request_id(record: logging.LogRecord) -> bool:
     record.request_id = request_id.get()
     return True
+
+
+def _mask_secrets(record: logging.LogRecord) -> bool:
+    """Mask the secrets in the address of an access line: whoever reads logs could use a link before its owner does."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(_mask(each) if isinstance(each, str) else each for each in record.args)
+    return True
+
+
+def _mask(address: str) -> str:
+    return _SECRET_PARAMETER.sub(r"\1***", _SECRET_OF_LINK.sub(r"\1***", address))
 
 
 def _shorten_outage(record: logging.LogRecord) -> bool:

@@ -12,6 +12,7 @@ from fastopp import logs
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.settings import Settings, load_settings
 
+LINK = "074c83bd466f421eb6fb6baf5b6e996f"
 PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "k" * 16 + "0123456789abcdefXYZ"}
 
 
@@ -95,3 +96,27 @@ def test_health_checks_are_no_news(capsys):
         access.info('%s - "%s %s HTTP/%s" %d', "127.0.0.1:0", "GET", path, "1.1", 200)
     (line,) = capsys.readouterr().err.splitlines()
     assert "/login" in line
+
+
+@pytest.mark.parametrize(
+    ("address", "logged"),
+    [
+        ("/reset-password?token=s3cret", "/reset-password?token=***"),
+        ("/x?a=1&token=s3cret&b=2", "/x?a=1&token=***&b=2"),
+        ("/x?csrf_token=s3cret", "/x?csrf_token=***"),
+        ("/login/with/oidc/callback?code=s3cret&state=s3cret", "/login/with/oidc/callback?code=***&state=***"),
+        ("/login?next=/account/address/confirm%3Ftoken%3Ds3cret", "/login?next=/account/address/confirm%3Ftoken%3D***"),
+        ("/login?next=%2Fx%3Fa%3D1%26token%3ds3cret%26b%3D2", "/login?next=%2Fx%3Fa%3D1%26token%3d***%26b%3D2"),
+        ("/login?next=/login%3Fnext%3D/x%253Ftoken%253Ds3cret", "/login?next=/login%3Fnext%3D/x%253Ftoken%253D***"),
+        (f"/account/address/undo/{LINK}_{'s' * 43}", f"/account/address/undo/{LINK}_***"),
+        (f"/login?next=/account/address/confirm/{LINK}_{'s' * 43}", f"/login?next=/account/address/confirm/{LINK}_***"),
+        ("/token?q=token&zipcode=10115", "/token?q=token&zipcode=10115"),
+    ],
+)
+def test_secrets_in_addresses_are_masked(caplog, address, logged):
+    configure()
+    server = logging.getLogger("uvicorn.access")
+    with caplog.at_level(logging.INFO, "uvicorn.access"):
+        server.addHandler(caplog.handler)
+        server.info('%s - "%s %s HTTP/%s" %d', "203.0.113.9:1", "GET", address, "1.1", 200)
+    assert caplog.messages[0] == f'203.0.113.9:1 - "GET {logged} HTTP/1.1" 200'
