@@ -70,7 +70,7 @@ def _add_request_id(record: logging.LogRecord) -> bool:
 
 
 def _mask_secrets(record: logging.LogRecord) -> bool:
-    """Mask the secrets in the address of an access line: whoever reads logs could use a link before its owner does."""
+    """Mask the secrets in the address of an access line: a reader of the log could use a link before its owner does."""
     if isinstance(record.args, tuple):
         record.args = tuple(_mask(each) if isinstance(each, str) else each for each in record.args)
     return True
