@@ -12,9 +12,10 @@ from string import Template
 
 from fastopp.console.main_file import ProjectError, add_apps, list_apps
 
-# Names whose addresses or static files FastOpp serves itself.
-RESERVED = frozenset({"admin", "api", "async", "debug", "docs", "health", "login", "logout", "oppdemo", "oppman",
-                      "static", "templates", "tests", "demo", "main", "alembic"})  # fmt: skip
+# Names whose addresses, templates or static files FastOpp has itself.
+RESERVED = frozenset({"account", "accounts", "admin", "api", "async", "debug", "docs", "health", "invitation", "login",
+                      "logout", "mail", "oppdemo", "oppman", "ops", "static", "templates", "tests", "demo", "main",
+                      "alembic"})  # fmt: skip
 
 
 def start_app(project: Path, package: str) -> list[Path]:
