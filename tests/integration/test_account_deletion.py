@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ async def with_orders(url: str, folder: Path) -> None:
     """Add the tables of the app to a template."""
     await initialised(url, folder)
     async with running(url, folder, apps=[APP]) as project, project.runtime.database.engine.begin() as connection:
-        tables = [SQLModel.metadata.tables[model.__tablename__] for model in (Order, Complaint)]
+        tables = [Order.__table__, Complaint.__table__]
         await connection.run_sync(SQLModel.metadata.create_all, tables)
 
 
@@ -92,6 +92,18 @@ async def test_everything_goes_but_the_record_of_changes(project: Project) -> No
         assert answer.status_code == 401
 
 
+@pytest.fixture
+def known_tables() -> Iterator[None]:
+    """Have SQLModel know the app's tables, as it does in a project."""
+    tables = [model.__table__ for model in (Order, Complaint)]  # type: ignore[attr-defined]  # SQLModel's own
+    for table in tables:
+        SQLModel.metadata._add_table(table.name, None, table)
+    yield
+    for table in tables:
+        SQLModel.metadata.remove(table)
+
+
+@pytest.mark.usefixtures("known_tables")
 async def test_a_row_that_refers_to_the_account_keeps_all_of_it(project: Project) -> None:
     user = await user_of(project)
     async with project.signed_in(*STAFF) as browser:
@@ -107,14 +119,9 @@ async def test_a_row_that_refers_to_the_account_keeps_all_of_it(project: Project
 async def test_a_table_without_a_model_is_named_where_the_database_says(project: Project) -> None:
     user = await user_of(project)
     await add(project, Complaint(user_id=user.id))
-    table = Complaint.__table__  # type: ignore[attr-defined]  # SQLModel's own
-    SQLModel.metadata.remove(table)
-    try:
-        with pytest.raises(AccountStillUsed) as refused:
-            async with project.runtime.database.transaction() as session:
-                await delete_account(session, user.id, project.runtime.apps, HERE)
-    finally:
-        SQLModel.metadata._add_table(table.name, None, table)
+    with pytest.raises(AccountStillUsed) as refused:
+        async with project.runtime.database.transaction() as session:
+            await delete_account(session, user.id, project.runtime.apps, HERE)
     named = "another table" if project.runtime.database.url.backend == "sqlite" else "account_app_complaints"
     assert named in str(refused.value)
     assert (await user_of(project)).is_active

@@ -336,7 +336,7 @@ async def test_rows_that_would_point_nowhere_stop_it_on_sqlite(tmp_path):
 async def test_the_plain_alembic_command_works(settings, url):
     def alembic(*arguments):
         environ = {"DATABASE_URL": url, "PATH": ""}
-        done = forks.run(["-m", "alembic", *arguments], cwd=ROOT, env=environ, text=True)
+        done = forks.run(["-m", "alembic", *arguments], cwd=ROOT, env=environ, text=True, own_imports=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -28,7 +28,9 @@ def project(tmp_path, monkeypatch):
     settings = settings_for(f"sqlite:///{tmp_path}/test.db")
     asyncio.run(migrate.upgrade(settings, folder=ROOT / "alembic"))
     monkeypatch.setattr(
-        commands, "load_project", lambda: SimpleNamespace(settings=settings, apps=find_apps(["demo.products"]))
+        commands,
+        "load_project",
+        lambda: SimpleNamespace(settings=settings, apps=find_apps(["demo.products"]), title="Shop"),
     )
     return tmp_path
 

@@ -211,9 +211,9 @@ def import_framework() -> None:
 
 
 def forget_framework() -> None:
-    """Have this child import the framework itself."""
+    """Have this child import the framework itself, and what keeps the standard output of its import."""
     for name in list(sys.modules):
-        if name.partition(".")[0] in FRAMEWORK:
+        if name.partition(".")[0] in FRAMEWORK or name == "alembic.config":
             del sys.modules[name]
 
 
