@@ -4,7 +4,7 @@ It lets its holder do one thing, once: have the queue worked. What has been serv
 has expired. A platform may deliver a request twice, late, or after others, and its process may die in the middle:
 
 - not served yet: the first to claim it serves it;
-- being served: other requests get 503 and retry, since the one that serves it may die;
+- being served: other deliveries get 409, until the claim has expired, since the one that serves it may die;
 - served: nothing is left to do;
 - failed: the claim is released, and the next delivery serves it.
 """
