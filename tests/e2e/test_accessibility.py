@@ -14,7 +14,7 @@ from tests.services.axe import complaints, hold_still
 from tests.services.browser import ARGUMENTS
 from tests.services.site import SECRET_KEY, Site, account, copy_project, succeed
 
-ENVIRON = {"EMERGENCY_ACCESS_ENABLED": "true", "SECRET_KEY": SECRET_KEY}
+ENVIRON = {"EMERGENCY_ACCESS_ENABLED": "true", "SECRET_KEY": SECRET_KEY, "SIGN_UP": "open", "PASSKEYS": "true"}
 DESKTOP, PHONE = 1280, 390
 BROKEN = """\
 from fastapi import APIRouter
@@ -42,9 +42,23 @@ PUBLIC = (
     "/no-such-page",
     "/oppman/emergency",
     "/admin/login",
+    "/sign-up",
+    "/forgot-password",
+    "/sign-up/confirm?token=expired",
 )
-STAFF = ("/protected", "/webinar-registrants", "/oppman/", "/oppman/tasks", "/oppdemo/", "/database-status", "/broken")
-ACCOUNT = ("", "/sessions", "/tokens", "/address", "/password", "/confirm", "/delete")
+STAFF = (
+    "/protected",
+    "/webinar-registrants",
+    "/oppman/",
+    "/oppman/tasks",
+    "/oppman/mail",
+    "/oppman/invitations",
+    "/oppdemo/",
+    "/database-status",
+    "/broken",
+)
+FACTORS = ("/second-factor", "/second-factor/set-up", "/passkeys", "/passkeys/new")
+ACCOUNT = ("", *FACTORS, "/sessions", "/tokens", "/address", "/password", "/confirm", "/delete")
 VIEWS = ("product", "user", "webinar-registrants", "audit-log")
 
 
@@ -94,7 +108,7 @@ class Visitor:
         self.page.goto("/login?next=/protected")
         self.page.get_by_label("Email").fill(email)
         self.page.get_by_label("Password").fill(account(email)["password"])
-        self.page.get_by_role("button", name="Sign in").click()
+        self.page.get_by_role("button", name="Sign in", exact=True).click()
         self.page.wait_for_url("**/protected")
 
 
@@ -120,9 +134,15 @@ def test_pages_for_everyone(visitor: Visitor) -> None:
     page.goto("/login")
     page.get_by_label("Email").fill("nobody@example.com")
     page.get_by_label("Password").fill("wrong")
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("alert").first).to_be_visible()
     visitor.look("/login, refused")
+    page.goto("/sign-up")
+    page.get_by_label("Email").fill("new@example.com")
+    page.get_by_label("Password").fill("short")
+    page.get_by_role("button", name="Create account").click()
+    expect(page.get_by_text("8 characters").first).to_be_visible()
+    visitor.look("/sign-up, refused")
 
 
 def test_pages_for_staff_and_superusers(visitor: Visitor) -> None:
