@@ -52,6 +52,18 @@ def test_packages_are_checked_too(words: ModuleType, project: Path) -> None:
     ]
 
 
+def test_templates_are_checked_without_comments_and_tags(words: ModuleType, project: Path) -> None:
+    for folder in ("src/fastopp/web/templates/mail", "demo/shop/templates/shop"):
+        (project / folder).mkdir(parents=True)
+    html = '{# It mends. #}\n<p class="mend">\nIt was broken\noff.</p>\n'
+    (project / "demo/shop/templates/shop/index.html").write_text(html, encoding="utf-8")
+    (project / "src/fastopp/web/templates/mail/note.txt").write_text("Mend it.\n", encoding="utf-8")
+    assert [line.rpartition(": '")[0] for line in words.check(project)] == [
+        "demo/shop/templates/shop/index.html:3",
+        "src/fastopp/web/templates/mail/note.txt:1",
+    ]
+
+
 def page(project: Path, text: str) -> None:
     (project / "docs/deploy/fly.md").write_text(text, encoding="utf-8")
 
