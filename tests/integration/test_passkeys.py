@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -18,34 +17,16 @@ from fastopp.features.passkeys import registering
 from fastopp.features.passkeys.challenges import KEY
 from fastopp.features.passkeys.models import Passkey
 from fastopp.testing import ManualClock
+from tests.integration.accounts_fixtures import *  # noqa: F403 - fixtures
 from tests.services.authenticator import PRESENT, VERIFIED, Authenticator, encode
-from tests.services.databases import url_on
-from tests.services.ops_project import ADMIN, BROWSER, PRODUCTION, Project, initialised, running, use_form_token
+from tests.services.ops_project import ADMIN, BROWSER, PRODUCTION, Project, running, use_form_token
 
 STAFF = ("staff@example.com", "test123")
 SITE = {"SITE_URL": "https://site.test", "PASSKEYS": "true"}
 NEW = "/account/passkeys/new"
 PAGE = "/login/passkey"
 
-url = url_on("sqlite", fill=initialised)
-each_url = url_on("sqlite", "psycopg", fill=initialised)
-
-
-@pytest.fixture
-async def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def project(url: str, tmp_path: Any, clock: ManualClock) -> AsyncIterator[Project]:
-    async with running(url, tmp_path, PRODUCTION | SITE, clock=clock) as project:
-        yield project
-
-
-@pytest.fixture
-async def either(each_url: str, tmp_path: Any, clock: ManualClock) -> AsyncIterator[Project]:
-    async with running(each_url, tmp_path, PRODUCTION | SITE, clock=clock) as project:
-        yield project
+ENVIRON = PRODUCTION | SITE
 
 
 def authenticator(**changes: Any) -> Authenticator:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -17,31 +16,13 @@ from fastopp.features.mail.models import MailMessage
 from fastopp.features.password_reset.service import LIFETIME
 from fastopp.tasks.worker.drain import drain
 from fastopp.testing import ManualClock
+from tests.integration.accounts_fixtures import *  # noqa: F403 - fixtures
 from tests.services.account_mails import BUDGET, PASSWORD, WITH_MAIL, later, mails, measured, path_in, token_in
-from tests.services.databases import url_on
-from tests.services.ops_project import BROWSER, Project, initialised, running
+from tests.services.ops_project import BROWSER, Project, running
 
 OWNER = "staff@example.com"
 
-url = url_on("sqlite", fill=initialised)
-each_url = url_on("sqlite", "psycopg", fill=initialised)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def project(url: str, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Project]:
-    async with running(url, tmp_path, WITH_MAIL, clock=clock) as project:
-        yield project
-
-
-@pytest.fixture
-async def either(each_url: str, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Project]:
-    async with running(each_url, tmp_path, WITH_MAIL, clock=clock) as project:
-        yield project
+ENVIRON = WITH_MAIL
 
 
 async def ask(project: Project, email: str = OWNER, address: str = "203.0.113.9") -> httpx.Response:

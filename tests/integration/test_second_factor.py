@@ -22,8 +22,8 @@ from fastopp.features.second_factor.checking import WrongCode, check_code
 from fastopp.features.second_factor.codes import STEP, code_at, new_secret
 from fastopp.features.second_factor.models import RecoveryCode, SecondFactor
 from fastopp.testing import ManualClock
-from tests.services.databases import url_on
-from tests.services.ops_project import ADMIN, BROWSER, PRODUCTION, Project, initialised, running, use_form_token
+from tests.integration.accounts_fixtures import *  # noqa: F403 - fixtures
+from tests.services.ops_project import ADMIN, BROWSER, PRODUCTION, Project, running, use_form_token
 
 STAFF = ("staff@example.com", "test123")
 HERE = Client("192.0.2.1", "a test")
@@ -31,25 +31,7 @@ MAIL = {"MAIL_URL": "console:", "MAIL_FROM": "Site <site@example.com>", "SITE_UR
 STEP_PAGE = "/login/second-factor"
 SET_UP = "/login/second-factor/set-up"
 
-url = url_on("sqlite", fill=initialised)
-each_url = url_on("sqlite", "psycopg", fill=initialised)
-
-
-@pytest.fixture
-async def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def project(url: str, tmp_path: Any, clock: ManualClock) -> AsyncIterator[Project]:
-    async with running(url, tmp_path, PRODUCTION | MAIL, clock=clock) as project:
-        yield project
-
-
-@pytest.fixture
-async def either(each_url: str, tmp_path: Any, clock: ManualClock) -> AsyncIterator[Project]:
-    async with running(each_url, tmp_path, PRODUCTION, clock=clock) as project:
-        yield project
+ENVIRON = PRODUCTION | MAIL
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -14,33 +13,15 @@ from fastopp.features.accounts.models import AuditLog, User
 from fastopp.features.accounts.service import find_user
 from fastopp.features.mail.models import MailMessage
 from fastopp.testing import ManualClock
+from tests.integration.accounts_fixtures import *  # noqa: F403 - fixtures
 from tests.services.account_mails import PASSWORD, WITH_MAIL, later, mails, path_in, token_in
-from tests.services.databases import url_on
-from tests.services.ops_project import ADMIN, BROWSER, HTMX, PRODUCTION, Project, initialised, running
+from tests.services.ops_project import ADMIN, BROWSER, HTMX, PRODUCTION, Project, running
 
 GUEST = "guest@example.com"
 INVITE = WITH_MAIL | {"SIGN_UP": "invite"}
 PAGE = "/oppman/invitations"
 
-url = url_on("sqlite", fill=initialised)
-each_url = url_on("sqlite", "psycopg", fill=initialised)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def project(url: str, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Project]:
-    async with running(url, tmp_path, INVITE, clock=clock) as project:
-        yield project
-
-
-@pytest.fixture
-async def either(each_url: str, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Project]:
-    async with running(each_url, tmp_path, INVITE, clock=clock) as project:
-        yield project
+ENVIRON = INVITE
 
 
 async def invite(project: Project, **form: str) -> httpx.Response:

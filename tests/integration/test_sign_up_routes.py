@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +16,14 @@ from fastopp.features.mail.models import MailMessage
 from fastopp.features.sign_up.service import KEPT
 from fastopp.tasks.worker.drain import drain
 from fastopp.testing import ManualClock
+from tests.integration.accounts_fixtures import *  # noqa: F403 - fixtures
 from tests.services.account_mails import BUDGET, PASSWORD, WITH_MAIL, later, mails, measured, path_in, token_in
-from tests.services.databases import url_on
-from tests.services.ops_project import BROWSER, PRODUCTION, Project, initialised, running, use_form_token
+from tests.services.ops_project import BROWSER, PRODUCTION, Project, running, use_form_token
 
 NEW, KNOWN = "New@Example.com", "staff@example.com"
 OPEN = WITH_MAIL | {"SIGN_UP": "open"}
 
-url = url_on("sqlite", fill=initialised)
-each_url = url_on("sqlite", "psycopg", fill=initialised)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def project(url: str, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Project]:
-    async with running(url, tmp_path, OPEN, clock=clock) as project:
-        yield project
-
-
-@pytest.fixture
-async def either(each_url: str, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Project]:
-    async with running(each_url, tmp_path, OPEN, clock=clock) as project:
-        yield project
+ENVIRON = OPEN
 
 
 async def sign_up(project: Project, email: str = NEW, *, address: str = "203.0.113.9", **typed: str) -> httpx.Response:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import ExitStack
 from datetime import datetime
 from typing import IO, Any, Final
 
@@ -47,17 +48,15 @@ class ExportTooSlow(Unavailable):
 async def write_export(runtime: Runtime, user: User) -> IO[bytes]:
     """Return a file with the export, at its beginning. Raises ExportTooBig, ExportTooSlow, DatabaseUnavailable."""
     limit = min(MAX_BYTES, runtime.settings.platform.max_response_body or MAX_BYTES)
-    # Closed by `send_chunks`, or below.
-    file: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - as said
-    try:
-        async with asyncio.timeout(MAX_SECONDS), runtime.database.read() as session:
-            await _write(file, _document(session, user, find_exports(runtime.apps), runtime), limit)
-        file.seek(0)
-    except BaseException as error:
-        file.close()
-        if isinstance(error, TimeoutError):
+    with ExitStack() as undo:
+        file: IO[bytes] = undo.enter_context(tempfile.SpooledTemporaryFile(IN_MEMORY))
+        try:
+            async with asyncio.timeout(MAX_SECONDS), runtime.database.read() as session:
+                await _write(file, _document(session, user, find_exports(runtime.apps), runtime), limit)
+        except TimeoutError:
             raise ExportTooSlow from None
-        raise
+        file.seek(0)
+        undo.pop_all()  # `send_chunks` closes it
     return file
 
 
