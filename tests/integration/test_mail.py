@@ -137,14 +137,16 @@ async def test_a_server_that_is_down_loses_nothing(project, server):
     assert len(server.taken) == 1, "the server hung up after it had taken the mail, which it does not say"
 
 
-async def test_a_process_that_is_frozen_meanwhile(project, server):
+async def test_a_process_that_is_frozen_meanwhile(project, url, tmp_path, server, clock):
     """Another one takes the job over: the mail may come twice, and both copies have the same Message-ID."""
 
     async def take_over() -> None:
         server.before_answer = None
         async with project.runtime.database.transaction() as session:
-            taken = text("UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL WHERE status = 'doing'")
-            await (await session.connection()).execute(taken)
+            stale = text("UPDATE procrastinate_workers SET last_heartbeat = '2000-01-01 00:00:00.000000'")
+            await (await session.connection()).execute(stale)
+        async with running(url, tmp_path, production(server), [APP], clock=clock) as other:
+            await other.runtime.tasks.drain(BUDGET)
 
     server.before_answer = take_over
     await post(project, to="jo@example.com")

@@ -213,6 +213,30 @@ async def test_whoever_was_taken_for_dead_takes_nothing_more(plain_project):
     assert (await effects(plain_project)).count("began") == 1
 
 
+async def test_a_job_that_runs_is_not_begun_again_beside_itself(plain_project):
+    """Somebody puts it back into the queue meanwhile."""
+    queued = await plain_project.tasks.queue("errands.until_told")
+    async with open_store(plain_project) as store:
+        loop = WorkLoop(plain_project, store, concurrency=2, until_idle=True)
+
+        async def put_back():
+            async def began():
+                return "began" in await effects(plain_project)
+
+            async def taken_again():
+                loop.tell()
+                return (await plain_project.tasks.get(queued.id)).status == "running"
+
+            await until(began)
+            await run_sql(plain_project, "UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL")
+            await until(taken_again)
+            await run_sql(plain_project, "INSERT INTO effects (name) VALUES ('told')")
+
+        await asyncio.wait_for(loop.run(put_back(), stop_timeout=5, poll=3600), 20)
+    assert (await plain_project.tasks.get(queued.id)).status == "succeeded"
+    assert sorted(await effects(plain_project)) == ["began", "told"]
+
+
 def rolled_back(url):
     """Block this process until the server has ended the transaction that it left idle."""
     idle = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"

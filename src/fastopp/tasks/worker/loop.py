@@ -172,6 +172,9 @@ class WorkLoop:
             log.warning("No jobs could be taken; trying again: %s", error)
         else:
             self._news = self._news or len(jobs) == room
+            # A job that was taken from us while it runs here, and is ours again, is not begun a second time.
+            running = self._job_ids()
+            jobs = [job for job in jobs if job.id not in running]
             if self._left is not None:
                 self._left -= len(jobs)
             self._ready.extend(jobs)
@@ -235,6 +238,7 @@ class WorkLoop:
             return
         if not mine:
             log.warning("Job %d was lost: another worker has taken it over", job.id)
+            self._unsure_until = self._clock.monotonic() + UNSURE  # it may have become ours again in this moment
         if outcome.status == "todo":
             asyncio.get_running_loop().call_later(outcome.pause + _A_LITTLE, self.tell)
         if job.lock is not None or self._until_idle:
@@ -267,8 +271,10 @@ class WorkLoop:
     async def _put_back_unknown(self) -> None:
         """Put back jobs that the database gave us in a lost response. Raises Unavailable."""
         held = await self._store.held(self.presence.worker_id)
-        known = {attempt.job.id for attempt in self._attempts.values()}
-        await self._store.put_back(held.keys() - known, self.presence.worker_id)
+        await self._store.put_back(held.keys() - self._job_ids(), self.presence.worker_id)
+
+    def _job_ids(self) -> set[int]:
+        return {attempt.job.id for attempt in self._attempts.values()}
 
     async def _look_for_aborts(self) -> None:
         while True:
