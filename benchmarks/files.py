@@ -65,6 +65,18 @@ class Measured:
     """Seconds of processor time."""
 
 
+# Linux counts the memory of the process that starts a program as the program's own, until it has more: so a small one
+# starts it, which has imported nothing, and says what the program took.
+WATCH = """
+import os, sys, time
+began = time.perf_counter()
+program = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)])
+_, status, usage = os.wait4(program, 0)
+print(time.perf_counter() - began, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime)
+sys.exit(os.waitstatus_to_exitcode(status) != 0)
+"""
+
+
 class ProgramFailed(Exception):
     """A measured program ended with another status than 0."""
 
@@ -154,14 +166,12 @@ def _timed(command: list[str]) -> Measured:
     environ = os.environ | keys | {"AWS_EC2_METADATA_DISABLED": "true"}
     environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled
     os.sync()  # what was written before is not written during this
-    began = time.perf_counter()
-    process = subprocess.Popen(command, env=environ)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise ProgramFailed(f"{Path(command[0]).name} ended with {process.returncode}.")
-    return Measured(seconds, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime)
+    watch = [sys.executable, "-I", "-S", "-c", WATCH, *command]
+    watched = subprocess.run(watch, env=environ, stdout=subprocess.PIPE, text=True, check=False)
+    if watched.returncode:
+        raise ProgramFailed(f"{Path(command[0]).name} failed.")
+    seconds, memory, processor = watched.stdout.split()
+    return Measured(float(seconds), int(memory), float(processor))
 
 
 def _fill(folder: Path, files: int, size: int) -> None:
