@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fastopp.features.mail.service import Mail, MailDep, open_mail
     from fastopp.features.setup.seeding import run_full_init
     from fastopp.platforms.detection import PlatformDetector, detect_platform
+    from fastopp.reporting import report
     from fastopp.settings import AppSettings, Settings, get_upload_dir, load_settings
     from fastopp.storage import photos
     from fastopp.storage.base import Storage
@@ -121,6 +122,7 @@ __all__ = [
     "remove_photo",
     "render",
     "replace_photo",
+    "report",
     "run_full_init",
     "store_photo",
     "task",

@@ -64,6 +64,7 @@ MODULES = {
     "remove_photo": "fastopp.storage.photos",
     "render": "fastopp.web.templating",
     "replace_photo": "fastopp.storage.photos",
+    "report": "fastopp.reporting",
     "run_full_init": "fastopp.features.setup.seeding",
     "store_photo": "fastopp.storage.photos",
     "uploads_under": "fastopp.storage.references",

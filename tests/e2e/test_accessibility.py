@@ -52,6 +52,8 @@ STAFF = (
     "/oppman/",
     "/oppman/tasks",
     "/oppman/mail",
+    "/oppman/errors",
+    "/oppman/errors/1",
     "/oppman/invitations",
     "/oppdemo/",
     "/database-status",
@@ -72,6 +74,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     succeed(project, "oppdemo.py", "init")
     succeed(project, "oppman.py", "tasks", "queue", "clean-up")
     with Site(project, ENVIRON) as running:
+        with running.client() as client:
+            assert client.get("/broken").status_code == 500  # for the pages of errors
         yield running
 
 

@@ -95,6 +95,7 @@ def test_a_project_is_set_up_and_kept(remote_site: Site, tmp_path: Path) -> None
     other = run_command(project, *command, environ=token | {"BACKUP_KEY": "another-key-of-another-site"})
     assert (other.returncode, "another key" in other.stderr) == (1, True)
     assert "database: " in succeed(project, *command, environ=token | {"BACKUP_KEY": remote_site.environ["SECRET_KEY"]})
+    assert json.loads(succeed(project, *words(remote_site, "errors", "--json"), environ=token))["errors"] == []
     assert "backup-database\tsucceeded" in succeed(project, *words(remote_site, "tasks"), environ=token)
 
 

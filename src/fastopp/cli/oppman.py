@@ -135,9 +135,13 @@ COMMANDS: dict[str, Place] = {
     ),
     "remote": (
         "fastopp.cli.remote:app",
-        "Manage a deployed project without a shell: state, migrations, sample data, backups and tasks.",
+        "Manage a deployed project without a shell: state, migrations, sample data, backups, tasks and errors.",
     ),
     "tasks": ("fastopp.features.jobs.commands:app", "Manage tasks: list, run, cancel and retry them."),
+    "errors": (
+        "fastopp.features.errors.commands:app",
+        "Errors that were recorded: list, show, resolve and ignore them.",
+    ),
     "mail": ("fastopp.features.mail.commands:app", "Mail: send a test, and list what was sent."),
 } | platform_commands()
 

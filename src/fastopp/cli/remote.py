@@ -22,7 +22,7 @@ from fastopp.settings.loading import read_own_variables
 TOKEN = "OPS_TOKEN"  # noqa: S105 - the name of a variable
 
 app = typer.Typer(
-    help="Manage a deployed project without a shell: state, migrations, sample data, backups and tasks.",
+    help="Manage a deployed project without a shell: state, migrations, sample data, backups, tasks and errors.",
     no_args_is_help=True,
 )
 
@@ -199,6 +199,26 @@ def tasks(
             for task in answer.get("tasks", [])
         ]
         print_table(["task", "name", "status", "message"], rows)
+
+
+@app.command("errors")
+def errors(
+    context: typer.Context,
+    error_id: Annotated[int | None, typer.Argument(metavar="[ID]", help="Show this error and its occurrence.")] = None,
+    *,
+    state: Annotated[str, typer.Option(help="List errors in this state: open, resolved, ignored, all.")] = "open",
+    search: Annotated[str, typer.Option(help="A request's id, or a part of the type, message or place.")] = "",
+    change: Annotated[
+        Literal["resolve", "ignore", "reopen"] | None, typer.Option(help="Do this with the error.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the site's errors, the last seen first; or show, resolve, ignore or reopen one."""
+    from fastopp.cli.remote_errors import ask, tell  # noqa: PLC0415 - only here
+
+    answer = _operate(context, lambda site: ask(site, error_id, change, state, search), as_json=as_json)
+    if not as_json:
+        tell(answer)
 
 
 def _backup_key(variable: str) -> str:

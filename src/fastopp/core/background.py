@@ -7,6 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
+from fastopp.errors import Unavailable
+from fastopp.reporting import ErrorReports, Occurrence, current_place
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +22,9 @@ class BackgroundWork:
     of names.
     """
 
-    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, clock: Clock = SYSTEM_CLOCK, errors: ErrorReports | None = None) -> None:
         self._clock = clock
+        self._errors = errors or ErrorReports()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._paused_until: dict[str, float] = {}
 
@@ -56,5 +59,9 @@ class BackgroundWork:
         except Exception as error:  # noqa: BLE001 - the edge: no caller waits for the outcome
             self._paused_until[name] = self._clock.monotonic() + PAUSE
             log.warning("%s failed: %s", name, type(error).__name__, extra={"action": "background_failed"})
+            if not isinstance(error, (Unavailable, TimeoutError)):
+                place = current_place()  # the request that has started it
+                self._errors.add(Occurrence(error, "background", place.scope if place else None, name))
+                await self._errors.flush()
         finally:
             del self._running[name]

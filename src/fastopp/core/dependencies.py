@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Annotated
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastopp.clock import Clock
 from fastopp.core.runtime import Runtime
 from fastopp.database.session import Database
+from fastopp.reporting import ErrorReports
 from fastopp.settings import Settings
 from fastopp.storage.base import Storage
 from fastopp.tasks.service import TaskService
@@ -22,6 +23,13 @@ def get_runtime(request: Request) -> Runtime:
     """Return the runtime, with the resources of this process."""
     runtime: Runtime = request.app.state.runtime
     return runtime
+
+
+def error_reports(scope: Mapping[str, Any]) -> ErrorReports | None:
+    """Return what records the errors of a request; None where the application has no runtime."""
+    state = getattr(scope.get("app"), "state", None)
+    runtime: Runtime | None = getattr(state, "runtime", None)
+    return runtime.errors if runtime is not None else None
 
 
 # What FastAPI calls below is asynchronous though it waits for nothing: a plain function would be sent to a

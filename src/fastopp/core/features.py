@@ -8,6 +8,9 @@ PAGES         routes that an app may replace
 
 Each maps modules to the paths at and below which they answer. A module is imported with the first request for one of
 its paths. It has a `router`, or a `create_router(settings)`.
+
+A feature's error_sink.py records errors: `create_sink(runtime)` returns a `fastopp.reporting.ErrorSink`, or None. It is
+imported with the first error.
 """
 
 from __future__ import annotations

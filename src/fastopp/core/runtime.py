@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.core.apps import App
 from fastopp.core.background import BackgroundWork
-from fastopp.core.features import find_features
+from fastopp.core.features import features_with, find_features
 from fastopp.core.process_cache import ProcessCache
 from fastopp.database.naive_datetimes import refuse_naive_datetimes
 from fastopp.database.session import Database
+from fastopp.reporting import ErrorReports, ErrorSink
 from fastopp.settings import Settings
 from fastopp.storage.base import Storage
 from fastopp.storage.file_changes import CLOCK
@@ -39,6 +40,7 @@ class Runtime:
     title: str = "FastOpp"
     """The name of the site."""
     cache: ProcessCache = field(default_factory=ProcessCache)
+    errors: ErrorReports = field(default_factory=ErrorReports)
 
     @property
     def tasks(self) -> TaskService:
@@ -70,12 +72,22 @@ async def open_runtime(
     storage = storage or open_storage(settings, clock=clock)
     database.session_class, database.session_info = TrackingSession, {STORAGE: storage, CLOCK: clock}
     tasks = TaskProcess(TaskRegistry((*find_features(), *apps)), waker_of(settings, clock=clock), task_limits)
-    background = BackgroundWork(clock)
+    errors = ErrorReports(lambda: _error_sinks(runtime), clock)
+    background = BackgroundWork(clock, errors)
+    runtime = Runtime(settings, database, storage, apps, tasks, clock, background, title, ProcessCache(clock), errors)
     try:
-        yield Runtime(settings, database, storage, apps, tasks, clock, background, title, ProcessCache(clock))
+        yield runtime
     finally:
         await background.aclose()
+        await errors.aclose()
         try:
             await storage.aclose()
         finally:
             await database.dispose()
+
+
+def _error_sinks(runtime: Runtime) -> tuple[ErrorSink, ...]:
+    """Make what records errors: the `create_sink(runtime)` of each feature that has an error_sink.py."""
+    modules = (feature.part("error_sink", "create_sink") for feature in features_with("error_sink"))
+    made = (module.create_sink(runtime) for module in modules if module is not None)
+    return tuple(sink for sink in made if sink is not None)

@@ -7,7 +7,17 @@ QUEUE_PREFIX = "procrastinate_"
 MAILS = "mail_messages"
 QUEUE_TABLES = frozenset({"task_requests", "task_runs", "task_wakes", MAILS})
 
+# What is kept of errors.
+ERROR_GROUPS = "error_groups"
+ERROR_EVENTS = "error_events"
+ERROR_TABLES = frozenset({ERROR_GROUPS, ERROR_EVENTS})
+
 
 def is_queue_table(name: str) -> bool:
     """Return whether a table belongs to the queues of tasks and mails."""
     return name.startswith(QUEUE_PREFIX) or name in QUEUE_TABLES
+
+
+def is_of_this_database(name: str) -> bool:
+    """Return whether the rows of a table belong to this database alone: a backup leaves them out."""
+    return is_queue_table(name) or name in ERROR_TABLES

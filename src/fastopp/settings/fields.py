@@ -112,6 +112,16 @@ class SettingsFields(BaseModel):
     audit_keep_days: int = Field(
         400, ge=0, le=36500, description="Days that entries of the audit log are kept; 0 keeps them for ever."
     )
+    errors: bool = Field(True, description="Record unhandled errors in the database, for `/oppman/errors`.")
+    errors_keep_days: int = Field(
+        90, ge=0, le=36500, description="Days that errors are kept after their last occurrence; 0 keeps them for ever."
+    )
+    release: str = Field(
+        "",
+        max_length=100,
+        description="Name of the release that runs, like a commit, for errors. Default: the version in the project's "
+        "`pyproject.toml`.",
+    )
     access_token_expire_minutes: int = Field(30, ge=1, le=60 * 24 * 365, description="Lifetime of a sign-in token.")
     ops_token: SecretStr = Field(
         SecretStr(""),

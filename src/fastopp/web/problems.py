@@ -20,11 +20,14 @@ from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
-from starlette.exceptions import HTTPException
+from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
+from fastopp.core.dependencies import error_reports
 from fastopp.errors import FastOppError
+from fastopp.reporting import ErrorReports, Occurrence, Place, within
 from fastopp.web.doors import BodyRefused
 from fastopp.web.templating import render
 
@@ -155,14 +158,21 @@ class UnhandledErrorMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+        reports = error_reports(scope) or ErrorReports()
+        with within(Place(reports, scope)):
+            if scope["type"] == "http":
+                await self._answer(scope, receive, send, reports)
+            else:
+                await self._pass_on(scope, receive, send, reports)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, reports: ErrorReports) -> None:
         started = False
 
         async def watched(message: Message) -> None:
             nonlocal started
             started = started or message["type"] == "http.response.start"
+            if reports.waiting and message["type"] == "http.response.body":
+                await reports.flush()  # before the end of the answer, when the process may be frozen
             await send(message)
 
         try:
@@ -175,12 +185,26 @@ class UnhandledErrorMiddleware:
                 # Too late for another answer. Returning early has the server cut the connection.
                 logger.warning("response interrupted: %s", error, extra=log_extra(request, "broke_off"))
                 return
+            if not isinstance(error, (FastOppError, HTTPException)):
+                reports.add(Occurrence(error, "request", scope))
             if started:  # as above; the server logs the traceback
+                await reports.flush()
                 raise
             if not isinstance(error, (FastOppError, HTTPException)):
                 logger.exception("unhandled error", extra=log_extra(request, "unhandled_error"))
             response = await answer(request, error)
-            await response(scope, receive, send)
+            await response(scope, receive, watched)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, reports: ErrorReports) -> None:
+        """Record the error of a WebSocket, which the server answers."""
+        try:
+            await self.app(scope, receive, send)
+        except (FastOppError, HTTPException, WebSocketException, WebSocketDisconnect):
+            raise
+        except Exception as error:
+            reports.add(Occurrence(error, "request", scope))
+            await reports.flush()
+            raise
 
 
 def as_json(request: Request, problem: Problem, extensions: Mapping[str, Any] = MappingProxyType({})) -> Response:

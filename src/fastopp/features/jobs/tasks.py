@@ -1,4 +1,4 @@
-"""Remove unused data: old jobs and their results, expired sessions, old entries of the audit log, orphaned uploads."""
+"""Remove unused data: old jobs, mails, errors and entries of the audit log, expired sessions, orphaned uploads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ _OVER = ("succeeded", "failed", "cancelled", "aborted")
 @task(name="clean-up", lock="clean-up", queueing_lock="clean-up")
 async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[str, Any]:
     """Remove tasks that ended more than `keep_days` days ago, and what interrupted uploads and deleted rows left."""
-    from fastopp.features.mail import outgoing  # noqa: PLC0415 - the table of mails, where tasks run
+    from fastopp.features.errors import groups  # noqa: PLC0415 - the tables of errors, where tasks run
+    from fastopp.features.mail import outgoing  # noqa: PLC0415 - as that of mails
 
     runtime = context.runtime
     removed: int = context.place.get("jobs", 0)
@@ -48,9 +49,12 @@ async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[
     await WakeClaims(runtime.database, runtime.clock).forget_expired()
     await idempotency.forget_expired(runtime.database)
     mails = await outgoing.clean_up(runtime.database, runtime.clock)
+    errors = await groups.clean_up(runtime.database, runtime.clock, runtime.settings.errors_keep_days)
     files = await run_until_stopped(context, _remove_files(runtime), _nothing_to_tell)
-    message = f"{removed:,} old tasks, {files:,} discarded files and {mails:,} old mails were removed."
-    return {"message": message, "jobs": removed, "files": files, "mails": mails}
+    message = (
+        f"{removed:,} old tasks, {files:,} discarded files, {mails:,} old mails and {errors:,} old errors were removed."
+    )
+    return {"message": message, "jobs": removed, "files": files, "mails": mails, "errors": errors}
 
 
 async def remove_old_accounts_data(context: TaskContext) -> None:

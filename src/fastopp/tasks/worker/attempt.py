@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.errors import Unavailable
+from fastopp.reporting import Kind, Occurrence, Place, within
 from fastopp.tasks.arguments import unpack
 from fastopp.tasks.context import TaskContext
 from fastopp.tasks.errors import JobLost, TaskResultError, TaskTimeUp, TaskUnknown, Unfinished
@@ -114,7 +115,8 @@ class Attempt:
             log.error("Job %d failed: %s", job.id, error)  # noqa: TRY400 - the message says it all
             return Outcome(job_id=job.id, status="failed", run=context.run(error=str(error)))
         try:
-            ended = await self._call(task)
+            with within(Place(self._runtime.errors, task=job.task_name, job_id=job.id, attempt=context.attempt)):
+                ended = await self._call(task)
             if isinstance(ended, Returned):
                 if context.finished and ended.value is not None:
                     await context.keep_result(ended.value)
@@ -123,8 +125,11 @@ class Attempt:
         finally:
             context.close()
         if self._aborted and not isinstance(ended, Returned):
-            return Outcome(job_id=job.id, status="aborted", run=context.run())
-        return self._judge(task, ended)
+            outcome = Outcome(job_id=job.id, status="aborted", run=context.run())
+        else:
+            outcome = self._judge(task, ended)
+        await self._record(ended, outcome)
+        return outcome
 
     async def _report(self, run: Run) -> bool:
         """Write progress; whether the job is ours. That it cannot be written is not worth failing for."""
@@ -178,6 +183,19 @@ class Attempt:
         except BaseException as error:  # noqa: BLE001 - the edge: a task may raise anything, and ends nothing but itself
             return Raised(error)
         return Returned(value)
+
+    async def _record(self, ended: Ended, outcome: Outcome) -> None:
+        """Record the error of an attempt that has failed, and what the task has reported."""
+        error: BaseException | None = TaskTimeUp() if outcome.status == "failed" else None
+        if isinstance(ended, Raised):
+            error = None if isinstance(ended.error, (Unfinished, JobLost, DatabaseUnavailable)) else ended.error
+        if error is not None and outcome.status in ("failed", "todo"):
+            kind: Kind = "task" if outcome.status == "failed" else "retry"
+            job = self.job
+            occurrence = Occurrence(error, kind, None, job.task_name, job.id, self._context.attempt)
+            self._runtime.errors.add(occurrence)
+        if self._runtime.errors.waiting:
+            await self._runtime.errors.flush()
 
     def _judge(self, task: Task, ended: Ended) -> Outcome:
         job, context = self.job, self._context

@@ -77,7 +77,7 @@ async def _drain(
         )
         time_table = TimeTable(runtime, store.database)
         if only is None:
-            await take_over_stalled(store.database, runtime.task_process)
+            await take_over_stalled(store.database, runtime.task_process, runtime.errors)
             if schedules:
                 await time_table.queue_due()
 

@@ -8,6 +8,7 @@ from sqlalchemy import case, delete, select, update
 
 from fastopp.database.session import Database
 from fastopp.database.upsert import insert
+from fastopp.reporting import ErrorReports, Occurrence
 from fastopp.tasks.clock import from_now
 from fastopp.tasks.errors import WorkerDied
 from fastopp.tasks.models import jobs, runs, workers
@@ -19,7 +20,7 @@ from fastopp.tasks.retry import NEVER_AGAIN
 log = logging.getLogger(__name__)
 
 
-async def take_over_stalled(database: Database, process: TaskProcess) -> int:
+async def take_over_stalled(database: Database, process: TaskProcess, errors: ErrorReports | None = None) -> int:
     """Put stalled jobs back, and return how many. Raises DatabaseUnavailable, TablesMissing.
 
     Each time counts as a try. A job that took its worker down too often has failed; one that was to be aborted is.
@@ -49,5 +50,9 @@ async def take_over_stalled(database: Database, process: TaskProcess) -> int:
             reason = insert(session, runs).values(job_id=row.id, **note)
             await connection.execute(reason.on_conflict_do_update(index_elements=["job_id"], set_=note))
         taken += 1
+        if status == "failed" and errors is not None:
+            errors.add(Occurrence(WorkerDied(), "task", None, row.task_name, row.id, row.attempts + 1))
         log.warning("Job %d (%s) was taken from a worker without a heartbeat", row.id, row.task_name)
+    if errors is not None and errors.waiting:
+        await errors.flush()
     return taken

@@ -61,7 +61,7 @@ async def _run_once(runtime: Host, concurrency: int, stop: asyncio.Event, queues
 
     process, settings, url = runtime.task_process, runtime.settings, runtime.database.url
     async with open_store(runtime) as store:
-        await take_over_stalled(store.database, process)
+        await take_over_stalled(store.database, process, runtime.errors)
         pooled = url.backend == "postgresql" and await is_pooled(url, timeout=settings.db_timeout)
         loop = WorkLoop(runtime, store, concurrency=concurrency, queues=queues)
 
@@ -73,7 +73,7 @@ async def _run_once(runtime: Host, concurrency: int, stop: asyncio.Event, queues
             while True:
                 await asyncio.sleep(process.limits.look_for_stalled)
                 try:
-                    if await take_over_stalled(store.database, process):
+                    if await take_over_stalled(store.database, process, runtime.errors):
                         loop.tell()
                 except (Unavailable, DBAPIError) as error:
                     log.debug("Stalled jobs could not be looked for: %s", error)

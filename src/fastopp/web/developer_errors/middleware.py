@@ -18,6 +18,7 @@ from fastopp.core.apps import App
 from fastopp.database.errors import TablesMissing
 from fastopp.database.statements import recorded_statements
 from fastopp.errors import FastOppError
+from fastopp.reporting import Occurrence, current_place
 from fastopp.settings import Settings
 from fastopp.web import problems
 from fastopp.web.own_machine import is_local_development
@@ -66,6 +67,8 @@ class DeveloperErrorMiddleware:
                 if started or not _is_for_developers(error):
                     raise
                 if not isinstance(error, FastOppError):
+                    if (place := current_place()) is not None:
+                        place.reports.add(Occurrence(error, "request", scope))
                     log.exception("unhandled error", extra=problems.log_extra(Request(scope), "unhandled_error"))
                 response = await self._answer(Request(scope, receive), error, statements)
                 await response(scope, receive, send)

@@ -1,0 +1,32 @@
+"""The number of tracebacks that are written in a storm of errors: some at once, and then one after each pause."""
+
+from __future__ import annotations
+
+from fastopp.clock import Clock
+
+
+class Budget:
+    """A bucket of tokens that fills again.
+
+    Parameters
+    ----------
+    size: tokens that it holds.
+    seconds: after which it has one more.
+    """
+
+    __slots__ = ("_clock", "_left", "_seconds", "_since", "_size")
+
+    def __init__(self, clock: Clock, size: int, seconds: float) -> None:
+        self._clock, self._size, self._seconds = clock, size, seconds
+        self._left = float(size)
+        self._since = clock.monotonic()
+
+    def take(self) -> bool:
+        """Take a token. Returns whether there was one."""
+        now = self._clock.monotonic()
+        self._left = min(float(self._size), self._left + (now - self._since) / self._seconds)
+        self._since = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True

@@ -1,0 +1,1 @@
+"""An app whose pages and tasks fail."""
