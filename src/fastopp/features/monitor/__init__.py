@@ -1,0 +1,1 @@
+"""The monitor: figures of requests, tasks and instances, kept in the database, and /metrics."""
