@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
@@ -23,6 +25,7 @@ from fastopp.recording import (
     Key,
     Statement,
     Work,
+    working,
 )
 
 INTERVAL: Final = 10.0  # seconds from one flush to the next
@@ -82,6 +85,21 @@ class Recorder:
             self.frozen_seconds += work.frozen
             self._add_instance(FROZEN, work.frozen)
         return work
+
+    @contextmanager
+    def attempt(self, name: str) -> Iterator[Work]:
+        """Record a block as an attempt of a task, whose outcome it sets."""
+        work = Work(TASK, name, count_statements=self._count_statements)
+        work.outcome = "lost"
+        number, processor = self.began(), time.process_time()
+        try:
+            with working(work):
+                yield work
+        finally:
+            work.end()
+            if self.ended(number):
+                work.processor_seconds = time.process_time() - processor
+            self.add(work)
 
     def began(self) -> int | None:
         """Note that work begins: a number for `ended`, or None if other work is running."""

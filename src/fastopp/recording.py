@@ -29,6 +29,10 @@ MAX_STATEMENTS: Final = 200  # distinct statements of one piece of work that are
 MAX_SLOW: Final = 20  # slow statements of one piece of work that are kept
 MAX_KNOWN: Final = 200  # distinct slow statements that wait to be written
 
+ARRIVAL: Final = "fastopp.arrival"
+"""The key in the scope of requests that came while the application was starting: when it came by `perf_counter`, and
+how long the process had taken to listen."""
+
 REQUEST: Final = "request"
 TASK: Final = "task"
 QUERY: Final = "query"
@@ -76,7 +80,8 @@ class Work:
         self.user = ""
         """The id of the account; empty for others."""
         self.slow: list[tuple[Statement, float]] = []
-        self.repeated: dict[Statement, int] = {}
+        self.repeated: list[tuple[Statement, str]] = []
+        """Statements that were repeated too often, each with its text for `times_run`."""
         self._statements: dict[str, int] | None = {} if count_statements else None
 
     def end(self) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Annotated
+from collections.abc import AsyncIterator, MutableMapping
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -22,6 +22,11 @@ def get_runtime(request: Request) -> Runtime:
     """Return the runtime, with the resources of this process."""
     runtime: Runtime = request.app.state.runtime
     return runtime
+
+
+def find_runtime(scope: MutableMapping[str, Any]) -> Runtime | None:
+    """Return the runtime of an ASGI connection's application; None for one without."""
+    return getattr(scope["app"].state, "runtime", None)
 
 
 # What FastAPI calls below is asynchronous though it waits for nothing: a plain function would be sent to a

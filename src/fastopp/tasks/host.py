@@ -9,6 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.clock import Clock
 from fastopp.database.session import Database
+from fastopp.recorder import Recorder
 from fastopp.settings import Settings
 from fastopp.storage.base import Storage
 from fastopp.tasks.process import TaskProcess
@@ -58,6 +59,11 @@ class Host(Protocol):
     @property
     def clock(self) -> Clock:
         """The clock."""
+        ...
+
+    @property
+    def recorder(self) -> Recorder:
+        """The figures of the process."""
         ...
 
     @property
