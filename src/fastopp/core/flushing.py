@@ -43,7 +43,7 @@ class Flusher:
         self._timer: asyncio.TimerHandle | None = None
 
     async def before_end(self, *, soon: bool) -> None:
-        """Flush inside a request, before the end of its answer, if it is time. Returns in time whatever happens."""
+        """Flush inside a request, before the end of its answer, if it is time. Returns in time in any case."""
         ended = self._start(soon=soon)
         if ended is not None:
             try:

@@ -26,9 +26,9 @@ _BEGAN: Final = "fastopp_began"
 _BEGIN: Final = "BEGIN"  # of a transaction on SQLite, which is no round trip
 
 # Texts and numbers that were written into the SQL, and lists of parameters, which differ in their length.
-_TEXT: Final = re.compile(r"'(?:[^']|'')*'")
+_TEXT: Final = re.compile(r"'(?:[^']|'')*(?:'|$)")
 _NUMBER: Final = re.compile(r"(?<![\w$:%])\d+(?:\.\d+)?\b")
-_LIST: Final = re.compile(r"\((?:\s*(?:\?|%s|%\(\w+\)s|\$\d+(?:::\w+)?|:\w+)\s*,)+[^()]*\)")
+_LIST: Final = re.compile(r"\((?:\s*(?:\?|%s|%\(\w+\)s|\$\d+|:\w+)(?:::\w+)?\s*,)+(?:[^()]|%\(\w+\)s)*\)")
 _SPACE: Final = re.compile(r"\s+")
 
 _FRAMEWORK: Final = str(Path(__file__).parents[1])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ObservingSettings(BaseModel):
-    """What a process logs and records; `fastopp.settings.Settings` has them all."""
+    """Settings of logs and of records; `fastopp.settings.Settings` has them all."""
 
     if TYPE_CHECKING:
         environment: Environment
