@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
-import sys
 from pathlib import Path
 from time import perf_counter
 from types import FrameType
@@ -89,7 +89,7 @@ def caller_of(project: str) -> str:
 
     SQLAlchemy runs queries in a greenlet; the caller's frames are in the one that waits for it.
     """
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as `inspect.currentframe`, which may be None
+    frame: FrameType | None = inspect.currentframe()
     parent = greenlet.getcurrent().parent
     if parent is not None and parent.gr_frame is not None:
         frame = parent.gr_frame
