@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from contextvars import ContextVar
+from typing import Any
 
 from fastopp.errors import Unavailable
 from fastopp.settings import Settings
@@ -15,9 +16,13 @@ request_id: ContextVar[str] = ContextVar("fastopp_request_id", default="")
 FIELDS = ("timestamp", "levelname", "name", "message", "request_id")
 READABLE = "%(levelname)-8s %(name)s: %(message)s"
 
+REQUESTS = "fastopp.request"
+"""The logger of one line a request."""
+
 POOL = "fastopp.database.pool"  # of SQLAlchemy's lines: it names a pool's logger by its class, and this one is ours
 
-SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
+ACCESS = "uvicorn.access"
+SERVER_LOGGERS = ("uvicorn", "uvicorn.error", ACCESS)
 
 # A secret in an address: of a link in a mail, by its form; and by its name, such as that of a provider's answer, also
 # within the page to return to after a sign-in, where it is percent-encoded once or more often.
@@ -33,17 +38,21 @@ def configure(settings: Settings) -> None:
     handler = logging.StreamHandler()
     handler.addFilter(_add_request_id)
     handler.addFilter(_shorten_outage)
-    logging.getLogger("uvicorn.access").addFilter(_WithoutHealthChecks(settings.platform.health_paths))
-    logging.getLogger("uvicorn.access").addFilter(_mask_secrets)
-    if not settings.development:
-        handler.setFormatter(_json_formatter())
+    access, requests = logging.getLogger(ACCESS), logging.getLogger(REQUESTS)
+    if settings.json_logs:
+        handler.setFormatter(json_formatter())
+        if not access.hasHandlers():  # the server was asked for no access log
+            requests.setLevel(logging.WARNING)
         for name in SERVER_LOGGERS:
-            # The server has its own handlers, for people; in production its lines are JSON like all others.
+            # The server has its own handlers, for people; these lines are JSON like all others.
             logger = logging.getLogger(name)
             logger.handlers.clear()
-            logger.propagate = True
+            logger.propagate = name != ACCESS  # its lines say less than ours
     else:
         handler.setFormatter(logging.Formatter(READABLE))
+        requests.setLevel(logging.WARNING)  # the server's access log is for people
+        access.addFilter(_WithoutHealthChecks(settings.platform.health_paths))
+        access.addFilter(_mask_secrets)
     logging.basicConfig(level=level, handlers=[handler])
     for name in ("alembic", POOL):  # of its plugins, and of each discarded pool
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
@@ -52,7 +61,30 @@ def configure(settings: Settings) -> None:
     logging.getLogger("aiosqlite").setLevel(logging.INFO)
 
 
-def _json_formatter() -> logging.Formatter:
+def is_served() -> bool:
+    """Return whether a server, uvicorn, has set up logging in this process."""
+    return bool(logging.getLogger("uvicorn").handlers)
+
+
+def server_config(settings: Settings) -> dict[str, Any] | None:
+    """Return the `log_config` with which uvicorn's first lines are as all others; None for its own, for people."""
+    if not settings.json_logs:
+        return None
+    handlers = {"default": {"class": "logging.StreamHandler", "formatter": "json"}}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "fastopp.logs.json_formatter"}},
+        "handlers": handlers,
+        "loggers": {
+            "uvicorn": {"handlers": ["default"], "level": "INFO", "propagate": False},
+            ACCESS: {"handlers": ["default"], "level": "INFO", "propagate": False},
+        },
+    }
+
+
+def json_formatter() -> logging.Formatter:
+    """Return the formatter of JSON lines."""
     from pythonjsonlogger.core import RESERVED_ATTRS  # noqa: PLC0415 - only where it is used
     from pythonjsonlogger.json import JsonFormatter  # noqa: PLC0415 - as above
 
@@ -65,18 +97,19 @@ def _json_formatter() -> logging.Formatter:
 
 
 def _add_request_id(record: logging.LogRecord) -> bool:
-    record.request_id = request_id.get()
+    record.request_id = getattr(record, "request_id", "") or request_id.get()
     return True
 
 
 def _mask_secrets(record: logging.LogRecord) -> bool:
     """Mask the secrets in the address of an access line: a reader of the log could use a link before its owner does."""
     if isinstance(record.args, tuple):
-        record.args = tuple(_mask(each) if isinstance(each, str) else each for each in record.args)
+        record.args = tuple(mask(each) if isinstance(each, str) else each for each in record.args)
     return True
 
 
-def _mask(address: str) -> str:
+def mask(address: str) -> str:
+    """Return an address without the secrets in it."""
     return _SECRET_PARAMETER.sub(r"\1***", _SECRET_OF_LINK.sub(r"\1***", address))
 
 

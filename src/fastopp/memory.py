@@ -28,3 +28,11 @@ def _of_machine() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # Windows has no sysconf
         return UNKNOWN
+
+
+def resident_memory(statistics: Path = Path("/proc/self/statm")) -> int | None:
+    """Return the bytes of memory that this process has; None where the system does not report them."""
+    try:
+        return int(statistics.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError, IndexError):
+        return None

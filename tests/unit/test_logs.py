@@ -19,7 +19,8 @@ PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "k" * 16 + "0123456789a
 @pytest.fixture(autouse=True)
 def own_logging() -> Iterator[None]:
     """Put the process's logging back as it was."""
-    loggers = [logging.getLogger(name) for name in ("", *logs.SERVER_LOGGERS, "sqlalchemy.engine")]
+    names = ("", *logs.SERVER_LOGGERS, "sqlalchemy.engine", logs.REQUESTS)
+    loggers = [logging.getLogger(name) for name in names]
     before = [(each, each.handlers[:], each.level, each.propagate, each.filters[:]) for each in loggers]
     yield
     for each, handlers, level, propagate, filters in before:
@@ -56,6 +57,34 @@ def test_production_is_json(capsys):
     assert line["timestamp"]
 
 
+@pytest.mark.parametrize(("environ", "is_json"), [
+    ({}, False), (PRODUCTION, True), ({"LOG_FORMAT": "JSON"}, True), (PRODUCTION | {"LOG_FORMAT": "text"}, False),
+])  # fmt: skip
+def test_the_format_is_a_setting(capsys, environ, is_json):
+    configure(**environ)
+    logging.getLogger("shop").warning("x")
+    assert capsys.readouterr().err.startswith("{") == is_json
+
+
+def test_a_server_that_logs_no_requests_logs_slow_ones(capsys):
+    access, requests = logging.getLogger(logs.ACCESS), logging.getLogger(logs.REQUESTS)
+    access.handlers, access.propagate = [], False  # what uvicorn's --no-access-log does
+    configure(**PRODUCTION)
+    requests.info("fast")
+    requests.warning("slow", extra={"request_id": "abc"})
+    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (line["message"], line["request_id"]) == ("slow", "abc")
+
+
+def test_in_production_our_line_takes_the_place_of_the_servers(capsys):
+    access = logging.getLogger(logs.ACCESS)
+    access.addHandler(logging.StreamHandler())
+    configure(**PRODUCTION)
+    assert not access.hasHandlers()  # then uvicorn does not even make a line
+    logging.getLogger(logs.REQUESTS).info("GET /")
+    assert json.loads(capsys.readouterr().err)["message"] == "GET /"
+
+
 def test_an_outage_is_one_line(capsys):
     configure()
     for error, name in (
@@ -89,7 +118,7 @@ def test_debug_shows_sql(capsys):
 
 
 def test_health_checks_are_no_news(capsys):
-    configure(**PRODUCTION)
+    configure(LOG_FORMAT="text", **PRODUCTION)
     access = logging.getLogger("uvicorn.access")
     access.setLevel(logging.INFO)
     for path in ("/kaithhealth", "/healthz", "/login"):

@@ -18,6 +18,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import fastopp
+from fastopp import logs
 from fastopp.console.main_file import find_project_apps, project_settings
 from fastopp.console.output import complain, fail, plain_command, say
 from fastopp.console.project import load_project
@@ -94,7 +95,10 @@ def production(
 
         asyncio.run(migrate_at_start(settings, say))
     with _pid_file():
-        uvicorn.run("main:app", host=host, port=port, http=HeaderTimeoutProtocol, workers=workers)
+        log_config = logs.server_config(settings) or uvicorn.config.LOGGING_CONFIG
+        uvicorn.run(
+            "main:app", host=host, port=port, http=HeaderTimeoutProtocol, workers=workers, log_config=log_config
+        )
 
 
 def _check_port(host: str, port: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import time
 import traceback
 import typing
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
@@ -22,6 +23,8 @@ from fastopp.core.app_settings import app_settings
 from fastopp.core.apps import App, AppError, find_apps
 from fastopp.core.garbage import lasting_objects
 from fastopp.errors import FastOppError
+from fastopp.process_age import process_age
+from fastopp.recording import ARRIVAL
 from fastopp.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -82,9 +85,14 @@ class FastOpp:
         except (SettingsError, AppError) as error:
             sys.stderr.write(f"{error}\n")
             raise SystemExit(EXIT_MISCONFIGURED) from None
+        self._logs = logs.is_served()
+        if self._logs:  # now, so that the server's first lines are as all others
+            logs.configure(self.settings)
         self._clock, self._storage = clock, storage
         self._stack = AsyncExitStack()
         self._starting: asyncio.Task[FastAPI] | None = None
+        self._asked = False
+        self._startup = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
@@ -93,6 +101,9 @@ class FastOpp:
         elif scope["type"] == "http" and scope["path"] in self.settings.platform.health_paths:
             await _answer_health(scope, send)
         else:
+            if self._starting is None or not self._starting.done() or not self._asked:
+                self._asked = True
+                scope[ARRIVAL] = (time.perf_counter(), self._startup)
             application = await self.start()
             await application(scope, receive, send)
 
@@ -135,7 +146,8 @@ class FastOpp:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         # Here, and not where the application is made: only a server calls this, and it is its process.
-        logs.configure(self.settings)
+        if not self._logs:
+            logs.configure(self.settings)
         return_freed_memory()
         if self.settings.platform.background_cpu:
             try:
@@ -146,6 +158,7 @@ class FastOpp:
             except Exception:  # the edge: without this word the server would serve an application that cannot start
                 await send({"type": "lifespan.startup.failed", "message": traceback.format_exc()})
                 raise
+        self._startup = process_age()
         await send({"type": "lifespan.startup.complete"})
         async with AsyncExitStack() as background:
             if self.settings.platform.background_cpu and self.settings.task_worker:

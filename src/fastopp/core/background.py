@@ -47,6 +47,12 @@ class BackgroundWork:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
+    async def finish(self, name: str, *, limit: float) -> None:
+        """Wait for the work of a name, if some is running, but not for longer than `limit` seconds."""
+        running = self._running.get(name)
+        if running is not None:
+            await asyncio.wait((running,), timeout=limit)
+
     async def idle(self) -> None:
         """Wait until nothing is running."""
         while self._running:

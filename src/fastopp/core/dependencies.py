@@ -25,10 +25,14 @@ def get_runtime(request: Request) -> Runtime:
     return runtime
 
 
+def find_runtime(scope: Mapping[str, Any]) -> Runtime | None:
+    """Return the runtime of an ASGI connection's application; None for one without."""
+    return getattr(getattr(scope.get("app"), "state", None), "runtime", None)
+
+
 def error_reports(scope: Mapping[str, Any]) -> ErrorReports | None:
     """Return what records the errors of a request; None where the application has no runtime."""
-    state = getattr(scope.get("app"), "state", None)
-    runtime: Runtime | None = getattr(state, "runtime", None)
+    runtime = find_runtime(scope)
     return runtime.errors if runtime is not None else None
 
 

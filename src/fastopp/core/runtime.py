@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.core.apps import App
 from fastopp.core.background import BackgroundWork
 from fastopp.core.features import features_with, find_features
+from fastopp.core.flushing import Flusher, flush_features
 from fastopp.core.process_cache import ProcessCache
 from fastopp.database.naive_datetimes import refuse_naive_datetimes
 from fastopp.database.session import Database
+from fastopp.recorder import Recorder
 from fastopp.reporting import ErrorReports, ErrorSink
 from fastopp.settings import Settings
 from fastopp.storage.base import Storage
@@ -41,6 +44,10 @@ class Runtime:
     """The name of the site."""
     cache: ProcessCache = field(default_factory=ProcessCache)
     errors: ErrorReports = field(default_factory=ErrorReports)
+    recorder: Recorder = field(default_factory=lambda: Recorder(enabled=False))
+    """The figures of this process."""
+    flusher: Flusher = field(default_factory=lambda: Flusher(Recorder(enabled=False), BackgroundWork(), inside=True))
+    """Writes them."""
 
     @property
     def tasks(self) -> TaskService:
@@ -74,10 +81,32 @@ async def open_runtime(
     tasks = TaskProcess(TaskRegistry((*find_features(), *apps)), waker_of(settings, clock=clock), task_limits)
     errors = ErrorReports(lambda: _error_sinks(runtime), clock)
     background = BackgroundWork(clock, errors)
-    runtime = Runtime(settings, database, storage, apps, tasks, clock, background, title, ProcessCache(clock), errors)
+    recorder = Recorder(
+        clock,
+        enabled=settings.monitor,
+        count_statements=settings.development and settings.repeated_queries > 0,
+    )
+    flusher = Flusher(recorder, background, inside=not settings.platform.background_cpu)
+    runtime = Runtime(
+        settings,
+        database,
+        storage,
+        apps,
+        tasks,
+        clock,
+        background,
+        title,
+        ProcessCache(clock),
+        errors,
+        recorder,
+        flusher,
+    )
+    flusher.flush, recorder.listener = partial(flush_features, runtime), flusher.after
     try:
         yield runtime
     finally:
+        recorder.close()
+        await flusher.at_end()
         await background.aclose()
         await errors.aclose()
         try:

@@ -12,6 +12,12 @@ ERROR_GROUPS = "error_groups"
 ERROR_EVENTS = "error_events"
 ERROR_TABLES = frozenset({ERROR_GROUPS, ERROR_EVENTS})
 
+# Figures of this site's processes, which are no part of its data.
+MONITOR_FIGURES = "monitor_figures"
+MONITOR_INSTANCES = "monitor_instances"
+MONITOR_STATEMENTS = "monitor_statements"
+MONITOR_TABLES = frozenset({MONITOR_FIGURES, MONITOR_INSTANCES, MONITOR_STATEMENTS})
+
 
 def is_queue_table(name: str) -> bool:
     """Return whether a table belongs to the queues of tasks and mails."""
@@ -20,4 +26,4 @@ def is_queue_table(name: str) -> bool:
 
 def is_of_this_database(name: str) -> bool:
     """Return whether the rows of a table belong to this database alone: a backup leaves them out."""
-    return is_queue_table(name) or name in ERROR_TABLES
+    return is_queue_table(name) or name in ERROR_TABLES or name in MONITOR_TABLES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from sqlalchemy.util import await_only, greenlet_spawn
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.errors import DatabaseUnavailable
+from fastopp.recording import current_work
 
 IDLE_LIMIT = 5.0  # seconds; a connection unused for longer is checked before use
 PING_TIMEOUT = 2.0  # seconds; a healthy server answers in milliseconds, and the user is waiting
@@ -64,7 +66,14 @@ class BoundedPool(AsyncAdaptedQueuePool):
 
     def connect(self) -> PoolProxiedConnection:
         """A connection, or DatabaseUnavailable."""
-        return await_only(self._connect_in_time())
+        work = current_work.get()
+        if work is None:
+            return await_only(self._connect_in_time())
+        began = time.perf_counter()
+        try:
+            return await_only(self._connect_in_time())
+        finally:
+            work.database_seconds += time.perf_counter() - began
 
     async def _connect_in_time(self) -> PoolProxiedConnection:
         try:

@@ -15,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.engine import create_engine, in_autocommit
 from fastopp.database.errors import DatabaseUnavailable, unavailable
+from fastopp.database.recorded import add_to_work
 from fastopp.database.statements import record_statements
 from fastopp.settings import Settings
 from fastopp.settings.database_url import DatabaseURL
@@ -75,6 +76,9 @@ class Database:
         )
         if settings.development:
             record_statements(engine)
+        if settings.monitor:
+            repeated = settings.repeated_queries if settings.development else 0
+            add_to_work(engine, slow=settings.slow_query_ms / 1000, repeated=repeated)
         return cls(settings.database, engine)
 
     @asynccontextmanager

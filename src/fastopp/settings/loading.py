@@ -19,12 +19,13 @@ from fastopp.platforms.settings import PRODUCTION_MARKERS, PlatformSettings
 from fastopp.settings.app_settings import AppSettings, AppVariables
 from fastopp.settings.fields import NOT_VARIABLES, SettingsFields
 from fastopp.settings.mail_url import MailURLError
+from fastopp.settings.observing import ObservingSettings
 from fastopp.settings.problems import SettingProblem, SettingsError, environment_too_big, explain_all, find_problems
 
 AppKind = TypeVar("AppKind", bound=AppSettings)
 
 
-class Settings(PlatformSettings, SettingsFields):
+class Settings(PlatformSettings, ObservingSettings, SettingsFields):
     """The configuration of one process."""
 
     _of_apps: dict[type[AppSettings], AppSettings] = PrivateAttr(default_factory=dict)
@@ -64,7 +65,7 @@ class Settings(PlatformSettings, SettingsFields):
 
 
 VARIABLES = (Settings.model_fields.keys() - NOT_VARIABLES) | {"database_dsn"}
-_CASELESS = frozenset({"environment", "log_level", "storage_type", "fastopp_platform"})
+_CASELESS = frozenset({"environment", "log_format", "log_level", "storage_type", "fastopp_platform"})
 _PRODUCTION_MARKERS = ("production", *PRODUCTION_MARKERS)
 _PRODUCTION_ENVIRONMENTS = frozenset(value for platform in PLATFORMS.values() for value in platform.environments)
 

@@ -20,6 +20,7 @@ from fastopp.storage.errors import (
     StorageUnavailable,
 )
 from fastopp.storage.keys import url_of
+from fastopp.storage.recorded import add_to_work
 from fastopp.storage.stored_file import OpenedFile, StoredFile
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class Storage(ABC):
 
     cache: FileCache | None = None
     """The cache of this instance, in front of `durable`."""
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        add_to_work(cls)
 
     @property
     def durable(self) -> Storage:
@@ -190,3 +195,6 @@ class Storage(ABC):
 
     async def aclose(self) -> None:  # noqa: B027 - nothing to close
         """End what runs, and close connections."""
+
+
+add_to_work(Storage)  # what it does for all others

@@ -9,6 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.clock import Clock
 from fastopp.database.session import Database
+from fastopp.recorder import Recorder
 from fastopp.reporting import ErrorReports
 from fastopp.settings import Settings
 from fastopp.storage.base import Storage
@@ -64,6 +65,11 @@ class Host(Protocol):
     @property
     def errors(self) -> ErrorReports:
         """Records errors."""
+        ...
+
+    @property
+    def recorder(self) -> Recorder:
+        """The figures of the process."""
         ...
 
     @property

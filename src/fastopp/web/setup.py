@@ -22,6 +22,7 @@ from fastopp.web.middleware.headers import (
     asset_origin,
 )
 from fastopp.web.middleware.hosts import HostMiddleware
+from fastopp.web.middleware.recording import RecordingMiddleware
 from fastopp.web.middleware.redirects import RelativeRedirectMiddleware
 from fastopp.web.middleware.sessions import SchemeAwareSessions
 from fastopp.web.navigation import MANAGEMENT, MenuItem
@@ -82,6 +83,7 @@ def install(
         address_header=settings.platform.client_address_header,
         proxies=settings.platform.proxies,
     )
+    app.add_middleware(RecordingMiddleware, settings=settings)
 
 
 def template_folders(apps: Sequence[App], root: Path | None = None) -> list[Path]:

@@ -39,6 +39,7 @@ from fastopp.features.accounts.client import client_address
 from fastopp.features.accounts.lockout import TooManyAttempts, address_subject, read_standing, record_failure
 from fastopp.features.accounts.models import User, UserSession
 from fastopp.features.accounts.tokens import Claims, read_token
+from fastopp.recording import current_work
 from fastopp.settings import Settings
 from fastopp.web.bearer import bearer_token
 from fastopp.web.cookies import read_cookie
@@ -97,6 +98,8 @@ async def load_user(
         if signed_in is None:
             return None
         request.state.signed_in = signed_in
+        if (work := current_work.get()) is not None:
+            work.user = str(signed_in.user.id)
         if signed_in.session is not None:
             note_use(get_runtime(request), signed_in.session)
     check_scope(signed_in.session, scope or ("read" if request.method in READ_ONLY_METHODS else "write"))

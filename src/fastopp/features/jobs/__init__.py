@@ -1,4 +1,4 @@
-"""Tasks over HTTP: triggers, drain, the task page and metrics."""
+"""Tasks over HTTP: triggers, drain, and the task page."""
 
-OPERATIONS = {"routes": ("/async", "/metrics")}
+OPERATIONS = {"routes": ("/async",)}
 PAGES = {"page": ("/oppman/tasks",)}

@@ -1,28 +1,16 @@
-"""/metrics: figures about tasks from the database, and about this process, for Prometheus."""
+"""Figures about tasks from the database, for /metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Request, Response
-
-from fastopp.core.dependencies import RuntimeDep
-from fastopp.features.accounts.detached import DetachedOperator
-from fastopp.features.jobs.durations import Durations, durations
+from fastopp.features.jobs.durations import Durations
 from fastopp.tasks.queue.report import TaskCounts
-from fastopp.web.answers import NO_STORE
-from fastopp.web.api_docs import problems
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
-
-_TEXT: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The figures", "content": {"text/plain": {"schema": {"type": "string"}}}}
-}
-
-router = APIRouter(tags=["health"])
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # prometheus-client keeps collectors by their identity
@@ -64,20 +52,3 @@ class TaskFigures:
         )
         yield gauge("task_workers", "Workers that are alive.", [], [([], self.counts.workers)])
         yield gauge("tasks_stalled", "Tasks whose worker is dead.", [], [([], self.counts.stalled)])
-
-
-@router.get(
-    "/metrics", response_class=Response, responses=_TEXT | problems(401, 403, 503), summary="Figures for Prometheus"
-)
-async def metrics(request: Request, runtime: RuntimeDep, operator: DetachedOperator) -> Response:
-    """About tasks, the same whichever instance answers; `process_…` are about the process that answers."""
-    from prometheus_client import CollectorRegistry, ProcessCollector  # noqa: PLC0415 - 60 ms that only this needs
-    from prometheus_client.exposition import choose_encoder  # noqa: PLC0415 - as above
-
-    async with runtime.database.read() as session:
-        figures = TaskFigures(await runtime.tasks.counts(), await durations(session))
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(figures)
-    ProcessCollector(registry=registry)
-    encode, content_type = choose_encoder(request.headers.get("accept", ""))
-    return Response(encode(registry), headers=NO_STORE | {"Content-Type": content_type})

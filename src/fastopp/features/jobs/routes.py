@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from fastopp.features.jobs import api, drain, metrics, triggers
+from fastopp.features.jobs import api, drain, triggers
 
 router = APIRouter()
 # A task's name is the last part of a trigger's address, so triggers come after what has a fixed one.
-for module in (api, drain, triggers, metrics):
+for module in (api, drain, triggers):
     router.include_router(module.router)

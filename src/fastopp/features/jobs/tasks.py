@@ -1,4 +1,4 @@
-"""Remove unused data: old jobs, mails, errors and entries of the audit log, expired sessions, orphaned uploads."""
+"""Remove unused data: old jobs, sessions, mails, errors, figures, entries of the audit log, and orphaned uploads."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[
     await remove_old_accounts_data(context)
     await WakeClaims(runtime.database, runtime.clock).forget_expired()
     await idempotency.forget_expired(runtime.database)
+    await roll_up_figures(context)
     mails = await outgoing.clean_up(runtime.database, runtime.clock)
     errors = await groups.clean_up(runtime.database, runtime.clock, runtime.settings.errors_keep_days)
     files = await run_until_stopped(context, _remove_files(runtime), _nothing_to_tell)
@@ -72,6 +73,18 @@ async def remove_old_accounts_data(context: TaskContext) -> None:
             return
         if context.should_stop():
             raise Unfinished
+
+
+async def roll_up_figures(context: TaskContext) -> None:
+    """Roll up the figures of minutes and hours, and remove those older than MONITOR_KEEP_DAYS. Raises Unfinished."""
+    from fastopp.features.monitor import rolling  # noqa: PLC0415 - the tables of figures, where tasks run
+
+    runtime = context.runtime
+    now = runtime.clock.time()
+    while await rolling.roll_up(runtime.database, now):
+        if context.should_stop():
+            raise Unfinished
+    await rolling.forget(runtime.database, now, runtime.settings.monitor_keep_days)
 
 
 async def remove_old_jobs(session: AsyncSession, keep_days: float) -> int:

@@ -108,6 +108,15 @@ class Attempt:
 
     async def run(self) -> Outcome:
         """Run the function, and return the outcome, which is yet to be written."""
+        recorder = self._runtime.recorder
+        if not recorder.enabled:
+            return await self._run()
+        with recorder.attempt(self.job.task_name) as work:
+            outcome = await self._run()
+            work.outcome = _in_a_word(outcome)
+            return outcome
+
+    async def _run(self) -> Outcome:
         job, context = self.job, self._context
         try:
             task = self._runtime.task_process.registry.find(job.task_name)
@@ -244,6 +253,13 @@ class Attempt:
 
     def _describe(self, error: BaseException) -> str:
         return describe(error, self._runtime.settings)
+
+
+def _in_a_word(outcome: Outcome) -> str:
+    """Return how an attempt ended, for the figures."""
+    if outcome.status != "todo":
+        return outcome.status
+    return "retried" if outcome.run and outcome.run.error else "requeued"
 
 
 def _check_result(task: Task, value: Any) -> None:  # noqa: ANN401 - the function's result

@@ -75,12 +75,15 @@ class HeadMiddleware:
             await self.app(scope, receive, _allowing_head(send))
             return
 
+        inner = {**scope, "method": "GET"}
+
         async def send_head(message: Message) -> None:
+            scope["route"], scope["root_path"] = inner.get("route"), inner.get("root_path", "")
             if message["type"] == "http.response.body":
                 message = {"type": "http.response.body", "more_body": message.get("more_body", False)}
             await send(message)
 
-        await self.app({**scope, "method": "GET"}, receive, send_head)
+        await self.app(inner, receive, send_head)
 
 
 def _allowing_head(send: Send) -> Send:

@@ -91,7 +91,7 @@ EVIDENCE = "file_evidence"
 
 
 def read_schema(connection: Connection, metadata: MetaData | None = None) -> dict[str, Table]:
-    """Every table but Alembic's, the queue's, the errors', extensions' and EVIDENCE, in the order of references.
+    """Every table but Alembic's, the queue's, the monitor's, the errors', extensions' and EVIDENCE, by reference.
 
     `metadata` says what SQLite's types do not: which CHAR(32) is a UUID.
     """
