@@ -227,6 +227,23 @@ async def test_a_database_that_hangs_holds_no_answer_and_loses_no_error(project,
     assert group.count == 22
 
 
+async def test_what_waits_in_memory_is_bounded(sqlite_url, tmp_path, monkeypatch):
+    monkeypatch.setattr(error_sink, "EVENTS_WAITING", 12)
+    monkeypatch.setattr(error_sink, "WAITING", 3)
+    async with running(sqlite_url, tmp_path, PRODUCTION, [APP]) as project:
+        patient(project)
+        monkeypatch.setattr(reporting.ErrorReports, "waiting", False)
+        for number in range(20):
+            await get(project, "/elsewhere")
+            await get(project, f"/fail/{number}")
+        for number in range(5):
+            await get(project, f"/kinds/Kind{number}")
+        monkeypatch.undo()
+        await project.runtime.errors.flush()
+        assert sorted(group.count for group in await project.all(ErrorGroup)) == [1, 20, 20]
+        assert 12 <= len(await project.all(ErrorEvent)) <= 13
+
+
 async def test_a_black_hole(tmp_path, caplog):
     with BlackHole() as hole:
         url = f"postgresql+psycopg://shop:password@127.0.0.1:{hole.port}/shop"
@@ -274,6 +291,11 @@ async def test_states(project, clock, url, tmp_path):
             assert await state() == "resolved", "an instance of the release before is still running"
             await get(newer, "/elsewhere")
             assert await state() == "open again"
+            await get(project, "/elsewhere")
+            async with newer.client(headers=BEARER) as operator_there:
+                await operator_there.post("/oppman/errors/1/resolve", data={"by_next": "true"})
+            await get(newer, "/elsewhere")
+            assert await state() == "resolved", "the next release is to resolve it"
 
 
 async def news(project: Project) -> list[tuple[int, bool]]:
