@@ -16,6 +16,7 @@ from fastopp import reporting
 from fastopp.features.accounts.models import AuditLog, FailedAttempt
 from fastopp.features.errors import error_sink, groups, storing
 from fastopp.features.errors.models import ErrorEvent, ErrorGroup
+from fastopp.tasks.worker.store import open_store
 from fastopp.testing import ManualClock
 from tests.services.databases import url_on
 from tests.services.front import BlackHole
@@ -183,6 +184,22 @@ async def test_tasks(project):
     assert found["errors.reports"].job_id == jobs["reports"]
     again = next(group for group in await project.all(ErrorGroup) if group.id == found[1].group_id)
     assert (again.count, again.retries) == (2, 1)
+
+
+async def test_a_job_that_takes_its_worker_down(project):
+    job = (await project.runtime.tasks.queue("errors.fails")).id
+    async with open_store(project.runtime) as store:
+        await store.fetch(None, await store.sign_on(), 1)
+    async with project.runtime.database.transaction() as session:
+        connection = await session.connection()
+        await connection.execute(text("UPDATE procrastinate_workers SET last_heartbeat = '2000-01-01 00:00:00.000000'"))
+        await connection.execute(text("UPDATE procrastinate_jobs SET attempts = 100"))
+    await project.runtime.tasks.drain(BUDGET)
+    assert (await project.runtime.tasks.get(job)).status == "failed"
+    [group] = await project.all(ErrorGroup)
+    assert (group.type, group.place) == ("fastopp.tasks.errors.WorkerDied", "errors.fails")
+    [event] = await project.all(ErrorEvent)
+    assert (event.job_id, event.kind, event.attempt) == (job, "task", 101)
 
 
 async def test_an_answer_in_parts_and_work_in_the_background(project):
