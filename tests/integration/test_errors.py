@@ -16,6 +16,7 @@ from fastopp import reporting
 from fastopp.features.accounts.models import AuditLog, FailedAttempt
 from fastopp.features.errors import error_sink, groups, storing
 from fastopp.features.errors.models import ErrorEvent, ErrorGroup
+from fastopp.tasks.worker.store import open_store
 from fastopp.testing import ManualClock
 from tests.services.databases import url_on
 from tests.services.front import BlackHole
@@ -185,6 +186,22 @@ async def test_tasks(project):
     assert (again.count, again.retries) == (2, 1)
 
 
+async def test_a_job_that_takes_its_worker_down(project):
+    job = (await project.runtime.tasks.queue("errors.fails")).id
+    async with open_store(project.runtime) as store:
+        await store.fetch(None, await store.sign_on(), 1)
+    async with project.runtime.database.transaction() as session:
+        connection = await session.connection()
+        await connection.execute(text("UPDATE procrastinate_workers SET last_heartbeat = '2000-01-01 00:00:00.000000'"))
+        await connection.execute(text("UPDATE procrastinate_jobs SET attempts = 100"))
+    await project.runtime.tasks.drain(BUDGET)
+    assert (await project.runtime.tasks.get(job)).status == "failed"
+    [group] = await project.all(ErrorGroup)
+    assert (group.type, group.place) == ("fastopp.tasks.errors.WorkerDied", "errors.fails")
+    [event] = await project.all(ErrorEvent)
+    assert (event.job_id, event.kind, event.attempt) == (job, "task", 101)
+
+
 async def test_an_answer_in_parts_and_work_in_the_background(project):
     async with project.client() as client:
         with pytest.raises(Exception, match="in the middle"):
@@ -225,6 +242,23 @@ async def test_a_database_that_hangs_holds_no_answer_and_loses_no_error(project,
     assert (await get(project, "/license")).status_code == 200
     [group] = await project.all(ErrorGroup)
     assert group.count == 22
+
+
+async def test_what_waits_in_memory_is_bounded(sqlite_url, tmp_path, monkeypatch):
+    monkeypatch.setattr(error_sink, "EVENTS_WAITING", 12)
+    monkeypatch.setattr(error_sink, "WAITING", 3)
+    async with running(sqlite_url, tmp_path, PRODUCTION, [APP]) as project:
+        patient(project)
+        monkeypatch.setattr(reporting.ErrorReports, "waiting", False)
+        for number in range(20):
+            await get(project, "/elsewhere")
+            await get(project, f"/fail/{number}")
+        for number in range(5):
+            await get(project, f"/kinds/Kind{number}")
+        monkeypatch.undo()
+        await project.runtime.errors.flush()
+        assert sorted(group.count for group in await project.all(ErrorGroup)) == [1, 20, 20]
+        assert 12 <= len(await project.all(ErrorEvent)) <= 13
 
 
 async def test_a_black_hole(tmp_path, caplog):
@@ -274,6 +308,11 @@ async def test_states(project, clock, url, tmp_path):
             assert await state() == "resolved", "an instance of the release before is still running"
             await get(newer, "/elsewhere")
             assert await state() == "open again"
+            await get(project, "/elsewhere")
+            async with newer.client(headers=BEARER) as operator_there:
+                await operator_there.post("/oppman/errors/1/resolve", data={"by_next": "true"})
+            await get(newer, "/elsewhere")
+            assert await state() == "resolved", "the next release is to resolve it"
 
 
 async def news(project: Project) -> list[tuple[int, bool]]:

@@ -27,6 +27,7 @@ from fastopp.tasks.failure import storable
 log = logging.getLogger(__name__)
 
 KNOWN: Final = 500  # groups whose budgets a process remembers
+EVENTS_WAITING: Final = 100  # events that wait, of some 12 kB
 WAITING: Final = 200  # groups that wait to be stored; errors of further ones are dropped while the database is away
 NEW_AT_ONCE, NEW_EVERY = 50, 10.0  # new groups, and seconds until one more: a program may make up names without end
 EVENTS_AT_ONCE, EVENTS_EVERY = 50, 1.0  # events of a group, and seconds until one more; the rest is only counted
@@ -61,6 +62,7 @@ class DatabaseSink:
         now = self._clock.now()
         with self._lock:
             identity, wanted = self._admit(identity)
+            wanted = wanted and sum(each.described for each in self._pending.values()) < EVENTS_WAITING
         event = self._event(occurrence, identity) if wanted else None
         with self._lock:
             pending = self._pending.get(identity.fingerprint)

@@ -103,19 +103,20 @@ async def change_state(
     ----------
     release: the one that runs. A resolved error that occurs there is open again, and in any other release but the
         one that it occurred in last: an old instance may still run that.
-    by_next: it occurs in the release that it occurred in last until the next one is deployed, and stays resolved.
+    by_next: it is resolved by the release after this one. Until that is deployed, it may occur here.
     """
     group = await session.get(ErrorGroup, group_id, with_for_update=True)
     if group is None:
         raise ErrorMissing
-    if by_next and not group.release:
+    seen_in = release or group.release if by_next else group.release
+    if by_next and not seen_in:
         raise ReleaseUnknown
     group.state = state
     group.regressed_at = None
     resolved = state == "resolved"
     group.resolved_at = now if resolved else None
     group.resolved_release = release if resolved and not by_next else None
-    group.resolved_from = group.release if resolved else ""
+    group.resolved_from = seen_in if resolved else ""
     session.add(group)
     await session.flush()
     return group

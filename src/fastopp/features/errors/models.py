@@ -55,7 +55,7 @@ class ErrorGroup(SQLModel, table=True):
     resolved_release: str | None = Field(default=None, max_length=MAX_RELEASE)
     """The release that ran when it was resolved: an occurrence there reopens it. None: the next release resolves it."""
     resolved_from: str = Field(default="", max_length=MAX_RELEASE, nullable=False)
-    """The release of its newest occurrence then: another one there, of an old instance, does not reopen it."""
+    """The release in which it may occur, in an old instance for example, without being open again."""
     regressed_at: datetime | None = Field(default=None)
     """The time when an occurrence has reopened it."""
     alerted_at: datetime | None = Field(default=None)

@@ -29,6 +29,11 @@ class Pending:
         self._newest: deque[Event] = deque(maxlen=EVENTS - 1)
 
     @property
+    def described(self) -> int:
+        """The number of events."""
+        return len(self._newest) + (self.first is not None)
+
+    @property
     def events(self) -> list[Event]:
         """The first event, and the newest."""
         return [self.first, *self._newest] if self.first else []

@@ -108,10 +108,10 @@ def _upsert_groups(database: Database) -> Any:  # noqa: ANN401 - a statement
 
 
 def _regresses(release: Any) -> Any:  # noqa: ANN401 - expressions of SQLAlchemy
-    """Whether an occurrence reopens its group: it is resolved, and this is no old instance that still runs.
+    """Whether an occurrence reopens its group: it is resolved, and this is not a release in which it may still occur.
 
-    That is one whose release is that of the newest occurrence at the time when it was resolved, unless it was resolved
-    while that release ran.
+    That is the release of the newest occurrence before, unless it was resolved while that release ran: an old instance
+    may still run. Where the next release resolves it, it is the one before that.
     """
     group = ErrorGroup
     here = or_(release == col(group.resolved_release), release != col(group.resolved_from))
