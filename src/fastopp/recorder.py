@@ -79,6 +79,8 @@ class Recorder:
         """Open the work of a request."""
         work = Work(REQUEST, method=method if method in METHODS else OTHER_METHOD,
                     count_statements=self._count_statements)  # fmt: skip
+        if not self.enabled:
+            return work
         work.cold = self.start_seconds is None
         work.frozen = self._frozen.look()
         if work.frozen:
