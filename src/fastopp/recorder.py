@@ -159,6 +159,10 @@ class Recorder:
         """Return whether it is time for a flush; `soon` after an error, or where no request may follow."""
         return self._clock.monotonic() - self._flushed_at >= (ERROR_INTERVAL if soon else INTERVAL)
 
+    def due_in(self) -> float:
+        """Return the seconds until it is time for a flush."""
+        return max(0.0, self._flushed_at + INTERVAL - self._clock.monotonic())
+
     def take(self) -> Batch | None:
         """Return the figures to write: those of an earlier flush whose outcome is unknown, or else all new ones."""
         self._flushed_at = self._clock.monotonic()
