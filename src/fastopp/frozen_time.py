@@ -22,21 +22,27 @@ class FrozenTime:
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
-        self._seen: tuple[float, float, float] | None = None
+        self._seen: tuple[float, float] | None = None
+        self._processor = 0.0  # of the process at the last tick or gap
         self._timer: asyncio.TimerHandle | None = None
         self._gap = 0.0
 
     def look(self) -> float:
         """Return the seconds for which the process was frozen since the last call, to `TICK` seconds."""
-        self._look()
+        self.touch()
         found, self._gap = self._gap, 0.0
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self.TICK, self._tick)
+            self._tick()
         return found
 
     def touch(self) -> None:
         """Note that the process runs now."""
-        self._look()
+        monotonic, wall = self._clock.monotonic(), self._clock.time()
+        if self._seen is not None:
+            gap = max(monotonic - self._seen[0], wall - self._seen[1])
+            if gap > self.TICK + self.LEAST:
+                self._note(gap)
+        self._seen = monotonic, wall
 
     def close(self) -> None:
         """Stop looking."""
@@ -44,15 +50,13 @@ class FrozenTime:
             self._timer.cancel()
             self._timer = None
 
-    def _tick(self) -> None:
-        self._look()
-        self._timer = asyncio.get_running_loop().call_later(self.TICK, self._tick)
+    def _note(self, gap: float) -> None:
+        processor = time.process_time()
+        if processor - self._processor < gap / 2:
+            self._gap += gap
+        self._processor = processor
 
-    def _look(self) -> None:
-        now = self._clock.monotonic(), self._clock.time(), time.process_time()
-        if self._seen is not None:
-            monotonic, wall, processor = (new - old for new, old in zip(now, self._seen, strict=True))
-            gap = max(monotonic, wall)
-            if gap > self.TICK + self.LEAST and processor < gap / 2:
-                self._gap += gap
-        self._seen = now
+    def _tick(self) -> None:
+        self.touch()
+        self._processor = time.process_time()
+        self._timer = asyncio.get_running_loop().call_later(self.TICK, self._tick)

@@ -41,8 +41,8 @@ def configure(settings: Settings) -> None:
     access, requests = logging.getLogger(ACCESS), logging.getLogger(REQUESTS)
     if settings.json_logs:
         handler.setFormatter(json_formatter())
-        if not access.hasHandlers():  # the server was asked for no access log
-            requests.setLevel(logging.WARNING)
+        # Without handlers, the server was asked for no access log.
+        requests.setLevel(logging.NOTSET if access.hasHandlers() else logging.WARNING)
         for name in SERVER_LOGGERS:
             # The server has its own handlers, for people; these lines are JSON like all others.
             logger = logging.getLogger(name)

@@ -79,6 +79,8 @@ class Recorder:
         """Open the work of a request."""
         work = Work(REQUEST, method=method if method in METHODS else OTHER_METHOD,
                     count_statements=self._count_statements)  # fmt: skip
+        if not self.enabled:
+            return work
         work.cold = self.start_seconds is None
         work.frozen = self._frozen.look()
         if work.frozen:
@@ -156,6 +158,10 @@ class Recorder:
     def is_due(self, *, soon: bool = False) -> bool:
         """Return whether it is time for a flush; `soon` after an error, or where no request may follow."""
         return self._clock.monotonic() - self._flushed_at >= (ERROR_INTERVAL if soon else INTERVAL)
+
+    def due_in(self) -> float:
+        """Return the seconds until it is time for a flush."""
+        return max(0.0, self._flushed_at + INTERVAL - self._clock.monotonic())
 
     def take(self) -> Batch | None:
         """Return the figures to write: those of an earlier flush whose outcome is unknown, or else all new ones."""

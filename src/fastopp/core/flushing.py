@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE: Final = 0.5  # seconds that an answer waits for a flush; then that goes on beside it
 LIMIT: Final = 15.0  # seconds after which a flush is cancelled
-LAST_LIMIT: Final = 2.0  # seconds that the end of a process waits for its last flush
+LAST_LIMIT: Final = 1.0  # seconds that the end of a process waits for its last flush
 NAME: Final = "flush"
 
 Flush = Callable[[], Awaitable[object]]
@@ -54,8 +54,10 @@ class Flusher:
 
     def after(self, *, soon: bool = False) -> None:
         """Flush beside what follows, now or when it is time."""
-        if self._start(soon=soon) is None and self._timer is None and not self.inside:
-            self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._in_time)
+        if self._start(soon=soon) is None and self._timer is None and self._recorder.enabled and not self.inside:
+            # If a flush is running, or one has failed a moment ago, in a whole interval.
+            wait = self._recorder.due_in() or INTERVAL
+            self._timer = asyncio.get_running_loop().call_later(wait, self._in_time)
 
     async def at_end(self) -> None:
         """Write what is left at the end of the process, within `LAST_LIMIT` seconds."""
@@ -72,7 +74,8 @@ class Flusher:
 
     def _in_time(self) -> None:
         self._timer = None
-        self.after()
+        if self._recorder.pending:
+            self.after()
 
     def _start(self, *, soon: bool, last: bool = False) -> asyncio.Event | None:
         """Start a flush if it is time: an event that is set at its end."""

@@ -1,0 +1,92 @@
+"""Flushes: one at a time, in time, and never one that an answer waits for too long."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from fastopp.core import flushing
+from fastopp.core.background import BackgroundWork
+from fastopp.core.flushing import Flusher
+from fastopp.recorder import Recorder
+from fastopp.recording import Work
+from fastopp.testing.clock import ManualClock
+
+
+class Process:
+    """A flusher whose flushes end when `let` is set."""
+
+    def __init__(self, *, inside: bool, enabled: bool = True) -> None:
+        self.clock = ManualClock()
+        self.recorder = Recorder(self.clock, enabled=enabled)
+        self.background = BackgroundWork(self.clock)
+        self.flusher = Flusher(self.recorder, self.background, inside=inside)
+        self.flusher.flush = self.flush
+        self.let, self.over = asyncio.Event(), asyncio.Event()
+        self.began = self.ended = 0
+
+    async def flush(self) -> None:
+        self.began += 1
+        batch = self.recorder.take()
+        await self.let.wait()
+        if batch is not None:
+            self.recorder.written(batch)
+        self.ended += 1
+        self.over.set()
+
+    def work(self) -> None:
+        self.recorder.add(Work("request", "/"))
+
+
+async def test_an_answer_waits_for_a_flush_but_not_for_long(monkeypatch):
+    monkeypatch.setattr(flushing, "PATIENCE", 0.01)
+    process = Process(inside=True)
+    process.work()
+    await process.flusher.before_end(soon=False)
+    assert (process.began, process.ended) == (1, 0)
+    process.clock.advance(10)
+    await process.flusher.before_end(soon=False)
+    assert process.began == 1  # one at a time
+    process.let.set()
+    await process.background.idle()
+    process.work()
+    await process.flusher.before_end(soon=False)
+    assert (process.began, process.ended) == (2, 2)
+
+
+async def test_where_the_process_runs_on_the_rest_is_written_in_time(monkeypatch):
+    process = Process(inside=False)
+    process.let.set()
+    process.work()
+    process.flusher.after()
+    await process.background.idle()
+    monkeypatch.setattr(process.recorder, "due_in", lambda: 0.001)
+    process.work()
+    process.flusher.after()
+    assert process.began == 1
+    process.clock.advance(10)
+    process.over.clear()
+    await process.over.wait()
+    assert not process.recorder.pending
+
+
+async def test_the_end_of_a_process_writes_what_is_left():
+    process = Process(inside=True)
+    process.let.set()
+    process.work()
+    await process.flusher.before_end(soon=False)
+    process.work()
+    await process.flusher.at_end()
+    assert process.ended == 2
+    await process.flusher.at_end()
+    assert process.began == 2
+
+
+@pytest.mark.parametrize("inside", [False, True])
+async def test_nothing_is_flushed_when_it_is_switched_off(inside):
+    process = Process(inside=inside, enabled=False)
+    process.flusher.after(soon=True)
+    await process.flusher.before_end(soon=True)
+    await process.flusher.at_end()
+    assert process.began == 0
