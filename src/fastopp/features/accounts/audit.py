@@ -33,7 +33,8 @@ SIGN_IN_ACTIONS = (
     "revoke all",
     "create token",
     *("add second factor", "remove second factor", "use second factor", "second factor failed"),
-    *("use recovery code", "new recovery codes", "add passkey", "remove passkey", "use passkey"),
+    *("use recovery code", "new recovery codes", "add passkey", "rename passkey"),
+    *("remove passkey", "use passkey"),
 )
 MASK = "***"
 SECRET_WORDS = ("password", "secret", "token", "hash", "api_key")  # in the name of a field whose value is a secret
