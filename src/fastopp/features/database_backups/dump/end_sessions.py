@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from fastopp.features.accounts.models import AccountLink, User, UserSession, utc_now
 
-# With columns that tell them from a project's own tables of these names.
+# With columns that distinguish them from a project's own tables of these names.
 _SESSIONS = (UserSession, {"kind", "secret_digest"})
 _LINKS = (AccountLink, {"purpose", "digest"})
 _USERS = (User, {"old_tokens_ended_at"})
