@@ -151,6 +151,25 @@ async def test_the_last_superuser_stays(project: Project) -> None:
         await end(gone)
 
 
+async def test_the_admin_deletes_as_the_user_would(project: Project) -> None:
+    user, other = await user_of(project), await user_of(project, "john@example.com")
+    await add(project, Order(user_id=user.id, title="Teapot"), Order(user_id=other.id, title="Kettle"))
+    await add(project, Complaint(user_id=other.id))
+    async with project.signed_in(*ADMIN) as admin:
+        answer = await admin.delete(f"/admin/user/delete?pks={user.id}")
+        assert (answer.status_code, "error=" in answer.text) == (200, False), answer.text
+        kept = await admin.delete(f"/admin/user/delete?pks={other.id}")
+        shown = (await admin.get(kept.text, headers=BROWSER)).text
+        assert "refer to this account" in shown
+        assert "Deactivate it instead" in shown
+        own = await admin.delete(f"/admin/user/delete?pks={(await user_of(project, ADMIN[0])).id}")
+        assert "signed in with" in (await admin.get(own.text, headers=BROWSER)).text
+    assert [row.title for row in await project.all(Order)] == ["Kettle"]
+    left = {row.email for row in await project.all(User)}
+    assert STAFF[0] not in left
+    assert {other.email, ADMIN[0]} <= left
+
+
 async def test_the_export_has_what_belongs_to_the_user(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "BATCH", 2)
     user, others = await user_of(project), await user_of(project, "john@example.com")
