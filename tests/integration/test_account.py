@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from html import escape
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ TAKEN = "john@example.com"
 NEW = "new@example.com"
 STRONG = "seventeen green teapots"
 MAIL = PRODUCTION | {"MAIL_URL": "file:mails", "MAIL_FROM": "shop@example.com", "SITE_URL": "https://shop.example.com"}
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0 <b>"
 STALE = FRESH_FOR.total_seconds() + 1
 
 url = url_on("sqlite", fill=initialised)
@@ -277,9 +279,14 @@ async def test_without_mail_the_address_is_changed_at_once(project: Project) -> 
 
 async def test_sessions_are_listed_and_ended_by_forms(project: Project) -> None:
     async with browser(project) as client, browser(project) as other:
+        async with project.runtime.database.transaction() as session:
+            row = (await session.exec(select(UserSession).where(col(UserSession.kind) == "browser"))).first()
+            row.user_agent = FIREFOX
         page = (await client.get("/account/sessions")).text
         assert page.count("this browser") == 2, "a badge, and the sentence about all"
         assert "203.0.113.9" in page
+        assert page.count(f'<span title="{escape(FIREFOX)}">Firefox on Linux</span>') == 1
+        assert 'aria-label="Sign out: Firefox on Linux"' in page
         ids = re.findall(r"/account/sessions/([0-9a-f-]{36})/end", page)
         listed = (await client.get("/account/sessions", headers={"Accept": "application/json"})).json()
         own = next(each["id"] for each in listed if each["current"])

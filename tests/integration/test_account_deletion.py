@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,15 @@ from fastopp.features.account.hooks import find_exports
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.client import Client
 from fastopp.features.accounts.management import LastSuperuser, UserMissing
-from fastopp.features.accounts.models import DELETED_DOMAIN, AuditLog, User, UserSession
+from fastopp.features.accounts.models import DELETED_DOMAIN, AuditLog, User, UserSession, utc_now
 from fastopp.features.accounts.service import get_user, list_users
+from fastopp.features.accounts.tokens import issue_token
+from fastopp.features.accounts.user_sessions import add_session
+from fastopp.features.passkeys.models import Passkey
+from fastopp.features.second_factor.models import RecoveryCode, SecondFactor
 from tests.services.account_app.models import Complaint, Order
 from tests.services.databases import url_on
-from tests.services.ops_project import ADMIN, BROWSER, PRODUCTION, Project, initialised, running
+from tests.services.ops_project import ADMIN, BROWSER, PRODUCTION, Project, initialised, running, use_form_token
 
 APP = "tests.services.account_app"
 STAFF = ("staff@example.com", "test123")
@@ -146,11 +151,45 @@ async def test_the_last_superuser_stays(project: Project) -> None:
         await end(gone)
 
 
+async def test_the_admin_deletes_as_the_user_would(project: Project) -> None:
+    user, other = await user_of(project), await user_of(project, "john@example.com")
+    await add(project, Order(user_id=user.id, title="Teapot"), Order(user_id=other.id, title="Kettle"))
+    await add(project, Complaint(user_id=other.id))
+    async with project.signed_in(*ADMIN) as admin:
+        answer = await admin.delete(f"/admin/user/delete?pks={user.id}")
+        assert (answer.status_code, "error=" in answer.text) == (200, False), answer.text
+        kept = await admin.delete(f"/admin/user/delete?pks={other.id}")
+        shown = (await admin.get(kept.text, headers=BROWSER)).text
+        assert "refer to this account" in shown
+        assert "Deactivate it instead" in shown
+        own = await admin.delete(f"/admin/user/delete?pks={(await user_of(project, ADMIN[0])).id}")
+        assert "signed in with" in (await admin.get(own.text, headers=BROWSER)).text
+    assert [row.title for row in await project.all(Order)] == ["Kettle"]
+    left = {row.email for row in await project.all(User)}
+    assert STAFF[0] not in left
+    assert {other.email, ADMIN[0]} <= left
+
+
 async def test_the_export_has_what_belongs_to_the_user(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "BATCH", 2)
     user, others = await user_of(project), await user_of(project, "john@example.com")
+    private = {"secret": "s3cret-factor", "last_step": 987654}
+    key = {"credential_id": "cr3dential", "public_key": b"\xff k3y", "sign_count": 7, "last_challenge_at": utc_now()}
+    await add(
+        project,
+        SecondFactor(user_id=user.id, **private),
+        SecondFactor(user_id=others.id, secret="another's", last_step=1),
+        *(RecoveryCode(user_id=user.id, digest=f"d1gest {number}") for number in range(3)),
+        Passkey(user_id=user.id, name="my phone", **key),
+    )
     await add(project, Order(user_id=user.id, title="Teapot \ud800"[:-1]), Order(user_id=others.id, title="Kettle"))
-    async with project.signed_in(*STAFF) as browser:
+    async with project.client() as browser:
+        # Signed in as by the second step, which is not what this tests.
+        async with project.runtime.database.transaction() as session:
+            row = await add_session(session, user, "browser", HERE, lifetime=timedelta(days=1))
+            token = issue_token(user, project.runtime.settings, row.id)
+        browser.cookies.set("access_token", token)
+        await use_form_token(browser, "/account")
         for number in range(4):
             wanted = {"name": f"token {number}", "scopes": ["read"]}
             await browser.post("/account/tokens", json=wanted)
@@ -160,9 +199,25 @@ async def test_the_export_has_what_belongs_to_the_user(project: Project, monkeyp
     told = answer.json()
     assert told["account"]["email"] == STAFF[0]
     assert len(told["sessions"]) == 5
-    assert sorted(row["action"] for row in told["audit_log"]) == ["create token"] * 4 + ["sign in"]
+    assert sorted(row["action"] for row in told["audit_log"]) == ["create token"] * 4
+    [factor], codes, [passkey] = told["second_factors"], told["recovery_codes"], told["passkeys"]
+    assert factor.keys() == {"created_at", "last_used_at"}
+    assert [code.keys() for code in codes] == [{"id", "created_at"}] * 3
+    assert (passkey["name"], passkey.keys()) == ("my phone", {"id", "name", "created_at", "last_used_at"})
     assert told["apps"] == {"account_app": [{"title": "Teapot "}]}
-    for secret in ("hashed_password", "secret_digest", "digest", user.hashed_password, "john@example.com", "Kettle"):
+    for secret in (
+        "hashed_password",
+        "secret_digest",
+        "digest",
+        user.hashed_password,
+        "john@example.com",
+        "Kettle",
+        "s3cret",
+        "987654",
+        "d1gest",
+        "cr3d",
+        "k3y",
+    ):
         assert secret not in answer.text, secret
 
 

@@ -38,7 +38,7 @@ PAGES = (
 
 # What is data, in no language: names, addresses, times, programs, codes.
 DATA = re.compile(
-    r"[\w.+-]+@[\w.-]+|python-httpx/[\d.]+|FastOpp|Local|English|Deutsch|203\.0\.113\.9|UTC|[\w-]+/[\w/-]+|[0-9a-f-]{36}"
+    r"[\w.+-]+@[\w.-]+|python-httpx(?:/[\d.]+)?|FastOpp|Local|English|Deutsch|203\.0\.113\.9|UTC|[\w-]+/[\w/-]+|[0-9a-f-]{36}"
     r"|\d+\. ?\w*\.? ?\d{4}|\d{2}\.\d{2}\.\d{4}|Ada|robot|support"
 )
 SHOWN = ("aria-label", "title", "placeholder", "alt")

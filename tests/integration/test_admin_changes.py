@@ -17,7 +17,7 @@ from admin_app import PASSWORD, AdminApp, email, make_password_hash, running
 
 from demo.products.models import Product
 from demo.webinars.models import WebinarRegistrant
-from fastopp.features.accounts.models import AuditLog, User
+from fastopp.features.accounts.models import DELETED_DOMAIN, AuditLog, User
 from fastopp.features.accounts.passwords import verify_password
 from tests.gate import each_database, only_full
 from tests.services.postgres import Postgres
@@ -157,17 +157,25 @@ async def test_two_superusers_cannot_demote_each_other_at_once(site: AdminApp, c
 
 
 @each_database
-async def test_an_account_with_recorded_changes_is_kept(site: AdminApp, client: httpx.AsyncClient) -> None:
-    found = await user(site, "sales")
-    await site.add(AuditLog(user_id=found.id, action="update", model_name="Product", record_id="1"))
-    answer = await client.delete(f"/admin/user/delete?pks={found.id}")
-    assert answer.status_code == 200
-    shown = await client.get(answer.text)
-    assert "Deactivate it instead" in shown.text
-    assert await user(site, "sales") == found
-    free = await user(site, "support")
-    assert "error=" not in (await client.delete(f"/admin/user/delete?pks={free.id}")).text
-    assert not await site.rows(User, User.id == free.id)
+async def test_an_account_is_deleted_as_by_its_user(site: AdminApp, client: httpx.AsyncClient) -> None:
+    """With its sign-ins; what it changed stays on record, for an account without a name."""
+    found, admin = await user(site, "sales"), await user(site, "superuser")
+    async with site.signed_in("sales") as sales:
+        await site.add(
+            AuditLog(user_id=found.id, action="update", model_name="Product", record_id="1", ip_address="192.0.2.1")
+        )
+        assert "error=" not in (await client.delete(f"/admin/user/delete?pks={found.id}")).text
+        assert (await sales.get("/account/sessions")).status_code in (303, 401)
+    assert not await site.rows(User, User.id == found.id)
+    assert not await site.rows(AuditLog, AuditLog.user_id == found.id)
+    (kept,) = await site.rows(AuditLog, AuditLog.record_id == "1")
+    (remains,) = await site.rows(User, User.id == kept.user_id)
+    assert (kept.ip_address, remains.is_active, remains.email.endswith(DELETED_DOMAIN)) == (None, False, True)
+    (deleted,) = await site.rows(AuditLog, AuditLog.action == "delete")
+    assert (deleted.user_id, deleted.model_name, deleted.record_id) == (admin.id, "User", str(found.id))
+    again = await client.delete(f"/admin/user/delete?pks={remains.id}")
+    assert "is deleted already" in (await client.get(again.text)).text
+    assert await site.rows(User, User.id == remains.id)
 
 
 # The record of changes

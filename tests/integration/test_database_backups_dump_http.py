@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import tempfile
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import httpx
 import pytest
 from sqlmodel import SQLModel, col, select
 
-from fastopp.features.accounts.models import AuditLog, User
+from fastopp.features.accounts.links import create_link
+from fastopp.features.accounts.models import AccountLink, AuditLog, User, UserSession
 from fastopp.features.database_backups import routes as database_backup
 from fastopp.features.database_backups.dump.backup_file import write_file
 from fastopp.features.database_backups.dump.dump import DatabaseDump
@@ -29,6 +31,7 @@ from tests.services.s3 import ACCESS_KEY, SECRET_KEY
 running = partial(ops_project.running, apps=["demo.users"])
 
 BACKUP, RESTORE = "/admin/backup-database", "/admin/restore-database?confirm=RESTORE"
+PASSWORD = "seventeen green teapots"
 BACKUP_KEY = "backup-key-of-the-tests"
 
 
@@ -100,6 +103,32 @@ async def test_a_backup_is_downloaded_and_restored(url, tmp_path, monkeypatch):
         assert done.json()["rows"]["users"] == len(before)
         assert await emails(project) == before
     assert not leftovers()
+
+
+async def test_a_restore_ends_all_sessions(url, tmp_path):
+    """What was revoked after the backup must not come back."""
+    async with running(url, tmp_path, PRODUCTION | {"SUPERUSER_PASSWORD": PASSWORD}) as project:
+        async with project.client() as client:
+            await client.post("/async/init-demo", headers=BEARER)
+        async with project.signed_in(ADMIN[0], PASSWORD) as browser, project.client() as client:
+            made = await browser.post("/account/tokens", json={"name": "robot", "scopes": ["read"]})
+            program = {"Authorization": f"Bearer {made.json()['token']}"}
+            async with project.runtime.database.transaction() as session:
+                user = (await session.exec(select(User).where(col(User.email) == ADMIN[0]))).one()
+                await create_link(session, "reset password", user=user, lifetime=timedelta(days=1))
+            data = (await client.post(BACKUP, headers=BEARER)).content
+            assert (await browser.get("/account/sessions")).status_code == 200
+            assert (await client.get("/account/sessions", headers=program)).status_code == 200
+            done = await client.post(f"{RESTORE}&force=true", headers=BEARER, content=data)
+            assert done.status_code == 200, done.text
+            assert done.json()["ended_sessions"] == 2
+            assert (await browser.get("/account/sessions")).status_code == 401
+            assert (await client.get("/account/sessions", headers=program)).status_code == 401
+            assert await project.all(UserSession) == []
+            assert await project.all(AccountLink) == []
+            assert all(user.old_tokens_ended_at for user in await project.all(User))
+        async with project.signed_in(ADMIN[0], PASSWORD):
+            pass
 
 
 async def test_with_object_storage_the_backup_goes_there(sqlite_url, tmp_path, rclone, s3):

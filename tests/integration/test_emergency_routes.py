@@ -5,9 +5,11 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from fastopp.features.accounts.models import AuditLog, User
+from fastopp.features.accounts.service import get_user
 from fastopp.features.emergency import grants as emergency
 from fastopp.features.emergency.grants import emergency_token
 from fastopp.features.emergency.routes import drop_tables
+from fastopp.features.second_factor.models import RecoveryCode, SecondFactor
 from fastopp.testing import ManualClock
 from tests.gate import each_database, only_full
 from tests.services.databases import url_on
@@ -80,6 +82,36 @@ async def test_passwords_are_reset(url, tmp_path):
             created = {"email": "second@example.com", "password": weak}
             assert (await client.post(f"{HOME}/create-superuser", data=created)).status_code == 422, weak
         async with project.signed_in("admin@example.com", "another password"):
+            pass
+
+
+@each_database
+async def test_a_lost_second_factor_is_reset(url, tmp_path):
+    """The only superuser has lost phone and recovery codes, and there is no shell."""
+    password = "seventeen green teapots"
+    environ = ENABLED | {"SUPERUSER_PASSWORD": password}
+    async with running(url, tmp_path, environ) as project, project.client() as client:
+        await client.post("/async/init-demo", headers=BEARER)
+        async with project.runtime.database.transaction() as session:
+            user = await get_user(session, "admin@example.com")
+            session.add(SecondFactor(user_id=user.id, secret="lost", last_step=0))
+            session.add(RecoveryCode(user_id=user.id, digest="lost"))
+        form = {"username": "admin@example.com", "password": password}
+        async with project.client() as browser:
+            assert (await browser.post("/login", data=form)).headers["location"] == "/login/second-factor"
+        await use_form_token(client, HOME)
+        closed = await client.post(f"{HOME}/reset-factor", data={"email": "admin@example.com"})
+        assert closed.status_code == 403
+        await enter(project, client)
+        unknown = await client.post(f"{HOME}/reset-factor", data={"email": "who@example.com"})
+        assert (unknown.status_code, unknown.json()["success"]) == (404, False)
+        answer = await client.post(f"{HOME}/reset-factor", data={"email": "Admin@example.com"})
+        assert answer.json()["success"], answer.text
+        assert await project.all(SecondFactor) == []
+        assert await project.all(RecoveryCode) == []
+        assert (await client.get(f"{HOME}/state", headers=HTMX)).status_code == 200, "emergency access goes on"
+        assert {"emergency factors", "reset factors"} <= {entry.action for entry in await project.all(AuditLog)}
+        async with project.signed_in("admin@example.com", password):
             pass
 
 

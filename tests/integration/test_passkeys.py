@@ -175,6 +175,29 @@ async def test_a_removed_passkey_and_those_of_others(project: Project, clock: Ma
         assert (await send(client, device.get(await ask(client)))).status_code == 401
 
 
+async def test_a_passkey_is_renamed(project: Project, clock: ManualClock) -> None:
+    device = await registered(project, clock)
+    (row,) = await project.all(Passkey)
+    page = f"/account/passkeys/{row.id}/name"
+    async with project.signed_in(*ADMIN) as client:
+        assert (await client.get(page, headers=BROWSER)).status_code == 404
+        assert (await client.post(page, data={"name": "mine"}, headers=BROWSER)).status_code == 404
+    async with project.signed_in(*STAFF) as client:
+        assert page in (await client.get("/account/passkeys", headers=BROWSER)).text
+        assert 'value="my phone"' in (await client.get(page, headers=BROWSER)).text
+        for name, kept in ((" <b>work</b> ", "<b>work</b>"), ("  ", "Passkey"), ("Passkey", "Passkey")):
+            answer = await client.post(page, data={"name": name}, headers=BROWSER)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/account/passkeys")
+            assert [each.name for each in await project.all(Passkey)] == [kept]
+        assert (await client.post(page, data={"name": "x" * 101}, headers=BROWSER)).status_code == 422
+        gone = f"/account/passkeys/{row.user_id}/name"
+        assert (await client.post(gone, data={"name": "x"}, headers=BROWSER)).status_code == 404
+    renamed = [entry.changes for entry in await project.all(AuditLog) if entry.action == "rename passkey"]
+    assert [json.loads(changes)["name"] for changes in renamed] == ["<b>work</b>", "Passkey"]
+    async with project.client() as client:
+        assert (await send(client, device.get(await ask(client)))).status_code == 302
+
+
 async def test_who_may_not_sign_in_may_not_with_a_passkey(project: Project, clock: ManualClock) -> None:
     device = await registered(project, clock)
     async with project.runtime.database.transaction() as session:

@@ -13,7 +13,10 @@ from fastopp.features.accounts.links import create_link
 from fastopp.features.accounts.models import AccountLink, AuditLog, User, UserSession, utc_now
 from fastopp.features.accounts.service import change_password, get_user
 from fastopp.features.mail.models import MailMessage
+from fastopp.features.passkeys.models import Passkey
 from fastopp.features.password_reset.service import LIFETIME
+from fastopp.features.providers.models import ExternalIdentity
+from fastopp.features.second_factor.models import RecoveryCode, SecondFactor
 from fastopp.tasks.worker.drain import drain
 from fastopp.testing import ManualClock
 from tests.integration.accounts_fixtures import *  # noqa: F403 - fixtures
@@ -179,6 +182,45 @@ async def test_a_reset_confirms_the_address_and_ends_the_lock(project: Project) 
         answer = await client.post("/login", data={"username": OWNER, "password": PASSWORD}, headers=BROWSER)
         assert answer.status_code == 403, "an ordinary user of a closed site, but neither locked nor wrong"
     assert await project.all(UserSession) == []
+
+
+async def add_ways(project: Project) -> None:
+    """An identity, a passkey and a second factor of the account."""
+    user = (await owner_of(project)).id
+    key = {"credential_id": "x", "public_key": b"x", "sign_count": 0, "last_challenge_at": utc_now()}
+    async with project.runtime.database.transaction() as session:
+        session.add(ExternalIdentity(provider="github", subject="1", user_id=user, email="jo@git.example"))
+        session.add(Passkey(user_id=user, name="<my phone>", **key))
+        session.add(SecondFactor(user_id=user, secret="x", last_step=0))
+        session.add(RecoveryCode(user_id=user, digest="x"))
+
+
+WAYS = (ExternalIdentity, Passkey, SecondFactor, RecoveryCode)
+
+
+async def test_other_ways_to_sign_in_stay_and_are_named(either: Project) -> None:
+    await add_ways(either)
+    assert (await set_password(either, await link_to(either))).status_code == 200
+    assert [len(await either.all(model)) for model in WAYS] == [1] * 4
+    told = (await mails(either))[-1]
+    assert "- GitHub (jo@git.example)\n- <my phone>\n" in (told.text or "")
+    assert "<li>&lt;my phone&gt;</li>" in (told.html or "")
+    async with either.client() as client:
+        answer = await client.post("/login", data={"username": OWNER, "password": PASSWORD})
+        assert answer.headers["location"] == "/login/second-factor"
+
+
+async def test_ways_of_whoever_took_an_unconfirmed_address_go(either: Project) -> None:
+    await add_ways(either)
+    async with either.runtime.database.transaction() as session:
+        await session.exec(update(User).where(col(User.email) == OWNER).values(email_unconfirmed_since=utc_now()))
+    assert (await set_password(either, await link_to(either))).status_code == 200
+    assert [len(await either.all(model)) for model in WAYS] == [0] * 4
+    assert "continue to sign in" not in ((await mails(either))[-1].text or "")
+    async with either.client() as client:
+        answer = await client.post("/login", data={"username": OWNER, "password": PASSWORD})
+        assert (answer.status_code, answer.headers["location"]) != (302, "/login/second-factor")
+        assert "access_token" in client.cookies
 
 
 async def test_requests_are_bounded_for_each_address_and_client(project: Project, clock: ManualClock) -> None:

@@ -13,12 +13,16 @@ import httpx
 import pytest
 from sqlmodel import col, select, update
 
+from fastopp.features.accounts.client import Client
 from fastopp.features.accounts.models import AuditLog, User
 from fastopp.features.accounts.passwords import has_password
 from fastopp.features.accounts.service import find_user
 from fastopp.features.mail.models import MailMessage
+from fastopp.features.mail.service import open_mail
 from fastopp.features.providers import calls, provider
 from fastopp.features.providers.models import ExternalIdentity
+from fastopp.features.second_factor import changing
+from fastopp.features.second_factor.codes import STEP, code_at, new_secret
 from fastopp.testing import ManualClock
 from tests.services.databases import url_on
 from tests.services.identity_provider import CLIENT_ID, CLIENT_SECRET, PERSON, IdentityProvider, identity_provider
@@ -511,6 +515,89 @@ async def test_github_names_no_primary_address(project: Project, jo: IdentityPro
         async with project.client() as browser:
             assert (await come_back(browser, jo, "github")).status_code == 403
     assert await project.all(ExternalIdentity) == []
+
+
+async def give_factor(project: Project, email: str) -> bytes:
+    user, secret, runtime = await user_of(project, email), new_secret(), project.runtime
+    assert user is not None
+    step = int(runtime.clock.time() // STEP)
+    async with runtime.database.transaction() as session:
+        here, mail = Client("192.0.2.1", "a test"), open_mail(runtime, session)
+        await changing.set_up(session, runtime, user, secret, code_at(secret, step), here, mail)
+    return secret
+
+
+@pytest.mark.parametrize("name", ["oidc", "github"])
+async def test_the_second_factor_is_asked_for(
+    project: Project, jo: IdentityProvider, clock: ManualClock, name: str
+) -> None:
+    secret = await give_factor(project, STAFF)
+    await link_to(project, STAFF, key="github" if name == "github" else "")
+    clock.advance(STEP)
+    async with project.client() as browser:
+        answer = await come_back(browser, jo, name, next="/webinars?page=2")
+        assert (answer.status_code, answer.headers["location"]) == (302, "/login/second-factor")
+        assert "access_token" not in browser.cookies
+        assert (await browser.get("/account/sessions")).status_code == 401
+        await use_form_token(browser, "/login/second-factor")
+        assert (await browser.post("/login/second-factor", data={"code": "000000"})).status_code == 401
+        assert (await browser.get("/account/sessions")).status_code == 401
+        code = code_at(secret, int(clock.time() // STEP))
+        answer = await browser.post("/login/second-factor", data={"code": code})
+        assert (answer.status_code, answer.headers["location"]) == (302, "/webinars?page=2")
+        assert (await browser.get("/account/sessions")).status_code == 200
+
+
+async def test_a_factor_that_is_required_is_set_up_first(
+    url: str, tmp_path: Any, jo: IdentityProvider, clock: ManualClock
+) -> None:
+    environ = variables(jo, REQUIRE_SECOND_FACTOR="all")
+    async with running(url, tmp_path, environ, clock=clock) as project:
+        await link_to(project, STAFF)
+        for person in (PERSON, PERSON | {"sub": "2", "email": "new@provider.example"}):  # linked, and a newcomer
+            jo.person = dict(person)
+            async with project.client() as browser:
+                answer = await come_back(browser, jo)
+                assert answer.headers["location"] == "/login/second-factor/set-up"
+                assert "access_token" not in browser.cookies
+
+
+@pytest.fixture
+async def google(
+    url: str, tmp_path: Any, jo: IdentityProvider, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Project]:
+    """Google, at the address of the provider on loopback."""
+    assert provider.GOOGLE_ISSUER == "https://accounts.google.com"
+    monkeypatch.setattr(provider, "GOOGLE_ISSUER", jo.issuer)
+    own = {"GOOGLE_CLIENT_ID": CLIENT_ID, "GOOGLE_CLIENT_SECRET": CLIENT_SECRET, "SITE_URL": SITE, "SIGN_UP": "open"}
+    jo.registered = {f"{SITE}/login/with/google/callback"}
+    async with running(url, tmp_path, PRODUCTION | own, clock=clock) as project:
+        yield project
+
+
+async def test_google(google: Project, jo: IdentityProvider) -> None:
+    jo.document = {"authorization_response_iss_parameter_supported": None}  # as Google's
+    async with google.client() as browser:
+        assert "Sign in with Google" in (await browser.get("/login", headers=BROWSER)).text
+        answer = await come_back(browser, jo, "google", next="/shop")
+        assert (answer.status_code, answer.headers["location"]) == (302, "/shop")
+    [asked] = jo.authorized
+    assert asked["scope"].split() == ["openid", "email", "profile"]
+    assert (await user_of(google, NEW)) is not None
+    [identity] = await google.all(ExternalIdentity)
+    assert (identity.provider, identity.subject) == ("google", PERSON["sub"])
+    jo.claims = {"iss": "https://accounts.example"}
+    async with google.client() as browser:
+        assert (await come_back(browser, jo, "google")).status_code == 403
+
+
+@pytest.mark.parametrize("verified", [False, None, "false", 1])
+async def test_google_has_not_verified_the_address(google: Project, jo: IdentityProvider, verified: Any) -> None:
+    jo.person["email_verified"] = verified
+    async with google.client() as browser:
+        assert (await come_back(browser, jo, "google")).status_code == 403
+    assert await google.all(ExternalIdentity) == []
+    assert await user_of(google, NEW) is None
 
 
 async def test_off_there_is_nothing(url: str, tmp_path: Any, clock: ManualClock) -> None:

@@ -9,11 +9,16 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
+from fastopp.database.errors import DatabaseUnavailable
 from fastopp.database.migrations import migrate
 from fastopp.database.session import Database
 from fastopp.features.jobs import drain as drain_module
-from fastopp.tasks.wake_tokens import LEASE, SCHEME, WakeClaims, WakeRunning, issue_token, read_token
+from fastopp.features.jobs import woken
+from fastopp.tasks.clock import from_now
+from fastopp.tasks.limits import TaskLimits
+from fastopp.tasks.wake_tokens import SCHEME, WakeClaims, WakeRunning, issue_token, read_token, wakes
 from fastopp.testing import ManualClock
 from tests.gate import each_database, only_full
 from tests.services.async_platform import AsyncPlatform
@@ -30,6 +35,17 @@ async def begin(project):
 @pytest.fixture(params=["sqlite", *only_full("postgresql")])
 def url(request, tmp_path):
     return f"sqlite:///{tmp_path}/test.db" if request.param == "sqlite" else request.getfixturevalue("pooler_url")
+
+
+@pytest.fixture(autouse=True)
+def _look_often(monkeypatch):
+    monkeypatch.setattr(woken, "LOOK_EVERY", 0.05)
+
+
+async def without_sign_for(seconds: float, database: Database) -> None:
+    """Let the last signs of life of all claims be so many seconds old."""
+    async with database.autocommit() as connection:
+        await connection.execute(update(wakes).values(claimed_at=from_now(-seconds)))
 
 
 @pytest.fixture
@@ -150,22 +166,71 @@ async def test_a_drain_that_fails_gives_the_token_back(project, operator, outsid
     assert (await wake.deliver(outside)).json()["status"] == "ignored"
 
 
-async def test_delivered_again_while_it_is_served(project, operator, outside, platform, tmp_path):
+@each_database
+@pytest.mark.parametrize("interval", [0.3, 60])
+async def test_delivered_again_while_it_is_served(project, operator, outside, platform, tmp_path, interval):
+    """Beside a drain that gives signs of life it is refused; while that is unknown, it waits."""
     path, gate = tmp_path / "notes", tmp_path / "gate"
+    project.runtime.task_process.limits = TaskLimits(heartbeat_interval=interval)
     await operator.post("/async/once-only?enqueue=1", json={"path": str(path), "wait": str(gate)})
     (wake,) = platform.taken
     first = asyncio.create_task(wake.deliver(outside))
     while not lines(path):
         assert not first.done(), first.result().text
         await asyncio.sleep(0.02)
-    second = await wake.deliver(outside)
-    # Not 2xx: the first one may die, and then this one is the only one left.
-    assert second.status_code == 409
-    assert "retry-after" in second.headers
+    second = asyncio.create_task(wake.deliver(outside))
+    if interval < 1:
+        # Neither 2xx nor 4xx: the first one may die, and then this one is the only one left.
+        assert (await asyncio.wait_for(second, 60)).status_code == 503
+        assert "retry-after" in second.result().headers
     gate.touch()
     assert (await first).status_code == 200
+    if interval > 1:
+        assert (await second).json()["status"] == "ignored"
     assert (await wake.deliver(outside)).json()["status"] == "ignored"
     assert lines(path) == ["began", "ended"]
+
+
+@each_database
+async def test_frozen_while_it_waits(project, operator, outside, platform, tmp_path, monkeypatch):
+    """Another delivery has taken over: the one that was frozen ends, and leaves the claim to that one."""
+    path, database = tmp_path / "notes", project.runtime.database
+    limits = TaskLimits(heartbeat_interval=0.05)
+    project.runtime.task_process.limits = limits
+    frozen, thawed, patience = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    clock = project.runtime.clock
+    sleep = clock.sleep
+
+    async def wait(seconds: float) -> None:
+        if asyncio.current_task() in drains:
+            patience.set()
+            await thawed.wait()
+        else:
+            await sleep(seconds)
+
+    give_sign = WakeClaims.give_sign
+
+    async def give(claims: WakeClaims, claim: str) -> bool:
+        if not frozen.is_set():
+            return await give_sign(claims, claim)
+        await thawed.wait()
+        return await give_sign(claims, claim)
+
+    monkeypatch.setattr(type(clock), "sleep", lambda _, seconds: wait(seconds))
+    monkeypatch.setattr(WakeClaims, "give_sign", give)
+    await operator.post("/async/fails-first?enqueue=1", json={"path": str(path), "times": 1})
+    (wake,) = platform.taken
+    drains = {first := asyncio.create_task(wake.deliver(outside))}
+    await patience.wait()
+    frozen.set()
+    await without_sign_for(600, database)
+    drains.clear()
+    second = asyncio.create_task(wake.deliver(outside))
+    assert (await second).json()["details"]["done"] == 1
+    thawed.set()
+    assert (await first).json()["details"]["done"] == 0
+    assert (await wake.deliver(outside)).json()["status"] == "ignored"
+    assert len(lines(path)) == 2
 
 
 async def test_a_retry_soon_is_waited_for(project, operator, outside, platform, tmp_path):
@@ -220,7 +285,7 @@ async def test_a_bad_platform(project, operator, outside, platform, tmp_path, se
         await queue(operator, path, str(number))
     assert len(platform.taken) == 12
     answers = await platform.deliver_badly(outside, seed=seed)
-    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert {answer.status_code for answer in answers} <= {200, 503}
     assert (await operator.post("/async/drain")).status_code == 200
     assert Counter(lines(path)) == Counter(str(number) for number in range(12))
     tasks = (await operator.get("/async/tasks?status=succeeded&name=note")).json()["tasks"]
@@ -240,31 +305,62 @@ async def test_nobody_is_woken_where_a_worker_runs(tmp_path, platform):
 
 @each_database
 async def test_claims(url, tmp_path, project):
-    """Whoever died while serving is waited for as long as a request may last."""
+    """Whoever died while serving is waited for until its jobs count as stalled, too."""
     settings = settings_of(url, tmp_path, PRODUCTION)
-    clock = ManualClock()
-    claims = WakeClaims(project.runtime.database, clock)
+    clock, database, limits = ManualClock(), project.runtime.database, TaskLimits()
+    claims = WakeClaims(database, clock)
+    assert claims.dead_after > limits.stalled_after + limits.heartbeat_interval
     wake = read_token(issue_token(settings, clock=clock), settings, clock=clock)
     first = await claims.take(wake)
     assert first
-    clock.advance(LEASE.total_seconds() - 1)
-    with pytest.raises(WakeRunning):
+    with pytest.raises(WakeRunning) as running:
         await claims.take(wake)
-    clock.advance(2)
+    await without_sign_for(claims.dead_after - 5, database)
+    with pytest.raises(WakeRunning) as later:
+        await claims.take(wake)
+    assert later.value.sign != running.value.sign
+    assert await claims.give_sign(first)
+    with pytest.raises(WakeRunning) as again:
+        await claims.take(wake)
+    assert again.value.sign > later.value.sign
+    await without_sign_for(claims.dead_after + 1, database)
     second = await claims.take(wake)
     assert second
     assert second != first
-    await claims.release(first)  # it wakes up, and changes nothing
+    assert not await claims.give_sign(first)  # it wakes up, and changes nothing
+    await claims.release(first)
     await claims.finish(first)
     with pytest.raises(WakeRunning):
         await claims.take(wake)
     await claims.finish(second)
-    clock.advance(2 * LEASE.total_seconds())
+    await without_sign_for(claims.dead_after + 1, database)
     assert await claims.take(wake) is None
     clock.advance((wake.expires_at - clock.now()).total_seconds())
     assert await claims.forget_expired() == 0
     clock.advance(3600)
     assert await claims.forget_expired() == 1
+
+
+async def test_signs_while_the_database_is_away(project, operator, outside, platform, tmp_path, monkeypatch):
+    path, gate = tmp_path / "notes", tmp_path / "gate"
+    project.runtime.task_process.limits = TaskLimits(heartbeat_interval=0.02)
+    tried: list[str] = []
+
+    async def away(_: WakeClaims, claim: str) -> bool:
+        tried.append(claim)
+        raise DatabaseUnavailable
+
+    await operator.post("/async/once-only?enqueue=1", json={"path": str(path), "wait": str(gate)})
+    (wake,) = platform.taken
+    with monkeypatch.context() as patched:
+        patched.setattr(WakeClaims, "give_sign", away)
+        first = asyncio.create_task(wake.deliver(outside))
+        while len(tried) < 2:
+            assert not first.done(), first.result().text
+            await asyncio.sleep(0.02)
+    gate.touch()
+    assert (await first).status_code == 200
+    assert lines(path) == ["began", "ended"]
 
 
 @each_database

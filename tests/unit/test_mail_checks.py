@@ -49,12 +49,14 @@ async def test_what_is_found(tmp_path, variables, found):
 
 
 async def test_sign_up_wants_mail(tmp_path):
+    reasons = {"invite": ("invitations", "password"), "open": ("address is confirmed", "password")}
     for sign_up, found in (("closed", 0), ("invite", 1), ("open", 1)):
         variables = PRODUCTION | {"SIGN_UP": sign_up}
         context = CheckContext.read(tmp_path, environ=variables, env_file=NOWHERE, load_apps=tuple)
         findings = await checks.needed.run(context)
         assert len(findings) == found
         assert all(f"SIGN_UP is {sign_up}" in finding.message for finding in findings)
+        assert all(reason in finding.message for finding in findings for reason in reasons[sign_up])
 
 
 async def test_the_file_that_sends_mail_is_named(tmp_path):

@@ -4,9 +4,14 @@ It lets its holder do one thing, once: have the queue worked. What has been serv
 has expired. A platform may deliver a request twice, late, or after others, and its process may die in the middle:
 
 - not served yet: the first to claim it serves it;
-- being served: other deliveries get 409, until the claim has expired, since the one that serves it may die;
+- being served: the one that serves it gives signs of life, and other deliveries are answered with 503;
+- its process is dead: without a sign for a while, the next delivery takes the claim over;
 - served: nothing is left to do;
 - failed: the claim is released, and the next delivery serves it.
+
+503, and not 409: as far as is known, queues of platforms repeat a delivery that ended in 5xx or in no answer, and count
+any other answer as delivered. The drain beside it may die later, and this delivery may then be the only one left. A
+repeated delivery beside a living drain costs one statement.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Column, Delete, MetaData, String, Table, Update, and_, delete, select, update
@@ -23,9 +29,10 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.session import Database
 from fastopp.database.upsert import insert
-from fastopp.errors import Conflict, Unauthorized
-from fastopp.platforms import strictest
+from fastopp.errors import Unauthorized, Unavailable
 from fastopp.settings import Settings
+from fastopp.tasks.clock import from_now
+from fastopp.tasks.limits import TaskLimits
 
 SCHEME = "Wake"
 """Of the Authorization header: `Wake <token>`."""
@@ -34,7 +41,6 @@ SCHEME = "Wake"
 # long a request may wait in its queue.
 LIFETIME = timedelta(hours=1)
 CLOCK_SKEW = timedelta(minutes=1)  # that instances' clocks may differ
-LEASE = timedelta(seconds=strictest.REQUEST_TIMEOUT)  # a request cannot last longer
 
 _PURPOSE = "fastopp.tasks.wake"
 
@@ -44,7 +50,7 @@ wakes = Table(
     MetaData(),
     Column("nonce", String(64), primary_key=True),
     Column("claim", String(64), nullable=False),
-    Column("claimed_at", UTCDateTime, nullable=False),
+    Column("claimed_at", UTCDateTime, nullable=False),  # or the last sign of life
     Column("finished_at", UTCDateTime),
     Column("expires_at", UTCDateTime, nullable=False),
 )
@@ -56,10 +62,15 @@ class WakeRefused(Unauthorized):
     hint = "The application creates these tokens itself, and sends a new one when a task is queued."
 
 
-class WakeRunning(Conflict):
+class WakeRunning(Unavailable):
     """This request is being processed."""
 
-    headers = {"Retry-After": "60"}  # noqa: RUF012 - as FastOppError has it
+    headers = MappingProxyType({"Retry-After": "60"})
+
+    def __init__(self, sign: tuple[str, datetime]) -> None:
+        super().__init__()
+        self.sign = sign
+        """The claim and its last sign of life: another value each time that it gives one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,33 +102,49 @@ def read_token(token: str, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -
 
 
 class WakeClaims:
-    """The requests that are served and by which instance, in the database for all of them."""
+    """The requests that are served and by which instance, in the database for all of them, and by its clock."""
 
-    def __init__(self, database: Database, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, database: Database, clock: Clock = SYSTEM_CLOCK, limits: TaskLimits | None = None) -> None:
         self._database = database
         self._clock = clock
+        self._limits = limits or TaskLimits()
+
+    @property
+    def dead_after(self) -> float:
+        """Seconds without a sign of life after which a claim counts as dead.
+
+        The drain that takes it over must find the jobs of the dead one stalled, or it would end and leave them. The
+        last heartbeat of that one's worker may be an interval younger than the last sign of its claim.
+        """
+        return self._limits.stalled_after + 1.5 * self._limits.heartbeat_interval
 
     async def take(self, wake: Wake) -> str | None:
         """Claim it; the claim, or None when it has been served. Raises WakeRunning, DatabaseUnavailable."""
-        moment, claim = self._clock.now(), secrets.token_urlsafe(16)
+        claim = secrets.token_urlsafe(16)
         async with self._database.transaction() as session:
-            taken = and_(wakes.c.finished_at.is_(None), wakes.c.claimed_at < moment - LEASE)
+            dead = and_(wakes.c.finished_at.is_(None), wakes.c.claimed_at < from_now(-self.dead_after))
             statement = (
                 insert(session, wakes)
-                .values(nonce=wake.nonce, claim=claim, claimed_at=moment, expires_at=wake.expires_at)
+                .values(nonce=wake.nonce, claim=claim, claimed_at=from_now(), expires_at=wake.expires_at)
                 .on_conflict_do_update(
-                    index_elements=["nonce"], set_={"claim": claim, "claimed_at": moment}, where=taken
+                    index_elements=["nonce"], set_={"claim": claim, "claimed_at": from_now()}, where=dead
                 )
             )
             connection = await session.connection()
             await connection.execute(statement)
-            known = select(wakes.c.claim, wakes.c.finished_at).where(wakes.c.nonce == wake.nonce)
-            holder, finished_at = (await connection.execute(known)).one()
-        if holder == claim:
+            known = select(wakes.c.claim, wakes.c.claimed_at, wakes.c.finished_at).where(wakes.c.nonce == wake.nonce)
+            row = (await connection.execute(known)).one()
+        if row.claim == claim:
             return claim
-        if finished_at is None:
-            raise WakeRunning
+        if row.finished_at is None:
+            raise WakeRunning((row.claim, row.claimed_at))
         return None
+
+    async def give_sign(self, claim: str) -> bool:
+        """Note that the claim's holder is alive. Return whether the claim is still its own. One round trip."""
+        statement = update(wakes).where(wakes.c.claim == claim).values(claimed_at=from_now())
+        async with self._database.autocommit() as connection:
+            return (await connection.execute(statement)).rowcount > 0
 
     async def finish(self, claim: str) -> None:
         """It has been served; every repetition is ignored from now on."""

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import IO, Any, Final
 
 from anyio import to_thread
+from sqlalchemy import inspect
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -22,8 +23,11 @@ from fastopp.core.runtime import Runtime
 from fastopp.errors import FastOppError, Unavailable
 from fastopp.features.account.hooks import AppExport, find_exports
 from fastopp.features.accounts.models import PRIVATE, AccountLink, AuditLog, User, UserSession
+from fastopp.features.passkeys.models import Passkey
 from fastopp.features.providers.models import ExternalIdentity
+from fastopp.features.second_factor.models import RecoveryCode, SecondFactor
 
+PRIVATE_OF_PASSKEYS: Final = {"user_id", "credential_id", "public_key", "sign_count", "last_challenge_at"}
 MAX_BYTES: Final = 50 * 1024 * 1024
 """Of an export, where the platform allows so much."""
 MAX_SECONDS: Final = 60
@@ -91,6 +95,9 @@ async def _document(
         ("sessions", _rows(session, UserSession, user, {"secret_digest"})),
         ("links", _rows(session, AccountLink, user, {"digest"})),
         ("identities", _rows(session, ExternalIdentity, user, set())),
+        ("second_factors", _rows(session, SecondFactor, user, {"user_id", "secret", "last_step"})),
+        ("recovery_codes", _rows(session, RecoveryCode, user, {"user_id", "digest"})),
+        ("passkeys", _rows(session, Passkey, user, PRIVATE_OF_PASSKEYS)),
         ("audit_log", _rows(session, AuditLog, user, set())),
     ):
         yield f',"{name}":'
@@ -122,13 +129,15 @@ async def _listed(rows: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[str]:
 async def _rows(
     session: AsyncSession, model: type[Any], user: User, private: set[str]
 ) -> AsyncIterator[Mapping[str, Any]]:
-    own = select(model).where(col(model.user_id) == user.id).order_by(col(model.id)).limit(BATCH)
+    [key] = inspect(model).primary_key
+    own = select(model).where(col(model.user_id) == user.id).order_by(key).limit(BATCH)
     found = (await session.exec(own)).all()
     while found:
         for row in found:
             yield row.model_dump(exclude=private)
         session.expunge_all()
-        found = (await session.exec(own.where(col(model.id) > found[-1].id))).all() if len(found) == BATCH else []
+        last = getattr(found[-1], key.name)
+        found = (await session.exec(own.where(key > last))).all() if len(found) == BATCH else []
 
 
 def _json(value: object) -> str:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from fastopp.core.dependencies import ClockDep, RuntimeDep, SessionDep
 from fastopp.features.account.pages import VARY, account_page, redirect
+from fastopp.features.account.programs import Program, describe_program
 from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.current_user import CurrentUser, PresentUser, session_of
 from fastopp.features.accounts.sessions import forget_cookies
@@ -34,6 +35,11 @@ class SessionRead(BaseModel):
     expires_at: datetime | None
     address: str | None
     user_agent: str | None
+
+    @property
+    def program(self) -> Program:
+        """For people."""
+        return describe_program(self.user_agent)
 
 
 @router.get(PAGE, summary="Your sessions", response_model=list[SessionRead])

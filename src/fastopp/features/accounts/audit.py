@@ -10,7 +10,6 @@ from typing import Any
 
 import sqlalchemy
 from fastapi import Request
-from sqlalchemy.ext.asyncio import AsyncSession as AnySession
 from sqlmodel import col, delete, insert, literal, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -33,7 +32,8 @@ SIGN_IN_ACTIONS = (
     "revoke all",
     "create token",
     *("add second factor", "remove second factor", "use second factor", "second factor failed"),
-    *("use recovery code", "new recovery codes", "add passkey", "remove passkey", "use passkey"),
+    *("use recovery code", "new recovery codes", "add passkey", "rename passkey"),
+    *("remove passkey", "use passkey"),
 )
 MASK = "***"
 SECRET_WORDS = ("password", "secret", "token", "hash", "api_key")  # in the name of a field whose value is a secret
@@ -98,12 +98,6 @@ async def record_refusal(
     await session.exec(
         insert(AuditLog).from_select(list(row), sqlalchemy.select(*values).where(col(User.id) == user_id))
     )
-
-
-async def forget_sign_ins(session: AnySession, user: User) -> None:
-    """Remove the sign-ins and sign-outs of an account that is to be deleted. What it changed stays on record."""
-    own = col(AuditLog.user_id) == user.id, col(AuditLog.action).in_(SIGN_IN_ACTIONS)
-    await session.execute(delete(AuditLog).where(*own))
 
 
 async def remove_old(session: AsyncSession, keep_days: int, *, clock: Clock = SYSTEM_CLOCK) -> int:

@@ -57,15 +57,20 @@ async def find_factors(runtime: Runtime, user_id: uuid.UUID) -> tuple[bool, bool
     return has_code, has_passkey
 
 
-async def reset_factors(session: AsyncSession, user: User, *, by: User | None, client: Client, mail: Mail) -> None:
+async def reset_factors(
+    session: AsyncSession, user: User, *, by: User | None, client: Client, mail: Mail, keep: uuid.UUID | None = None
+) -> None:
     """Remove an account's second factor, recovery codes and passkeys, end its sessions, and mail its owner.
 
-    `by` is None for the command line.
+    Parameters
+    ----------
+    by: None for the command line and emergency access.
+    keep: the one session that goes on.
     """
     for model in (SecondFactor, RecoveryCode, Passkey):
         await session.exec(delete(model).where(col(model.user_id) == user.id))
     await audit.record(session, by or user, "reset factors", "User", user.id, client=client)
-    await revoke_all(session, user, client, by=by)
+    await revoke_all(session, user, client, by=by, keep=keep)
     await notify_owner(mail, user, "factors reset", client)
 
 

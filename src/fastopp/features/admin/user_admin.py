@@ -15,14 +15,17 @@ from wtforms import Form, PasswordField  # type: ignore[import-untyped]  # WTFor
 from wtforms.validators import InputRequired  # type: ignore[import-untyped]  # WTForms has no types
 from wtforms.widgets import PasswordInput  # type: ignore[import-untyped]  # WTForms has no types
 
+from fastopp.core.dependencies import get_runtime
 from fastopp.errors import Conflict
-from fastopp.features.accounts.audit import forget_sign_ins
-from fastopp.features.accounts.models import User
+from fastopp.features.account.deletion import AccountStillUsed, delete_account
+from fastopp.features.accounts import audit
+from fastopp.features.accounts.client import client_of
+from fastopp.features.accounts.management import UserMissing
+from fastopp.features.accounts.models import DELETED_DOMAIN, User
 from fastopp.features.accounts.password_policy import hash_new_password
 from fastopp.features.accounts.passwords import PasswordRejected
 from fastopp.features.accounts.permissions import ACCOUNT_RIGHTS, Grant
 from fastopp.features.accounts.service import EmailTaken, InvalidEmail, check_email, find_user
-from fastopp.features.admin.sessions import StillInUse
 from fastopp.features.admin.views import AdminView, InvalidField, ValuesFilter
 
 _FIELDS = ("email", "name", "group", "is_active", "is_staff", "is_superuser", "time_zone", "language")
@@ -35,9 +38,15 @@ class LastSuperuser(Conflict):
 
 
 class AccountInUse(Conflict):
-    """Changes by this account are on record, so it cannot be deleted."""
+    """Records refer to this account, so it cannot be deleted."""
 
     hint = "Deactivate it instead: edit it and clear `Active`."
+
+
+class AlreadyDeleted(Conflict):
+    """This account is deleted already. Only the record of what it changed is left."""
+
+    hint = "It goes with the last of its records, after AUDIT_KEEP_DAYS."
 
 
 class OwnAccount(Conflict):
@@ -102,18 +111,30 @@ class UserAdmin(AdminView, model=User):
             await _keep_a_superuser(model)
 
     async def on_model_delete(self, model: User, request: Request) -> None:
-        """Forget the account's sign-ins, which would keep it. Raises OwnAccount, LastSuperuser."""
+        """Raises OwnAccount, AlreadyDeleted."""
         if model.id == request.state.user.id:
             raise OwnAccount
-        await _keep_a_superuser(model)
-        await forget_sign_ins(_session_of(model), model)
+        if model.email.endswith(f"@{DELETED_DOMAIN}"):
+            raise AlreadyDeleted
 
     async def delete_model(self, request: Request, pk: Any) -> None:
-        """Delete an account. Raises OwnAccount, LastSuperuser, AccountInUse."""
-        try:
-            await super().delete_model(request, pk)
-        except StillInUse:
-            raise AccountInUse from None
+        """Delete an account as its user could, with what belongs to it in the apps.
+
+        Not in a session of the admin, which would record each row of it as a change by the superuser.
+        Raises OwnAccount, AlreadyDeleted, LastSuperuser, AccountInUse, UserMissing.
+        """
+        runtime, client = get_runtime(request), client_of(request)
+        async with runtime.database.transaction() as session:
+            user = await session.get(User, uuid.UUID(pk))
+            if user is None:
+                raise UserMissing
+            await self.on_model_delete(user, request)
+            try:
+                user = await delete_account(session, user.id, runtime.apps, client)
+            except AccountStillUsed as error:
+                raise AccountInUse(str(error.message)) from None
+            await audit.record(session, request.state.user, "delete", "User", user.id, client=client)
+        await self.after_model_delete(user, request)
 
     async def _checked(self, request: Request, data: dict[str, Any], own_id: uuid.UUID | None) -> dict[str, Any]:
         # Before any transaction, so that no connection waits for the hash.

@@ -113,6 +113,8 @@ async def restore_file(project: Project, file: Path, *, name: str = "", force: b
             url, chunks, secrets=project.settings.backup_keys, force=force, metadata=SQLModel.metadata
         )
     say(f"{_count(done.rows)} are restored.", style="green")
+    if done.ended_sessions:
+        say(f"{done.ended_sessions:,} session(s) and API token(s) have ended: sign in again, and create new tokens.")
     for table, count in done.skipped.items():
         say(f"{count:,} row(s) of {table} were left out: no migration creates that table here.", style="yellow")
     if await migrate.pending(project.settings):

@@ -167,6 +167,7 @@ async def restore_database(
         "revision": done.revision,
         "rows": done.rows,
         "skipped": done.skipped,
+        "ended_sessions": done.ended_sessions,
     }
     return JSONResponse(answer, headers=NO_STORE)
 

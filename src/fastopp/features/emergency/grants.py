@@ -51,6 +51,8 @@ class Grant(NamedTuple):
     """Emergency access, which may not be on record where there is no table for it."""
 
     on_record: bool
+    session_id: uuid.UUID
+    """Of its row, where it is on record."""
 
 
 class WrongEmergencyToken(Forbidden):
@@ -134,13 +136,14 @@ async def read_grant(request: Request, runtime: Runtime) -> Grant | None:
         return None
     try:
         id_ = uuid.UUID(request.session[EMERGENCY_KEY])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    try:
         async with runtime.database.read() as session:
             row = await session.get(UserSession, id_)
     except (DatabaseUnavailable, TablesMissing):
-        return Grant(on_record=False)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
-    return None if row is None else Grant(on_record=True)
+        return Grant(on_record=False, session_id=id_)
+    return None if row is None else Grant(on_record=True, session_id=id_)
 
 
 def is_granted(session: dict[str, Any], *, clock: Clock = SYSTEM_CLOCK) -> bool:

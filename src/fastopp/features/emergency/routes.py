@@ -24,7 +24,8 @@ from fastopp.core.runtime import Runtime
 from fastopp.errors import BadRequest, FastOppError
 from fastopp.features.accounts import audit
 from fastopp.features.accounts import service as accounts
-from fastopp.features.accounts.client import client_address
+from fastopp.features.accounts.client import client_address, client_of
+from fastopp.features.accounts.factors import mail_of, reset_factors
 from fastopp.features.accounts.management import Email, Password
 from fastopp.features.accounts.models import User
 from fastopp.features.emergency import grants as emergency
@@ -103,6 +104,21 @@ def create_router(settings: Settings) -> APIRouter:
         user = await emergency.reset_password(session, email=email, password=new_password)
         await audit.record(session, user, "emergency password", "User", user.id, request=request)
         return outcome(request, f"The password of {user.email} was changed.")
+
+    @router.post("/reset-factor", summary="Reset the factors of an account")
+    async def reset_factor(
+        request: Request, runtime: RuntimeDep, session: SessionDep, granted: EmergencySession, email: Email
+    ) -> Response:
+        """Remove its second factor, recovery codes and passkeys, and end its sessions."""
+        user, client, mail = (
+            await accounts.get_user(session, email),
+            client_of(request),
+            mail_of(request, runtime, session),
+        )
+        await audit.record(session, user, "emergency factors", "User", user.id, request=request)
+        await reset_factors(session, user, by=None, client=client, mail=mail, keep=granted.session_id)
+        log.warning("Factors reset by emergency access", extra={"action": "emergency_factors"})
+        return outcome(request, f"{user.email} signs in with the password alone now, and is signed out everywhere.")
 
     @router.post("/create-superuser", summary="Create a superuser")
     async def create_superuser(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -17,18 +17,17 @@ from fastopp.core.dependencies import RuntimeDep, get_runtime
 from fastopp.core.runtime import Runtime
 from fastopp.features.accounts.current_user import operator
 from fastopp.features.jobs.triggers import IdempotencyKey
+from fastopp.features.jobs.woken import serve_wake
 from fastopp.platforms import strictest
 from fastopp.tasks import idempotency
 from fastopp.tasks.idempotency import RequestKey
 from fastopp.tasks.models import jobs
 from fastopp.tasks.queue.report import DrainReport
 from fastopp.tasks.wake import waker_of, without_waking
-from fastopp.tasks.wake_tokens import SCHEME, Wake, WakeClaims, read_token
+from fastopp.tasks.wake_tokens import SCHEME, Wake, read_token
 from fastopp.web.answers import NO_STORE
 from fastopp.web.api_docs import problems
 from fastopp.web.doors import guarded_by
-
-log = logging.getLogger(__name__)
 
 MAX_SECONDS = strictest.REQUEST_BUDGET  # where the platform sets no limit: no scheduler waits longer
 
@@ -91,17 +90,12 @@ async def drain(
         return await _drain_once(runtime, budget, key)
     if wake is None:
         return await _drain(runtime, budget)
-    claims = WakeClaims(runtime.database, runtime.clock)
-    claim = await claims.take(wake)
-    if claim is None:
-        return _answer(200, "ignored", "This request has been served before.", {})
-    try:
-        answer = await _drain(runtime, budget, patience=PATIENCE)
-    except BaseException:
-        await asyncio.shield(claims.release(claim))
-        raise
-    await (claims.finish(claim) if answer.status_code < 500 else claims.release(claim))
-    return answer
+
+    async def serve(seconds: float, is_mine: Callable[[], bool]) -> JSONResponse:
+        return await _drain(runtime, seconds, patience=PATIENCE, is_wanted=is_mine)
+
+    answer = await serve_wake(runtime, wake, budget, serve)
+    return answer or _answer(200, "ignored", "This request has been served before.", {})
 
 
 async def _drain_once(runtime: Runtime, budget: float, key: RequestKey) -> JSONResponse:
@@ -119,7 +113,9 @@ async def _drain_once(runtime: Runtime, budget: float, key: RequestKey) -> JSONR
     return answer
 
 
-async def _drain(runtime: Runtime, budget: float, patience: float = 0.0) -> JSONResponse:
+async def _drain(
+    runtime: Runtime, budget: float, *, patience: float = 0.0, is_wanted: Callable[[], bool] = lambda: True
+) -> JSONResponse:
     clock = runtime.clock
     until = clock.monotonic() + budget
     with without_waking():
@@ -131,6 +127,8 @@ async def _drain(runtime: Runtime, budget: float, patience: float = 0.0) -> JSON
                 break
             await clock.sleep(pause)
             patience -= pause
+            if not is_wanted():
+                break
             report = _sum(report, await _work(runtime, until))
     details = report._asdict()
     message = f"{report.done:,} task(s) done, {report.failed:,} failed, {report.left:,} left."

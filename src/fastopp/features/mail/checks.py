@@ -66,8 +66,10 @@ def no_site(context: CheckContext) -> Iterator[Problem]:
 def reasons(context: CheckContext) -> Iterator[str]:
     """Yield what needs mail, as the end of a sentence."""
     sign_up = context.settings.of(AccountSettings).sign_up
-    if sign_up != "closed":
-        yield f"SIGN_UP is {sign_up}: without mail no address is confirmed, and no password can be reset"
+    if sign_up == "open":
+        yield "SIGN_UP is open: without mail no address is confirmed, and no password can be reset"
+    if sign_up == "invite":
+        yield "SIGN_UP is invite: without mail you pass invitations on yourself, and no password can be reset"
     for file in context.sources:
         if any(name.rpartition(".")[2] in NAMES for _, name in file.imports()):
             yield f"{file.path} sends mail"

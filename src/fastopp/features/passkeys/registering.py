@@ -1,4 +1,4 @@
-"""Register a passkey, list those of an account, and remove one."""
+"""Register a passkey, list those of an account, rename and remove one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlmodel import col, delete, func, select
+from sqlmodel import col, delete, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.core.runtime import Runtime
@@ -114,6 +114,27 @@ async def add_passkey(session: AsyncSession, user: User, passkey: Passkey, clien
         raise PasskeyRefused
     await audit.record(session, user, "add passkey", "Passkey", passkey.id, {"name": passkey.name}, client=client)
     await notify_owner(mail, user, "passkey added", client)
+
+
+async def get_passkey(session: AsyncSession, user: User, passkey_id: uuid.UUID) -> Passkey:
+    """Return a passkey of an account. Raises PasskeyMissing."""
+    own = select(Passkey).where(col(Passkey.id) == passkey_id, col(Passkey.user_id) == user.id)
+    found = (await session.exec(own)).first()
+    if found is None:
+        raise PasskeyMissing
+    return found
+
+
+async def rename_passkey(session: AsyncSession, user: User, passkey_id: uuid.UUID, name: str, client: Client) -> None:
+    """Give a passkey of an account another name. Raises PasskeyMissing."""
+    before = (await get_passkey(session, user, passkey_id)).name
+    if before == name:
+        return
+    own = col(Passkey.id) == passkey_id, col(Passkey.user_id) == user.id
+    if (await session.exec(update(Passkey).where(*own).values(name=name))).rowcount == 0:
+        raise PasskeyMissing  # it was removed at this moment
+    changes = {"from": before, "name": name}
+    await audit.record(session, user, "rename passkey", "Passkey", passkey_id, changes, client=client)
 
 
 async def remove_passkey(session: AsyncSession, user: User, passkey_id: uuid.UUID, client: Client, mail: Mail) -> None:

@@ -12,7 +12,7 @@ from pydantic import Field
 from fastopp.core.dependencies import RuntimeDep, SessionDep
 from fastopp.errors import FastOppError, Unavailable
 from fastopp.features.accounts.client import client_of
-from fastopp.features.accounts.current_user import CurrentUser
+from fastopp.features.accounts.current_user import CurrentUser, PresentUser
 from fastopp.features.accounts.factors import mail_of
 from fastopp.features.accounts.fresh import DetachedFreshUser, FreshRoute, FreshUser
 from fastopp.features.accounts.models import MAX_NAME
@@ -23,9 +23,11 @@ from fastopp.features.passkeys.registering import (
     MAX_PASSKEYS,
     PasskeyRefused,
     add_passkey,
+    get_passkey,
     list_passkeys,
     registration_options,
     remove_passkey,
+    rename_passkey,
     verify_registration,
 )
 from fastopp.features.passkeys.relying_party import relying_party
@@ -64,6 +66,31 @@ async def show_new(request: Request, runtime: RuntimeDep, user: FreshUser) -> Re
     """The form for a new one."""
     check_enabled(runtime.settings)
     return _new(request)
+
+
+@router.get("/{passkey}/name")
+async def show_name(
+    request: Request, runtime: RuntimeDep, session: SessionDep, user: PresentUser, passkey: uuid.UUID
+) -> Response:
+    """The form for another name."""
+    check_enabled(runtime.settings)
+    context = {"passkey": await get_passkey(session, user, passkey)}
+    return render(request, "passkeys/name.html", context, headers=NO_STORE)
+
+
+@router.post("/{passkey}/name")
+async def rename(
+    request: Request,
+    runtime: RuntimeDep,
+    session: SessionDep,
+    user: PresentUser,
+    passkey: uuid.UUID,
+    name: Name = "",
+) -> Response:
+    """Rename one."""
+    check_enabled(runtime.settings)
+    await rename_passkey(session, user, passkey, name.strip() or UNNAMED, client_of(request))
+    return _redirect(PAGE)
 
 
 @router.post("/options")

@@ -99,7 +99,7 @@ async def reset(request: Request, runtime: RuntimeDep, form: FormOf[ResetForm]) 
         return _reset(request, form, token, owner)
     mail, client = mail_of_request(request, runtime), client_of(request)
     async with runtime.database.transaction() as session:
-        await service.reset(session, mail, token, hashed, client, runtime.clock)
+        await service.reset(session, mail, token, hashed, client, runtime.clock, runtime.settings)
     return render(request, "accounts/reset_password_done.html", {"email": owner.email}, headers=NO_STORE)
 
 

@@ -14,6 +14,8 @@ from fastopp.features.accounts.lockout import account_subject, forget
 from fastopp.features.accounts.models import User
 from fastopp.features.accounts.service import find_user
 from fastopp.features.mail.service import Mail
+from fastopp.features.password_reset.other_ways import find_other_ways, remove_other_ways
+from fastopp.settings import Settings
 
 LIFETIME = timedelta(minutes=30)
 
@@ -38,19 +40,26 @@ async def find_owner(session: AsyncSession, token: str, clock: Clock) -> User:
     return user
 
 
-async def reset(session: AsyncSession, mail: Mail, token: str, hashed: str, client: Client, clock: Clock) -> User:
+async def reset(
+    session: AsyncSession, mail: Mail, token: str, hashed: str, client: Client, clock: Clock, settings: Settings
+) -> User:
     """Set the password of a link's account, which ends its sessions, API tokens, links and lock; and notify its owner.
 
-    The owner has read a mail to the address, so it counts as confirmed. Raises LinkInvalid.
+    The owner has read a mail to the address, so it counts as confirmed. If it was not before, another person may have
+    created the account: then that person's identities, passkeys and second factor go. Otherwise they stay, as in
+    django-allauth, and the mail names them. Raises LinkInvalid.
     """
     link = await use_link(session, "reset password", token, clock=clock)
     user = await session.get(User, link.user_id, with_for_update=True) if link.user_id else None
     if user is None or not user.is_active:
         raise LinkInvalid
+    if not user.email_confirmed:
+        await remove_other_ways(session, user)
     user.hashed_password, user.email_unconfirmed_since = hashed, None
     session.add(user)
     await session.flush()
     await forget(session, account_subject(user.email))
     await audit.record(session, user, "reset password", "User", user.id, client=client)
-    await mail.within(session).send("accounts/mail/password_was_reset", user)
+    ways = await find_other_ways(session, user, settings)
+    await mail.within(session).send("accounts/mail/password_was_reset", user, ways=ways)
     return user

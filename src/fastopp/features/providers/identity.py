@@ -32,10 +32,8 @@ class Identity:
             return None
         address = _clean(email, MAX_EMAIL)
         known = address is not None and "@" in address
-        # Some providers write the claim as a text.
-        return cls(
-            provider, text, address if known else None, known and verified in (True, "true"), _clean(name, MAX_NAME)
-        )
+        is_verified = verified is True or verified == "true"  # some providers write the claim as a text
+        return cls(provider, text, address if known else None, known and is_verified, _clean(name, MAX_NAME))
 
 
 def _clean(value: Any, longest: int) -> str | None:  # noqa: ANN401 - anything that a provider sends

@@ -27,6 +27,7 @@ from fastopp.database.migrations.snapshot import quote
 from fastopp.features.database_backups.dump.dump import POSTGRESQL_TEXT
 from fastopp.features.database_backups.dump.encryption import MAGIC as ENCRYPTED_MAGIC
 from fastopp.features.database_backups.dump.encryption import NotEncrypted, decrypt
+from fastopp.features.database_backups.dump.end_sessions import end_sessions
 from fastopp.features.database_backups.dump.errors import BadDump, DatabaseNotEmpty, RestoreFailed
 from fastopp.features.database_backups.dump.format import GZIP_MAGIC, DumpedTable, DumpHeader, DumpReader
 from fastopp.features.database_backups.dump.refusals import refuses_value
@@ -53,6 +54,8 @@ class Restored:
     """Rows of each table that was restored."""
     skipped: dict[str, int]
     """Rows of each table of the dump that the database has no place for: no migration makes it."""
+    ended_sessions: int = 0
+    """Sessions and API tokens of the dump, which are not restored."""
 
 
 async def restore(
@@ -101,10 +104,11 @@ async def restore(
             rows = await _write(connection, header, first, pieces, metadata, timeout)
             counted = reader.finish()
             await connection.run_sync(advance_sequences, tuple(rows))
+            ended = await connection.run_sync(end_sessions)
     finally:
         await pieces.aclose()
     skipped = {name: count for name, count in counted.items() if name not in rows}
-    return Restored(revision, rows, skipped)
+    return Restored(revision, rows, skipped, ended)
 
 
 _Piece = tuple[DumpedTable, list[list[Any]]]
