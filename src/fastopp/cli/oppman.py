@@ -138,6 +138,7 @@ COMMANDS: dict[str, Place] = {
         "Manage a deployed project without a shell: state, migrations, sample data, backups and tasks.",
     ),
     "tasks": ("fastopp.features.jobs.commands:app", "Manage tasks: list, run, cancel and retry them."),
+    "cache": ("fastopp.features.cache.commands:app", "The cache: remove what was cached."),
     "mail": ("fastopp.features.mail.commands:app", "Mail: send a test, and list what was sent."),
 } | platform_commands()
 

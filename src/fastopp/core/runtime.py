@@ -6,11 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from fastopp.cache.cache import Cache
+from fastopp.cache.current import Current, current_cache
+from fastopp.cache.select import open_cache
+from fastopp.cache.tags import CACHE
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.core.apps import App
 from fastopp.core.background import BackgroundWork
 from fastopp.core.features import find_features
 from fastopp.core.process_cache import ProcessCache
+from fastopp.core.release import release_of
 from fastopp.database.naive_datetimes import refuse_naive_datetimes
 from fastopp.database.session import Database
 from fastopp.settings import Settings
@@ -39,6 +44,8 @@ class Runtime:
     title: str = "FastOpp"
     """The name of the site."""
     cache: ProcessCache = field(default_factory=ProcessCache)
+    shared_cache: Cache = field(default_factory=lambda: Cache(None))
+    """The cache of all instances, for `@cached`."""
 
     @property
     def tasks(self) -> TaskService:
@@ -68,14 +75,21 @@ async def open_runtime(
     refuse_naive_datetimes()
     database = Database.from_settings(settings, clock=clock)
     storage = storage or open_storage(settings, clock=clock)
+    release = release_of(apps, development=settings.development, clock=clock)
+    cache = open_cache(settings, database, release, clock=clock)
     database.session_class, database.session_info = TrackingSession, {STORAGE: storage, CLOCK: clock}
+    if cache.enabled:
+        database.session_info[CACHE] = cache
     tasks = TaskProcess(TaskRegistry((*find_features(), *apps)), waker_of(settings, clock=clock), task_limits)
     background = BackgroundWork(clock)
+    current_cache.set(Current(cache))  # for commands: a request sets its own
     try:
-        yield Runtime(settings, database, storage, apps, tasks, clock, background, title, ProcessCache(clock))
+        yield Runtime(settings, database, storage, apps, tasks, clock, background, title, ProcessCache(clock), cache)
     finally:
+        current_cache.set(None)
         await background.aclose()
         try:
+            await cache.aclose()
             await storage.aclose()
         finally:
             await database.dispose()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import Column, Connection, MetaData
 from sqlalchemy.sql.type_api import TypeEngine
 
-from fastopp.database.framework_tables import is_queue_table
+from fastopp.database.framework_tables import is_passing
 from fastopp.database.migrations.adopt import SCHEMA_0_4_8
 from fastopp.database.migrations.column_types import differs, know_types
 from fastopp.database.migrations.constraint_names import name_constraints
@@ -142,7 +142,7 @@ def _options(metadata: MetaData | None, given: Environment, *, number: bool = Fa
 def _include_object(_item: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:  # noqa: FBT001 - Alembic's signature
     """Leave FastOpp's own tables alone where no model describes them: a minimal project has the demo's, with rows."""
     unknown = kind == "table" and reflected and compare_to is None
-    return not (unknown and name and (name in SCHEMA_0_4_8 or is_queue_table(name)))
+    return not (unknown and name and (name in SCHEMA_0_4_8 or is_passing(name)))
 
 
 def _render_item(kind: str, item: object, context: AutogenContext) -> str | Literal[False]:

@@ -1,4 +1,4 @@
-"""Remove unused data: old jobs and their results, expired sessions, old entries of the audit log, orphaned uploads."""
+"""Remove unused data: old jobs and results, expired sessions, cached values, audit entries, orphaned uploads."""
 
 from __future__ import annotations
 
@@ -48,9 +48,10 @@ async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[
     await WakeClaims(runtime.database, runtime.clock).forget_expired()
     await idempotency.forget_expired(runtime.database)
     mails = await outgoing.clean_up(runtime.database, runtime.clock)
+    cached = await runtime.shared_cache.clean_up()
     files = await run_until_stopped(context, _remove_files(runtime), _nothing_to_tell)
     message = f"{removed:,} old tasks, {files:,} discarded files and {mails:,} old mails were removed."
-    return {"message": message, "jobs": removed, "files": files, "mails": mails}
+    return {"message": message, "jobs": removed, "files": files, "mails": mails, "cached": cached}
 
 
 async def remove_old_accounts_data(context: TaskContext) -> None:

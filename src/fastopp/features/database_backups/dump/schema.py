@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.type_api import TypeEngine
 
-from fastopp.database.framework_tables import is_queue_table
+from fastopp.database.framework_tables import is_passing
 from fastopp.database.migrations.adopt import VERSION_TABLE
 from fastopp.features.database_backups.dump.values import POSTGRESQL_KINDS, limits, sqlite_kind
 
@@ -91,7 +91,7 @@ EVIDENCE = "file_evidence"
 
 
 def read_schema(connection: Connection, metadata: MetaData | None = None) -> dict[str, Table]:
-    """Every table but Alembic's, the queue's, extensions' and EVIDENCE; after those it points to, if possible.
+    """Every table but Alembic's, extensions', EVIDENCE and passing ones; after those it points to, if possible.
 
     `metadata` says what SQLite's types do not: which CHAR(32) is a UUID.
     """
@@ -101,7 +101,7 @@ def read_schema(connection: Connection, metadata: MetaData | None = None) -> dic
     not_ours = set(connection.scalars(text(_OF_EXTENSIONS))) if postgresql else set()
     found = set(inspector.get_table_names()) - {VERSION_TABLE} - not_ours
     # A job that waits in two databases would be done twice.
-    names = sorted(name for name in found if name != EVIDENCE and not is_queue_table(name))
+    names = sorted(name for name in found if name != EVIDENCE and not is_passing(name))
     tables = {}
     for name in names:
         keys = tuple(
