@@ -11,7 +11,7 @@ import pytest
 
 from fastopp.cache import cache as cache_module
 from fastopp.cache import front
-from fastopp.cache.cache import Cache, Plan
+from fastopp.cache.cache import Cache, Plan, Uncached
 from fastopp.cache.errors import StoreUnavailable
 from fastopp.cache.redis_store import RedisStore
 from fastopp.cache.sql_store import SQLStore
@@ -133,6 +133,53 @@ async def test_who_waits_goes_on_when_the_one_that_computes_is_cancelled(make_st
     compute.go_on.set()
 
     assert await second == (b"2", "miss")
+
+
+async def test_who_asks_after_a_change_does_not_get_what_was_being_computed_before_it(make_store: MakeStore) -> None:
+    compute = Counter()
+    cache = Cache(make_store())
+    compute.go_on.clear()
+    first = asyncio.create_task(get(cache, compute))
+    await compute.started.wait()
+    await cache.invalidate("books")
+    second = asyncio.create_task(get(cache, compute))
+    await asyncio.sleep(0)
+    compute.go_on.set()
+
+    assert (await first)[0] == b"1"
+    assert await second == (b"2", "miss")
+
+
+async def test_a_failure_is_not_waited_for_one_after_the_other(make_store: MakeStore) -> None:
+    compute = Counter()
+    cache = Cache(make_store())
+    compute.error = ValueError("broken")
+    compute.go_on.clear()
+    asked = [asyncio.create_task(get(cache, compute)) for _ in range(5)]
+    await compute.started.wait()
+    await asyncio.sleep(0)
+    compute.go_on.set()
+    await asyncio.wait(asked[:1])
+    compute.go_on.clear()
+    await asyncio.sleep(0.01)
+    assert compute.number == 5  # all others at once
+    compute.go_on.set()
+    assert all(isinstance(error, ValueError) for error in await asyncio.gather(*asked, return_exceptions=True))
+
+
+async def test_what_is_not_to_be_kept_is_computed_by_all_at_once(make_store: MakeStore) -> None:
+    store = make_store()
+    cache = Cache(store)
+
+    async def compute() -> bytes:
+        raise Uncached("page")
+
+    with pytest.raises(Uncached):
+        await get(cache, compute)
+    assert await store.lease(KEY, "free again", "")
+    for _ in range(2):  # without a claim: this one would be waited for
+        with pytest.raises(Uncached):
+            await get(cache, compute)
 
 
 async def test_the_claim_of_a_dead_instance_expires(make_store: MakeStore) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
@@ -77,15 +78,18 @@ async def test_a_change_in_the_admin_panel_invalidates(project: Project) -> None
 async def test_another_instance_follows_within_a_second(
     project: Project, url: str, tmp_path: Path, clock: ManualClock
 ) -> None:
-    async with running(url, tmp_path, {"LANGUAGES": "en, de"}, apps=APPS, clock=clock) as other:
-        async with project.client() as here, other.client() as there:
-            await here.get("/names")
-            await there.get("/names")
-            assert calls["names"] == 1
-            await there.post("/products?name=Lamp")
-            assert (await here.get("/names")).json() == []
-            clock.advance(LIFETIME)
-            assert (await here.get("/names")).json() == ["Lamp"]
+    async with (
+        running(url, tmp_path, {"LANGUAGES": "en, de"}, apps=APPS, clock=clock) as other,
+        project.client() as here,
+        other.client() as there,
+    ):
+        await here.get("/names")
+        await there.get("/names")
+        assert calls["names"] == 1
+        await there.post("/products?name=Lamp")
+        assert (await here.get("/names")).json() == []
+        clock.advance(LIFETIME)
+        assert (await here.get("/names")).json() == ["Lamp"]
 
 
 async def test_transactions_that_invalidate_in_another_order_do_not_wait_for_each_other(project: Project) -> None:
@@ -127,7 +131,7 @@ async def test_values_and_keys_keep_their_types(project: Project) -> None:
     assert first.until == datetime(2030, 1, 1, tzinfo=UTC)
     alike = (1, True, "1", 1.5, None, b"1", Colour.RED, [1], (1,), {1}, {"a": 1}, UUID(int=1), str(UUID(int=1)))
     for value in alike:
-        with pytest.raises(NotCacheable) if isinstance(value, bytes | set | UUID | Enum) else _nothing():
+        with pytest.raises(NotCacheable) if isinstance(value, bytes | set | UUID | Enum) else nullcontext():
             await double(value)
     ran = calls["double"]
     assert ran == len(alike)
@@ -138,11 +142,6 @@ async def test_values_and_keys_keep_their_types(project: Project) -> None:
     with pytest.raises(NotCacheable, match="arguments is of the type object"):
         await double(object())
     current_cache.set(None)
-
-
-class _nothing:
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_: object) -> None: ...
 
 
 async def test_texts_and_bytes_come_back_as_they_were(project: Project) -> None:
@@ -272,7 +271,11 @@ async def test_a_page_may_vary_by_htmx_and_have_a_time_for_browsers(project: Pro
 
 async def test_an_answer_without_a_request_is_kept_by_its_arguments(project: Project) -> None:
     async with project.client() as client:
-        assert [(await client.get(f"/numbers/{number}?x={number}")).json()["number"] for number in (1, 2, 1)] == [1, 2, 1]
+        assert [(await client.get(f"/numbers/{number}?x={number}")).json()["number"] for number in (1, 2, 1)] == [
+            1,
+            2,
+            1,
+        ]
         assert calls["numbers"] == 2
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from starlette.exceptions import HTTPException
 
 from fastopp.cache.errors import StoreUnavailable
-from fastopp.cache.front import Front
+from fastopp.cache.front import MAX_ENTRIES, Front
 from fastopp.cache.store import EVERYTHING, LEASE, Entry, Found, Store
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.errors import FastOppError
@@ -25,12 +26,18 @@ MAX_VALUE: Final = 1024 * 1024
 AFTER_FAILURE: Final = 5.0
 """Seconds for which a store that failed is not asked again."""
 
+PASS: Final = 5.0
+"""Seconds for which a key whose value was not to be kept is computed by each caller, without a claim."""
+
 FIRST_WAIT, LONGEST_WAIT = 0.02, 0.5
 """Seconds between two looks whether another instance has computed a value."""
 
 
+Outcome = Literal["kept", "stale", "failed", "cancelled"]
+
+
 class Plan(NamedTuple):
-    """How to keep a value."""
+    """The times and tags of a value."""
 
     seconds: float
     """It is fresh for so long, from the moment when its computation began."""
@@ -71,7 +78,9 @@ class Cache:
         """Returns another text for another version of the code."""
         self._clock = clock
         self._front = Front(clock)
-        self._computing: dict[str, asyncio.Future[None]] = {}
+        self._computing: dict[str, asyncio.Future[Outcome]] = {}
+        self._passed: OrderedDict[str, float] = OrderedDict()
+        self._changes = 0  # invalidations by this process
         self._down_until = 0.0
 
     @property
@@ -89,24 +98,23 @@ class Cache:
 
         Raises
         ------
-        Whatever `compute` raises, unless there is a stale value.
+        The errors of `compute`, unless there is a stale value.
         """
-        if self.store is None:
+        if self.store is None or self._clock.monotonic() < self._passed.get(key, 0.0):
             return Got(await compute(), "bypass")
         if (recent := self._recent(key)) is not None:
             return Got(recent.value, "hit")
         if not keep:
             return await self._read_or_compute(key, plan, compute)
         while (other := self._computing.get(key)) is not None:
-            await asyncio.shield(other)  # it never fails; its caller may have gone away, then this one computes
+            outcome = await asyncio.shield(other)
             if (recent := self._recent(key)) is not None:
                 return Got(recent.value, "hit")
-        done = self._computing[key] = asyncio.get_running_loop().create_future()
-        try:
-            return await self._get(key, plan, compute)
-        finally:
-            del self._computing[key]
-            done.set_result(None)
+            if outcome == "failed":  # all at once: one after the other, the last would wait for all
+                return Got(await compute(), "bypass")
+            if outcome == "stale":
+                return await self._without_store(key, compute)
+        return await self._first(key, plan, compute)
 
     async def invalidate(self, *tags: str) -> None:
         """Invalidate values by their tags, now. In a transaction use `invalidate(session, …)`.
@@ -115,16 +123,19 @@ class Cache:
         """
         if self.store is not None:
             await self.store.invalidate(tags)
-        self._front.drop_tags(tags)
+        self.forget(tags)
 
     def forget(self, tags: Sequence[str]) -> None:
-        """Forget this process's copies of the values with these tags."""
+        """Forget this process's copies of the values with these tags, also those that are under way."""
+        self._changes += 1
         self._front.drop_tags(tags)
 
     async def clear(self) -> int | None:
         """Remove everything; the number of values, where it is known. Raises StoreUnavailable."""
+        removed = await self.store.clear() if self.store else 0
+        self._changes += 1
         self._front.clear()
-        return await self.store.clear() if self.store else 0
+        return removed
 
     async def clean_up(self) -> int:
         """Remove expired values; their number, and 0 while the store does not answer."""
@@ -142,6 +153,32 @@ class Cache:
         if copy is None or self._clock.time() >= copy.entry.fresh_until or not self._front.is_recent(copy):
             return None
         return copy.entry
+
+    async def _first(self, key: str, plan: Plan, compute: Callable[[], Awaitable[bytes]]) -> Got:
+        """Get a value for all callers in this process that ask meanwhile."""
+        done = self._computing[key] = asyncio.get_running_loop().create_future()
+        outcome: Outcome = "failed"
+        try:
+            got = await self._get(key, plan, compute)
+            outcome = "stale" if got.status == "stale" else "failed" if got.status == "bypass" else "kept"
+        except asyncio.CancelledError:
+            outcome = "cancelled"  # its caller has gone away: another one computes
+            raise
+        except Uncached as uncached:
+            if not uncached.failed:
+                self._pass(key)
+            raise
+        finally:
+            del self._computing[key]
+            done.set_result(outcome)
+        return got
+
+    def _pass(self, key: str) -> None:
+        """Let a key that is not kept be computed by all callers at once for a while."""
+        self._passed.pop(key, None)
+        self._passed[key] = self._clock.monotonic() + PASS
+        while len(self._passed) > MAX_ENTRIES:
+            self._passed.popitem(last=False)
 
     async def _get(self, key: str, plan: Plan, compute: Callable[[], Awaitable[bytes]]) -> Got:
         waited, pause = 0.0, FIRST_WAIT
@@ -176,10 +213,11 @@ class Cache:
         token: str,
     ) -> Got:
         assert self.store  # noqa: S101 - callers have looked
-        began, kept = self._clock.time(), False
+        began, changes, kept = self._clock.time(), self._changes, False
         try:
             value = await compute()
             if len(value) > MAX_VALUE:
+                self._pass(key)
                 log.warning("A value of %s bytes is too large for the cache: it is computed each time", len(value))
                 return Got(value, "bypass")
             # From the beginning, so that an instance that was frozen meanwhile does not keep an old value for new.
@@ -187,7 +225,7 @@ class Cache:
             entry = Entry(value, found.versions, fresh, fresh + plan.stale, token)
             with suppress(StoreUnavailable):
                 kept = await self.store.write(key, entry)
-            if kept:
+            if kept and changes == self._changes:
                 self._front.keep(key, entry, (EVERYTHING, *plan.tags))
             return Got(value, "miss")
         except Uncached as uncached:
@@ -222,13 +260,14 @@ class Cache:
         """Return what the store has; None while it does not answer."""
         if self.store is None or self._clock.monotonic() < self._down_until:
             return None
-        copy = self._front.get(key)
+        copy, changes = self._front.get(key), self._changes
         try:
             found = await self.store.read(key, plan.tags, copy.entry if copy else None)
         except StoreUnavailable as error:
-            self._note_failure(error)
+            log.warning("The store of the cache does not answer: %s", error)
+            self._down_until = self._clock.monotonic() + AFTER_FAILURE
             return None
-        if found.entry and found.entry.versions == found.versions:
+        if found.entry and found.entry.versions == found.versions and changes == self._changes:
             self._front.keep(key, found.entry, (EVERYTHING, *plan.tags))
         else:
             self._front.drop(key)
@@ -238,13 +277,9 @@ class Cache:
         assert self.store  # noqa: S101 - callers have looked
         try:
             return await self.store.lease(key, token, seen)
-        except StoreUnavailable as error:
-            self._note_failure(error)
+        except StoreUnavailable as error:  # of a SQLite file another process may be writing: it can be read
+            log.warning("The cache cannot be written: %s", error)
             return None
-
-    def _note_failure(self, error: StoreUnavailable) -> None:
-        log.warning("The store of the cache does not answer: %s", error)
-        self._down_until = self._clock.monotonic() + AFTER_FAILURE
 
 
 def is_refusal(error: Exception) -> bool:

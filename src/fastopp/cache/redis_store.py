@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from fastopp.cache.errors import RedisMissing, StoreUnavailable
+from fastopp.cache.errors import StoreUnavailable
 from fastopp.cache.store import EVERYTHING, LEASE, LONGEST, Entry, Found
 from fastopp.clock import SYSTEM_CLOCK, Clock
 
@@ -124,11 +124,9 @@ class RedisStore:
     @contextmanager
     def _client(self) -> Iterator[Any]:
         """Return the client. Its errors become StoreUnavailable."""
-        try:
-            from redis import asyncio as library  # noqa: PLC0415 - an extra
-            from redis.exceptions import RedisError  # noqa: PLC0415 - with it
-        except ImportError:
-            raise RedisMissing from None
+        from redis import asyncio as library  # noqa: PLC0415 - an extra
+        from redis.exceptions import RedisError  # noqa: PLC0415 - with it
+
         if self._opened is None:
             self._opened = library.Redis.from_url(
                 self._url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, health_check_interval=5

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from fastopp.cache.cache import Cache
+from fastopp.cache.errors import RedisMissing
 from fastopp.cache.store import Store
 from fastopp.clock import Clock
 from fastopp.database.session import Database
@@ -21,6 +23,8 @@ def _store(settings: Settings, database: Database, clock: Clock) -> Store | None
     if url == "off":
         return None
     if url:
+        if find_spec("redis") is None:
+            raise RedisMissing
         from fastopp.cache.redis_store import RedisStore  # noqa: PLC0415 - one of the two
 
         return RedisStore(url, clock=clock)

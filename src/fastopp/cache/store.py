@@ -1,4 +1,4 @@
-"""What a place for cached values can do. There are two: `SQLStore` and `RedisStore`."""
+"""The interface of a place for cached values. There are two: `SQLStore` and `RedisStore`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Entry(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is known of a key at one moment."""
+    """The state of a key at one moment."""
 
     entry: Entry | None
     versions: str

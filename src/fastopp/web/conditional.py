@@ -23,7 +23,7 @@ class NotModified(Exception):
 
 
 class Conditional:
-    """Tells versions of an answer apart; see `ConditionalDep`."""
+    """Compares versions of an answer; see `ConditionalDep`."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
