@@ -21,6 +21,7 @@ from fastopp.database.session import Database
 from fastopp.errors import NotFound
 from fastopp.testing import ManualClock
 from leapcell_emulator.services.redis import Redis
+from tests.gate import only_full
 from tests.services.caches import KEY, MINUTE, Counter, get
 from tests.services.databases import Templates
 from tests.services.migrations import migrated
@@ -28,7 +29,7 @@ from tests.services.migrations import migrated
 MakeStore = Callable[..., Store]
 
 
-@pytest.fixture(params=["sqlite", "psycopg", "redis"])
+@pytest.fixture(params=["sqlite", "psycopg", "redis", *only_full("asyncpg", "psycopg behind a pooler")])
 async def make_store(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -54,6 +55,10 @@ async def make_store(
             for store in opened:
                 await store.aclose()
             assert server.status()["refused"] == 0
+    elif request.param.endswith("pooler"):
+        url = request.getfixturevalue("pooler_url")
+        await migrated(url, tmp_path)
+        yield of_database
     else:
         with templates.copied(request.param, tmp_path, migrated) as url:
             yield of_database

@@ -290,6 +290,30 @@ async def test_a_stale_page_is_served_while_the_new_one_fails(project: Project, 
         assert (await client.get("/list")).status_code == 503
 
 
+def spoil(folder: Path) -> bool:
+    """Make the SQLite file unreadable; False if there is none."""
+    files = [*folder.glob("test.db*")]
+    for file in files:
+        file.write_bytes(b"no database" * 1000)
+    return bool(files)
+
+
+async def test_a_page_survives_its_database_for_the_stale_time(
+    project: Project, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with project.client() as client:
+        await client.get("/list")
+        await project.runtime.database.dispose()
+        if not spoil(tmp_path):
+            pytest.skip("The database is not a file")
+        clock.advance(300)
+        answer = await client.get("/list")
+        assert (answer.status_code, answer.headers["cache-status"]) == (200, "fastopp; hit; detail=stale")
+        clock.advance(400)
+        assert (await client.get("/list")).status_code == 503
+    assert calls["page"] == 2
+
+
 async def test_a_reading_session_of_its_own_may_be_given(project: Project) -> None:
     current_cache.set(Current(project.runtime.shared_cache))
     async with project.runtime.database.read() as session:

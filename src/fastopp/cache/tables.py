@@ -1,20 +1,19 @@
-"""The tables of the cache. They are no models: a backup of the database leaves them out."""
+"""The tables of the cache. A backup of the database leaves them out."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import Column, Float, Index, Integer, LargeBinary, String, Table
+from sqlmodel import SQLModel
 
 from fastopp.database.framework_tables import CACHE_ENTRIES, CACHE_TAGS
 
 MAX_TAG: Final = 200  # characters
 
-_metadata = MetaData()
-
 entries = Table(
     CACHE_ENTRIES,
-    _metadata,
+    SQLModel.metadata,
     Column("key", String(64), primary_key=True),
     Column("value", LargeBinary),  # none while the first one is computed
     Column("versions", String, nullable=False),
@@ -30,7 +29,7 @@ entries = Table(
 
 tags = Table(
     CACHE_TAGS,
-    _metadata,
+    SQLModel.metadata,
     Column("tag", String(MAX_TAG), primary_key=True),
     Column("version", String(32), nullable=False),
     Column("changed_at", Float(53), nullable=False),

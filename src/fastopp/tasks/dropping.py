@@ -1,20 +1,15 @@
-"""Drop the tables of the queue and the cache: for emergency access, which creates everything again."""
+"""Drop the queue's tables: for emergency access, which creates everything again."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection, inspect, text
 
-from fastopp.database.framework_tables import CACHE_ENTRIES, CACHE_TAGS
-
-OURS = ("task_requests", "task_runs", "task_wakes", CACHE_ENTRIES, CACHE_TAGS)
+OURS = ("task_requests", "task_runs", "task_wakes")
 QUEUE = "procrastinate_"
 
 
 def drop_queue(connection: Connection) -> list[str]:
-    """Drop the tables of tasks and of the cache; return their names.
-
-    On PostgreSQL the functions and types that came with them go, too.
-    """
+    """Drop the tables of tasks, and on PostgreSQL the functions and types that came with them; the tables' names."""
     there = inspect(connection).get_table_names()
     names = [name for name in there if name in OURS]
     names += [name for name in there if name.startswith(QUEUE)]
