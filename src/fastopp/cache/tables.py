@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, Float, Index, Integer, LargeBinary, String, Table
+from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, String, Table
 from sqlmodel import SQLModel
 
 from fastopp.database.framework_tables import CACHE_ENTRIES, CACHE_TAGS
 
 MAX_TAG: Final = 200  # characters
 
+_metadata = MetaData()
+
 entries = Table(
     CACHE_ENTRIES,
-    SQLModel.metadata,
+    _metadata,
     Column("key", String(64), primary_key=True),
     Column("value", LargeBinary),  # none while the first one is computed
     Column("versions", String, nullable=False),
@@ -29,8 +31,13 @@ entries = Table(
 
 tags = Table(
     CACHE_TAGS,
-    SQLModel.metadata,
+    _metadata,
     Column("tag", String(MAX_TAG), primary_key=True),
     Column("version", String(32), nullable=False),
     Column("changed_at", Float(53), nullable=False),
 )
+
+# Copies beside the models, for migrations and `create_all`. A module that is imported again finds them there.
+for _table in (entries, tags):
+    if _table.name not in SQLModel.metadata.tables:
+        _table.to_metadata(SQLModel.metadata)
