@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 
 
 class _Connection(asyncio.Protocol):
     """Asks for the same thing as long as the shared iterator says, and waits for each whole answer."""
 
-    def __init__(self, request: bytes, remaining: list[int], done: asyncio.Future[None]) -> None:
+    def __init__(self, request: bytes, status: int, remaining: list[int], done: asyncio.Future[None]) -> None:
+        self.expected = f"HTTP/1.1 {status}".encode()
         self.request = request
         self.remaining = remaining
         self.done = done
@@ -23,11 +26,11 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self.missing:
             head, _, data = data.partition(b"\r\n\r\n")
-            if not head.startswith(b"HTTP/1.1 200"):
+            if not head.startswith(self.expected):
                 self._end(RuntimeError(head.decode().splitlines()[0]))
                 return
             _, _, length = head.lower().partition(b"content-length: ")
-            self.missing = int(length.partition(b"\r\n")[0])
+            self.missing = int(length.partition(b"\r\n")[0] or 0)
         self.missing -= len(data)
         if not self.missing:
             self._ask()
@@ -48,17 +51,26 @@ class _Connection(asyncio.Protocol):
         self.transport.close()
 
 
-async def load(port: int, path: str, requests: int, *, connections: int = 8) -> float:
+async def load(
+    port: int,
+    path: str,
+    requests: int,
+    *,
+    connections: int = 8,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    status: int = 200,
+) -> float:
     """Send GET requests over keep-alive connections; returns the requests per second.
 
-    Raises RuntimeError at the first answer that is not 200.
+    Raises RuntimeError at the first answer that has another status.
     """
     loop = asyncio.get_running_loop()
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    further = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{further}\r\n".encode()
     remaining = [requests]
     ends: list[asyncio.Future[None]] = [loop.create_future() for _ in range(connections)]
     began = time.perf_counter()
     for end in ends:
-        await loop.create_connection(lambda end=end: _Connection(request, remaining, end), "127.0.0.1", port)  # type: ignore[misc] # mypy does not infer a lambda with a default
+        await loop.create_connection(lambda end=end: _Connection(request, status, remaining, end), "127.0.0.1", port)  # type: ignore[misc] # mypy does not infer a lambda with a default
     await asyncio.gather(*ends)
     return requests / (time.perf_counter() - began)

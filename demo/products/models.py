@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlmodel import Field, SQLModel
 
+from fastopp.cache.tags import cache_tags
 from fastopp.features.accounts.models import utc_now
 
 
@@ -12,6 +13,7 @@ class Product(SQLModel, table=True):
     """Something on sale."""
 
     __tablename__ = "products"
+    __table_args__ = cache_tags("products")  # each change invalidates what is cached with this tag
 
     id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
     name: str = Field(max_length=100, nullable=False)

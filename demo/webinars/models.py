@@ -6,6 +6,7 @@ from typing import Literal
 
 from sqlmodel import Field, SQLModel
 
+from fastopp.cache.tags import cache_tags
 from fastopp.features.accounts.models import utc_now
 from fastopp.storage.references import uploads_under
 
@@ -17,6 +18,7 @@ class WebinarRegistrant(SQLModel, table=True):
     """Somebody who signed up for a webinar."""
 
     __tablename__ = "webinar_registrants"
+    __table_args__ = cache_tags("webinars")  # each change invalidates what is cached with this tag
 
     id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
     email: str = Field(unique=True, index=True, nullable=False)

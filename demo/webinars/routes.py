@@ -15,6 +15,7 @@ from demo.webinars.showcase import by_webinar
 from fastopp.core.dependencies import SessionDep
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.features.accounts.current_user import OptionalUser
+from fastopp.web.cached import cached
 from fastopp.web.templating import render
 
 router = APIRouter(tags=["webinars"])
@@ -27,8 +28,12 @@ PerPage = Annotated[int, Query(ge=1, le=MAX_PER_PAGE)]
 
 
 @router.get("/webinar-demo", include_in_schema=False)
+@cached(60, stale=3600, tags=["webinars"])
 async def showcase(request: Request, session: SessionDep, user: OptionalUser) -> Response:
-    """Everybody who may be shown, by webinar. While the database is down it says so and tries again."""
+    """Everybody who may be shown, by webinar. While the database is down, visitors see the page of before.
+
+    If none is cached it says so, and tries again.
+    """
     try:
         attendees, webinars, companies = await repository.count_public(session)
         groups = by_webinar(await repository.list_public(session, per_page=SHOWN))

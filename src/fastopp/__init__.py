@@ -12,12 +12,14 @@ from fastopp import _moved
 from fastopp._public import MODULES
 
 if TYPE_CHECKING:
+    from fastopp.cache.tags import cache_tags, invalidate_tags
     from fastopp.checks.check import Problem, check
     from fastopp.checks.context import CheckContext
     from fastopp.console.output import command
     from fastopp.core.application import FastOpp
     from fastopp.core.apps import NavItem, SeedStep, StepResult
     from fastopp.core.dependencies import (
+        CacheDep,
         ClockDep,
         DatabaseDep,
         RuntimeDep,
@@ -53,7 +55,9 @@ if TYPE_CHECKING:
     from fastopp.tasks.retry import Retry
     from fastopp.tasks.service import TaskService
     from fastopp.tasks.task import periodic, task
+    from fastopp.web.cached import cached
     from fastopp.web.checked_form import CheckedForm, FormOf, Mistake
+    from fastopp.web.conditional import ConditionalDep
     from fastopp.web.languages import Message
     from fastopp.web.templating import render
 
@@ -66,9 +70,11 @@ __all__ = [
     "AlreadyQueued",
     "AppSettings",
     "BadRequest",
+    "CacheDep",
     "CheckContext",
     "CheckedForm",
     "ClockDep",
+    "ConditionalDep",
     "Conflict",
     "CurrentUser",
     "DatabaseDep",
@@ -108,10 +114,13 @@ __all__ = [
     "Unfinished",
     "User",
     "__version__",
+    "cache_tags",
+    "cached",
     "check",
     "command",
     "detect_platform",
     "get_upload_dir",
+    "invalidate_tags",
     "load_settings",
     "migrate_leapcell",
     "open_mail",

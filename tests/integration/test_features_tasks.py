@@ -216,7 +216,7 @@ async def test_cleaning_up(project, client, tmp_path, monkeypatch):
 
     done = await client.post("/async/clean-up")
     assert done.status_code == 200, done.text
-    assert done.json()["details"] == {"jobs": 6, "files": 0, "mails": 0, "errors": 0}
+    assert done.json()["details"] == {"jobs": 6, "files": 0, "mails": 0, "errors": 0, "cached": 0}
     left = {task["id"] for task in (await client.get("/async/tasks")).json()["tasks"]}
     assert left >= {*ids[5:], waiting, done.json()["task_id"]}
     assert left.isdisjoint(gone)
@@ -224,7 +224,7 @@ async def test_cleaning_up(project, client, tmp_path, monkeypatch):
     listed = ", ".join(map(str, gone))
     assert await execute(project, f"SELECT count(*) FROM task_runs WHERE job_id IN ({listed})") == 0
     again = await client.post("/async/clean-up", json={"keep_days": 3000})
-    assert again.json()["details"] == {"jobs": 0, "files": 0, "mails": 0, "errors": 0}
+    assert again.json()["details"] == {"jobs": 0, "files": 0, "mails": 0, "errors": 0, "cached": 0}
 
 
 async def test_cleaning_up_files(project, client, uploads):

@@ -21,8 +21,9 @@ TIMES = {
     "webinar_registrants": ("webinar_date", "registration_date", "created_at", "updated_at"),
     "audit_logs": ("timestamp",),
 }
-HEAD = "0014"
-COUNT = len([*(ROOT / "alembic/versions").glob("0*.py")])
+_IDS = sorted(path.name[:4] for path in (ROOT / "alembic/versions").glob("0*.py"))
+PREVIOUS, HEAD = _IDS[-2:]
+COUNT = len(_IDS)
 """How many there are."""
 NEXT = f"{int(HEAD) + 1:04}"
 """The number that the next migration of a project gets."""

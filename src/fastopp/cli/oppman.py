@@ -142,6 +142,7 @@ COMMANDS: dict[str, Place] = {
         "fastopp.features.errors.commands:app",
         "Errors that were recorded: list, show, resolve and ignore them.",
     ),
+    "cache": ("fastopp.features.cache.commands:app", "The cache: remove what was cached."),
     "mail": ("fastopp.features.mail.commands:app", "Mail: send a test, and list what was sent."),
 } | platform_commands()
 

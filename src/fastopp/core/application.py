@@ -17,6 +17,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import TYPE_CHECKING, Any
 
 from fastopp import logs
+from fastopp.cache.current import Current, current_cache
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.core.allocator import return_freed_memory
 from fastopp.core.app_settings import app_settings
@@ -45,6 +46,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 EXIT_MISCONFIGURED = 2
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _HEALTHY = b'{"status":"ok"}'
 
@@ -105,7 +108,12 @@ class FastOpp:
                 self._asked = True
                 scope[ARRIVAL] = (time.perf_counter(), self._startup)
             application = await self.start()
-            await application(scope, receive, send)
+            keeps = scope.get("method", "GET") in _SAFE_METHODS
+            before = current_cache.set(Current(application.state.runtime.shared_cache, keeps))
+            try:
+                await application(scope, receive, send)
+            finally:
+                current_cache.reset(before)
 
     async def start(self) -> FastAPI:
         """Build the FastAPI application and open the runtime, once; then return it.
@@ -165,6 +173,7 @@ class FastOpp:
                 from fastopp.tasks.worker.worker import worker_in_background  # noqa: PLC0415 - only where there is one
 
                 application = await self.start()
+                current_cache.set(Current(application.state.runtime.shared_cache))  # for the worker's tasks
                 await background.enter_async_context(worker_in_background(application.state.runtime))
             await receive()
         await self.stop()

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastopp.cache.cache import Cache
 from fastopp.clock import Clock
 from fastopp.core.runtime import Runtime
 from fastopp.database.session import Database
@@ -67,6 +68,11 @@ async def get_clock(runtime: RuntimeDep) -> Clock:
     return runtime.clock
 
 
+async def get_cache(runtime: RuntimeDep) -> Cache:
+    """The cache that all instances share."""
+    return runtime.shared_cache
+
+
 async def get_session(request: Request, runtime: RuntimeDep) -> AsyncIterator[AsyncSession]:
     """A session for this request: a GET reads in autocommit, anything else is one transaction.
 
@@ -82,6 +88,7 @@ SettingsDep = Annotated[Settings, Depends(get_settings)]
 StorageDep = Annotated[Storage, Depends(get_storage)]
 ClockDep = Annotated[Clock, Depends(get_clock)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
+CacheDep = Annotated[Cache, Depends(get_cache)]
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]  # ends before the answer is sent
 
 

@@ -7,12 +7,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+from fastopp.cache.cache import Cache
+from fastopp.cache.current import Current, current_cache
+from fastopp.cache.select import open_cache
+from fastopp.cache.tags import CACHE
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.core.apps import App
 from fastopp.core.background import BackgroundWork
 from fastopp.core.features import features_with, find_features
 from fastopp.core.flushing import Flusher, flush_features
 from fastopp.core.process_cache import ProcessCache
+from fastopp.core.release import release_of
 from fastopp.database.naive_datetimes import refuse_naive_datetimes
 from fastopp.database.session import Database
 from fastopp.recorder import Recorder
@@ -48,6 +53,8 @@ class Runtime:
     """The figures of this process."""
     flusher: Flusher = field(default_factory=lambda: Flusher(Recorder(enabled=False), BackgroundWork(), inside=True))
     """Writes them."""
+    shared_cache: Cache = field(default_factory=lambda: Cache(None))
+    """The cache of all instances, for `@cached`."""
 
     @property
     def tasks(self) -> TaskService:
@@ -77,7 +84,11 @@ async def open_runtime(
     refuse_naive_datetimes()
     database = Database.from_settings(settings, clock=clock)
     storage = storage or open_storage(settings, clock=clock)
+    release = release_of(apps, development=settings.development, clock=clock)
+    cache = open_cache(settings, database, release, clock=clock)
     database.session_class, database.session_info = TrackingSession, {STORAGE: storage, CLOCK: clock}
+    if cache.enabled:
+        database.session_info[CACHE] = cache
     tasks = TaskProcess(TaskRegistry((*find_features(), *apps)), waker_of(settings, clock=clock), task_limits)
     errors = ErrorReports(lambda: _error_sinks(runtime), clock)
     background = BackgroundWork(clock, errors)
@@ -100,16 +111,20 @@ async def open_runtime(
         errors,
         recorder,
         flusher,
+        cache,
     )
     flusher.flush, recorder.listener = partial(flush_features, runtime), flusher.after
+    current_cache.set(Current(cache))  # for commands: a request sets its own
     try:
         yield runtime
     finally:
+        current_cache.set(None)
         recorder.close()
         await flusher.at_end()
         await background.aclose()
         await errors.aclose()
         try:
+            await cache.aclose()
             await storage.aclose()
         finally:
             await database.dispose()

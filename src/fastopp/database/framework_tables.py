@@ -18,6 +18,11 @@ MONITOR_INSTANCES = "monitor_instances"
 MONITOR_STATEMENTS = "monitor_statements"
 MONITOR_TABLES = frozenset({MONITOR_FIGURES, MONITOR_INSTANCES, MONITOR_STATEMENTS})
 
+# The cache of all instances.
+CACHE_ENTRIES = "cache_entries"
+CACHE_TAGS = "cache_tags"
+CACHE_TABLES = frozenset({CACHE_ENTRIES, CACHE_TAGS})
+
 
 def is_queue_table(name: str) -> bool:
     """Return whether a table belongs to the queues of tasks and mails."""
@@ -26,4 +31,4 @@ def is_queue_table(name: str) -> bool:
 
 def is_of_this_database(name: str) -> bool:
     """Return whether the rows of a table belong to this database alone: a backup leaves them out."""
-    return is_queue_table(name) or name in ERROR_TABLES or name in MONITOR_TABLES
+    return is_queue_table(name) or name in ERROR_TABLES | MONITOR_TABLES | CACHE_TABLES

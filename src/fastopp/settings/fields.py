@@ -108,6 +108,16 @@ class SettingsFields(BaseModel):
         "as down.",
     )
 
+    # The cache
+    cache_url: SecretStr = Field(
+        SecretStr(""),
+        description="Where cached values are kept: `redis://` or `rediss://` with the address of a Redis (the extra "
+        "`redis`), or `off` for no cache. Default: the database.",
+    )
+    cache_max_mb: int = Field(
+        64, ge=1, le=100_000, description="Maximum size in megabytes of the cached values in the database."
+    )
+
     # Accounts and operations
     audit_keep_days: int = Field(
         400, ge=0, le=36500, description="Days that entries of the audit log are kept; 0 keeps them for ever."

@@ -43,6 +43,8 @@ _SITE = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*)?")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}")
 _HOST_NAME = re.compile(r"(\*?\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]*", re.IGNORECASE)
 
+_REDIS = re.compile(r"rediss?://([^/?#\s@]*@)?[A-Za-z0-9_.:\[\]-]+(/\d{0,3})?(\?\S*)?")
+
 OBJECT_STORAGE_VARIABLES = ("s3_access_key", "s3_secret_key", "s3_bucket")
 
 
@@ -81,6 +83,7 @@ def find_problems(settings: SettingsFields, given: Iterable[str]) -> list[Settin
         *_allowed_hosts(settings),
         *_mail(settings),
         *_languages(settings),
+        *_cache(settings),
     ]
 
 
@@ -172,6 +175,13 @@ def _allowed_hosts(settings: SettingsFields) -> Iterator[SettingProblem]:
 def _languages(settings: SettingsFields) -> Iterator[SettingProblem]:
     if not all(_LANGUAGE.fullmatch(name) for name in settings.offered_languages):
         yield SettingProblem("LANGUAGES", "Not a list of languages.", "Use codes like `en, de, pt-BR`.")
+
+
+def _cache(settings: SettingsFields) -> Iterator[SettingProblem]:
+    url = settings.cache_url.get_secret_value()
+    if url and url != "off" and not _REDIS.fullmatch(url):
+        fix = "Use rediss://USER:PASSWORD@HOST:PORT, redis://HOST:PORT, off, or leave it empty for the database."
+        yield SettingProblem("CACHE_URL", "Not the address of a Redis.", fix)
 
 
 def _mail(settings: SettingsFields) -> Iterator[SettingProblem]:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from fastopp.cache.cache import Cache
 from fastopp.clock import Clock
 from fastopp.database.session import Database
 from fastopp.recorder import Recorder
@@ -70,6 +71,11 @@ class Host(Protocol):
     @property
     def recorder(self) -> Recorder:
         """The figures of the process."""
+        ...
+
+    @property
+    def shared_cache(self) -> Cache:
+        """The cache of all instances."""
         ...
 
     @property

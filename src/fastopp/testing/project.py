@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from sqlmodel import SQLModel, select
 
+from fastopp.cache.cache import Cache
 from fastopp.clock import Clock
 from fastopp.core.application import FastOpp
 from fastopp.core.runtime import Runtime
@@ -49,6 +50,11 @@ class Project:
     def storage(self) -> Storage:
         """The storage of uploaded files."""
         return self.runtime.storage
+
+    @property
+    def cache(self) -> Cache:
+        """The cache: `await project.cache.clear()`. With the setting CACHE_URL="off" there is none."""
+        return self.runtime.shared_cache
 
     @property
     def tasks(self) -> TaskService:

@@ -9,10 +9,11 @@ from fastapi import Depends, FastAPI
 
 from fastopp.core.apps import App
 from fastopp.settings import Settings
-from fastopp.web import api_docs, problems, statics
+from fastopp.web import api_docs, conditional, problems, statics
 from fastopp.web.developer_errors import middleware as developer_errors
 from fastopp.web.middleware.body_limit import BodyMiddleware
 from fastopp.web.middleware.compression import CompressionMiddleware
+from fastopp.web.middleware.conditional import ConditionalMiddleware
 from fastopp.web.middleware.csrf import SameSiteMiddleware, verify_csrf_token
 from fastopp.web.middleware.forwarded import ForwardedMiddleware
 from fastopp.web.middleware.headers import (
@@ -60,6 +61,7 @@ def install(
     app.state.navigation = [*navigation, *MANAGEMENT]
     app.router.dependencies.append(Depends(verify_csrf_token))
     problems.install(app)
+    conditional.install(app)
     app.include_router(api_docs.router)
 
     # The last one added is the first to see a request.
@@ -71,6 +73,7 @@ def install(
     app.add_middleware(HostMiddleware, settings=settings)
     app.add_middleware(BodyMiddleware)
     app.add_middleware(SchemeAwareSessions, secret_key=settings.secret_key.get_secret_value())
+    app.add_middleware(ConditionalMiddleware)
     app.add_middleware(RelativeRedirectMiddleware)
     app.add_middleware(
         SecurityHeadersMiddleware, production=not settings.development, asset_origin=asset_origin(settings)

@@ -1,4 +1,4 @@
-"""Remove unused data: old jobs, sessions, mails, errors, figures, entries of the audit log, and orphaned uploads."""
+"""Remove unused data: old jobs, sessions, mails, errors, audit entries, cached values, orphaned uploads."""
 
 from __future__ import annotations
 
@@ -51,11 +51,13 @@ async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[
     await roll_up_figures(context)
     mails = await outgoing.clean_up(runtime.database, runtime.clock)
     errors = await groups.clean_up(runtime.database, runtime.clock, runtime.settings.errors_keep_days)
+    cached = await runtime.shared_cache.clean_up()
     files = await run_until_stopped(context, _remove_files(runtime), _nothing_to_tell)
     message = (
         f"{removed:,} old tasks, {files:,} discarded files, {mails:,} old mails and {errors:,} old errors were removed."
     )
-    return {"message": message, "jobs": removed, "files": files, "mails": mails, "errors": errors}
+    counts = {"jobs": removed, "files": files, "mails": mails, "errors": errors, "cached": cached}
+    return {"message": message, **counts}
 
 
 async def remove_old_accounts_data(context: TaskContext) -> None:

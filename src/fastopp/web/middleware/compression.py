@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fastopp.web.vary import add_vary
 
 STREAM = "text/event-stream"
 """Left as it is: each open stream would keep the memory of a compressor."""
@@ -22,12 +24,32 @@ class CompressionMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
-        if scope["type"] != "http" or "accept-encoding" not in Headers(scope=scope):
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
+            return
+        if "accept-encoding" not in Headers(scope=scope):
+            await self.app(scope, receive, _varying(send))
             return
         if self._compressed is None:
             self._compressed = _compressed(self.app)
-        await self._compressed(scope, receive, send)
+        await self._compressed(scope, receive, _varying(send))
+
+
+def _varying(send: Send) -> Send:
+    """Have an answer that may be kept say that it is another one for other encodings, also one that is not compressed.
+
+    Without it a cache would give the answer of a client that takes no encoding to all, and a 304 has to say it, too.
+    """
+
+    async def send_varying(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = list(message["headers"])
+            headers = MutableHeaders(raw=message["headers"])
+            if "etag" in headers:
+                add_vary(headers, ["Accept-Encoding"])
+        await send(message)
+
+    return send_varying
 
 
 def _compressed(app: ASGIApp) -> ASGIApp:

@@ -135,6 +135,9 @@ class SecurityHeadersMiddleware:
                     answer = [_secured(name, value) for name, value in answer]
                 present = {name.lower() for name, _ in answer}
                 wanted = [*headers, *self.lasting] if https else headers
+                if message["status"] == 304:
+                    # The browser's copy keeps its own policy, which names the nonce in it.
+                    wanted = [header for header in wanted if header[0] != b"content-security-policy"]
                 answer += [header for header in wanted if header[0] not in present]
                 nonce = None if loose else nonce_of(scope)
                 message["headers"] = answer if nonce is None else [_with_nonce(header, nonce) for header in answer]

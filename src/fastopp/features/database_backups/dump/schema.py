@@ -91,7 +91,7 @@ EVIDENCE = "file_evidence"
 
 
 def read_schema(connection: Connection, metadata: MetaData | None = None) -> dict[str, Table]:
-    """Every table but Alembic's, the queue's, the monitor's, the errors', extensions' and EVIDENCE, by reference.
+    """Every table but Alembic's, extensions', EVIDENCE and those of this database; after those that they point to.
 
     `metadata` says what SQLite's types do not: which CHAR(32) is a UUID.
     """
