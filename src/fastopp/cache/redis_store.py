@@ -1,4 +1,4 @@
-"""Cached values in a Redis, with the commands that LeapCell lists: no scripts, no SCAN, no MGET."""
+"""Cached values in a Redis, with commands that every hosted Redis has: no scripts, no SCAN, no MGET."""
 
 from __future__ import annotations
 
