@@ -24,9 +24,9 @@ COST, START, MEMORY, SCRAPE = 1.03, 0.010, 1_000_000, 0.060  # of a request; sec
 
 _IMPORTS = """
 import time, sys
-import fastopp.features.monitor.metrics, fastopp.features.jobs.metrics
+import fastopp.core.assembly, fastopp.features.accounts.detached, fastopp.features.jobs.metrics
 began = time.process_time()
-import prometheus_client, prometheus_client.exposition, prometheus_client.metrics_core
+import fastopp.features.monitor.metrics, prometheus_client, prometheus_client.exposition
 print(time.process_time() - began)
 """
 
