@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -109,6 +110,7 @@ class Collector:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> NoReturn:
         """Fork until the run is over, and end. In a fork, run what execnet sends."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the workers
         request = Server(self.path).serve()
         if request is None:
             end(None)

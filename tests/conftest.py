@@ -21,7 +21,7 @@ from tests.services.pooler import Pooler
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
 from tests.services.s3 import RcloneServer, find_rclone
 
-pytest_plugins = ["tests.bytecode", "tests.collected", "tests.gate", "tests.schedule", "tests.shared"]
+pytest_plugins = ["tests.collected", "tests.gate", "tests.schedule", "tests.shared"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
