@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import gc
-import inspect
 import os
 import signal
-import ssl
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from functools import cache
-from typing import Any
 
 import pytest
-from fastapi.dependencies import utils as fastapi_dependencies
-from httpx._transports import default as httpx_transports
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.engine import create_engine
 from fastopp.database.session import Database
-from fastopp.features.accounts import passwords
 from fastopp.settings.database_url import DatabaseURL
 from tests.services import forks
 from tests.services.databases import Templates
@@ -28,7 +21,7 @@ from tests.services.pooler import Pooler
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
 from tests.services.s3 import RcloneServer, find_rclone
 
-pytest_plugins = ["tests.bytecode", "tests.gate", "tests.schedule"]
+pytest_plugins = ["tests.collected", "tests.gate", "tests.schedule", "tests.shared"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,54 +35,6 @@ def pytest_collection_finish() -> None:
     """Have the garbage collector leave alone what stays to the end: libraries, and thousands of tests."""
     gc.collect()
     gc.freeze()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _verified_once() -> Iterator[None]:
-    """Verify a password against a hash once in a process: with Argon2 that is expensive, and always the same."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passwords, "_verify", cache(passwords._verify))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _dependencies_read_once() -> Iterator[None]:
-    """Let FastAPI read the signature of a dependency once in a process, and not for each application and route."""
-    read = fastapi_dependencies.get_dependant
-    known: dict[tuple[Any, ...], Any] = {}
-
-    def read_once(**options: Any) -> Any:
-        call = options["call"]
-        if not inspect.isfunction(call) or call.__closure__:  # it may belong to one application
-            return read(**options)
-        key = tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in options.items())
-        if key not in known:
-            known[key] = read(**options)
-        return known[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        # A route's own handler is read by the name in fastapi.routing, which stays: what it has is its own.
-        patch.setattr(fastapi_dependencies, "get_dependant", read_once)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _authorities_read_once() -> Iterator[None]:
-    """Let httpx read the certificates of all authorities once in a process, and not for each client."""
-    make = httpx_transports.create_ssl_context
-    known: dict[tuple[str | None, ...], ssl.SSLContext] = {}
-
-    def make_once(**options: Any) -> ssl.SSLContext:
-        if options != {"verify": True, "cert": None, "trust_env": True}:
-            return make(**options)
-        key = tuple(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"))
-        if key not in known:
-            known[key] = make(**options)
-        return known[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(httpx_transports, "create_ssl_context", make_once)
-        yield
 
 
 @pytest.hookimpl(wrapper=True)

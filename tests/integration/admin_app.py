@@ -95,8 +95,14 @@ async def running(
         yield site
 
 
+_hashes: list[str] = []
+"""The hash of everyone's password, once it is made: that takes as long as a page."""
+
+
 async def make_password_hash() -> str:
-    return await hash_password(PASSWORD)
+    if not _hashes:
+        _hashes.append(await hash_password(PASSWORD))
+    return _hashes[0]
 
 
 def accounts(password_hash: str) -> list[User]:

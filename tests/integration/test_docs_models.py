@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.services import forks
 from tests.services.databases import url_on
 from tests.services.migrations import copy_migrations, migrated
 
@@ -55,11 +54,9 @@ def project(tmp_path, url):
         )
         (tmp_path / "library/models.py").write_text(models)
         (tmp_path / "queries.py").write_text(script)
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", MAKE_AND_RUN, *(["queries.py"] if script else [])],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-            env={"DATABASE_URL": url, "PATH": "", "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
+        words = ["-W", "error", "-c", MAKE_AND_RUN, *(["queries.py"] if script else [])]
+        environ = {"DATABASE_URL": url, "PATH": "", "PYTHONPATH": str(ROOT)}
+        done = forks.run(words, cwd=tmp_path, text=True, env=environ)
         assert done.returncode == 0, done.stderr
 
     return run

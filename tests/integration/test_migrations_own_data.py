@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from fastopp.database.migrations import migrate
 from fastopp.database.migrations.errors import DataWouldBeLost
 from tests.gate import each_database, only_full
+from tests.services import forks
 from tests.services.databases import url_on
 from tests.services.migrations import (
     AFTER_NEXT,
@@ -19,11 +18,10 @@ from tests.services.migrations import (
     add_migration,
     copy_migrations,
     execute,
+    migrated,
     settings_for,
     tables,
 )
-
-url = url_on("sqlite", *only_full("psycopg", "asyncpg"))
 
 OWN = (
     "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, mood VARCHAR(20), price NUMERIC(10, 4), empty TEXT)",
@@ -33,13 +31,19 @@ OWN = (
 BODIES = ["one", "two"]
 
 
+async def with_own(url, folder):
+    """Fill a template with our tables and a user's own."""
+    await migrated(url, folder)
+    await execute(settings_for(url), *OWN)
+
+
+url = url_on("sqlite", *only_full("psycopg", "asyncpg"), fill=with_own)
+
+
 @pytest.fixture
 async def settings(url, tmp_path):
-    settings = settings_for(url)
-    folder = copy_migrations(tmp_path)
-    await migrate.upgrade(settings, folder=folder)
-    await execute(settings, *OWN)
-    return settings
+    copy_migrations(tmp_path)
+    return settings_for(url)
 
 
 async def bodies(settings, column="body", table="notes"):
@@ -220,14 +224,12 @@ async def shop(url, tmp_path):
     (tmp_path / "shop/__init__.py").write_text("")
     (tmp_path / "main.py").write_text("from fastopp import FastOpp\napp = FastOpp(apps=['shop'])\n")
     await migrate.upgrade(settings, folder=folder)
-    await execute(settings, *OWN, "INSERT INTO shops VALUES (1, 'One', 'a', '030', 1), (2, 'Two', 'b', NULL, 2)")
+    await execute(settings, "INSERT INTO shops VALUES (1, 'One', 'a', '030', 1), (2, 'Two', 'b', NULL, 2)")
 
     def run(*arguments, length=70, code=""):
         (tmp_path / "shop/models.py").write_text(MODELS.format(length=length, code=code))
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", MAKE, *arguments], cwd=tmp_path, capture_output=True, text=True,
-            env={"DATABASE_URL": url, "PATH": ""}, check=False,
-        )  # fmt: skip
+        environ = {"DATABASE_URL": url, "PATH": ""}
+        done = forks.run(["-W", "error", "-c", MAKE, *arguments], cwd=tmp_path, text=True, env=environ)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -293,10 +295,8 @@ async def test_the_plain_alembic_command_keeps_data_too(shop, url, tmp_path):
     shop("--allow-drop")
 
     def alembic(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "alembic", *arguments], cwd=tmp_path, capture_output=True, text=True,
-            env={"DATABASE_URL": url, "PATH": ""}, check=False,
-        )  # fmt: skip
+        environ = {"DATABASE_URL": url, "PATH": ""}
+        return forks.run(["-m", "alembic", *arguments], cwd=tmp_path, text=True, env=environ)
 
     (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = alembic\n")
     refused = alembic("upgrade", "head")

@@ -23,7 +23,7 @@ from tests.services.ops_project import BROWSER, PRODUCTION, Project, running, us
 NEW, KNOWN = "New@Example.com", "staff@example.com"
 OPEN = WITH_MAIL | {"SIGN_UP": "open"}
 
-ENVIRON = OPEN
+ENVIRON = OPEN | {"DB_TIMEOUT": "60"}  # sixty at once wait for a connection, on a busy machine for long
 
 
 async def sign_up(project: Project, email: str = NEW, *, address: str = "203.0.113.9", **typed: str) -> httpx.Response:

@@ -83,7 +83,8 @@ async def test_an_exception_that_cannot_be_pickled_or_shown(plain_project):
 
 async def test_a_database_that_is_away_is_no_fault_of_the_task(plain_project):
     status = await drained(plain_project, "errands.gone_database")
-    assert status.status == "scheduled"
+    assert status.scheduled_at is not None
+    assert status.status in ("scheduled", "waiting")  # on a busy machine that time has come before it is read
     await plain_project.tasks.retry(status.id)
     await plain_project.tasks.drain(LONG)
     status = await plain_project.tasks.get(status.id)

@@ -24,9 +24,10 @@ from fastopp.storage.file_types import is_of_type
 from fastopp.storage.object import ObjectStorage
 from fastopp.storage.tiered import TieredStorage
 from fastopp.testing import ManualClock
+from tests.services.databases import Templates
 from tests.services.files import age_evidence, sweep
 from tests.services.files import evidence as recorded
-from tests.services.ops_project import Project, running
+from tests.services.ops_project import PRODUCTION, Project, running
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import Fault, FaultProxy
 
@@ -205,9 +206,16 @@ async def test_what_operators_are_told(site: Site) -> None:
         assert (await client.get("/health")).status_code == 503
 
 
+async def with_superuser(url: str, folder: Path) -> None:
+    """Fill a template with the tables and the first superuser."""
+    async with running(url, folder, PRODUCTION | {"SUPERUSER_PASSWORD": PASSWORD}) as project:
+        await run_full_init(project.runtime)
+
+
 @pytest.fixture
-async def staff(site: Site) -> AsyncIterator[httpx.AsyncClient]:
-    await run_full_init(site.project.runtime)
+async def staff(site: Site, templates: Templates, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    with templates.copied("sqlite", tmp_path / "made", with_superuser):
+        (tmp_path / "made/test.db").rename(tmp_path / "t.db")
     async with site.project.signed_in(password=PASSWORD) as client:
         yield client
 

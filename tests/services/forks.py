@@ -88,9 +88,9 @@ sys.exit(status)
 """
 
 
-def write_shim(path: Path) -> None:
-    """Write a program that runs what `python` runs, in a fork, for what a shell starts."""
-    path.write_text(SHIM.format(python=sys.executable, socket=str(start_server())), encoding="utf-8")
+def write_shim(path: Path, server: Path | None = None) -> None:
+    """Write a program that runs what `python` runs, in a fork of the server, for what a shell starts."""
+    path.write_text(SHIM.format(python=sys.executable, socket=str(server or start_server())), encoding="utf-8")
     path.chmod(0o755)
 
 

@@ -126,8 +126,11 @@ def send(client: socket.socket, number: int) -> None:
         client.sendall(f"{number}\n".encode())
 
 
-def become(request: dict[str, Any]) -> None:
-    """Give this child the descriptors, folder, environment and signals that a new Python process has."""
+def become(request: dict[str, Any], *, close: bool = True) -> None:
+    """Give this child the descriptors, folder, environment and signals that a new Python process has.
+
+    close: whether all other descriptors are closed.
+    """
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
@@ -135,7 +138,8 @@ def become(request: dict[str, Any]) -> None:
     if request["new_session"]:
         os.setsid()
     aside = [fcntl.fcntl(fd, fcntl.F_DUPFD, ASIDE) for fd in request["fds"]]
-    os.closerange(3, ASIDE)
+    if close:
+        os.closerange(3, ASIDE)
     for number, fd in zip(request["numbers"], aside, strict=True):
         os.dup2(fd, number)
         os.close(fd)

@@ -63,9 +63,12 @@ async def tables(settings: Settings) -> set[str]:
 
 
 def copy_migrations(folder: Path) -> Path:
-    """A project folder of its own with the committed migrations; its `alembic` folder."""
+    """A project folder of its own with the committed migrations; its `alembic` folder.
+
+    Their byte code comes with them, but for what another process is just writing.
+    """
     target = folder / "alembic"
-    shutil.copytree(ROOT / "alembic", target, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "alembic", target, ignore=shutil.ignore_patterns("*.pyc.*"))
     return target
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 MIN_VARIETY = 8  # different characters of a key; random ones of 24 characters practically always have more
 
 # Of accounts in FastOpp's documents, those of 0.4.8 included: databases of that version may have them.
@@ -70,12 +72,18 @@ def _without_common(text: str) -> str:
 
 def _without_rows(text: str) -> str:
     """Return the text without rows of the alphabet, the digits and the keyboard, in either direction."""
-    for row in _ROWS:
-        for line in (row + row, (row + row)[::-1]):
-            for length in range(len(row), 3, -1):
-                for start in range(len(row)):
-                    text = text.replace(line[start : start + length], "")
+    for part in _parts_of_rows():
+        text = text.replace(part, "")
     return text
+
+
+@cache
+def _parts_of_rows() -> tuple[str, ...]:
+    """Return every part of a row with four characters or more, which may go on at the row's beginning."""
+    lines = [(len(row), line) for row in _ROWS for line in (row + row, (row + row)[::-1])]
+    return tuple(
+        line[start : start + length] for size, line in lines for length in range(size, 3, -1) for start in range(size)
+    )
 
 
 def _repeats(text: str) -> bool:
