@@ -35,6 +35,8 @@ INDEXES = (
     ("task_wakes", "ix_task_wakes_expires_at", ("expires_at",)),
     ("products", "ix_products_name", ("name", "id")),
     ("products", "ix_products_name_lower", ("lower(name)", "id")),
+    ("products", "ix_products_category_name", ("category", "name", "id")),
+    ("products", "ix_products_in_stock_name", ("in_stock", "name", "id")),
     ("products", "ix_products_price", ("price", "id")),
     ("products", "ix_products_created_at", ("created_at", "id")),
     ("products", "ix_products_category", ("category", "lower(name)", "id")),

@@ -17,6 +17,8 @@ class Product(SQLModel, table=True):
     __table_args__ = (
         Index("ix_products_name", "name", "id"),
         Index("ix_products_name_lower", text("lower(name)"), "id"),
+        Index("ix_products_category_name", "category", "name", "id"),
+        Index("ix_products_in_stock_name", "in_stock", "name", "id"),
         Index("ix_products_price", "price", "id"),
         Index("ix_products_created_at", "created_at", "id"),
         Index("ix_products_category", "category", text("lower(name)"), "id"),

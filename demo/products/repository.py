@@ -178,7 +178,9 @@ async def _estimate(session: AsyncSession, wanted: ProductFilter, *, bands: bool
     counted = Count(total, "about")
     matching = counted
     if wanted.active:
-        matching = await count_matching(session, select(literal_column("1")).where(wanted.condition()))
+        order = [key.order() for key in _keys(wanted.sort)]
+        query: Any = select(literal_column("1")).select_from(_TABLE).where(wanted.condition()).order_by(*order)
+        matching = await count_matching(session, query)
     ends = [select(pick(_COLUMNS.price)).scalar_subquery() for pick in (func.min, func.max)]
     lowest, highest = (await session.exec(select(*ends))).one()
     return Summary(categories, counted, matching, lowest, highest)

@@ -122,6 +122,7 @@ async def list_columns(
 async def count(session: AsyncSession, user: User, wanted: RegistrantFilter) -> tuple[Count, Count]:
     """How many registrants the user may see, and how many of them fit the filter."""
     everyone: Any = PAGE_RIGHTS.restrict(select(literal_column("1")).select_from(WebinarRegistrant), user, TABLE)
+    everyone = everyone.order_by(*(key.order() for key in _ORDER))
     sees_all = everyone.whereclause is None
     total = await (count_table(session, _TABLE) if sees_all else count_matching(session, everyone))
     if not (wanted.q.strip() or wanted.status):
@@ -152,7 +153,7 @@ async def count_public(session: AsyncSession) -> Audience:
     public = select(WebinarRegistrant.webinar_title, WebinarRegistrant.company).where(
         col(WebinarRegistrant.is_public).is_(True)
     )
-    some = public.limit(EXACT_UP_TO + 1).subquery().columns
+    some = public.order_by(*(key.order() for key in _ORDER)).limit(EXACT_UP_TO + 1).subquery().columns
     query = select(func.count(), func.count(some.webinar_title.distinct()), func.count(some.company.distinct()))
     counted = (await session.exec(query)).one()
     if counted[0] <= EXACT_UP_TO:

@@ -103,7 +103,7 @@ async def list_page(view: AdminView, request: Request) -> Pagination:
         if whole and query.whereclause is None and not query.get_final_froms()[1:]:
             count = await count_table(session, table)
         else:
-            count = await count_matching(session, query)
+            count = await count_matching(session, query.with_only_columns(*view.pk_columns))
         if count.is_exact:
             page = min(max(page, 1), Pagination.max_page(count.rows, page_size))
             rows = await _rows(session, query.limit(page_size).offset((page - 1) * page_size))
