@@ -6,7 +6,10 @@ import asyncio
 import sys
 from importlib import import_module
 
-NAMES = ("startup", "round_trips", "growth", "soak", "products", "uploads", "files", "emulator", "tasks", "enumeration")
+NAMES = (
+    "startup", "round_trips", "growth", "soak", "products", "uploads", "files", "emulator", "tasks", "enumeration",
+    "scale",
+)  # fmt: skip
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from demo.webinars.models import Status, WebinarRegistrant
 from demo.webinars.permissions import PAGE_RIGHTS, TABLE
-from fastopp.database.counting import EXACT_UP_TO, Count, count_matching, count_table
+from fastopp.database.counting import Count, count_matching, count_table
 from fastopp.database.keyset import NUMBERED_UP_TO, Key, reversed_order, rows_after
 from fastopp.errors import BadRequest, NotFound
 from fastopp.features.accounts.models import User
@@ -22,6 +22,7 @@ from fastopp.web.forms import CleanText
 
 MAX_PAGE = 100_000
 MAX_PER_PAGE = 1_000
+COUNTED = 2_000  # public registrants; the webinars and companies of more are not looked up
 
 _SEARCHED = ("name", "email", "company", "webinar_title", "notes", "status")
 
@@ -153,12 +154,12 @@ async def count_public(session: AsyncSession) -> Audience:
     public = select(WebinarRegistrant.webinar_title, WebinarRegistrant.company).where(
         col(WebinarRegistrant.is_public).is_(True)
     )
-    some = public.order_by(*(key.order() for key in _ORDER)).limit(EXACT_UP_TO + 1).subquery().columns
+    some = public.order_by(*(key.order() for key in _ORDER)).limit(COUNTED + 1).subquery().columns
     query = select(func.count(), func.count(some.webinar_title.distinct()), func.count(some.company.distinct()))
     counted = (await session.exec(query)).one()
-    if counted[0] <= EXACT_UP_TO:
+    if counted[0] <= COUNTED:
         return Audience(*map(Count, counted))
-    return Audience(Count(EXACT_UP_TO, "more than"), *(Count(number, "at least") for number in counted[1:]))
+    return Audience(Count(COUNTED, "more than"), *(Count(number, "at least") for number in counted[1:]))
 
 
 async def _page(session: AsyncSession, query: Select[Any], wanted: Paging, per_page: int) -> list[Any]:

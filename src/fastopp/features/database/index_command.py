@@ -80,9 +80,7 @@ def _print(found: Findings, *, created: bool) -> None:
         if created:
             say("They were built. Name them in the models too: `index=True` of a field, or an Index.", style="green")
         else:
-            say(
-                "`--write` writes a migration, and `--create` builds them now. Name them in the models too: `index=True`."
-            )
+            say("`--write` writes a migration, `--create` builds them now. Add them to the models too: `index=True`.")
     else:
         say("No index is missing.", style="green")
     if found.unfinished and not created:
