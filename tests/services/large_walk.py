@@ -9,7 +9,9 @@ EVERYBODY = (
     *(f"/database-demo?{query}" for query in (
         "", "page=2", "category=Books", "in_stock=true", "in_stock=false", "category=Books&page=100", "page=1000",
     )),
-    *(f"/database-demo?sort={sort}" for sort in ("price", "-name", "-created_at", "-in_stock", "category", "-category")),
+    *(f"/database-demo?sort={sort}" for sort in (
+        "price", "-name", "-created_at", "-in_stock", "category", "-category",
+    )),
     *(f"/api/products?per_page=50&sort={sign}{column}{condition}" for sign, column, condition in product(
         ("", "-"), ("name", "price", "category", "in_stock", "created_at"), ("", "&category=Books", "&in_stock=false"),
     )),
@@ -20,11 +22,13 @@ SUPERUSER = (
     "/account", "/account/sessions", "/account/tokens", "/account/second-factor", "/protected",
     "/webinar-registrants", "/webinar-registrants?page=100", "/webinar-registrants?status=confirmed",
     "/api/registrants", "/api/registrants?status=attended&per_page=100",
-    "/oppman/", "/oppman/users", "/oppman/invitations", "/oppman/mail", "/oppman/mail?state=failed", "/oppman/mail?state=sent",
+    "/oppman/", "/oppman/users", "/oppman/invitations",
+    "/oppman/mail", "/oppman/mail?state=failed", "/oppman/mail?state=sent",
     "/oppman/tasks", *(f"/oppman/tasks?status={status}" for status in (
         "waiting", "scheduled", "running", "succeeded", "failed", "cancelled",
     )),
-    "/oppman/tasks?queue=default", "/oppman/migrations", "/oppman/files", "/oppdemo/", "/oppdemo/counts", "/oppdemo/check-users", "/async/tasks",
+    "/oppman/tasks?queue=default", "/oppman/migrations", "/oppman/files",
+    "/oppdemo/", "/oppdemo/counts", "/oppdemo/check-users", "/async/tasks",
     "/metrics", "/debug/database-data", "/admin/",
 )  # fmt: skip
 

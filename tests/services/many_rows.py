@@ -9,14 +9,13 @@ from sqlalchemy import Connection, inspect, text
 
 _UUID: Final = {"postgresql": "gen_random_uuid()", "sqlite": "lower(hex(randomblob(16)))"}
 _BEFORE: Final = {
-    "postgresql": "now() - n * interval '1 second'",
-    "sqlite": "strftime('%Y-%m-%d %H:%M:%S.000000', 'now', '-' || n || ' seconds')",
+    "postgresql": "now() - (n) * interval '1 second'",
+    "sqlite": "strftime('%Y-%m-%d %H:%M:%S.000000', 'now', '-' || (n) || ' seconds')",
 }
 _AFTER: Final = {
-    "postgresql": "now() + n * interval '1 minute'",
-    "sqlite": "strftime('%Y-%m-%d %H:%M:%S.000000', 'now', '+' || n || ' minutes')",
+    "postgresql": "now() + (n) * interval '1 minute'",
+    "sqlite": "strftime('%Y-%m-%d %H:%M:%S.000000', 'now', '+' || (n) || ' minutes')",
 }
-_TRUE: Final = {"postgresql": "({})", "sqlite": "({})"}
 _STATUS: Final = {"postgresql": "'{}'::procrastinate_job_status", "sqlite": "'{}'"}
 _EVENT: Final = {"postgresql": "'{}'::procrastinate_job_event_type", "sqlite": "'{}'"}
 _ANY_USER: Final = "(SELECT id FROM users WHERE email = 'admin@example.com')"
@@ -62,7 +61,7 @@ def _columns(dialect: str) -> Mapping[str, dict[str, str]]:
         return f"CASE n % {len(values)} {cases} END"
 
     def when(condition: str) -> str:
-        return _TRUE[dialect].format(condition)
+        return f"({condition})"
 
     def made(**columns: Any) -> dict[str, str]:
         return {name.rstrip("_"): value for name, value in columns.items()}
@@ -99,13 +98,15 @@ def _columns(dialect: str) -> Mapping[str, dict[str, str]]:
         ),
         "webinar_registrants": made(
             id=id_, email="'r' || n || '@example.com'", name="'Somebody ' || n", company="'Company ' || n % 5000",
-            webinar_title="'Webinar ' || n % 40", webinar_date=after.replace(" n ", " (n % 40) ").replace("|| n ", "|| n % 40 "),
+            webinar_title="'Webinar ' || n % 40", webinar_date=after.replace("(n)", "(n % 40)"),
             registration_date=before, status=one_of("registered", "confirmed", "attended", "cancelled", "no_show"),
-            assigned_sales_rep="'rep' || n % 100 || '@example.com'", group=one_of("a", "b"), is_public=when("n % 3 <> 0"),
+            assigned_sales_rep="'rep' || n % 100 || '@example.com'", group=one_of("a", "b"),
+            is_public=when("n % 3 <> 0"),
             created_at=before, updated_at=before,
         ),
         "procrastinate_jobs": made(
-            queue_name="'default'", task_name=one_of("mail.send", "clean-up", "backup-files"), priority="0", args="'{}'",
+            queue_name="'default'", task_name=one_of("mail.send", "clean-up", "backup-files"), priority="0",
+            args="'{}'",
             status=f"CASE WHEN n % 1000 = 0 THEN {_STATUS[dialect].format('failed')} "
             f"ELSE {_STATUS[dialect].format('succeeded')} END",
             attempts="1", abort_requested=when("1 = 0"),
