@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -10,7 +11,18 @@ from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, true
+from sqlalchemy import (
+    ColumnElement,
+    Dialect,
+    TypeDecorator,
+    Uuid,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    true,
+    type_coerce,
+)
 from sqlmodel import SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -32,6 +44,20 @@ PRICE_BANDS = (0, 25, 50, 100, 500)
 _TABLE = SQLModel.metadata.tables[Product.__tablename__]
 _COLUMNS: Any = _TABLE.columns
 _LISTED = ("id", "name", "description", "price", "category", "in_stock", "created_at")
+
+
+class _TextId(TypeDecorator[Any]):
+    """An id as its text on SQLite, which has it as one: no object is made of what is only shown."""
+
+    impl = Uuid
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Return what puts the dashes into 32 digits; PostgreSQL's drivers do it all themselves."""
+        if dialect.name != "sqlite":
+            return super().result_processor(dialect, coltype)
+        return lambda digits: f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
 
 # Ties are settled by columns that an index has too, and at last by the id, so that no row is on two pages.
 _BY_NAME, _BY_ID = Key(func.lower(_COLUMNS.name)), Key(_COLUMNS.id)
@@ -211,7 +237,7 @@ async def list_page(
         query = query.where(rows_after(keys if wanted.after else reversed_order(keys), place))
         offset = 0
     found = await session.exec(query, params={"limit": per_page, "offset": offset})
-    rows = [dict(zip(_LISTED, row, strict=True)) for row in found]
+    rows = [dict(zip(_LISTED, row, strict=True)) for row in found.all()]
     return rows if wanted.after or start is None else rows[::-1]
 
 
@@ -247,7 +273,7 @@ def _summary_query(*, bands: bool, by_id: bool) -> tuple[Any, Any]:
 def _page_query(sort: Sort, *, backwards: bool = False) -> Any:  # noqa: ANN401 - a list of columns has no type
     keys = reversed_order(_keys(sort)) if backwards else _keys(sort)
     return (
-        select(*(_COLUMNS[name] for name in _LISTED))
+        select(type_coerce(_COLUMNS.id, _TextId), *(_COLUMNS[name] for name in _LISTED[1:]))
         .order_by(*(key.order() for key in keys))
         .limit(bindparam("limit"))
         .offset(bindparam("offset"))
