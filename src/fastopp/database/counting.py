@@ -1,6 +1,6 @@
 """Count rows at a bounded cost: exactly up to a limit, and beyond it as an estimate.
 
-`count(*)` reads every row that it counts: a second for some millions. Nobody reads the last digits of such a number.
+`count(*)` reads every row that it counts: a second for some millions. The last digits of such a number have no reader.
 """
 
 from __future__ import annotations

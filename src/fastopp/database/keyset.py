@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, false, or_, tuple_
+from sqlalchemy import ColumnElement, and_, false, literal, or_, tuple_
 
 NUMBERED_UP_TO = 10_000  # rows that pages with a number reach, by OFFSET; beyond them a page begins after a row
 
@@ -22,9 +22,9 @@ class Key(NamedTuple):
     descending: bool = False
     nullable: bool = False
     nulls_last: bool = True
-    """Where rows without a value are, in this order."""
+    """Whether rows without a value come last in this order."""
     nulls_said: bool = True
-    """Whether ORDER BY says so; it need not where an earlier key has told them apart."""
+    """Whether ORDER BY says so; it need not where an earlier key has separated them."""
 
     def order(self) -> ColumnElement[Any]:
         """Return the part of ORDER BY."""
@@ -57,16 +57,23 @@ def rows_after(keys: Sequence[Key], values: Sequence[Any]) -> ColumnElement[bool
     if first.nullable:
         return ties
     # Implied by the rest, and the part that an index answers.
-    return and_(first.expression <= value if first.descending else first.expression >= value, ties)
+    bound = _bound(first, value)
+    return and_(first.expression <= bound if first.descending else first.expression >= bound, ties)
 
 
 def _beyond(key: Key, value: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a column's
     if value is None:
         return false() if key.nulls_last else key.expression.is_not(None)
-    further: ColumnElement[bool] = key.expression < value if key.descending else key.expression > value
+    bound = _bound(key, value)
+    further: ColumnElement[bool] = key.expression < bound if key.descending else key.expression > bound
     return or_(further, key.expression.is_(None)) if key.nullable and key.nulls_last else further
 
 
 def _equal(key: Key, value: Any) -> ColumnElement[bool]:  # noqa: ANN401 - as above
-    equal: ColumnElement[bool] = key.expression.is_(None) if value is None else key.expression == value
+    equal: ColumnElement[bool] = key.expression.is_(None) if value is None else key.expression == _bound(key, value)
     return equal
+
+
+def _bound(key: Key, value: Any) -> ColumnElement[Any]:  # noqa: ANN401 - as above
+    # As a parameter: SQLAlchemy compares nothing with the constants true and false.
+    return literal(value, key.expression.type)

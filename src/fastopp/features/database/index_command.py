@@ -1,4 +1,4 @@
-"""`oppman.py db indexes`: what the database lacks, what nobody uses, and a migration for it."""
+"""`oppman.py db indexes`: what the database lacks, what is not used, and a migration for it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def indexes(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Find missing indexes of foreign keys, orders and filters, and on PostgreSQL those that nobody uses."""
+    """Find missing indexes of foreign keys, orders and filters, and on PostgreSQL those that are not used."""
     from fastopp.features.accounts import models as _models  # noqa: PLC0415, F401 - relations may name its User
 
     project = load_project()

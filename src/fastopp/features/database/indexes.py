@@ -1,4 +1,4 @@
-"""Which indexes a database lacks, and which nobody uses."""
+"""Find the indexes that a database lacks, and those that are not used."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def admin_wishes(views: Iterable[Any]) -> list[Wish]:
 
 
 def create_statements(engine: Engine, missing: Sequence[MissingIndex], unfinished: Sequence[str]) -> list[str]:
-    """Return the statements that build indexes without keeping anybody from writing, one transaction each.
+    """Return the statements that build indexes without keeping any client from writing, one transaction each.
 
     PostgreSQL does so with CONCURRENTLY, which no transaction with other statements may contain. SQLite has one writer.
     """
