@@ -185,7 +185,7 @@ def _keys(view: AdminView, query: Select[Any]) -> list[Key] | None:
 async def _beside(
     view: AdminView, session: Any, query: Select[Any], keys: list[Key], row: str, *, backwards: bool
 ) -> Select[Any]:
-    # Where the database puts rows without a value, when no order says so: PostgreSQL after all others, SQLite before them.
+    # Where rows without a value are, when no order says so: on PostgreSQL after all others, on SQLite before them.
     high = session.get_bind().dialect.name == "postgresql"
     keys = [key._replace(nulls_last=high is not key.descending) for key in keys]
     found = (await session.execute(view._stmt_by_identifier(row))).scalars().first()  # noqa: SLF001 - as SQLAdmin's own
