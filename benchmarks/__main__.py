@@ -8,7 +8,7 @@ from importlib import import_module
 
 NAMES = (
     "startup", "round_trips", "growth", "soak", "products", "uploads", "files", "emulator", "tasks", "enumeration",
-    "observe", "cache",
+    "observe", "cache", "scale",
 )  # fmt: skip
 
 

@@ -72,6 +72,23 @@ PRIVATE_NAMES = (
     ),
     *_names(
         "sqladmin.models:ModelView",
+        "features/admin/long_lists.py",
+        _get_default_sort="the view's own order, which settles ties",
+        _list_relations="what SQLAdmin's own `list` loads with the rows",
+        _stmt_by_identifier="the row at which a page begins",
+    ),
+    *_names(
+        "sqladmin.pagination:Pagination",
+        "features/admin/long_lists.py",
+        _add_page_control="adds the link to a page, as `add_pagination_urls`, which is overridden",
+    ),
+    *_names(
+        "sqlalchemy.sql.selectable:GenerativeSelect",
+        "features/admin/long_lists.py",
+        _order_by_clauses="the order of a list, which settles after which row a page begins",
+    ),
+    *_names(
+        "sqladmin.models:ModelView",
         "features/admin/views.py",
         _build_url_for="overridden to quote keys that are text",
         _identity_for_object="the view of a related row, for its address",

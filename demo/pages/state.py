@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import func
+from sqlalchemy import func, literal_column
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from demo.products.models import Product
 from demo.webinars.models import WebinarRegistrant
+from fastopp.database.counting import EXACT_UP_TO, Count
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
 from fastopp.features.accounts.models import User
 from fastopp.settings import Settings
+
+_SHOWN = (Product, WebinarRegistrant)
 
 
 class ProjectState(NamedTuple):
@@ -22,13 +25,13 @@ class ProjectState(NamedTuple):
     tables: bool = True
     """The tables of the accounts and of the demo are there."""
     superuser: bool = False
-    products: int = 0
-    registrants: int = 0
+    products: Count = Count(0)
+    registrants: Count = Count(0)
 
     @property
     def has_demo_data(self) -> bool:
         """Whether there is anything to look at."""
-        return self.products > 0 and self.registrants > 0
+        return self.products.rows > 0 and self.registrants.rows > 0
 
 
 class NextStep(NamedTuple):
@@ -43,19 +46,22 @@ class NextStep(NamedTuple):
 
 async def read_state(session: AsyncSession) -> ProjectState:
     """Look, in one round trip. Raises nothing for a database that is down or empty."""
+    some: list[Any] = [select(literal_column("1")).select_from(model).limit(EXACT_UP_TO + 1) for model in _SHOWN]
     counts: list[Any] = [
-        select(func.count()).select_from(User).where(col(User.is_superuser)).scalar_subquery(),
-        select(func.count()).select_from(Product).scalar_subquery(),
-        select(func.count()).select_from(WebinarRegistrant).scalar_subquery(),
+        select(User.id).where(col(User.is_superuser).is_(True)).exists(),
+        *(select(func.count()).select_from(rows.subquery()).scalar_subquery() for rows in some),
     ]
     query: Any = select(*counts)
     try:
-        superusers, products, registrants = (await session.exec(query)).one()
+        superuser, *rows = (await session.exec(query)).one()
     except DatabaseUnavailable:
         return ProjectState(reachable=False, tables=False)
     except TablesMissing:
         return ProjectState(tables=False)
-    return ProjectState(superuser=superusers > 0, products=products, registrants=registrants)
+    products, registrants = (
+        Count(number) if number <= EXACT_UP_TO else Count(EXACT_UP_TO, "more than") for number in rows
+    )
+    return ProjectState(superuser=bool(superuser), products=products, registrants=registrants)
 
 
 def checks(state: ProjectState, settings: Settings) -> list[dict[str, Any]]:
@@ -112,5 +118,5 @@ def _set_up(title: str, settings: Settings) -> NextStep:
     return NextStep(title, text)
 
 
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def _number(count: Count, noun: str) -> str:
+    return f"{count} {noun}" if count.rows == 1 else f"{count} {noun}s"

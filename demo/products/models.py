@@ -3,6 +3,7 @@
 import uuid
 from datetime import datetime
 
+from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
 
 from fastopp.cache.tags import cache_tags
@@ -13,7 +14,25 @@ class Product(SQLModel, table=True):
     """Something on sale."""
 
     __tablename__ = "products"
-    __table_args__ = cache_tags("products")  # each change invalidates what is cached with this tag
+    # For each order of the dashboard and the admin; the id settles ties.
+    __table_args__ = (
+        Index("ix_products_name", "name", "id"),
+        Index("ix_products_name_lower", text("lower(name)"), "id"),
+        Index("ix_products_category_name", "category", "name", "id"),
+        Index("ix_products_in_stock_name", "in_stock", "name", "id"),
+        Index("ix_products_price", "price", "id"),
+        Index("ix_products_created_at", "created_at", "id"),
+        Index("ix_products_category", "category", text("lower(name)"), "id"),
+        Index(
+            "ix_products_category_down",
+            text("(category IS NULL)"),
+            text("category DESC"),
+            text("lower(name) DESC"),
+            text("id DESC"),
+        ),
+        Index("ix_products_in_stock", "in_stock", text("lower(name)"), "id"),
+        cache_tags("products"),  # each change invalidates what is cached with this tag
+    )
 
     id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
     name: str = Field(max_length=100, nullable=False)

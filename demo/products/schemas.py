@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 
 class ProductItem(BaseModel):
@@ -57,6 +57,8 @@ class ProductList(BaseModel):
     pages: int
     matching: int
     database_available: bool
+    estimated: bool | None = Field(None, description="True, or left out: there are too many products to count exactly.")
+    next_after: uuid.UUID | None = Field(None, description="With `estimated`: the parameter `after` of the next page.")
 
 
 class ProductsUnavailable(ProductList):

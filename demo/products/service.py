@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from demo.products import repository
-from demo.products.repository import PRICE_BANDS, CategorySummary, ProductFilter
+from demo.products.repository import PRICE_BANDS, CategorySummary, ProductFilter, Summary
+from fastopp.database.counting import Count
+from fastopp.database.keyset import NUMBERED_UP_TO
+from fastopp.web.paging import Steps, steps
 
 CHART_COLOURS = 8  # chart-1 to chart-8 of the style sheet
 
@@ -19,29 +22,43 @@ class Catalogue(NamedTuple):
     """The products of one page and the figures around them."""
 
     products: list[dict[str, Any]]
-    summary: list[CategorySummary]
+    figures: Summary
     page: int
     per_page: int
 
     @property
+    def summary(self) -> list[CategorySummary]:
+        """The figures of each category."""
+        return self.figures.categories
+
+    @property
     def total(self) -> int:
         """How many products there are."""
-        return sum(category.count for category in self.summary)
+        return self.figures.total.rows
 
     @property
     def matching(self) -> int:
         """How many of them the filter lets through, on all pages."""
-        return sum(category.matching for category in self.summary)
+        return self.figures.matching.rows
 
     @property
     def pages(self) -> int:
-        """The number of the last page; 1 when there is nothing."""
-        return max(1, math.ceil(self.matching / self.per_page))
+        """The number of the last page that has one; 1 when there is nothing."""
+        matching = self.figures.matching
+        rows = matching.rows if matching.is_exact else min(matching.rows, NUMBERED_UP_TO)
+        return max(1, math.ceil(rows / self.per_page))
+
+    @property
+    def steps(self) -> Steps | None:
+        """The pages before and after this one, in a list that is too long to count."""
+        if self.figures.matching.is_exact:
+            return None
+        return steps(self.page, self.per_page, [product["id"] for product in self.products])
 
     @property
     def in_stock(self) -> int:
         """How many products are in stock."""
-        return sum(category.in_stock for category in self.summary)
+        return min(sum(category.in_stock for category in self.summary), self.total)
 
     @property
     def average_price(self) -> float:
@@ -70,13 +87,13 @@ class Catalogue(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """The answer of /api/products."""
-        return {
+        answer = {
             "products": self.products,
             "categories": [{"category": name, "count": count} for name, count in self.categories],
             "stats": {
                 "avg_price": self.average_price,
-                "min_price": min((part.price_min for part in self.summary), default=0.0),
-                "max_price": max((part.price_max for part in self.summary), default=0.0),
+                "min_price": self.figures.price_min,
+                "max_price": self.figures.price_max,
                 "total_products": self.total,
             },
             "stock": {"total": self.total, "in_stock": self.in_stock, "out_of_stock": self.total - self.in_stock},
@@ -86,20 +103,27 @@ class Catalogue(NamedTuple):
             "matching": self.matching,
             "database_available": True,
         }
+        if not self.figures.total.is_exact:
+            answer["estimated"] = True
+            answer["next_after"] = self.products[-1]["id"] if len(self.products) == self.per_page else None
+        return answer
 
 
 async def load_catalogue(
     session: AsyncSession, wanted: ProductFilter, *, per_page: int, bands: bool = False
 ) -> Catalogue:
-    """Read one page and the figures, in two round trips. A page after the last has no products."""
-    summary = await repository.summarise(session, wanted, bands=bands)
-    products = await repository.list_page(session, wanted, per_page=per_page)
-    return Catalogue(products, summary, wanted.page, per_page)
+    """Read one page and the figures, in two round trips. A page after the last has no products.
+
+    Raises PageTooFar, PageGone: only where there are too many products to count.
+    """
+    figures = await repository.summarise(session, wanted, bands=bands)
+    products = await repository.list_page(session, wanted, per_page=per_page, exact=figures.matching.is_exact)
+    return Catalogue(products, figures, wanted.page, per_page)
 
 
 def outage(wanted: ProductFilter, reason: str, *, per_page: int) -> dict[str, Any]:
     """The answer of /api/products while the database is down: the same keys, and why they are empty."""
-    empty = Catalogue([], [], wanted.page, per_page)
+    empty = Catalogue([], Summary([], Count(0), Count(0)), wanted.page, per_page)
     return empty.as_json() | {"database_available": False, "fallback_message": reason}
 
 

@@ -4,6 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Literal
 
+from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
 
 from fastopp.cache.tags import cache_tags
@@ -13,12 +14,28 @@ from fastopp.storage.references import uploads_under
 Status = Literal["registered", "confirmed", "attended", "cancelled", "no_show"]
 """What a registrant's status may become. Older rows may hold any text."""
 
+_LISTED = (text("webinar_date DESC"), "webinar_title", text("lower(name)"), "id")
+_LATEST = ("webinar_date", "id")
+
 
 class WebinarRegistrant(SQLModel, table=True):
     """Somebody who signed up for a webinar."""
 
     __tablename__ = "webinar_registrants"
-    __table_args__ = cache_tags("webinars")  # each change invalidates what is cached with this tag
+    __table_args__ = (
+        # The pages' order, for everybody whom an account may see, and for each status.
+        Index("ix_webinar_registrants_listed", *_LISTED),
+        Index("ix_webinar_registrants_public", "is_public", *_LISTED),
+        Index("ix_webinar_registrants_assigned", "assigned_sales_rep", *_LISTED),
+        Index("ix_webinar_registrants_in_state", "status", *_LISTED),
+        # What the admin sorts and filters by.
+        Index("ix_webinar_registrants_webinar_date", *_LATEST),
+        *(
+            Index(f"ix_webinar_registrants_{name}", name, *_LATEST)
+            for name in ("name", "company", "webinar_title", "status", "group")
+        ),
+        cache_tags("webinars"),  # each change invalidates what is cached with this tag
+    )
 
     id: uuid.UUID = Field(default_factory=uuid.uuid4, primary_key=True)
     email: str = Field(unique=True, index=True, nullable=False)

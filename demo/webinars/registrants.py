@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, Up
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
 from demo.webinars import repository, service
 from demo.webinars.models import Status, WebinarRegistrant
@@ -21,22 +22,24 @@ from demo.webinars.schemas import (
     ADDS,
     CHANGES_BY_FORM,
     CHANGES_ONE,
+    ITEM,
     MAX_NOTES,
     NEEDS_STAFF,
     PHOTO_REFUSED,
     NewRegistrant,
     NotesText,
-    RegistrantItem,
     RegistrantList,
 )
 from demo.webinars.service import Actor
 from fastopp.core.dependencies import RuntimeDep, SessionDep, StorageDep, TasksDep
+from fastopp.database.keyset import NUMBERED_UP_TO
 from fastopp.features.accounts.current_user import StaffUser, SuperUser
 from fastopp.features.accounts.detached import DetachedSuperUser
 from fastopp.features.accounts.models import User
 from fastopp.storage.images import MAX_PHOTO_BYTES, PhotoTooLarge
 from fastopp.tasks.errors import AlreadyQueued
 from fastopp.web.middleware.disconnect import while_connected
+from fastopp.web.paging import steps
 from fastopp.web.templating import render
 
 router = APIRouter(tags=["webinars"])
@@ -86,6 +89,7 @@ async def photo_bytes(photo: Annotated[UploadFile, File(description="JPEG, PNG, 
 @router.get(
     "/api/registrants",
     summary="Registrants, for staff",
+    response_class=Response,
     responses={200: {"model": RegistrantList}, **NEEDS_STAFF},
 )
 async def list_registrants(
@@ -93,12 +97,15 @@ async def list_registrants(
     session: SessionDep,
     user: StaffUser,
     per_page: Annotated[int, Query(ge=1, le=MAX_PER_PAGE)] = MAX_PER_PAGE,
-) -> RegistrantList:
+) -> Response:
     """Those whom the account may see: all for marketing and superusers, the assigned for sales, else the public."""
-    found = await repository.list_page(session, user, wanted, per_page=per_page)
+    found = await repository.list_columns(session, user, wanted, per_page=per_page)
     _, matching = await repository.count(session, user, wanted)
-    items = [RegistrantItem.model_validate(registrant.model_dump()) for registrant in found]
-    return RegistrantList(registrants=items, total=matching)
+    items = [{name: registrant[name] for name in ITEM} for registrant in found]
+    answer: dict[str, Any] = {"registrants": items, "total": matching.rows}
+    if not matching.is_exact:
+        answer |= {"estimated": True, "next_after": found[-1]["id"] if len(found) == per_page else None}
+    return Response(to_json(answer), media_type="application/json")
 
 
 @router.get(PAGE, include_in_schema=False)
@@ -111,9 +118,10 @@ async def registrants_page(
     context = _rights(user) | {
         "registrants": found,
         "wanted": wanted,
-        "total": total,
+        "total": total.rows,
         "matching": matching,
-        "pages": max(1, -(-matching // ROWS)),
+        "pages": max(1, -(-min(matching.rows, matching.rows if matching.is_exact else NUMBERED_UP_TO) // ROWS)),
+        "steps": None if matching.is_exact else steps(wanted.page, ROWS, [registrant.id for registrant in found]),
         "address": PAGE + wanted.as_query(),
     }
     headers = {"Vary": "HX-Request, HX-Target"}

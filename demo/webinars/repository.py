@@ -3,32 +3,77 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, and_, func, or_, true
-from sqlmodel import col, select
+from sqlalchemy import ColumnElement, Select, and_, func, literal_column, or_, true
+from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from demo.webinars.models import Status, WebinarRegistrant
 from demo.webinars.permissions import PAGE_RIGHTS, TABLE
+from fastopp.database.counting import Count, count_matching, count_table
+from fastopp.database.keyset import NUMBERED_UP_TO, Key, reversed_order, rows_after
+from fastopp.errors import BadRequest, NotFound
 from fastopp.features.accounts.models import User
 from fastopp.features.accounts.permissions import Action
 from fastopp.web.forms import CleanText
 
 MAX_PAGE = 100_000
 MAX_PER_PAGE = 1_000
+COUNTED = 2_000  # public registrants; the webinars and companies of more are not looked up
 
 _SEARCHED = ("name", "email", "company", "webinar_title", "notes", "status")
 
+# The columns alone, of the table: no entity is made of a row that is only shown.
+_TABLE = SQLModel.metadata.tables[WebinarRegistrant.__tablename__]
+_PUBLIC = ("id", "name", "company", "webinar_title", "webinar_date", "status", "photo_url", "created_at")
+_PRIVATE = ("email", "group", "notes", "registration_date")
 
-class RegistrantFilter(BaseModel):
+_ORDER = (
+    Key(col(WebinarRegistrant.webinar_date), descending=True),
+    Key(col(WebinarRegistrant.webinar_title)),
+    Key(func.lower(WebinarRegistrant.name)),
+    # The id settles ties, so that nobody is on two pages.
+    Key(col(WebinarRegistrant.id)),
+)
+"""The order of every list: the latest webinar first, then by name. Indexes begin with whom a list shows."""
+
+
+class PageTooFar(BadRequest):
+    """There are too many registrants to count pages that far."""
+
+    hint = "Pass `after`, the id of the last registrant of the page before, or narrow the search."
+
+
+class PageGone(NotFound):
+    """The registrant at whom this page begins is not there any more."""
+
+    hint = "Begin with the first page."
+
+
+class Audience(NamedTuple):
+    """How many registrants everybody may see, of how many webinars, and from how many companies."""
+
+    attendees: Count
+    webinars: Count
+    companies: Count
+
+
+class Paging(BaseModel):
+    """Which page of a list."""
+
+    page: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 1
+    after: Annotated[uuid.UUID | None, Field(description="Begin after this one; `page` is not counted then.")] = None
+    before: Annotated[uuid.UUID | None, Field(description="End before this one, likewise.")] = None
+
+
+class RegistrantFilter(Paging):
     """Which registrants: the parameters that the page and the API share."""
 
     q: Annotated[CleanText, Field(max_length=100, description="Text in any field.")] = ""
     status: Annotated[Status | Literal[""], Field(description="Only those with this status.")] = ""
-    page: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 1
 
     def as_query(self) -> str:
         """As a query string that names only what differs from the defaults, like `?q=lee`; empty if nothing does."""
@@ -49,27 +94,41 @@ class RegistrantFilter(BaseModel):
 async def list_page(
     session: AsyncSession, user: User, wanted: RegistrantFilter, *, per_page: int
 ) -> list[WebinarRegistrant]:
-    """One page of the registrants that the user may see; the latest webinar first, then by name."""
-    query = (
-        PAGE_RIGHTS.restrict(select(WebinarRegistrant).where(wanted.condition()), user, TABLE)
-        .order_by(
-            col(WebinarRegistrant.webinar_date).desc(),
-            func.lower(WebinarRegistrant.name),
-            # The id settles ties, so that nobody is on two pages.
-            col(WebinarRegistrant.id),
-        )
-        .limit(per_page)
-        .offset((wanted.page - 1) * per_page)
-    )
-    return list((await session.exec(query)).all())
+    """One page of the registrants that the user may see; the latest webinar first, then by name.
+
+    Raises PageGone, and PageTooFar when there are too many to count.
+    """
+    query = PAGE_RIGHTS.restrict(select(WebinarRegistrant).where(wanted.condition()), user, TABLE)
+    return await _page(session, query, wanted, per_page)
 
 
-async def count(session: AsyncSession, user: User, wanted: RegistrantFilter) -> tuple[int, int]:
+async def list_columns(
+    session: AsyncSession, user: User | None, wanted: Paging, *, per_page: int
+) -> list[dict[str, Any]]:
+    """The same as dictionaries, for an answer in JSON: with no user, of what everybody may see.
+
+    Raises PageGone, PageTooFar.
+    """
+    names = _PUBLIC if user is None else (*_PUBLIC, *_PRIVATE)
+    query: Any = select(*(_TABLE.c[name] for name in names)).select_from(WebinarRegistrant)
+    if user is None:
+        query = query.where(col(WebinarRegistrant.is_public).is_(True))
+    else:
+        query = PAGE_RIGHTS.restrict(query, user, TABLE)
+    if isinstance(wanted, RegistrantFilter):
+        query = query.where(wanted.condition())
+    return [dict(zip(names, row, strict=True)) for row in await _page(session, query, wanted, per_page)]
+
+
+async def count(session: AsyncSession, user: User, wanted: RegistrantFilter) -> tuple[Count, Count]:
     """How many registrants the user may see, and how many of them fit the filter."""
-    everything = func.count()
-    query: Any = select(everything, everything.filter(wanted.condition())).select_from(WebinarRegistrant)
-    row = (await session.exec(PAGE_RIGHTS.restrict(query, user, TABLE))).one()
-    return row[0], row[1]
+    everyone: Any = PAGE_RIGHTS.restrict(select(literal_column("1")).select_from(WebinarRegistrant), user, TABLE)
+    everyone = everyone.order_by(*(key.order() for key in _ORDER))
+    sees_all = everyone.whereclause is None
+    total = await (count_table(session, _TABLE) if sees_all else count_matching(session, everyone))
+    if not (wanted.q.strip() or wanted.status):
+        return total, total
+    return total, await count_matching(session, everyone.where(wanted.condition()))
 
 
 async def find(
@@ -85,28 +144,38 @@ async def find(
 
 
 async def list_public(session: AsyncSession, *, page: int = 1, per_page: int = MAX_PER_PAGE) -> list[WebinarRegistrant]:
-    """One page of the registrants that everybody may see, grouped by webinar: the latest first."""
-    query = (
-        select(WebinarRegistrant)
-        .where(col(WebinarRegistrant.is_public).is_(True))
-        .order_by(
-            col(WebinarRegistrant.webinar_date).desc(),
-            col(WebinarRegistrant.webinar_title),
-            func.lower(WebinarRegistrant.name),
-            col(WebinarRegistrant.id),
-        )
-        .limit(per_page)
-        .offset((page - 1) * per_page)
+    """One page of the registrants that everybody may see, grouped by webinar: the latest first. Raises PageTooFar."""
+    query = select(WebinarRegistrant).where(col(WebinarRegistrant.is_public).is_(True))
+    return await _page(session, query, Paging(page=page), per_page)
+
+
+async def count_public(session: AsyncSession) -> Audience:
+    """Count whom everybody may see; where there are many, the webinars and companies of the first of them."""
+    public = select(WebinarRegistrant.webinar_title, WebinarRegistrant.company).where(
+        col(WebinarRegistrant.is_public).is_(True)
     )
-    return list((await session.exec(query)).all())
+    some = public.order_by(*(key.order() for key in _ORDER)).limit(COUNTED + 1).subquery().columns
+    query = select(func.count(), func.count(some.webinar_title.distinct()), func.count(some.company.distinct()))
+    counted = (await session.exec(query)).one()
+    if counted[0] <= COUNTED:
+        return Audience(*map(Count, counted))
+    return Audience(Count(COUNTED, "more than"), *(Count(number, "at least") for number in counted[1:]))
 
 
-async def count_public(session: AsyncSession) -> tuple[int, int, int]:
-    """How many registrants everybody may see, of how many webinars, and from how many companies."""
-    query = select(
-        func.count(),
-        func.count(col(WebinarRegistrant.webinar_title).distinct()),
-        func.count(col(WebinarRegistrant.company).distinct()),
-    ).where(col(WebinarRegistrant.is_public).is_(True))
-    row = (await session.exec(query)).one()
-    return row[0], row[1], row[2]
+async def _page(session: AsyncSession, query: Select[Any], wanted: Paging, per_page: int) -> list[Any]:
+    offset, start = (wanted.page - 1) * per_page, wanted.after or wanted.before
+    backwards = wanted.after is None and start is not None
+    keys = reversed_order(_ORDER) if backwards else _ORDER
+    if start is not None:
+        own: Any = select(*(key.expression for key in _ORDER)).where(col(WebinarRegistrant.id) == start)
+        place = (await session.exec(own)).one_or_none()
+        if place is None:
+            raise PageGone
+        query, offset = query.where(rows_after(keys, place)), 0
+    elif offset >= NUMBERED_UP_TO:
+        if (await count_matching(session, query)).is_exact:
+            return []
+        raise PageTooFar
+    paged: Any = query.order_by(*(key.order() for key in keys)).limit(per_page).offset(offset)
+    rows = list((await session.exec(paged)).all())
+    return rows[::-1] if backwards else rows

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field
 from pydantic_core import to_json
 
 from demo.webinars import registrants, repository
 from demo.webinars.permissions import PAGE_RIGHTS, TABLE
-from demo.webinars.repository import MAX_PAGE, MAX_PER_PAGE, RegistrantFilter
-from demo.webinars.schemas import NEEDS_DATABASE, AttendeeItem, AttendeeList
+from demo.webinars.repository import MAX_PER_PAGE, Paging
+from demo.webinars.schemas import HIDDEN, NEEDS_DATABASE, AttendeeList
 from demo.webinars.showcase import by_webinar
 from fastopp.core.dependencies import SessionDep
 from fastopp.database.errors import DatabaseUnavailable, TablesMissing
@@ -23,8 +24,11 @@ router.include_router(registrants.router)
 
 SHOWN = 200  # attendees on the page
 
-Page = Annotated[int, Query(ge=1, le=MAX_PAGE)]
-PerPage = Annotated[int, Query(ge=1, le=MAX_PER_PAGE)]
+
+class AttendeePage(Paging):
+    """Which attendees."""
+
+    per_page: Annotated[int, Field(ge=1, le=MAX_PER_PAGE)] = MAX_PER_PAGE
 
 
 @router.get("/webinar-demo", include_in_schema=False)
@@ -35,15 +39,16 @@ async def showcase(request: Request, session: SessionDep, user: OptionalUser) ->
     If none is cached it says so, and tries again.
     """
     try:
-        attendees, webinars, companies = await repository.count_public(session)
+        audience = await repository.count_public(session)
         groups = by_webinar(await repository.list_public(session, per_page=SHOWN))
     except (DatabaseUnavailable, TablesMissing) as error:
         swap = {"HX-Retarget": "#showcase", "HX-Reselect": "#showcase", "HX-Reswap": "outerHTML"}
         return render(
             request, "webinars/showcase_down.html", {"problem": error}, status_code=503, headers=error.headers | swap
         )
-    context = {"webinars": groups, "attendee_count": attendees, "webinar_count": webinars, "company_count": companies}
-    context["hidden_count"] = attendees - sum(len(group.attendees) for group in groups)
+    context: dict[str, Any] = {"webinars": groups, "audience": audience}
+    hidden = audience.attendees.rows - sum(len(group.attendees) for group in groups)
+    context["hidden"] = audience.attendees._replace(rows=max(hidden, 0))
     return render(request, "webinars/showcase.html", context)
 
 
@@ -54,23 +59,18 @@ async def showcase(request: Request, session: SessionDep, user: OptionalUser) ->
     responses={200: {"model": AttendeeList, "description": "The attendees"}, **NEEDS_DATABASE},
 )
 async def list_attendees(
-    request: Request, session: SessionDep, user: OptionalUser, page: Page = 1, per_page: PerPage = MAX_PER_PAGE
+    request: Request, session: SessionDep, user: OptionalUser, wanted: Annotated[AttendeePage, Query()]
 ) -> Response:
     """Public registrants; `email`, `group` and `notes` are null. Staff get all whom they may see, with everything.
 
     With the header `HX-Request` the answer is a piece of HTML with the public ones.
     """
     if "hx-request" in request.headers:
-        shown = await repository.list_public(session, page=page, per_page=per_page)
+        shown = await repository.list_public(session, page=wanted.page, per_page=wanted.per_page)
         return render(request, "webinars/attendees.html", {"webinars": by_webinar(shown)})
-    if user is not None and PAGE_RIGHTS.can(user, "view", TABLE):
-        wanted = RegistrantFilter(page=page)
-        found = await repository.list_page(session, user, wanted, per_page=per_page)
-        attendees = [AttendeeItem.model_validate(registrant.model_dump()) for registrant in found]
-    else:
-        shown = await repository.list_public(session, page=page, per_page=per_page)
-        attendees = [AttendeeItem.for_everybody(registrant) for registrant in shown]
-    return _json({"attendees": attendees})
+    may_see_all = user is not None and PAGE_RIGHTS.can(user, "view", TABLE)
+    found = await repository.list_columns(session, user if may_see_all else None, wanted, per_page=wanted.per_page)
+    return _json({"attendees": [HIDDEN | registrant for registrant in found]})
 
 
 def _json(content: dict[str, Any]) -> Response:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, StringConstraints
 
-from demo.webinars.models import Status, WebinarRegistrant
+from demo.webinars.models import Status
 from fastopp.web.forms import NO_NUL, CleanText, EmailText, OptionalEmailText
 
 # A name has to have something to read in it.
@@ -54,11 +54,16 @@ class RegistrantItem(BaseModel):
     registration_date: datetime
 
 
+ITEM = tuple(RegistrantItem.model_fields)
+
+
 class RegistrantList(BaseModel):
     """One page of registrants; `total` counts those on all pages."""
 
     registrants: list[RegistrantItem]
     total: int
+    estimated: bool | None = Field(None, description="True, or left out: there are too many to count exactly.")
+    next_after: uuid.UUID | None = Field(None, description="With `estimated`: the parameter `after` of the next page.")
 
 
 class AttendeeItem(BaseModel):
@@ -76,11 +81,9 @@ class AttendeeItem(BaseModel):
     photo_url: str | None
     created_at: datetime
 
-    @classmethod
-    def for_everybody(cls, registrant: WebinarRegistrant) -> Self:
-        """Without what is internal."""
-        public = registrant.model_dump(exclude={"email", "group", "notes"})
-        return cls(**public, email=None, group=None, notes=None)
+
+HIDDEN: dict[str, Any] = {"email": None, "group": None, "notes": None}
+"""What is internal of an attendee, where everybody may see the answer."""
 
 
 class AttendeeList(BaseModel):

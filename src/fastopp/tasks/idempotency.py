@@ -41,6 +41,7 @@ from fastopp.tasks.clock import from_now
 HEADER = "Idempotency-Key"
 """The request header (draft-ietf-httpapi-idempotency-key-header)."""
 
+PRUNED_AT_ONCE = 500  # keys that one transaction removes
 KEPT_FOR = timedelta(days=1).total_seconds()
 LEASE = strictest.REQUEST_TIMEOUT
 """Seconds for which a request without a job may be served: no platform lets one last longer."""
@@ -162,9 +163,13 @@ def has_key(job_id: ColumnElement[int]) -> ColumnElement[bool]:
 
 
 async def forget_expired(database: Database) -> None:
-    """Remove the keys that are older than a day."""
-    async with database.transaction() as session:
-        await (await session.connection()).execute(delete(requests).where(~_live))
+    """Remove the keys that are older than a day, in short transactions."""
+    old = select(requests.c.digest).where(requests.c.claimed_at < from_now(-KEPT_FOR)).limit(PRUNED_AT_ONCE)
+    removed = 1
+    while removed:
+        async with database.transaction() as session:
+            connection = await session.connection()
+            removed = (await connection.execute(delete(requests).where(requests.c.digest.in_(old)))).rowcount
 
 
 async def _find(session: AsyncSession, key: RequestKey, task: str) -> Any:  # noqa: ANN401 - a row

@@ -85,10 +85,11 @@ jobs = Table(
 )
 
 
-def has_status(status: str) -> ColumnElement[bool]:
-    """Whether a job has this status of procrastinate's; a constant in the text, without which SQLite uses no partial
-    index."""
-    return jobs.c.status == literal(status, jobs.c.status.type, literal_execute=True)
+def has_status(*statuses: str) -> ColumnElement[bool]:
+    """Whether a job has one of these statuses of procrastinate's; constants in the text, without which SQLite uses no
+    partial index."""
+    constants = [literal(status, jobs.c.status.type, literal_execute=True) for status in statuses]
+    return jobs.c.status == constants[0] if len(constants) == 1 else jobs.c.status.in_(constants)
 
 
 events = Table(

@@ -44,6 +44,8 @@ CLOCK_SKEW = timedelta(minutes=1)  # that instances' clocks may differ
 
 _PURPOSE = "fastopp.tasks.wake"
 
+PRUNED_AT_ONCE = 500  # rows that one transaction removes
+
 # No model: a backup of the database leaves it out, and nothing else needs to know it.
 wakes = Table(
     "task_wakes",
@@ -155,9 +157,12 @@ class WakeClaims:
         await self._write(delete(wakes).where(wakes.c.claim == claim))
 
     async def forget_expired(self) -> int:
-        """Remove what no genuine token names any more; how many rows."""
-        moment = self._clock.now() - CLOCK_SKEW
-        return await self._write(delete(wakes).where(wakes.c.expires_at < moment))
+        """Remove what no genuine token names any more; how many rows. Each of its transactions is short."""
+        old = select(wakes.c.nonce).where(wakes.c.expires_at < self._clock.now() - CLOCK_SKEW).limit(PRUNED_AT_ONCE)
+        statement, removed = delete(wakes).where(wakes.c.nonce.in_(old)), 0
+        while batch := await self._write(statement):
+            removed += batch
+        return removed
 
     async def _write(self, statement: Update | Delete) -> int:
         async with self._database.transaction() as session:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request, Response
@@ -67,11 +66,15 @@ class LastSuperuser(Conflict):
 
 @router.get("/users", summary="Every account")
 async def users(request: Request, session: SessionDep, superuser: SuperUser) -> Response:
-    """JSON, or the rows of the page's table for HTMX."""
-    everyone = await accounts.list_users(session)
+    """JSON, or the rows of the page's table for HTMX. Of more than 200 accounts, superusers and staff."""
+    listing = await accounts.list_for_page(session)
     if is_htmx(request):
-        return render(request, "ops/_users.html", {"users": everyone, "groups": GROUPS, "no_group": NO_GROUP})
-    return JSONResponse({"users": [describe(user) for user in everyone]}, headers=NO_STORE)
+        context = {"users": listing.users, "complete": listing.complete, "groups": GROUPS, "no_group": NO_GROUP}
+        return render(request, "ops/_users.html", context)
+    answer: dict[str, Any] = {"users": [describe(user) for user in listing.users]}
+    if not listing.complete:
+        answer["complete"] = False
+    return JSONResponse(answer, headers=NO_STORE)
 
 
 @router.post("/users", summary="Create an account")
@@ -157,7 +160,7 @@ async def user_management(
     command: Annotated[Literal["check_users", "test_auth", "list_users"], Form()],
 ) -> Response:
     """The reports of the command line, as text in `stdout`."""
-    report = summarise(await accounts.list_users(session), command, settings)
+    report = summarise(await accounts.list_for_page(session), command, settings)
     keys = {"stdout": report, "stderr": "", "command": command}
     return outcome(request, report.splitlines()[0], context={"output": report}, keys=keys)
 
@@ -193,13 +196,16 @@ def describe(user: User) -> dict[str, Any]:
     return user.model_dump(mode="json", exclude=PRIVATE)
 
 
-def summarise(everyone: Sequence[User], command: str, settings: Settings) -> str:
+def summarise(listing: accounts.Listing, command: str, settings: Settings) -> str:
     """A report in lines of text: the first says it all."""
+    everyone = listing.users
+    among = "" if listing.complete else " with rights; accounts without are not listed"
     active = [user for user in everyone if user.is_active]
     if command == "test_auth":
         may = [user for user in everyone if may_sign_in(user, settings)]
-        return "\n".join([f"{len(may)} of {len(everyone)} account(s) may sign in.", *(user.email for user in may)])
-    lines = [f"{len(everyone)} account(s), {len(active)} active."]
+        first = f"{len(may)} of {len(everyone)} account(s){among} may sign in."
+        return "\n".join([first, *(user.email for user in may)])
+    lines = [f"{len(everyone)} account(s){among}, {len(active)} active."]
     for user in everyone:
         role = "superuser" if user.is_superuser else "staff" if user.is_staff else "user"
         lines.append(f"{user.email}  {role}  {user.group or '-'}  {'active' if user.is_active else 'inactive'}")

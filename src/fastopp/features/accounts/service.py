@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlmodel import case, col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -14,6 +15,7 @@ from fastopp.features.accounts.lockout import account_subject, forget
 from fastopp.features.accounts.models import DELETED_DOMAIN, User, fold_email
 from fastopp.features.accounts.password_policy import hash_new_password
 
+MOST_LISTED = 200  # accounts on one page
 MAX_EMAIL = 254  # characters (RFC 5321, 4.5.3.1.3, less the angle brackets)
 
 
@@ -54,7 +56,7 @@ async def find_user(session: AsyncSession, email: str) -> User | None:
     if len(typed) > MAX_EMAIL or not typed.isprintable():
         return None
     exact = col(User.email) == typed
-    # The scan behind lower() is the same for known and unknown addresses, so its time reveals nothing.
+    # The index of lower(email) is asked in the same way for known and unknown addresses, so the time reveals nothing.
     statement = (
         select(User)
         .where(or_(exact, func.lower(User.email).in_((func.lower(typed), folded))))
@@ -73,10 +75,30 @@ async def get_user(session: AsyncSession, email: str) -> User:
     return user
 
 
-async def list_users(session: AsyncSession) -> Sequence[User]:
-    """Every account, by email address; not those that only keep the records of deleted ones."""
+class Listing(NamedTuple):
+    """The accounts that a page lists."""
+
+    users: Sequence[User]
+    complete: bool = True
+    """Whether these are all; otherwise they are those with rights."""
+
+
+async def list_users(session: AsyncSession, *, limit: int | None = None) -> Sequence[User]:
+    """Every account or so many, by email address; not those that only keep the records of deleted ones."""
     there = col(User.email).not_like(f"%@{DELETED_DOMAIN}")
-    return (await session.exec(select(User).where(there).order_by(func.lower(User.email)))).all()
+    return (await session.exec(select(User).where(there).order_by(func.lower(User.email)).limit(limit))).all()
+
+
+async def list_for_page(session: AsyncSession) -> Listing:
+    """Every account; where there are more than MOST_LISTED, superusers and staff."""
+    users = await list_users(session, limit=MOST_LISTED + 1)
+    if len(users) <= MOST_LISTED:
+        return Listing(users)
+    powerful: dict[uuid.UUID, User] = {}
+    for right in (User.is_superuser, User.is_staff):
+        some = select(User).where(col(right).is_(True)).order_by(col(User.email)).limit(MOST_LISTED)
+        powerful |= {user.id: user for user in (await session.exec(some)).all()}
+    return Listing(sorted([*powerful.values()][:MOST_LISTED], key=lambda user: user.email.lower()), complete=False)
 
 
 async def superuser_exists(session: AsyncSession) -> bool:

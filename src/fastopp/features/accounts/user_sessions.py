@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlmodel import col, delete, func, or_, select, update
+from sqlmodel import and_, col, delete, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
@@ -133,7 +133,8 @@ async def revoke_all(
     """
     owned = col(UserSession.user_id) == user.id
     if user.is_superuser:
-        owned = or_(owned, col(UserSession.kind) == "emergency")
+        # Their rows have no account, by which an index finds them.
+        owned = or_(owned, and_(col(UserSession.user_id).is_(None), col(UserSession.kind) == "emergency"))
     statement = delete(UserSession).where(owned)
     if keep is not None:
         statement = statement.where(col(UserSession.id) != keep)

@@ -11,6 +11,7 @@ Everything of SQLAdmin's ModelView works as its documentation says.
 # ruff: noqa: ANN401 - SQLAdmin and SQLAlchemy hand over rows of any model
 from __future__ import annotations
 
+import builtins
 import json
 import math
 import re
@@ -24,11 +25,11 @@ from markupsafe import Markup
 from pydantic_core import PydanticUndefined
 from sqladmin.authorization import Action
 from sqladmin.fields import IntervalField
-from sqladmin.filters import AllUniqueStringValuesFilter
 from sqladmin.formatters import BASE_FORMATTERS
 from sqladmin.forms import ModelConverter, converts
 from sqladmin.helpers import Writer, get_object_identifier, secure_filename, stream_to_csv
 from sqladmin.models import ModelView
+from sqladmin.pagination import Pagination
 from sqlalchemy import JSON, Select, inspect
 from sqlalchemy.orm import RelationshipDirection
 from starlette import status
@@ -43,6 +44,8 @@ from fastopp.errors import FastOppError, NotFound
 from fastopp.features.accounts.permissions import Action as Right
 from fastopp.features.accounts.permissions import Grant
 from fastopp.features.admin.csv_cells import csv_cell
+from fastopp.features.admin.filters import ValuesFilter as ValuesFilter
+from fastopp.features.admin.long_lists import list_page
 from fastopp.features.admin.photo_field import (
     FORM_HEIGHT,
     LIST_HEIGHT,
@@ -72,15 +75,6 @@ def format_time(moment: datetime) -> Markup:
     """A moment as people read it, in UTC, in a `<time>` that machines can read."""
     moment = moment.astimezone(UTC)
     return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), f"{moment:%d %b %Y, %H:%M} UTC")
-
-
-class ValuesFilter(AllUniqueStringValuesFilter):
-    """A filter that offers the values a text column has now."""
-
-    async def lookups(self, request: Request, model: Any, run_query: Any) -> list[tuple[str, str]]:
-        """The values, sorted; rows without one are found under All."""
-        values = [value for value, _ in await super().lookups(request, model, run_query) if value]
-        return [("__all", "All"), *((value, value) for value in sorted(set(values) - {"__all"}))]
 
 
 def plural(noun: str) -> str:
@@ -183,7 +177,11 @@ class AdminView(ModelView):
             setattr(self, attribute, shown | getattr(self, attribute))
         self.form_overrides = dict.fromkeys(self.photo_columns, PhotoField) | self.form_overrides  # type: ignore[misc]
 
-    def get_form_columns(self) -> list[str]:
+    async def list(self, request: Request) -> Pagination:
+        """A page of the list, at a cost that does not grow with the table."""
+        return await list_page(self, request)
+
+    def get_form_columns(self) -> builtins.list[str]:
         """The fields of the form. A relation stands for its foreign key, whose own field would clear it."""
         names = super().get_form_columns()
         if self.form_columns:
@@ -259,7 +257,7 @@ class AdminView(ModelView):
         return {name: value for name, value in data.items() if name not in self.photo_columns} | urls
 
     async def export_data(
-        self, data: list[Any], export_type: str = "csv", request: Request | None = None
+        self, data: builtins.list[Any], export_type: str = "csv", request: Request | None = None
     ) -> StreamingResponse:
         """The rows as a file. CSV: times with their zone, JSON, related rows' texts, no formulas."""
         if export_type != "csv" or self.use_pretty_export:

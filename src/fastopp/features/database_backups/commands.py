@@ -1,4 +1,4 @@
-"""`oppman.py db`: the tables, and backups of the database wherever they are."""
+"""`oppman.py db`: the tables, their indexes, and backups of the database wherever they are."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from fastopp.console.options import JsonOption, YesOption
 from fastopp.console.output import command, confirm, emit_json, print_table, say
 from fastopp.console.project import load_project
+from fastopp.features.database.index_command import indexes
 from fastopp.features.database_backups.dump.backup_file import SUFFIX, write_file
 from fastopp.features.database_backups.local import FOLDER, make_tables, restore_file
 from fastopp.features.database_backups.stored import (
@@ -28,9 +29,10 @@ from fastopp.storage.base import FileMissing
 from fastopp.storage.select import backup_storage
 
 app = typer.Typer(
-    help="Create or update the tables, like `migrate upgrade`. Subcommands manage backups.",
+    help="Create or update the tables, like `migrate upgrade`. Subcommands manage backups and indexes.",
     no_args_is_help=False,
 )
+app.command("indexes")(indexes)
 
 
 @app.callback(invoke_without_command=True)

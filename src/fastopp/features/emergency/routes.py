@@ -183,7 +183,7 @@ async def _state(request: Request, runtime: Runtime) -> dict[str, Any]:
     if report.checks["database"].healthy:
         try:
             async with runtime.database.read() as session:
-                users = await accounts.list_users(session)
+                users = (await accounts.list_for_page(session)).users
         except (FastOppError, SQLAlchemyError):
             log.info("No accounts to show yet", extra={"action": "emergency_no_tables"})
     granted_at = float(request.session.get(emergency.GRANTED_AT, 0))

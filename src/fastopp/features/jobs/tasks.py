@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.features.accounts import audit, links, user_sessions
@@ -20,7 +22,7 @@ from fastopp.tasks.task import periodic, task
 from fastopp.tasks.wake_tokens import WakeClaims
 
 KEEP_DAYS = 30  # that people may want to look at what became of a task
-BATCH = 500  # jobs that one transaction removes: others wait for it on SQLite
+LOOKED_AT = 500  # jobs that one transaction looks at and may remove: others wait for it on SQLite
 
 _DAY = 24 * 60 * 60.0  # seconds
 _OVER = ("succeeded", "failed", "cancelled", "aborted")
@@ -35,14 +37,14 @@ async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[
 
     runtime = context.runtime
     removed: int = context.place.get("jobs", 0)
-    while True:
+    seen: int | None = 0
+    while seen is not None:
         async with context.transaction() as session:
-            batch = await remove_old_jobs(session, keep_days)
+            batch, seen = await remove_old_jobs(session, keep_days, after=seen)
             removed += batch
             context.place["jobs"] = removed  # what is gone is gone: only the count is to be kept
-        if not batch:
-            break
-        await context.progress(removed, None, f"{removed:,} old tasks removed")
+        if batch:
+            await context.progress(removed, None, f"{removed:,} old tasks removed")
         if context.should_stop():
             raise Unfinished
     await remove_old_accounts_data(context)
@@ -64,17 +66,19 @@ async def remove_old_accounts_data(context: TaskContext) -> None:
     """Remove expired sessions and links, and entries of the audit log older than AUDIT_KEEP_DAYS. Raises Unfinished."""
     runtime = context.runtime
     keep_days = runtime.settings.audit_keep_days
-    while True:
-        async with runtime.database.transaction() as session:
-            removed = await user_sessions.remove_expired(session, clock=runtime.clock)
-            removed += await links.remove_expired(session, clock=runtime.clock)
-            if keep_days:
-                removed += await audit.remove_old(session, keep_days, clock=runtime.clock)
-                removed += await audit.remove_deleted_accounts(session)
-        if not removed:
-            return
-        if context.should_stop():
-            raise Unfinished
+    kinds: list[Callable[[AsyncSession], Awaitable[int]]] = [
+        partial(user_sessions.remove_expired, clock=runtime.clock),
+        partial(links.remove_expired, clock=runtime.clock),
+    ]
+    if keep_days:
+        kinds += [partial(audit.remove_old, keep_days=keep_days, clock=runtime.clock), audit.remove_deleted_accounts]
+    for remove in kinds:  # one after the other, so that none is asked again for each batch of another
+        removed = 1
+        while removed:
+            async with runtime.database.transaction() as session:
+                removed = await remove(session)
+            if removed and context.should_stop():
+                raise Unfinished
 
 
 async def roll_up_figures(context: TaskContext) -> None:
@@ -89,18 +93,25 @@ async def roll_up_figures(context: TaskContext) -> None:
     await rolling.forget(runtime.database, now, runtime.settings.monitor_keep_days)
 
 
-async def remove_old_jobs(session: AsyncSession, keep_days: float) -> int:
-    """Remove some of the jobs that ended more than so many days ago: how many; 0 when there are none left."""
+async def remove_old_jobs(session: AsyncSession, keep_days: float, *, after: int = 0) -> tuple[int, int | None]:
+    """Look at the next LOOKED_AT jobs after one, and remove those that ended more than so many days ago.
+
+    Returns how many were removed, and the last job that was looked at; None when all have been.
+    """
+    connection = await session.connection()
+    window = select(jobs.c.id).where(jobs.c.id > after).order_by(jobs.c.id).limit(LOOKED_AT).subquery()
+    last: int | None = (await connection.execute(select(func.max(window.c.id)))).scalar()
+    if last is None:
+        return 0, None
     recent = select(events.c.id).where(events.c.job_id == jobs.c.id, events.c.at >= from_now(-keep_days * _DAY))
     over = jobs.c.status.in_(_OVER) & ~recent.exists() & ~idempotency.has_key(jobs.c.id)
-    old = select(jobs.c.id).where(over).order_by(jobs.c.id).limit(BATCH)
-    connection = await session.connection()
+    old = select(jobs.c.id).where(jobs.c.id.between(after + 1, last), over).order_by(jobs.c.id)
     # A user may be retrying one by hand at this moment.
     ids = (await connection.execute(old.with_for_update(of=jobs, skip_locked=True))).scalars().all()
     if ids:
         await connection.execute(delete(runs).where(runs.c.job_id.in_(ids)))
         await connection.execute(delete(jobs).where(jobs.c.id.in_(ids)))
-    return len(ids)
+    return len(ids), last
 
 
 async def _remove_files(runtime: Host) -> int:

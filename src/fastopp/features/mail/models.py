@@ -5,17 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, Literal
 
-from sqlalchemy import Index, Text
+from sqlalchemy import Index, Text, text
 from sqlmodel import Field, SQLModel
 
 from fastopp.database.framework_tables import MAILS
 
 State = Literal["queued", "sent", "failed"]
-STATES: Final = ("queued", "sent", "failed")
+STATES: Final[tuple[State, ...]] = ("queued", "sent", "failed")
 
 MAX_ADDRESS: Final = 320  # characters: 64 before the @, 255 after it (RFC 5321, 4.5.3.1)
 MAX_SUBJECT: Final = 200  # characters; mail programs show some 70
 MAX_TEMPLATE: Final = 200
+
+_HAS_BODY = text("text IS NOT NULL")
 
 
 class MailMessage(SQLModel, table=True):
@@ -25,6 +27,7 @@ class MailMessage(SQLModel, table=True):
     __table_args__ = (
         Index("ix_mail_messages_state_id", "state", "id"),
         Index("ix_mail_messages_created_at", "created_at"),
+        Index("ix_mail_messages_bodies", "id", sqlite_where=_HAS_BODY, postgresql_where=_HAS_BODY),
         {"sqlite_autoincrement": True},  # an old job must not find a new mail
     )
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import CursorResult, func
+from sqlalchemy import CursorResult, func, literal_column
 from sqlalchemy.orm import defer
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.clock import Clock
+from fastopp.database.counting import EXACT_UP_TO, Count
 from fastopp.database.session import Database
 from fastopp.features.mail.errors import MailConflict, MailMissing
 from fastopp.features.mail.models import STATES, MailMessage, State
@@ -45,11 +46,17 @@ async def list_mails(
     return (await session.exec(wanted)).all()
 
 
-async def count_mails(session: AsyncSession) -> dict[State, int]:
-    """Return how many there are in each state."""
-    counted = await session.exec(select(MailMessage.state, func.count()).group_by(MailMessage.state))
-    found = dict(counted.all())
-    return {state: found.get(state, 0) for state in STATES}
+async def count_mails(session: AsyncSession) -> dict[State, Count]:
+    """Return how many there are in each state; beyond EXACT_UP_TO, that there are more."""
+    states: list[Any] = []
+    for state in STATES:
+        some: Any = select(literal_column("1")).select_from(MailMessage).where(col(MailMessage.state) == state)
+        states.append(select(func.count()).select_from(some.limit(EXACT_UP_TO + 1).subquery()).scalar_subquery())
+    query: Any = select(*states)
+    found: zip[tuple[State, int]] = zip(STATES, (await session.exec(query)).one(), strict=True)
+    return {
+        state: Count(number) if number <= EXACT_UP_TO else Count(EXACT_UP_TO, "more than") for state, number in found
+    }
 
 
 async def queue_again(session: AsyncSession, mail_id: int, now: datetime) -> MailMessage:

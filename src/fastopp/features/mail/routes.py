@@ -56,7 +56,11 @@ async def mails_page(
     counts = await outgoing.count_mails(session)
     headers = NO_STORE | {"Vary": "Accept"}
     if not prefers_html(request):
-        answer = {"mails": [_as_json(mail, runtime) for mail in shown], "older": older, "counts": counts}
+        answer = {
+            "mails": [_as_json(mail, runtime) for mail in shown],
+            "older": older,
+            "counts": {state: count.rows for state, count in counts.items()},
+        }
         return JSONResponse(answer, headers=headers)
     context = {
         "wanted": wanted.model_dump(),

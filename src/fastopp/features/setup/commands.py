@@ -53,7 +53,7 @@ async def _has_accounts(runtime: Runtime) -> bool:
     async with runtime.database.read() as session:
         if await migrate.current_revision(session) is None:
             return False
-        return bool(await accounts.list_users(session))
+        return bool(await accounts.list_users(session, limit=1))
 
 
 db = step_command("db", "Run all pending migrations.")

@@ -62,7 +62,7 @@ async def counts(request: Request, session: SessionDep, superuser: SuperUser) ->
 async def check_users(request: Request, session: SessionDep, settings: SettingsDep, superuser: SuperUser) -> Response:
     """As text in `stdout`."""
     command = "test_auth" if request.url.path.endswith("test-auth") else "check_users"
-    report = summarise(await accounts.list_users(session), command, settings)
+    report = summarise(await accounts.list_for_page(session), command, settings)
     return outcome(request, report.splitlines()[0], context={"output": report}, keys={"stdout": report})
 
 

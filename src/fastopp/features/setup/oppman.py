@@ -21,9 +21,10 @@ router = APIRouter(prefix="/oppman")
 async def dashboard(request: Request, runtime: RuntimeDep, session: SessionDep, superuser: SuperUser) -> Response:
     """The page."""
     settings = runtime.settings
-    users = await accounts.list_users(session)
+    users, complete = await accounts.list_for_page(session)
     context = {
         "users": users,
+        "complete": complete,
         "groups": GROUPS,
         "no_group": NO_GROUP,
         "group_options": [("", "No group"), *((name, name) for name in GROUPS)],

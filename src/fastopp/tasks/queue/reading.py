@@ -11,8 +11,9 @@ from fastopp.clock import Clock
 from fastopp.tasks.clock import from_now
 from fastopp.tasks.errors import TaskMissing
 from fastopp.tasks.models import events, jobs, workers
+from fastopp.tasks.queue.groups import count_groups
 from fastopp.tasks.queue.report import TaskCounts
-from fastopp.tasks.queue.status import Status, TaskStatus, in_state, is_stalled, select_statuses, state
+from fastopp.tasks.queue.status import Status, TaskStatus, in_state, is_stalled, select_statuses
 
 _BIGGEST_ID = 2**63 - 1
 
@@ -53,13 +54,9 @@ async def find(
 
 
 async def count(session: AsyncSession, clock: Clock, *, stalled_after: float) -> TaskCounts:
-    """Return the number of jobs of each kind."""
+    """Return the number of jobs of each kind: exact ones while there are few, and estimates where there are many."""
     connection = await session.connection()
-    each = state().label("state")
-    query = select(jobs.c.queue_name, jobs.c.task_name, each, func.count()).group_by(
-        jobs.c.queue_name, jobs.c.task_name, each
-    )
-    groups = [(row[0], row[1], row[2], row[3]) for row in await connection.execute(query)]
+    groups = await count_groups(connection)
     statuses: dict[Status, int] = {}
     for *_, status, number in groups:
         statuses[status] = statuses.get(status, 0) + number

@@ -25,7 +25,10 @@ class DrainReport(NamedTuple):
 
 
 class TaskCounts(NamedTuple):
-    """The numbers of jobs by status, and by queue, task and status. Ages are in seconds."""
+    """The numbers of jobs by status, and by queue, task and status. Ages are in seconds.
+
+    Beyond `EXACT_UP_TO` jobs, those that succeeded are an estimate; of another status no more than that are counted.
+    """
 
     statuses: dict[Status, int]
     groups: list[tuple[str, str, Status, int]]

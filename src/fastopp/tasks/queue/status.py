@@ -18,6 +18,7 @@ STATUSES: tuple[Status, ...] = ("waiting", "scheduled", "running", "succeeded", 
 
 _OF_JOBS = ("id", "task_name", "args", "queue_name", "attempts", "scheduled_at", "abort_requested")
 _OF_RUNS = ("done", "total", "message", "result", "error")
+CANCELLED = ("cancelled", "aborting", "aborted")
 _FINAL_EVENTS = ("succeeded", "failed", "cancelled", "aborted")
 
 
@@ -107,8 +108,8 @@ def in_state(status: Status) -> ColumnElement[bool]:
         "scheduled": and_(has_status("todo"), is_later),
         "running": has_status("doing"),
         "succeeded": jobs.c.status == "succeeded",
-        "failed": jobs.c.status == "failed",
-        "cancelled": jobs.c.status.in_(("cancelled", "aborting", "aborted")),
+        "failed": has_status("failed"),
+        "cancelled": has_status(*CANCELLED),
     }[status]
 
 
