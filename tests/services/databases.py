@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -50,8 +51,7 @@ class Templates:
     def _template(self, fill: Fill, *, sqlite: bool) -> tuple[Path, str]:
         """Return the folder of a template and, on PostgreSQL, the database's name."""
         if (fill, sqlite) not in self._made:
-            folder = self._folder / f"template{len(self._made)}"
-            folder.mkdir()
+            folder = Path(mkdtemp(dir=self._folder))
             name = "" if sqlite else self._postgres().create_database()
             url = f"sqlite:///{folder}/test.db" if sqlite else self._postgres().url(name)
             run_aside(fill(url, folder))

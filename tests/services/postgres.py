@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import shutil
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -26,7 +23,6 @@ class Postgres:
     """
 
     def __init__(self) -> None:
-        remove_what_killed_runs_left()
         self._server = PostgresServer(max_connections=100)  # PostgreSQL's own default
         self._numbers = itertools.count(1)
 
@@ -78,11 +74,3 @@ class Postgres:
     def drop_database(self, name: str) -> None:
         """Delete a database, whoever is connected to it."""
         self.execute(f"drop database if exists {name} with (force)")
-
-
-def remove_what_killed_runs_left() -> None:
-    """Delete the folders of servers that do not run. A run that is killed together with its keepers leaves them."""
-    for lock in Path("/tmp").glob("leapcell-postgres-*/data/postmaster.pid"):
-        with contextlib.suppress(OSError, ValueError):  # another run deletes it just now
-            if not Path(f"/proc/{int(lock.read_text(encoding='utf-8').split()[0])}").exists():
-                shutil.rmtree(lock.parents[1], ignore_errors=True)
