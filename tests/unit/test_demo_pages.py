@@ -6,10 +6,11 @@ import pytest
 
 from demo.pages.routes import cards
 from demo.pages.state import ProjectState, checks, next_step
+from fastopp.database.counting import Count
 from fastopp.features.accounts.models import User
 from fastopp.settings import Settings, load_settings
 
-READY = ProjectState(superuser=True, products=8, registrants=13)
+READY = ProjectState(superuser=True, products=Count(8), registrants=Count(13))
 ROOT = User(email="root@example.com", hashed_password="", is_superuser=True)
 STAFF = User(email="staff@example.com", hashed_password="", is_staff=True)
 LEAPCELL = {

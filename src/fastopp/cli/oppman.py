@@ -123,7 +123,7 @@ COMMANDS: dict[str, Place] = {
     ),
     "db": (
         "fastopp.features.database_backups.commands:app",
-        "Create or update the tables, like `migrate upgrade`. Subcommands manage backups.",
+        "Create or update the tables, like `migrate upgrade`. Subcommands manage backups and indexes.",
     ),
     "migrate": (
         "fastopp.features.migrations.commands:app",

@@ -24,7 +24,7 @@ from fastopp.errors import NotFound
 from fastopp.features.admin.sessions import current_actor
 
 if TYPE_CHECKING:
-    from fastopp.features.admin.views import AdminView
+    from sqladmin.models import ModelView
 
 BESIDE = 3  # numbers shown before and after a page's own
 
@@ -84,7 +84,7 @@ class LongPagination(Pagination):
             self.page_controls.sort(key=lambda control: control.number)
 
 
-async def list_page(view: AdminView, request: Request) -> Pagination:
+async def list_page(view: ModelView, request: Request) -> Pagination:
     """Return a page of the list that a request asks for. Raises PageGone."""
     page, page_size = _number(view, request, "page", 1), _number(view, request, "pageSize", view.page_size)
     page_size = min(page_size, max(view.page_size_options))
@@ -125,11 +125,11 @@ async def list_page(view: AdminView, request: Request) -> Pagination:
     return LongPagination(rows, max(page, 1), page_size, count, more=more)
 
 
-def _number(view: AdminView, request: Request, name: str, default: int) -> int:
+def _number(view: ModelView, request: Request, name: str, default: int) -> int:
     return view.validate_page_number(request.query_params.get(name), default)
 
 
-async def _filtered(view: AdminView, request: Request, query: Select[Any]) -> Select[Any]:
+async def _filtered(view: ModelView, request: Request, query: Select[Any]) -> Select[Any]:
     for each in view.get_filters():
         filter_: Any = each
         name = filter_.parameter_name
@@ -144,7 +144,7 @@ async def _filtered(view: AdminView, request: Request, query: Select[Any]) -> Se
     return query
 
 
-def _sorted(view: AdminView, query: Select[Any]) -> Select[Any]:
+def _sorted(view: ModelView, query: Select[Any]) -> Select[Any]:
     """Settle ties by the view's own order and the key, in the direction of the first column, so that an index helps."""
     keys = _keys(view, query)
     if not keys:
@@ -169,7 +169,7 @@ def _is_unique(column: Any) -> bool:
     return bool(column.unique or column.primary_key) and not column.nullable
 
 
-def _keys(view: AdminView, query: Select[Any]) -> list[Key] | None:
+def _keys(view: ModelView, query: Select[Any]) -> list[Key] | None:
     """Return the order of a query by columns of the view's own table; None when it is another."""
     keys, table = [], cast("Table", inspect(view.model).local_table)
     for clause in query._order_by_clauses:  # noqa: SLF001 - SQLAlchemy has no public name for it
@@ -183,7 +183,7 @@ def _keys(view: AdminView, query: Select[Any]) -> list[Key] | None:
 
 
 async def _beside(
-    view: AdminView, session: Any, query: Select[Any], keys: list[Key], row: str, *, backwards: bool
+    view: ModelView, session: Any, query: Select[Any], keys: list[Key], row: str, *, backwards: bool
 ) -> Select[Any]:
     # Where rows without a value are, when no order says so: on PostgreSQL after all others, on SQLite before them.
     high = session.get_bind().dialect.name == "postgresql"

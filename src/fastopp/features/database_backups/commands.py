@@ -38,7 +38,7 @@ app.command("indexes")(indexes)
 @app.callback(invoke_without_command=True)
 @command
 async def default(context: typer.Context, *, yes: YesOption = False) -> None:
-    """Create or update the tables, like `migrate upgrade`. Subcommands manage backups."""
+    """Create or update the tables, like `migrate upgrade`. Subcommands manage backups and indexes."""
     if context.invoked_subcommand is None:
         await make_tables(yes=yes)
 
