@@ -67,4 +67,6 @@ async def test_a_record_that_cannot_be_written(tmp_path: Path) -> None:
 def test_times_are_rounded(tmp_path: Path) -> None:
     with Record(tmp_path / "run.jsonl") as record:
         record.write("start", seconds=1 / 3, instance="i1", processor=None)
-    assert (tmp_path / "run.jsonl").read_text() == '{"kind":"start","seconds":0.3333,"instance":"i1","processor":null}\n'
+    assert (
+        tmp_path / "run.jsonl"
+    ).read_text() == '{"kind":"start","seconds":0.3333,"instance":"i1","processor":null}\n'
