@@ -11,7 +11,7 @@ from leapcell_emulator.cost.histogram import Histogram
 from leapcell_emulator.cost.instances import Instances, Served
 from leapcell_emulator.cost.measurements import Measurements
 from leapcell_emulator.cost.request import Request
-from leapcell_emulator.cost.share import share_of, stretched, waited
+from leapcell_emulator.cost.share import share_of, stretched
 from leapcell_emulator.cost.usage import Fly, Rules, count
 from leapcell_emulator.cost.visits import days_of, make_requests
 
@@ -78,12 +78,23 @@ def test_the_emulators_instances_are_warm_and_take_turns() -> None:
     assert fleet.starts == 2
 
 
-@pytest.mark.parametrize(
-    ("processor", "seconds"), [(0.0, 0.0), (0.02, 0.02), (0.025, 0.025), (0.03, 0.105), (0.05, 0.125), (0.1, 0.325)]
-)
-def test_a_share_stops_work_until_the_next_period(processor: float, seconds: float) -> None:
-    assert stretched(processor, 0.25, 0.1) == pytest.approx(seconds)
-    assert waited(seconds + 0.5, processor, 0.25, 0.1) == pytest.approx(0.5)
+def one_by_one(processor: float, share: float, period: float, begun: float) -> float:
+    """The seconds that work takes which begins at this moment of a period."""
+    first = min(processor, share * period, period - begun)
+    left, periods = processor - first, 1
+    if left < 1e-12:
+        return first
+    while left > share * period + 1e-12:
+        left -= share * period
+        periods += 1
+    return periods * period - begun + left
+
+
+@pytest.mark.parametrize("processor", [0.001, 0.02, 0.025, 0.03, 0.05, 0.06, 0.1, 0.33, 2.0])
+@pytest.mark.parametrize("share", [0.072, 0.25, 0.29, 0.9])
+def test_a_share_stops_work_until_the_next_period(processor: float, share: float) -> None:
+    moments = [one_by_one(processor, share, 0.1, (step + 0.5) / 500 * 0.1) for step in range(500)]
+    assert stretched(processor, share, 0.1) == pytest.approx(statistics.mean(moments), rel=0.01)
 
 
 def test_a_share_that_is_spread_and_a_whole_core() -> None:

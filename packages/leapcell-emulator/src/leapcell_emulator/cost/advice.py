@@ -1,4 +1,4 @@
-"""What to change first: the largest parts of the bill and of the waiting, by figures."""
+"""Advice on the first change: the largest parts of the bill and of the waiting, by figures."""
 
 from __future__ import annotations
 

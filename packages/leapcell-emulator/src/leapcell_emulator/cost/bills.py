@@ -28,7 +28,7 @@ class Item:
 
 @dataclass(slots=True)
 class Bill:
-    """What one platform asks for a month."""
+    """The bill of one platform for a month."""
 
     platform: str
     items: list[Item] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Bill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What the project needs besides the compute."""
+    """The needs of the project besides the compute."""
 
     memory: float
     """MB that the application fills."""

@@ -126,7 +126,7 @@ def _estimate(  # what the command takes, by name
     if options["fly_zone"] not in ZONES:
         raise BadRequest(f"--fly-zone is {options['fly_zone']}.", hint=f"It can be {', '.join(ZONES)}.")
     known = prices.read_prices().with_given(price or ())
-    memory = options["memory"] or _memory_of(options["folder"])
+    memory = options["memory"] or memory_of(options["folder"])
     assumed: list[str] = []
     rules = usage.Rules(
         sizes=tuple(sorted({*share.SIZES, memory})),
@@ -208,7 +208,8 @@ def _rules_assumed(rules: Any) -> list[str]:  # noqa: ANN401 - its module is imp
     ]
 
 
-def _memory_of(folder: Path) -> int:
+def memory_of(folder: Path) -> int:
+    """MB that the project asks for, or what LeapCell's examples do."""
     return read_manifest(folder).memory if (folder / FILE_NAME).is_file() else DEFAULT_MEMORY
 
 

@@ -31,7 +31,7 @@ class LogRefused(BadRequest):
 
 @dataclass(slots=True)
 class Found:
-    """What a file was, and what of it was not read."""
+    """The kind of a file, and the part of it that was not read."""
 
     kind: str = ""
     lines: int = 0

@@ -8,11 +8,12 @@ from typing import Final
 
 from leapcell_emulator.cost.logs import Found
 from leapcell_emulator.cost.request import Request, route_of
-from leapcell_emulator.cost.share import share_of, waited
+from leapcell_emulator.cost.share import share_of, stretched
 from leapcell_emulator.documented import MIB
 from leapcell_emulator.errors import BadRequest
 
 MOST_ROUTES: Final = 1000
+CHOICES: Final = 500
 OTHER: Final = "(other routes)"
 EMULATED_COLD_START: Final = 0.25  # seconds that LeapCell adds, which are no part of the application's start
 
@@ -32,10 +33,15 @@ class Mean:
     waiting: float = 0.0
 
     def add(self, processor: float, waiting: float) -> None:
-        """Count a request."""
+        """Count a request. Stops of the processor vary: the waiting of one may be negative, that of all is not."""
         self.count += 1
         self.processor += processor
         self.waiting += waiting
+
+    @property
+    def each(self) -> tuple[float, float]:
+        """Seconds of a request: of the processor, and waiting."""
+        return self.processor / self.count, max(0.0, self.waiting / self.count)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,24 +59,33 @@ class Measurements:
     """MB of an instance."""
     routes: dict[str, Mean] = field(default_factory=dict)
     assumed: list[str] = field(default_factory=list)
-    """What was neither measured nor given, as sentences."""
+    """All that was neither measured nor given, as sentences."""
     period: float = 0.0
     """Seconds over which the platform grants the share of a processor."""
 
     def split(self, request: Request) -> tuple[float, float]:
         """Return the seconds in which a request needs the processor, and those in which it waits."""
-        if request.processor is not None and request.seconds is not None:
-            return request.processor, waited(request.seconds, request.processor, request.busy_share, self.period)
         route = self.routes.get(route_of(request.path)) if self.routes else None
-        processor, waiting = self.processor, self.waiting
-        if route is not None:
-            processor, waiting = route.processor / route.count, route.waiting / route.count
+        processor, waiting = route.each if route else (self.processor, self.waiting)
+        if request.processor is not None and request.seconds is not None:
+            if waiting is None or request.seconds == 0.0:
+                waiting = max(0.0, _waiting(request, self.period))
+            return request.processor, waiting
         if request.seconds is not None:
             processor = request.seconds if processor is None else min(processor, request.seconds)
             return processor, request.seconds - processor
         if processor is None:
             raise NothingMeasured
         return processor, waiting or 0.0
+
+    def choices(self) -> list[tuple[float, float]]:
+        """Return the two times of some hundred requests, each route as often as its share."""
+        if not self.routes:
+            return [(self.processor or 0.0, self.waiting or 0.0)]
+        total = sum(route.count for route in self.routes.values())
+        return [
+            route.each for route in self.routes.values() for _ in range(max(1, round(CHOICES * route.count / total)))
+        ]
 
 
 def measure(requests: Iterable[Request], found: Found, *, period: float) -> Measurements:
@@ -81,7 +96,7 @@ def measure(requests: Iterable[Request], found: Found, *, period: float) -> Meas
     for request in requests:
         if request.processor is None or request.seconds is None or request.status in (429, 502, 503):
             continue
-        waiting = waited(request.seconds, request.processor, request.busy_share, period)
+        waiting = _waiting(request, period)
         name = route_of(request.path)
         if name not in measured.routes and len(measured.routes) >= MOST_ROUTES:
             name = OTHER
@@ -89,17 +104,21 @@ def measure(requests: Iterable[Request], found: Found, *, period: float) -> Meas
         total.add(request.processor, waiting)
         memory = max(memory, request.memory or 0)
     if total.count:
-        measured.processor, measured.waiting = total.processor / total.count, total.waiting / total.count
+        measured.processor, measured.waiting = total.each
     if memory:
         measured.memory = memory / MIB
     if found.starts:
-        waits = [
-            waited(seconds, processor, share_of(size) if limited else 1.0, period)
-            for seconds, processor, size, limited in found.starts
-        ]
-        measured.start_processor = sum(processor for _, processor, _, _ in found.starts) / len(found.starts)
-        measured.start_waiting = sum(waits) / len(waits)
+        starts = Mean()
+        for seconds, processor, size, limited in found.starts:
+            starts.add(processor, seconds - stretched(processor, share_of(size) if limited else 1.0, period))
+        measured.start_processor, measured.start_waiting = starts.each
     return measured
+
+
+def _waiting(request: Request, period: float) -> float:
+    """Return the seconds in which a request with both times did not need the processor."""
+    assert request.processor is not None and request.seconds is not None  # noqa: S101, PT018 - the callers look
+    return request.seconds - stretched(request.processor, request.busy_share, period)
 
 
 def complete(

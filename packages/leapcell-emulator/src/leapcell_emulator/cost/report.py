@@ -168,7 +168,7 @@ def _sizes_text(report: dict[str, Any]) -> str:
         last = f"\nThe cheapest size with a p95 of at most {wanted:g} s: {report['cheapest']} MB."
     else:
         last = ""
-    return _table(rows) + last
+    return table(rows) + last
 
 
 def _bills_text(report: dict[str, Any]) -> str:
@@ -182,7 +182,7 @@ def _bills_text(report: dict[str, Any]) -> str:
             cells.append(_money(items[0]["amount"]) if items else "")
         rows.append([name, *cells])
     rows.append(["total", *(_money(bill["total"]) for bill in bills)])
-    lines = [_table(rows), f"Prices of {report['prices_of']}."]
+    lines = [table(rows), f"Prices of {report['prices_of']}."]
     for bill in bills:
         lines += [f"{bill['platform']}: {_quantities(bill)}.", *bill["notes"]]
     needs = [item["needs"] for bill in bills for item in bill["items"] if item["needs"]]
@@ -197,7 +197,7 @@ def _free_text(report: dict[str, Any]) -> str:
         [each["what"], f"{each['used']:,.3g}", f"{each['limit']:,g}", f"{each['share']:.0%}", each["source"]]
         for each in report["free_plan"]
     ]
-    return _table(rows)
+    return table(rows)
 
 
 def _quantities(bill: dict[str, Any]) -> str:
@@ -210,7 +210,8 @@ def _money(amount: float | None) -> str:
     return UNKNOWN if amount is None else f"{amount:,.2f}"
 
 
-def _table(rows: list[list[str]]) -> str:
+def table(rows: list[list[str]]) -> str:
+    """Rows as text, in columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

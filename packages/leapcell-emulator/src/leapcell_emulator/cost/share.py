@@ -17,20 +17,20 @@ def share_of(memory: float) -> float:
 
 
 def stretched(processor: float, share: float, period: float) -> float:
-    """Return the seconds that work takes which needs `processor` seconds of a whole core.
+    """Return the seconds that work takes, on average, which needs `processor` seconds of a whole core.
 
     The kernel lets it run for `share` of each `period` (seconds), and stops it for the rest. Work that begins after a
-    pause finds a whole period's part, so short work is not slowed down. `period` 0: the share is spread evenly.
+    pause, anywhere in a period, finds a whole period's part: short work is not slowed down, and the first stop is
+    shorter than the others. `period` 0: the share is spread evenly.
     """
     if share >= 1 or processor <= 0:
         return processor
     if not period:
         return processor / share
     quota = share * period
-    pauses = math.ceil(processor / quota - 1e-9) - 1
-    return processor + max(0, pauses) * (period - quota)
-
-
-def waited(seconds: float, processor: float, share: float, period: float) -> float:
-    """Return the seconds of a measured duration in which it did not need the processor."""
-    return max(0.0, seconds - stretched(processor, share, period))
+    parts = processor / quota
+    if parts <= 1:
+        return processor
+    # Begun early in a period, it is stopped before the end of it; begun late, it goes on with the next one's part.
+    stops = (1 - share) * (math.ceil(parts - 1e-9) - 1.5) + share * (parts - 1)
+    return processor + stops * (period - quota)

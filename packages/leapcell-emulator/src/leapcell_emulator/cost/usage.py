@@ -1,4 +1,4 @@
-"""What the traffic uses: one pass over the requests, for all sizes of memory at once."""
+"""The usage of the traffic: one pass over the requests, for all sizes of memory at once."""
 
 from __future__ import annotations
 
