@@ -16,7 +16,7 @@ from leapcell_emulator.cost.share import SIZES, share_of
 POOLS: Final = (1, 2, 3, 5, 8, 12, 20)
 LIMITS: Final = (50, 20, 10, 5, 2, 1)
 SHORT_WAIT: Final = 0.01  # seconds for a connection, at the p95
-ENOUGH: Final = 3000  # requests of each trial
+ENOUGH: Final = 2000  # requests of each trial
 FULL: Final = 0.7  # of the workers' time
 FEW_COLD: Final = 0.01  # of the requests
 HARD: Final = 4  # times the soft limit, as `fly init` writes it

@@ -15,7 +15,7 @@ LONG_QUEUE: Final = 60.0  # seconds that an async task may be queued, at the p95
 SOME: Final = 0.001  # of the requests may be refused
 LEAST: Final = 1.0  # visits an hour
 MOST: Final = 1_000_000.0
-ENOUGH: Final = 3000  # requests of each trial
+ENOUGH: Final = 2000  # requests of each trial
 CLOSE: Final = 1.1  # the factor to which the load is found
 
 

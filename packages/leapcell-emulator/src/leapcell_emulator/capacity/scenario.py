@@ -86,6 +86,6 @@ class Scenario:
     """Regions with instances; visitors are in three."""
     region_latency: float = 0.0
     """Seconds of a round trip between two regions."""
-    requests: int = 8000
+    requests: int = 4000
     """How many to simulate."""
     seed: int = 1

@@ -5,6 +5,7 @@ simpy has what this needs (time, queues, resources), is maintained, typed and sm
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from collections.abc import Generator
@@ -18,6 +19,7 @@ from leapcell_emulator.capacity.scenario import Scenario, Work
 
 WARM_UP: Final = 0.2  # of the requests, which are left out of the figures
 VISITOR_REGIONS: Final = 3
+MANY: Final = 500.0  # visits an hour
 
 Steps = Generator[simpy.Event, Any, None]
 
@@ -59,9 +61,8 @@ class Site:
         self._turns: list[deque[_Instance]] = [deque() for _ in range(scenario.regions)]
         self._workers = simpy.Resource(self.env, capacity=scenario.tasks.workers)
         self._all: list[_Instance] = []
-        warm = scenario.platform.instances or scenario.platform.kept
         for region in range(scenario.regions):
-            for _ in range(warm):
+            for _ in range(scenario.platform.instances or warm_instances(scenario)):
                 self._add(region, warm=True)
 
     def run(self) -> Outcome:
@@ -78,14 +79,17 @@ class Site:
 
     def _visits(self) -> Steps:
         scenario = self.scenario
-        visits = max(1, round(scenario.requests / scenario.requests_per_visit))
+        # Of many visits, requests come one by one; of few, the first one starts an instance for the others.
+        each = 1.0 if scenario.visits_per_hour >= MANY else scenario.requests_per_visit
+        rate = scenario.visits_per_hour * scenario.requests_per_visit / each / 3600
+        visits = max(1, round(scenario.requests / each))
         for number in range(visits):
-            yield self.env.timeout(self._chance.expovariate(scenario.visits_per_hour / 3600))
-            self.env.process(self._visit(counted=number >= visits * WARM_UP))
+            yield self.env.timeout(self._chance.expovariate(rate))
+            self.env.process(self._visit(each, counted=number >= visits * WARM_UP))
 
-    def _visit(self, *, counted: bool) -> Steps:
+    def _visit(self, requests: float, *, counted: bool) -> Steps:
         scenario = self.scenario
-        whole, part = divmod(scenario.requests_per_visit, 1)
+        whole, part = divmod(requests, 1)
         region = self._chance.randrange(VISITOR_REGIONS)
         for number in range(int(whole) + (self._chance.random() < part)):
             if number and scenario.pause:
@@ -209,3 +213,17 @@ class Site:
         self._connections -= instance.opened
         self.outcome.busy += instance.processor.busy
         self._all.remove(instance)
+
+
+def warm_instances(scenario: Scenario) -> int:
+    """Return how many instances a region has that this load has been on for long; none where each soon ends."""
+    platform, database = scenario.platform, scenario.database
+    rate = scenario.visits_per_hour * scenario.requests_per_visit / 3600 / scenario.regions
+    if rate * platform.dormant_after < 1:
+        return platform.kept
+    work = scenario.work
+    seconds = sum(each.processor / min(1.0, platform.share) + each.waiting for each in work) / len(work)
+    away = database.latency + (scenario.region_latency if scenario.regions > 1 else 0.0)
+    at_once = rate * (seconds + database.queries * (database.query + away))
+    limit = platform.limit / scenario.regions if platform.limit else at_once
+    return max(platform.kept, min(platform.most, math.ceil(min(at_once, limit) / platform.at_once)))
