@@ -1,1 +1,1 @@
-"""How far a project goes: its site as a discrete-event simulation, and what breaks first under which load."""
+"""The capacity of a project: its site as a discrete-event simulation, and what breaks first under which load."""

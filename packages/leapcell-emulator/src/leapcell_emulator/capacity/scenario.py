@@ -87,5 +87,5 @@ class Scenario:
     region_latency: float = 0.0
     """Seconds of a round trip between two regions."""
     requests: int = 4000
-    """How many to simulate."""
+    """To simulate."""
     seed: int = 1
