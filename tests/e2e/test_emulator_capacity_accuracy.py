@@ -58,9 +58,17 @@ async def emulating(record: Path | None = None) -> AsyncIterator[Emulator]:
         yield emulator
 
 
-async def load(rate: float, seed: int) -> Seen:
-    """Send requests at random times, whether or not the others are answered."""
-    chance = random.Random(seed)
+def schedule(name: str) -> list[float]:
+    """The times at which requests are sent, by chance: the simulation gets the same."""
+    chance = random.Random(name)
+    times = [0.0]
+    while times[-1] < FOR:
+        times.append(times[-1] + chance.expovariate(LOADS[name]))
+    return times[1:]
+
+
+async def load(name: str) -> Seen:
+    """Send requests when they are due, whether or not the others are answered."""
     seconds: list[float] = []
     refused = connections = 0
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
@@ -78,10 +86,9 @@ async def load(rate: float, seed: int) -> Seen:
                 seconds.append(time.monotonic() - begun)
 
         async with asyncio.TaskGroup() as group:
-            now = begun = time.monotonic()
-            while now < begun + FOR:
-                now += chance.expovariate(rate)  # whether or not this program is late
-                await asyncio.sleep(now - time.monotonic())
+            begun = time.monotonic()
+            for due in schedule(name):
+                await asyncio.sleep(begun + due - time.monotonic())
                 group.create_task(send())
             connections = emulator.state()["services"]["postgres"]["connections"]
     seconds.sort()
@@ -115,7 +122,7 @@ def predict(record: Path) -> dict[str, Outcome]:
         region_latency=0.0,
         seed=1,
     )
-    return {name: Site(replace(scenario, visits_per_hour=rate * 3600)).run() for name, rate in LOADS.items()}
+    return {name: Site(replace(scenario, arrivals=schedule(name))).run() for name in LOADS}
 
 
 async def test_three_loads(tmp_path: Path) -> None:
@@ -129,7 +136,7 @@ async def test_three_loads(tmp_path: Path) -> None:
     first = [line for line in lines if json.loads(line)["kind"] == "request"][:4]
     record.write_text("\n".join(line for line in lines if line not in first))
     predicted = predict(record)
-    seen = {name: await load(rate, seed) for seed, (name, rate) in enumerate(LOADS.items())}
+    seen = {name: await load(name) for name in LOADS}
     for name, outcome in predicted.items():
         found = seen[name]
         figures = (name, outcome.p95, found.p95, outcome.refused_share, found.refused, outcome.most_connections)

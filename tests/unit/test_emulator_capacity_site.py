@@ -107,6 +107,13 @@ def test_async_tasks_wait_for_workers() -> None:
     assert limits_of(scenario(7200, tasks=tasks), found)[0].name == "queue of Async"
 
 
+def test_arrivals_that_are_given() -> None:
+    rules = {"instances": 1, "limit": 2}
+    found = run(1, arrivals=(1.0, 1.5, 1.6, 4.0), work=[Work(1.0)], platform=rules)
+    assert (found.requests, found.refused, found.latency.count) == (4, 1, 3)
+    assert found.latency.total == pytest.approx(1.0 + 1.5 + 1.0)
+
+
 def test_the_same_seed_gives_the_same() -> None:
     first, second = (run(1000, requests=300, requests_per_visit=2.5, pause=5.0) for _ in range(2))
     assert first.latency.total == second.latency.total

@@ -77,6 +77,8 @@ class Scenario:
     requests_per_visit: float = 5.0
     pause: float = 20.0
     """Seconds between two requests of a visit."""
+    arrivals: Sequence[float] = ()
+    """Seconds at which requests come, ascending, in place of visits; all of them are counted."""
     work: Sequence[Work] = field(default_factory=lambda: (Work(0.02),))
     """Requests to choose from, each as likely."""
     platform: Platform

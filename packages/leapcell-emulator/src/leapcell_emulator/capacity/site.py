@@ -79,6 +79,11 @@ class Site:
 
     def _visits(self) -> Steps:
         scenario = self.scenario
+        if scenario.arrivals:
+            for time in scenario.arrivals:
+                yield self.env.timeout(time - self.env.now)
+                self.env.process(self._request(0, counted=True))
+            return
         # Of many visits, requests come one by one; of few, the first one starts an instance for the others.
         each = 1.0 if scenario.visits_per_hour >= MANY else scenario.requests_per_visit
         rate = scenario.visits_per_hour * scenario.requests_per_visit / each / 3600
