@@ -18,6 +18,7 @@ from leapcell_emulator.cost.command import (
     JsonOption,
     LimitOption,
     MeasuredOption,
+    MemoryOption,
     P95Option,
     PauseOption,
     PeriodOption,
@@ -35,7 +36,6 @@ LoadOption = Annotated[
     list[float] | None,
     typer.Option("--visits-per-hour", min=0.1, help="A load; repeatable. Default: 10, 1,000 and 100,000."),
 ]
-MemoryOption = Annotated[int | None, typer.Option(help="MB of an instance. Default: that of leapcell.yaml.")]
 QueriesOption = Annotated[float, typer.Option(min=0, help="Queries of a request, on average.")]
 QueryOption = Annotated[float, typer.Option(min=0, help="Seconds of a query in the database.")]
 LatencyOption = Annotated[float, typer.Option(min=0, help="Seconds of a round trip to the database.")]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from leapcell_emulator.documented import COLD_START, DORMANT_AFTER, MAX_CONCURRENCY
+from leapcell_emulator.documented import COLD_START, DORMANT_AFTER, MAX_CONCURRENCY, MAX_MEMORY, MIN_MEMORY
 from leapcell_emulator.errors import BadRequest, EmulatorError
 from leapcell_emulator.manifest import DEFAULT_MEMORY, FILE_NAME, read_manifest
 
@@ -34,7 +34,10 @@ P95Option = Annotated[float | None, typer.Option("--p95", min=0, help="Seconds t
 PriceOption = Annotated[
     list[str] | None, typer.Option("--price", help="A price in US dollars that no page states, NAME=VALUE; repeatable.")
 ]
-MemoryOption = Annotated[int | None, typer.Option(help=f"MB of an instance in the bills. Default: {FILE_NAME}'s.")]
+MemoryOption = Annotated[
+    int | None,
+    typer.Option(min=MIN_MEMORY, max=MAX_MEMORY, help=f"MB of an instance. Default: {FILE_NAME}'s."),
+]
 FolderOption = Annotated[Path, typer.Option(help=f"The project's folder, with {FILE_NAME} in it.")]
 DatabaseOption = Annotated[float, typer.Option("--database-gb", min=0, help="GB of the database.")]
 StorageOption = Annotated[float, typer.Option("--storage-gb", min=0, help="GB of uploaded files.")]
@@ -57,6 +60,7 @@ SeedOption = Annotated[int, typer.Option(help="Of the simulation: the same seed 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 ZONES = ("na-eu", "ap-oc-sa", "af-in")
+FEWEST = 2  # requests, between which time passes
 SHORT = 86_400.0  # seconds; a shorter log is no typical day
 
 
@@ -176,6 +180,8 @@ def _estimate(  # what the command takes, by name
             f"day in docs/cost.md; {options['response_bytes']:,} bytes a response."
         )
     else:
+        if used.requests < FEWEST:
+            raise BadRequest(f"{traffic} has {used.requests} request.", hint="A longer log shows what a month is like.")
         factor = bills.monthly(used)
         if found.skipped:
             assumed.append(f"{found.skipped:,} of {found.lines:,} lines are no requests and were left out.")
