@@ -1,4 +1,4 @@
-"""What `cost` predicts from half of a run, against all of it: the gateway's clock and the kernel's control groups."""
+"""What `cost` finds in a run, or predicts from half of it, against the gateway's clock and the control groups."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tests.services.emulator import RunningEmulator, running
 
 pytestmark = [full, pytest.mark.timeout(1200)]
 WITHIN = 0.05
+FROM_HALF = 0.10  # starts vary on a busy machine, and half of them are a dozen
 DORMANT = 4.0  # seconds, in place of half an hour; no pause comes near it
 REQUESTS = 100
 PATHS = ("/burn/0.02", "/burn/0.12", "/slow/0.1", "/slow/0.3", "/")
@@ -55,14 +56,15 @@ async def test_billed_seconds_and_processor_seconds(tmp_path: Path) -> None:
     starts = [row for row in rows if row["kind"] == "start"]
     kernel -= sum(row["processor"] for row in starts[:2])  # of the deployment, which are no request's
     options = ("--instances", "2", "--dormant-after", str(DORMANT), "--memory", "512", "--json")
-    done = CliRunner().invoke(app, ["cost", str(log), "--measured", str(half), *options])
-    report = json.loads(done.output)
-    size = next(each for each in report["sizes"] if each["memory"] == 512)
-    processor = report["traffic"]["processor_seconds"] + report["starts"]["processor_seconds"] * size["starts"]
-    sys.stderr.write(
-        f"billed {size['seconds']:.2f} s, windows {windows:.2f} s; processor {processor:.2f} s, kernel {kernel:.2f} s; "
-        f"{size['starts']} starts, {len(starts) - 2} in the emulator\n"
-    )
-    assert size["seconds"] == pytest.approx(windows, rel=WITHIN)
-    assert size["gb_seconds"] == pytest.approx(windows * 512 / 1024, rel=WITHIN)
-    assert processor == pytest.approx(kernel, rel=WITHIN)
+    for traffic, measured, within in ((record, record, WITHIN), (log, half, FROM_HALF)):
+        done = CliRunner().invoke(app, ["cost", str(traffic), "--measured", str(measured), *options])
+        report = json.loads(done.output)
+        size = next(each for each in report["sizes"] if each["memory"] == 512)
+        processor = report["traffic"]["processor_seconds"] + report["starts"]["processor_seconds"] * size["starts"]
+        sys.stderr.write(
+            f"billed {size['seconds']:.2f} s, windows {windows:.2f} s; processor {processor:.2f} s, "
+            f"kernel {kernel:.2f} s; {size['starts']} starts, {len(starts) - 2} in the emulator\n"
+        )
+        assert size["seconds"] == pytest.approx(windows, rel=within)
+        assert size["gb_seconds"] == pytest.approx(windows * 512 / 1024, rel=within)
+        assert processor == pytest.approx(kernel, rel=within)
