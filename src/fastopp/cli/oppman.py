@@ -116,6 +116,14 @@ COMMANDS: dict[str, Place] = {
         "fastopp.cli.check:check",
         "Check the settings and migrations and, with --live, the database and storage that they name.",
     ),
+    "cost": (
+        "fastopp.features.deployment.estimates:cost",
+        "Estimate what traffic costs a month on LeapCell, on Fly.io and on a small server, and what to change first.",
+    ),
+    "capacity": (
+        "fastopp.features.deployment.estimates:capacity",
+        "Simulate the site under load: what breaks first, in one region or three, and which sizes avoid it.",
+    ),
     "demo": ("fastopp.cli.own_project:demo", "Print where to find the demo's commands."),
     "clean": (
         "fastopp.cli.own_project:clean",

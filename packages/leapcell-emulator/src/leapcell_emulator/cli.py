@@ -7,10 +7,14 @@ from typing import Annotated
 import typer
 
 from leapcell_emulator import __version__
+from leapcell_emulator.capacity.command import capacity
 from leapcell_emulator.command import emulate
+from leapcell_emulator.cost.command import cost
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 app.command("emulate")(emulate)
+app.command("cost")(cost)
+app.command("capacity")(capacity)
 
 
 def _print_version(*, wanted: bool) -> None:

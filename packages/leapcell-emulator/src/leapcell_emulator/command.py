@@ -59,6 +59,10 @@ ExecOption = Annotated[
     ),
 ]
 SaveOption = Annotated[Path | None, typer.Option(help="Save the services' data in this folder at the end.")]
+RecordOption = Annotated[
+    Path | None,
+    typer.Option(help="Write a JSON line for each request to this file, for `cost` and `capacity`."),
+]
 LoadOption = Annotated[Path | None, typer.Option(help="Load the services' data from this folder.")]
 CronOption = Annotated[Path | None, typer.Option(help="File with scheduled requests.")]
 
@@ -80,6 +84,7 @@ async def _emulate(
     execute: ExecOption = None,
     save: SaveOption = None,
     load: LoadOption = None,
+    record: RecordOption = None,
     **rules: Any,  # noqa: ANN401 - one of each rule's type
 ) -> None:
     """Build the project and run it under LeapCell's rules, with a database, a bucket and a queue like LeapCell's.
@@ -104,6 +109,7 @@ async def _emulate(
         sandbox=sandbox,
         save=save,
         load=load,
+        record=record,
     )
     screen = Screen(sys.stderr if execute else sys.stdout)
     _end_on_signals()

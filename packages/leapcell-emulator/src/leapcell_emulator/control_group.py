@@ -20,8 +20,11 @@ PERIOD: Final = 100_000  # microseconds over which the kernel grants a share: it
 class ControlGroup:
     """One instance's control group. `memory_limited` and `cpu_limited` say what the kernel enforces."""
 
-    def __init__(self, name: str, *, memory: int | None, cpu: float | None) -> None:
-        """Make it with these limits: bytes, and processors. Limits the kernel does not take are left off."""
+    def __init__(self, name: str, *, memory: int | None, cpu: float | None, account: bool = False) -> None:
+        """Make it with these limits: bytes, and processors. Limits the kernel does not take are left off.
+
+        With `account` the kernel counts processor time, for `processor_seconds`.
+        """
         self._folders: list[Path] = []
         self.memory_limited = memory is not None and self._make(
             name, "memory", {"memory.max": memory}, {"memory.limit_in_bytes": memory}
@@ -30,6 +33,8 @@ class ControlGroup:
         self.cpu_limited = cpu is not None and self._make(
             name, "cpu", {"cpu.max": f"{quota} {PERIOD}"}, {"cpu.cfs_period_us": PERIOD, "cpu.cfs_quota_us": quota}
         )
+        if account:
+            self._make(name, "cpuacct", {}, {})
         if memory is not None and self.memory_limited:
             # Swapping would be a second memory.
             self._write_if_there({"memory.swap.max": 0, "memory.memsw.limit_in_bytes": memory})
@@ -58,6 +63,17 @@ class ControlGroup:
                         if key == "oom_kill":
                             return int(value)
         return 0
+
+    def processor_seconds(self) -> float | None:
+        """Return the processor time of all its processes, ended ones too; None where the kernel does not count it."""
+        for folder in self._folders:
+            with contextlib.suppress(OSError):
+                return int((folder / "cpuacct.usage").read_text(encoding="ascii")) / 1e9
+            with contextlib.suppress(OSError, IndexError):
+                return (
+                    int((folder / "cpu.stat").read_text(encoding="ascii").partition("usage_usec ")[2].split()[0]) / 1e6
+                )
+        return None
 
     def remove(self) -> None:
         """Remove it; its processes have ended."""
@@ -94,7 +110,7 @@ class ControlGroup:
 
 def remove_abandoned(prefix: str, lives: Callable[[str], bool]) -> None:
     """Remove the groups whose emulator was killed: those called `prefix`…`-`instance of which it does not live."""
-    for parent in {_version_2(), _version_1("memory"), _version_1("cpu")} - {None}:
+    for parent in {_version_2(), _version_1("memory"), _version_1("cpu"), _version_1("cpuacct")} - {None}:
         assert parent is not None  # noqa: S101 - as the line above says
         for folder in parent.glob(f"{prefix}*-*"):
             if not lives(folder.name.rpartition("-")[0]):

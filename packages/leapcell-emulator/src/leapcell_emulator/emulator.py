@@ -26,6 +26,7 @@ from leapcell_emulator.instance import Deployment, Host
 from leapcell_emulator.loopback import HOST, listen
 from leapcell_emulator.manifest import Manifest, read_manifest
 from leapcell_emulator.page import Page
+from leapcell_emulator.record import Record
 from leapcell_emulator.rules import Rules
 from leapcell_emulator.sandbox_choice import choose_sandbox
 from leapcell_emulator.service import Service
@@ -68,6 +69,8 @@ class EmulatorOptions:
     sandbox: str = "auto"
     save: Path | None = None
     """The folder that gets the services' data at the end."""
+    record: Path | None = None
+    """The file that gets a line for each request, and for each start and end of an instance."""
     load: Path | None = None
     """The folder that has them at the start."""
 
@@ -128,6 +131,8 @@ class Emulator:
         for warning in self.manifest.warnings:
             self.journal.say(warning, level="warning")
         # The port first: that it is taken should not be said after a build of five minutes.
+        if options.record is not None:
+            self.journal.record = self._exit.enter_context(Record(options.record))
         listener = self._exit.enter_context(
             contextlib.closing(listen(options.port, what="the project", option="--port"))
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from leapcell_emulator.record import Record
 from leapcell_emulator.rules import RULES, Rules
 
 KEPT = 200  # events, and requests: what a page can show
@@ -53,14 +55,25 @@ class ServedRequest:
     rule: str = ""
     bytes_in: int = 0
     bytes_out: int = 0
+    queue: float = 0.0
+    """Seconds until an instance took it."""
+    cold: bool = False
+    """Whether it waited for an instance to start."""
+    frozen: float = 0.0
+    """Seconds that the instance had had no request before."""
+    processor: float | None = None
+    """Seconds of processor time; known with `--record` only."""
     time: str = field(default_factory=now)
 
 
 class Journal:
     """Keeps the last events and requests, and passes each event on as it happens."""
 
-    def __init__(self, rules: Rules, listener: Callable[[Event], None] | None = None) -> None:
+    def __init__(
+        self, rules: Rules, listener: Callable[[Event], None] | None = None, record: Record | None = None
+    ) -> None:
         self.rules = rules
+        self.record = record
         self.events: deque[Event] = deque(maxlen=KEPT)
         self.requests: deque[ServedRequest] = deque(maxlen=KEPT)
         self.fired: dict[str, int] = {}
@@ -90,9 +103,30 @@ class Journal:
         """Record something that is not a rule's doing."""
         self._add(Event(message=message, level=level, instance=instance))
 
-    def served(self, request: ServedRequest) -> None:
-        """Record an answered request."""
+    def served(
+        self, request: ServedRequest, *, seconds: float = 0.0, path: str = "", memory: int | None = None
+    ) -> None:
+        """Keep an answered request; the record gets its path without the query, and what the page does not show."""
         self.requests.append(request)
+        if self.record is not None:
+            end = time.time()
+            self.record.write(
+                "request",
+                start=end - seconds,
+                end=end,
+                queue=request.queue,
+                cold=request.cold,
+                frozen=request.frozen,
+                processor=request.processor,
+                memory=memory,
+                method=request.method,
+                path=path[:500],
+                status=request.status,
+                bytes_in=request.bytes_in,
+                bytes_out=request.bytes_out,
+                instance=request.instance,
+                rule=request.rule,
+            )
 
     def _add(self, event: Event) -> None:
         self.events.append(event)

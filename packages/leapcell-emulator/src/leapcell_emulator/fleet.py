@@ -8,11 +8,13 @@ import itertools
 import shutil
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from leapcell_emulator.confined import StartFailed
 from leapcell_emulator.errors import NotFound, Unavailable
 from leapcell_emulator.instance import Deployment, Host, Instance, State
+from leapcell_emulator.metering import Window
 
 WATCH_INTERVAL: Final = 0.5  # seconds between two looks at memory and at who has had no traffic
 KEPT_ENDED: Final = 6  # instances that are no more but still shown
@@ -38,6 +40,16 @@ class Slot:
         self.starting = asyncio.Lock()
         self.retired = False
         """Its deployment has been replaced: nothing starts here any more."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """The instance that has a request, and how the request came to it."""
+
+    instance: Instance
+    cold: bool
+    """Whether the request waited for it to start."""
+    window: Window
 
 
 class Fleet:
@@ -103,7 +115,7 @@ class Fleet:
         await instance.stop(reason, politely=True, state=state)
 
     @contextlib.asynccontextmanager
-    async def instance(self) -> AsyncIterator[Instance]:
+    async def turn(self) -> AsyncIterator[Turn]:
         """The instance whose turn it is, running, for the time of one request.
 
         Raises `TooManyRequests` (E12), and `StartFailed` when it has to be started and does not.
@@ -113,32 +125,33 @@ class Fleet:
             raise TooManyRequests
         self.in_hand += 1
         try:
-            instance = await self._next()
-            instance.begin()
+            instance, cold = await self._next()
+            window = instance.begin()
             try:
-                yield instance
+                yield Turn(instance, cold, window)
             finally:
-                instance.end()
+                instance.end(window)
         finally:
             self.in_hand -= 1
 
-    async def _next(self) -> Instance:
+    async def _next(self) -> tuple[Instance, bool]:
+        """Return the instance whose turn it is, and whether it had to start first."""
         if not self._slots:
             raise StartFailed("No deployment is running.")
         slot = self._slots[self._turn % len(self._slots)]
         self._turn += 1
         if slot.instance is not None:  # the usual case, without waiting
-            return slot.instance
+            return slot.instance, False
         async with slot.starting:
             if slot.retired:
                 return await self._next()
-            if slot.instance is not None:
-                return slot.instance
+            if slot.instance is not None:  # another request has waited for it, and so has this one
+                return slot.instance, True
             self.cold_starts += 1
             await asyncio.sleep(self.host.rules.cold_start)
             instance = await self._start(slot)
             self.host.journal.fire("cold_start", level="info", found=instance.name, instance=instance.name)
-            return instance
+            return instance, True
 
     async def _start(self, slot: Slot) -> Instance:
         if self._closed:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
@@ -19,6 +19,7 @@ from leapcell_emulator.events import Journal, ServedRequest
 from leapcell_emulator.fleet import Fleet, TooManyRequests
 from leapcell_emulator.instance import LARGEST_HEAD, Instance
 from leapcell_emulator.limits import Refused, check_answer, check_head
+from leapcell_emulator.metering import Window
 from leapcell_emulator.rules import Rules
 from leapcell_emulator.websocket import relay
 
@@ -49,6 +50,10 @@ class _Count:
     status: int = 0
     instance: str = ""
     rule: str = ""
+    queue: float = 0.0
+    cold: bool = False
+    window: Window = field(default_factory=Window)
+    memory: int | None = None
 
 
 class Gateway:
@@ -78,27 +83,42 @@ class Gateway:
         begun = time.perf_counter()
         count = _Count()
         try:
-            return await self._answer(request, count)
+            return await self._answer(request, count, begun)
         finally:
-            self._journal.served(
-                ServedRequest(
-                    method=request.method,
-                    path=request.path_qs[:500],
-                    status=count.status,
-                    seconds=round(time.perf_counter() - begun, 4),
-                    instance=count.instance,
-                    rule=count.rule,
-                    bytes_in=count.bytes_in,
-                    bytes_out=count.bytes_out,
-                )
-            )
+            self._keep(request, count, time.perf_counter() - begun)
 
-    async def _answer(self, request: web.BaseRequest, count: _Count) -> web.StreamResponse:
+    def _keep(self, request: web.BaseRequest, count: _Count, seconds: float) -> None:
+        """Show an answered request on the page, and record it."""
+        self._journal.served(
+            ServedRequest(
+                method=request.method,
+                path=request.path_qs[:500],
+                status=count.status,
+                seconds=round(seconds, 4),
+                instance=count.instance,
+                rule=count.rule,
+                bytes_in=count.bytes_in,
+                bytes_out=count.bytes_out,
+                queue=round(count.queue, 4),
+                cold=count.cold,
+                frozen=round(count.window.frozen, 4),
+                processor=count.window.processor,
+            ),
+            seconds=seconds,
+            path=request.path,
+            memory=count.memory,
+        )
+
+    async def _answer(self, request: web.BaseRequest, count: _Count, begun: float) -> web.StreamResponse:
         try:
             check_head(self._rules, request.method, request.raw_path, list(request.raw_headers))
-            async with self._fleet.instance() as instance:
-                count.instance = instance.name
-                return await self._forward(request, instance, count)
+            async with self._fleet.turn() as turn:
+                count.instance, count.cold, count.window = turn.instance.name, turn.cold, turn.window
+                count.queue = time.perf_counter() - begun
+                try:
+                    return await self._forward(request, turn.instance, count)
+                finally:
+                    count.memory = turn.instance.record.memory()
         except Refused as refused:
             return self._refuse(request, count, refused)
         except TooManyRequests as error:

@@ -20,9 +20,11 @@ from leapcell_emulator.documented import MIB
 from leapcell_emulator.events import Journal, now
 from leapcell_emulator.health import HealthCheck
 from leapcell_emulator.image import Image
+from leapcell_emulator.instance_record import InstanceRecord
 from leapcell_emulator.logs import complaint
 from leapcell_emulator.loopback import is_loopback
 from leapcell_emulator.manifest import Manifest
+from leapcell_emulator.metering import Window
 from leapcell_emulator.rules import Rules
 from leapcell_emulator.sandbox import TEMP, Room, Sandbox
 
@@ -97,6 +99,7 @@ class Instance:
             on_line=self._line,
             on_bound=self._note_bound,
         )
+        self.record = InstanceRecord(self._journal.record, name, self._process)
         self._watch: asyncio.Task[None] | None = None
         self.session: aiohttp.ClientSession
 
@@ -126,12 +129,14 @@ class Instance:
                 name=f"{self._host.folder.parent.name}-{self.name}",
                 memory=manifest.memory * MIB if self._rules.memory_cap else None,
                 cpu=manifest.cpu_share if self._rules.cpu_share else None,
+                account=self._journal.record is not None,
             )
             await self._become_healthy()
         except BaseException as error:  # its text is kept, and a cancelled start ends the process too
             self.ended = str(error).partition("\n")[0]
             await self._clear()
             raise
+        self.record.started(memory=manifest.memory)
         self.state = State.RUNNING
         self.last_used = time.monotonic()
         self._watch = asyncio.create_task(self._watch_end())
@@ -159,21 +164,24 @@ class Instance:
 
     # Requests
 
-    def begin(self) -> None:
+    def begin(self) -> Window:
         """Begin a request: the instance runs."""
         self.in_hand += 1
         self.served += 1
         self.last_used = time.monotonic()
         self.idle.clear()
+        window = self.record.begin()
         self.thaw()
+        return window
 
-    def end(self) -> None:
+    def end(self, window: Window) -> None:
         """The request is answered: without another the instance stops."""
         self.in_hand -= 1
         self.last_used = time.monotonic()
         if self.in_hand == 0:
             self.idle.set()
             self._rest()
+        self.record.end(window)
 
     def _rest(self) -> None:
         if self._rules.freeze and self.in_hand == 0:
@@ -225,6 +233,7 @@ class Instance:
         self._journal.fire("memory_cap", found=self.name, limit=limit, instance=self.name, level="error")
 
     async def _clear(self) -> None:
+        self.record.ended(served=self.served)
         await self._process.close()
         with contextlib.suppress(AttributeError):
             await self.session.close()

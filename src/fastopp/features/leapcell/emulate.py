@@ -9,19 +9,14 @@ from typing import Any
 
 from fastopp.console.main_file import ProjectError
 from fastopp.console.output import error_console, plain_command
+from fastopp.features.deployment.emulator_package import emulator_missing
 from fastopp.platforms.leapcell import LEAPCELL
 
 try:
     from leapcell_emulator import command
     from leapcell_emulator.environment import read_env_file
 except ModuleNotFoundError as error:
-    if error.name != "leapcell_emulator":
-        raise
-    if Path("script/emulator").is_file():  # a copy of FastOpp's repository
-        hint = "Run ./script/emulator instead, which installs it and takes the same arguments."
-    else:
-        hint = 'Install it with: pip install "fastopp[emulator]"'
-    raise ProjectError("The emulator is not installed.", hint=hint) from None
+    raise emulator_missing(error) from None
 
 
 @functools.wraps(command.emulate)  # Typer takes the options from its signature
