@@ -18,6 +18,12 @@ MONITOR_INSTANCES = "monitor_instances"
 MONITOR_STATEMENTS = "monitor_statements"
 MONITOR_TABLES = frozenset({MONITOR_FIGURES, MONITOR_INSTANCES, MONITOR_STATEMENTS})
 
+# Alerts: incidents, the state of rules, leases.
+ALERT_INCIDENTS = "alert_incidents"
+ALERT_RULES = "alert_rules"
+ALERT_LEASES = "alert_leases"
+ALERT_TABLES = frozenset({ALERT_INCIDENTS, ALERT_RULES, ALERT_LEASES})
+
 
 def is_queue_table(name: str) -> bool:
     """Return whether a table belongs to the queues of tasks and mails."""
@@ -26,4 +32,4 @@ def is_queue_table(name: str) -> bool:
 
 def is_of_this_database(name: str) -> bool:
     """Return whether the rows of a table belong to this database alone: a backup leaves them out."""
-    return is_queue_table(name) or name in ERROR_TABLES or name in MONITOR_TABLES
+    return is_queue_table(name) or name in ERROR_TABLES | MONITOR_TABLES | ALERT_TABLES

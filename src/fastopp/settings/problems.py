@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fastopp.errors import FastOppError
 from fastopp.platforms.base import Platform
 from fastopp.platforms.detection import PLATFORMS
+from fastopp.settings.alert_problems import find_alert_problems
 from fastopp.settings.database_url import DatabaseURLError
 from fastopp.settings.mail_url import MailURLError, parse_sender
+from fastopp.settings.problem import SettingProblem
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -46,17 +48,6 @@ _HOST_NAME = re.compile(r"(\*?\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f
 OBJECT_STORAGE_VARIABLES = ("s3_access_key", "s3_secret_key", "s3_bucket")
 
 
-class SettingProblem(NamedTuple):
-    """One mistake: which variable, what is wrong, how to fix it."""
-
-    variable: str
-    what: str
-    fix: str
-
-    def __str__(self) -> str:
-        return f"{self.variable}: {self.what} {self.fix}".rstrip()
-
-
 class SettingsError(FastOppError):
     """The configuration has mistakes."""
 
@@ -81,6 +72,7 @@ def find_problems(settings: SettingsFields, given: Iterable[str]) -> list[Settin
         *_allowed_hosts(settings),
         *_mail(settings),
         *_languages(settings),
+        *find_alert_problems(settings),
     ]
 
 
