@@ -17,7 +17,7 @@ from sqlmodel import col, delete
 from fastopp.features.alerts import evaluation, incidents, leases
 from fastopp.features.alerts.delivery import Limits, WebhookDelayed, WebhookRefused, deliver
 from fastopp.features.alerts.messages import Message
-from fastopp.features.alerts.models import AlertIncident, AlertRule
+from fastopp.features.alerts.models import AlertIncident, RuleState
 from fastopp.features.alerts.names import SEND
 from fastopp.features.monitor.models import HOUR, MINUTE, MonitorFigures, MonitorInstance
 from fastopp.recording import REQUEST, TASK
@@ -139,7 +139,7 @@ async def test_each_rule_arrives_once_within_a_minute_and_once_more_when_it_is_o
         await turn(project, clock)
     assert told(hook) == {(rule, event): 1 for rule in ALL_RULES for event in ("opened", "resolved")}
     assert {row.open_key for row in await project.all(AlertIncident)} == {None}
-    stored = str([row.model_dump() for row in (*await project.all(AlertIncident), *await project.all(AlertRule))])
+    stored = str([row.model_dump() for row in (*await project.all(AlertIncident), *await project.all(RuleState))])
     sent = "".join(each.body.decode() for each in hook.received)
     secret = project.runtime.settings.secret_key.get_secret_value()
     assert "The key is ***." in stored
@@ -241,7 +241,7 @@ async def test_a_rule_that_fails_changes_nothing_and_stops_no_other(project, hoo
     for _ in range(4):
         await turn(project, clock)
     assert told(hook) == {("alert_app.stock", "opened"): 1, ("health", "opened"): 1}
-    [row] = [row for row in await project.all(AlertRule) if row.rule == "alert_app.stock"]
+    [row] = [row for row in await project.all(RuleState) if row.rule == "alert_app.stock"]
     assert row.problem == "RuntimeError: with *** in it"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastopp.features.alerts.rules import Measured, Rule
+from fastopp import AlertRule, Measured
 from fastopp.features.alerts.site import Site
 from tests.services.alert_app.state import State
 
@@ -15,4 +15,4 @@ async def stock(site: Site) -> Measured | None:
     return Measured(-State.stock + 100, 1, f"The key is {site.runtime.settings.secret_key.get_secret_value()}.")
 
 
-RULES = (Rule(id="stock", title="The shelf is empty", what="Missing things", measure=stock, threshold=90),)
+RULES = (AlertRule(id="stock", title="The shelf is empty", what="Missing things", measure=stock, threshold=90),)

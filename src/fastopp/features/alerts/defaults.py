@@ -12,7 +12,7 @@ from fastopp.core.runtime import Runtime
 from fastopp.database.migrations.errors import MigrationError
 from fastopp.database.migrations.revisions import head_revision
 from fastopp.features.alerts.names import SEND
-from fastopp.features.alerts.rules import Measured, Rule
+from fastopp.features.alerts.rules import AlertRule, Measured
 from fastopp.features.alerts.site import Site, percentile
 from fastopp.recording import REQUEST, TASK
 from fastopp.tasks.models import events, jobs
@@ -154,43 +154,43 @@ async def memory(site: Site) -> Measured | None:
 LATENCY_SAMPLE: Final = 50
 
 DEFAULTS: Final = (
-    Rule(
+    AlertRule(
         id="health", title="The site is unhealthy", what="Checks of /health that fail", measure=health,
         threshold=1, lasts=20, hint="See /database-status, and the log of the check that fails.",
     ),
-    Rule(
+    AlertRule(
         id="server-errors", title="Many answers are server errors", what="5xx among the answers of five minutes",
         measure=server_errors, threshold=0.05, unit="share", sample=50, hint="See /oppman/errors.",
     ),
-    Rule(
+    AlertRule(
         id="latency", title="Answers are slower than a week ago",
         what="95th percentile of the time of answers in five minutes, relative to the same hours a week ago",
         measure=slower, threshold=2, unit="times", sample=LATENCY_SAMPLE, lasts=20,
         hint="The log has slow requests and queries with their lines.",
     ),
-    Rule(
+    AlertRule(
         id="failed-tasks", title="Tasks fail", what="Tasks that failed for good in five minutes",
         measure=failed_tasks, threshold=1, hint="See /oppman/tasks?status=failed.",
     ),
-    Rule(
+    AlertRule(
         id="old-tasks", title="Tasks wait too long", what="Seconds for which the first waiting task has been due",
         measure=old_tasks, threshold=1800, unit="seconds",
         hint="Does a scheduler call /async/drain, or does a worker run? See docs/tasks.md.",
     ),
-    Rule(
+    AlertRule(
         id="storage", title="The storage is nearly full", what="Used share of the Object Storage or the disk",
         measure=storage, threshold=0.8, unit="share", clear=0.97, every=RARELY,
         hint="Delete files, or raise the plan and S3_QUOTA_MB.",
     ),
-    Rule(
+    AlertRule(
         id="connections", title="The database runs out of connections", what="Used share of PostgreSQL's connections",
         measure=connections, threshold=0.8, unit="share", lasts=20, hint="Lower DB_POOL_SIZE, or use a pooler.",
     ),
-    Rule(
+    AlertRule(
         id="backup", title="The newest backup is old", what="Hours since the newest backup of the database",
         measure=backup, threshold=48, unit="hours", every=RARELY, hint="Run `oppman.py remote backup`, or schedule it.",
     ),
-    Rule(
+    AlertRule(
         id="memory", title="An instance is short of memory", what="Largest share of its memory that an instance uses",
         measure=memory, threshold=0.9, unit="share", lasts=20, hint="Raise the memory of instances.",
     ),

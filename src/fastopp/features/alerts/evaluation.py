@@ -14,8 +14,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastopp.core.runtime import Runtime
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.features.alerts import incidents, leases, new_errors
-from fastopp.features.alerts.models import MAX_DETAIL, MAX_TEXT, AlertRule
-from fastopp.features.alerts.rules import NEW_ERROR, Measured, Rule, rules_of
+from fastopp.features.alerts.models import MAX_DETAIL, MAX_TEXT, RuleState
+from fastopp.features.alerts.rules import NEW_ERROR, AlertRule, Measured, rules_of
 from fastopp.features.alerts.site import Site
 from fastopp.tasks.failure import describe, mask
 
@@ -37,7 +37,7 @@ async def evaluate(runtime: Runtime) -> bool:
     now = clock.now()
     rules = rules_of(runtime)
     async with runtime.database.read() as session:
-        states = {row.rule: row for row in (await session.exec(select(AlertRule))).all()}
+        states = {row.rule: row for row in (await session.exec(select(RuleState))).all()}
     found = await _measure_all(rules, states, runtime, now)
     async with runtime.database.transaction() as session:
         await incidents.keep(session, found)
@@ -52,8 +52,8 @@ async def evaluate(runtime: Runtime) -> bool:
 
 
 async def _measure_all(
-    rules: Sequence[Rule], states: Mapping[str, AlertRule], runtime: Runtime, now: datetime
-) -> dict[str, AlertRule]:
+    rules: Sequence[AlertRule], states: Mapping[str, RuleState], runtime: Runtime, now: datetime
+) -> dict[str, RuleState]:
     """Return the new states of the rules that are due, as far as there is time."""
     site, found = Site(runtime, now), {}
     until = runtime.clock.monotonic() + LIMIT
@@ -70,12 +70,12 @@ async def _measure_all(
     return found
 
 
-def _measured(state: AlertRule | None) -> float:
+def _measured(state: RuleState | None) -> float:
     return state.measured_at.timestamp() if state and state.measured_at else 0.0
 
 
-async def _measure(rule: Rule, before: AlertRule | None, site: Site) -> AlertRule:
-    state = AlertRule(rule=rule.id, measured_at=site.now)
+async def _measure(rule: AlertRule, before: RuleState | None, site: Site) -> RuleState:
+    state = RuleState(rule=rule.id, measured_at=site.now)
     if before is not None:
         state.true_since, state.calm_since = before.true_since, before.calm_since
     try:
@@ -100,7 +100,7 @@ async def _measure(rule: Rule, before: AlertRule | None, site: Site) -> AlertRul
     return state
 
 
-async def _judge(session: AsyncSession, rule: Rule, state: AlertRule, now: datetime) -> None:
+async def _judge(session: AsyncSession, rule: AlertRule, state: RuleState, now: datetime) -> None:
     """Open or end the incident of a rule."""
     if state.problem:
         return

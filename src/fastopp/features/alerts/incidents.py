@@ -14,21 +14,21 @@ from fastopp.core.runtime import Runtime
 from fastopp.database.session import Database
 from fastopp.database.upsert import insert
 from fastopp.features.alerts.destinations import destinations_of
-from fastopp.features.alerts.models import ALL, MAX_DETAIL, MAX_TEXT, MAX_TITLE, AlertIncident, AlertRule
+from fastopp.features.alerts.models import ALL, MAX_DETAIL, MAX_TEXT, MAX_TITLE, AlertIncident, RuleState
 from fastopp.features.alerts.names import SEND, Event
 
 MAX_INCIDENTS: Final = 1000  # those that ended last stay
 BATCH: Final = 500  # rows that one transaction deletes
 
 
-async def keep(session: AsyncSession, states: Mapping[str, AlertRule]) -> None:
+async def keep(session: AsyncSession, states: Mapping[str, RuleState]) -> None:
     """Write the states of rules. Whether they are muted is not changed."""
     if not states:
         return
     names = ("rule", "value", "sample", "detail", "problem", "measured_at", "true_since", "calm_since")
     # In one order, so that two instances do not wait for each other.
     rows = [{name: getattr(states[rule], name) for name in names} for rule in sorted(states)]
-    statement = insert(session, AlertRule)
+    statement = insert(session, RuleState)
     changed = {name: statement.excluded[name] for name in names[1:]}
     connection = await session.connection()
     await connection.execute(statement.on_conflict_do_update(index_elements=["rule"], set_=changed), rows)
@@ -76,7 +76,7 @@ async def notify(session: AsyncSession, runtime: Runtime, now: datetime) -> None
 
     An incident whose rule is muted waits with its beginning; if it ends meanwhile, there is no message.
     """
-    muted = select(AlertRule.rule).where(col(AlertRule.muted_until) > now)
+    muted = select(RuleState.rule).where(col(RuleState.muted_until) > now)
     quiet = {*(await session.exec(muted)).all()}
     incident: Any = AlertIncident
     loud = incident.rule.not_in(quiet) if ALL not in quiet else None
@@ -114,7 +114,7 @@ async def queue(session: AsyncSession, runtime: Runtime, event: Event, ids: Sequ
 
 async def mute(session: AsyncSession, rule: str, until: datetime | None) -> None:
     """Send no messages of a rule, or with `ALL` none at all, until a time; None: send them again."""
-    statement = insert(session, AlertRule).values(rule=rule, muted_until=until, sample=0, detail="", problem="")
+    statement = insert(session, RuleState).values(rule=rule, muted_until=until, sample=0, detail="", problem="")
     changed = {"muted_until": statement.excluded.muted_until}
     connection = await session.connection()
     await connection.execute(statement.on_conflict_do_update(index_elements=["rule"], set_=changed))
@@ -127,9 +127,9 @@ async def list_incidents(session: AsyncSession, *, is_open: bool, limit: int) ->
     return (await session.exec(select(AlertIncident).where(wanted).order_by(*order).limit(limit))).all()
 
 
-async def list_states(session: AsyncSession) -> dict[str, AlertRule]:
+async def list_states(session: AsyncSession) -> dict[str, RuleState]:
     """Return the newest states of all rules."""
-    return {row.rule: row for row in (await session.exec(select(AlertRule))).all()}
+    return {row.rule: row for row in (await session.exec(select(RuleState))).all()}
 
 
 async def clean_up(database: Database, now: datetime, keep_days: int) -> int:

@@ -49,7 +49,7 @@ class AlertIncident(SQLModel, table=True):
     """Whether messages about its end were queued, or were not wanted."""
 
 
-class AlertRule(SQLModel, table=True):
+class RuleState(SQLModel, table=True):
     """The newest measurement of a rule, and whether it is muted. A backup of the database leaves this table out."""
 
     __tablename__ = ALERT_RULES

@@ -1,4 +1,4 @@
-"""What people and programs see of alerts: incidents, rules with their values, destinations."""
+"""The view of alerts for people and programs: incidents, rules with their values, destinations."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastopp.core.runtime import Runtime
 from fastopp.features.alerts import incidents
 from fastopp.features.alerts.destinations import destinations_of
-from fastopp.features.alerts.models import ALL, AlertIncident, AlertRule
-from fastopp.features.alerts.rules import NEW_ERROR, Rule, rules_of
+from fastopp.features.alerts.models import ALL, AlertIncident, RuleState
+from fastopp.features.alerts.rules import NEW_ERROR, AlertRule, rules_of
 
 OPEN_SHOWN: Final = 100
 PAST_SHOWN: Final = 50
@@ -21,8 +21,8 @@ PAST_SHOWN: Final = 50
 class RuleView(NamedTuple):
     """A rule and its newest state."""
 
-    rule: Rule
-    state: AlertRule | None
+    rule: AlertRule
+    state: RuleState | None
     muted_until: datetime | None
 
     @property

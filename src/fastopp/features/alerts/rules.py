@@ -34,7 +34,7 @@ Measure = Callable[["Site"], Awaitable["Measured | float | None"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class AlertRule:
     """A rule. Its incident opens when the value is at least `threshold` for `lasts` seconds."""
 
     id: str
@@ -42,7 +42,7 @@ class Rule:
     title: str
     """The incident in a few words, like `Many answers are server errors`."""
     what: str
-    """What is measured, like `5xx among the answers of five minutes`."""
+    """The measured thing, like `5xx among the answers of five minutes`."""
     measure: Measure
     threshold: float
     unit: Unit = ""
@@ -56,7 +56,7 @@ class Rule:
     every: float = 0
     """Seconds from one measurement to the next, for an expensive one; by default at each evaluation."""
     hint: str = ""
-    """What to do."""
+    """Advice on what to do."""
 
     def is_true(self, measured: Measured) -> bool:
         """Return whether a measurement reaches the threshold."""
@@ -87,7 +87,7 @@ async def _nothing(_site: Site) -> None:
     """The incidents of this rule are opened by `fastopp.features.alerts.new_errors`."""
 
 
-NEWS: Final = Rule(
+NEWS: Final = AlertRule(
     id=NEW_ERROR,
     title="New errors",
     what="Unhandled errors that are new, or occur again after they were resolved",
@@ -97,7 +97,7 @@ NEWS: Final = Rule(
 )
 
 
-def rules_of(runtime: Runtime) -> tuple[Rule, ...]:
+def rules_of(runtime: Runtime) -> tuple[AlertRule, ...]:
     """Return the rules that are evaluated: the default ones and those of apps, as ALERTS changes them.
 
     Raises BrokenPart and AppError for an app's alerts.py that cannot be used.
@@ -108,15 +108,15 @@ def rules_of(runtime: Runtime) -> tuple[Rule, ...]:
     return tuple(_chosen((*DEFAULTS, NEWS, *own), runtime.settings.alert_choice.thresholds))
 
 
-def _rules_of_app(app: App) -> list[Rule]:
+def _rules_of_app(app: App) -> list[AlertRule]:
     module = app.part("alerts", "RULES", Iterable)
     rules = list(module.RULES) if module is not None else []
-    if not all(isinstance(rule, Rule) for rule in rules):
-        raise AppError(f"{app.package}.alerts: RULES has something that is not a Rule.")
+    if not all(isinstance(rule, AlertRule) for rule in rules):
+        raise AppError(f"{app.package}.alerts: RULES has something that is not an AlertRule.")
     return [replace(rule, id=f"{app.name}.{rule.id}") for rule in rules]
 
 
-def _chosen(rules: Iterable[Rule], thresholds: Mapping[str, float | None]) -> Iterable[Rule]:
+def _chosen(rules: Iterable[AlertRule], thresholds: Mapping[str, float | None]) -> Iterable[AlertRule]:
     for rule in rules:
         threshold = thresholds.get(rule.id, rule.threshold)
         if threshold is not None:
