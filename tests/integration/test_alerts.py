@@ -19,13 +19,17 @@ from fastopp.features.alerts.delivery import Limits, WebhookDelayed, WebhookRefu
 from fastopp.features.alerts.messages import Message
 from fastopp.features.alerts.models import AlertIncident, RuleState
 from fastopp.features.alerts.names import SEND
+from fastopp.features.database_backups.stored import new_key
+from fastopp.features.health import probes
 from fastopp.features.monitor.models import HOUR, MINUTE, MonitorFigures, MonitorInstance
 from fastopp.recording import REQUEST, TASK
 from fastopp.settings.alerting import Webhook
+from fastopp.storage.select import backup_storage
 from fastopp.testing import ManualClock
 from tests.services.alert_app.state import State
 from tests.services.databases import url_on
 from tests.services.ops_project import BEARER, BROWSER, PRODUCTION, Project, initialised, running, settings_of
+from tests.services.s3 import ACCESS_KEY, SECRET_KEY
 from tests.services.webhook_server import HUGE, WebhookServer, webhook_server
 
 APPS = ["tests.services.alert_app", "tests.services.error_app"]
@@ -50,6 +54,9 @@ def clock() -> ManualClock:
 
 @pytest.fixture(autouse=True)
 def _well(monkeypatch) -> None:
+    """Begin without incidents, and wait for a busy machine."""
+    monkeypatch.setattr(evaluation, "EACH", 60.0)
+    monkeypatch.setattr(probes, "TIME_LIMIT", 50.0)
     for name in ("healthy", "stock", "broken"):
         monkeypatch.setattr(State, name, getattr(State, name))
 
@@ -62,6 +69,7 @@ def environ(hook: WebhookServer, **more: str) -> dict[str, str]:
 @pytest.fixture
 async def project(url, tmp_path, hook, clock):
     async with running(url, tmp_path, environ(hook), APPS, clock=clock) as project:
+        project.runtime.errors.limit = 60
         yield project
 
 
@@ -400,3 +408,23 @@ async def test_connections_are_counted_where_the_database_has_a_limit(url, tmp_p
         await turn(project, clock)
         expected = {("connections", "opened"): 1} if project.runtime.database.url.backend == "postgresql" else {}
         assert told(hook) == expected
+
+
+async def test_a_full_bucket_and_an_old_backup(sqlite_url, tmp_path, hook, clock, rclone):
+    bucket = {
+        "S3_ACCESS_KEY": ACCESS_KEY, "S3_SECRET_KEY": SECRET_KEY, "S3_BUCKET": rclone.create_bucket(),
+        "S3_ENDPOINT_URL": rclone.endpoint, "S3_QUOTA_MB": "1", "STORAGE_TYPE": "s3", "ALERTS": "old-tasks=off",
+    }  # fmt: skip
+    async with running(sqlite_url, tmp_path, environ(hook, **bucket), APPS, clock=clock) as project:
+        storage = backup_storage(project.runtime.settings, project.runtime.storage)
+        await storage.put("photos/a.jpg", bytes(850_000), content_type="image/jpeg")
+        await storage.put(new_key(), b"a backup", content_type="application/octet-stream")
+        await turn(project, clock)
+        assert told(hook) == {("storage", "opened"): 1}
+        clock.advance(49 * 3600)
+        await storage.delete("photos/a.jpg")
+        await turn(project, clock)
+        await turn(project, clock)
+        assert told(hook) == {("storage", "opened"): 1, ("backup", "opened"): 1}
+        await turn(project, clock, 600)
+        assert told(hook) == {("storage", "opened"): 1, ("backup", "opened"): 1, ("storage", "resolved"): 1}

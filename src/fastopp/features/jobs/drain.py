@@ -39,7 +39,7 @@ MAX_SECONDS = strictest.REQUEST_BUDGET  # where the platform sets no limit: no s
 # enough for the first two pauses of `Retry`, since no other request may arrive before the next task is started.
 PATIENCE = 60.0
 
-ALERTS_LIMIT = 15.0  # seconds that a drain waits for the evaluation of alerts
+ALERTS_LIMIT = 15.0  # seconds that a drain waits at most for the evaluation of alerts
 
 NAME = "drain"  # of these requests among those of tasks; `POST /async/drain` is this route, so no task has it
 
@@ -128,7 +128,7 @@ async def _drain(runtime: Runtime, budget: float, patience: float = 0.0) -> JSON
     clock = runtime.clock
     until = clock.monotonic() + budget
     with without_waking():
-        await _evaluate_alerts(runtime)  # before the queue, which the messages are in
+        await _evaluate_alerts(runtime, budget / 4)  # before the queue, which the messages are in
         report = await _work(runtime, until)
         while report.left == 0 and (pause := await _until_next(runtime)) is not None:
             # A moment more, since the task is to be due by the database's clock.
@@ -149,12 +149,12 @@ async def _drain(runtime: Runtime, budget: float, patience: float = 0.0) -> JSON
     return _answer(503, "partial", f"{message} The time was up; call again.", details, AGAIN)
 
 
-async def _evaluate_alerts(runtime: Runtime) -> None:
-    """Evaluate the rules of alerts, if it is time. The drain goes on in any case."""
+async def _evaluate_alerts(runtime: Runtime, limit: float) -> None:
+    """Evaluate the rules of alerts, if it is time, within so many seconds. The drain goes on in any case."""
     if not runtime.settings.alert_choice.enabled:
         return
     try:
-        async with asyncio.timeout(ALERTS_LIMIT):
+        async with asyncio.timeout(min(limit, ALERTS_LIMIT)):
             await evaluate_now(runtime)
     except (Unavailable, TimeoutError) as error:
         log.warning("Rules are not evaluated: %s", type(error).__name__, extra={"action": "alerts_late"})
