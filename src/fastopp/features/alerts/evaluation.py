@@ -42,9 +42,10 @@ async def evaluate(runtime: Runtime) -> bool:
     async with runtime.database.transaction() as session:
         await incidents.keep(session, found)
         for rule in rules:
-            if rule.id in found:
-                await _judge(session, rule, found[rule.id], now)
-        await incidents.end_removed(session, {rule.id for rule in rules}, now)
+            if rule.id in found and _begins(rule, found[rule.id], now):
+                await _open(session, rule, found[rule.id], now)
+        over = [rule.id for rule in rules if rule.id in found and _ends(rule, found[rule.id], now)]
+        await incidents.end(session, over, now, known=[rule.id for rule in rules])
         if runtime.settings.errors and any(rule.id == NEW_ERROR for rule in rules):
             await new_errors.look(session, now)
         await incidents.notify(session, runtime, now)
@@ -100,12 +101,16 @@ async def _measure(rule: AlertRule, before: RuleState | None, site: Site) -> Rul
     return state
 
 
-async def _judge(session: AsyncSession, rule: AlertRule, state: RuleState, now: datetime) -> None:
-    """Open or end the incident of a rule."""
-    if state.problem:
-        return
-    if state.true_since is not None and now - state.true_since >= timedelta(seconds=rule.lasts):
-        text = f"{rule.what}: {rule.shown(state.value)} (from {rule.shown(rule.threshold)})"
-        await incidents.open_one(session, rule.id, rule.id, rule.title, text, state.detail, rule.hint, now)
-    elif state.calm_since is not None and now - state.calm_since >= timedelta(seconds=rule.calm):
-        await incidents.end(session, [rule.id], now)
+def _begins(rule: AlertRule, state: RuleState, now: datetime) -> bool:
+    since = state.true_since
+    return not state.problem and since is not None and now - since >= timedelta(seconds=rule.lasts)
+
+
+def _ends(rule: AlertRule, state: RuleState, now: datetime) -> bool:
+    since = state.calm_since
+    return not state.problem and since is not None and now - since >= timedelta(seconds=rule.calm)
+
+
+async def _open(session: AsyncSession, rule: AlertRule, state: RuleState, now: datetime) -> None:
+    text = f"{rule.what}: {rule.shown(state.value)} (from {rule.shown(rule.threshold)})"
+    await incidents.open_one(session, rule.id, rule.id, rule.title, text, state.detail, rule.hint, now)

@@ -56,17 +56,13 @@ async def open_one(
     await connection.execute(statement.on_conflict_do_nothing(index_elements=["open_key"]))
 
 
-async def end(session: AsyncSession, keys: Collection[str], now: datetime) -> None:
-    """End the open incidents with these keys."""
-    await _end(session, col(AlertIncident.open_key).in_(keys), now)
-
-
-async def end_removed(session: AsyncSession, rules: Collection[str], now: datetime) -> None:
-    """End the open incidents of rules that are no longer there or are switched off."""
-    await _end(session, col(AlertIncident.rule).not_in(rules), now)
-
-
-async def _end(session: AsyncSession, which: Any, now: datetime) -> None:  # noqa: ANN401 - a condition
+async def end(
+    session: AsyncSession, keys: Collection[str], now: datetime, *, known: Collection[str] | None = None
+) -> None:
+    """End the open incidents with these keys; with `known`, also those of other rules, which were removed."""
+    which: Any = col(AlertIncident.open_key).in_(keys)
+    if known is not None:
+        which = or_(which, col(AlertIncident.rule).not_in(known))
     ended = update(AlertIncident).where(col(AlertIncident.open_key).is_not(None), which)
     await (await session.connection()).execute(ended.values(open_key=None, resolved_at=now))
 
