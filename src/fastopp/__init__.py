@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fastopp.features.accounts.permissions import FULL, Grant
     from fastopp.features.accounts.sign_in_page import SignInOption
     from fastopp.features.admin.views import AdminView
+    from fastopp.features.alerts.rules import AlertRule, Measured
     from fastopp.features.health.probes import ProbeFailed
     from fastopp.features.leapcell.migrations import migrate_leapcell
     from fastopp.features.leapcell.storage import LeapCellStorage
@@ -67,6 +68,7 @@ __all__ = [
     "FULL",
     "AccountLink",
     "AdminView",
+    "AlertRule",
     "AlreadyQueued",
     "AppSettings",
     "BadRequest",
@@ -86,6 +88,7 @@ __all__ = [
     "LeapCellStorage",
     "Mail",
     "MailDep",
+    "Measured",
     "Message",
     "Mistake",
     "NavItem",

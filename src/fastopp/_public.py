@@ -5,6 +5,7 @@ from __future__ import annotations
 MODULES = {
     "AccountLink": "fastopp.features.account.sections",
     "AdminView": "fastopp.features.admin.views",
+    "AlertRule": "fastopp.features.alerts.rules",
     "AlreadyQueued": "fastopp.tasks.errors",
     "AppSettings": "fastopp.settings",
     "BadRequest": "fastopp.errors",
@@ -25,6 +26,7 @@ MODULES = {
     "LeapCellStorage": "fastopp.features.leapcell.storage",
     "Mail": "fastopp.features.mail.service",
     "MailDep": "fastopp.features.mail.service",
+    "Measured": "fastopp.features.alerts.rules",
     "Message": "fastopp.web.languages",
     "Mistake": "fastopp.web.checked_form",
     "NavItem": "fastopp.core.apps",

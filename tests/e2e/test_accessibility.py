@@ -53,6 +53,7 @@ STAFF = (
     "/oppman/tasks",
     "/oppman/mail",
     "/oppman/errors",
+    "/oppman/alerts",
     "/oppman/errors/1",
     "/oppman/invitations",
     "/oppdemo/",

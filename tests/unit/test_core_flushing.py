@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
 
 import pytest
 
 from fastopp.core import flushing
 from fastopp.core.background import BackgroundWork
-from fastopp.core.flushing import Flusher
+from fastopp.core.flushing import Flusher, flush_features
 from fastopp.recorder import Recorder
 from fastopp.recording import Work
 from fastopp.testing.clock import ManualClock
@@ -90,3 +91,16 @@ async def test_nothing_is_flushed_when_it_is_switched_off(inside):
     await process.flusher.before_end(soon=True)
     await process.flusher.at_end()
     assert process.began == 0
+
+
+async def test_rules_are_evaluated_after_the_figures_are_written(monkeypatch):
+    order: list[str] = []
+    for name in ("alerts", "monitor"):
+        module = import_module(f"fastopp.features.{name}.flush")
+
+        async def flush(_runtime: object, name: str = name) -> None:
+            order.append(name)
+
+        monkeypatch.setattr(module, "flush", flush)
+    await flush_features(None)
+    assert order == ["monitor", "alerts"]

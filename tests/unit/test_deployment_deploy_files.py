@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from typer.testing import CliRunner, Result
 
 from fastopp.cli.oppman import app
@@ -70,6 +71,15 @@ def test_leapcell_init(project: Path) -> None:
     assert ".env.leapcell" in (project / ".gitignore").read_text()
     assert written["SECRET_KEY"] not in said
     assert "pa#ss" not in said
+
+
+def test_the_workflow_that_monitors(project: Path) -> None:
+    said = init("--yes", "--monitor").output
+    assert ".github/workflows/monitor.yml lists at its top" in said
+    assert not (project / ".github/workflows/leapcell.yml").exists()
+    text = (project / ".github/workflows/monitor.yml").read_text()
+    assert "status --alert" in text
+    assert {"run": "pip install -r requirements.txt"} in yaml.safe_load(text)["jobs"]["status"]["steps"]
 
 
 def test_what_is_written_is_valid(project: Path) -> None:

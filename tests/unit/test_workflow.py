@@ -16,6 +16,9 @@ WORKFLOWS = ROOT / ".github/workflows"
 WORKFLOW = WORKFLOWS / "leapcell.yml"
 
 
+MONITOR = ROOT / "src/fastopp/features/leapcell/monitor.yml"
+
+
 def steps() -> list[dict[str, Any]]:
     jobs = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]
     assert set(jobs) == {"check", "emulator", "deploy", "migrate"}
@@ -61,3 +64,22 @@ def test_the_job_that_may_push_runs_no_code_of_others() -> None:
         "actions/checkout",
         "gh auth setup-git && git push origin HEAD:refs/heads/main",
     ]
+
+
+def test_the_monitor_asks_the_site_and_may_do_nothing_else() -> None:
+    workflow = yaml.safe_load(MONITOR.read_text(encoding="utf-8"))
+    assert workflow["permissions"] == {"contents": "read"}
+    assert workflow[True].keys() == {"schedule", "workflow_dispatch"}  # YAML 1.1 reads `on` as a boolean
+    [job] = workflow["jobs"].values()
+    used = [step["uses"] for step in job["steps"] if "uses" in step]
+    assert used
+    assert set(used) <= {step["uses"] for step in steps() if "uses" in step}
+    assert [step["with"]["persist-credentials"] for step in job["steps"] if "checkout" in step.get("uses", "")] == [
+        False
+    ]
+    assert [set(step["env"]) for step in job["steps"] if "secrets." in str(step)] == [{"OPS_TOKEN", "LEAPCELL_URL"}]
+    commands: Any = typer.main.get_command(oppman.app)
+    [run] = [step["run"] for step in job["steps"] if "oppman.py" in step.get("run", "")]
+    assert run.endswith(" status --alert")
+    options = commands.commands["remote"].commands["status"].params
+    assert "--alert" in [name for option in options for name in option.opts]

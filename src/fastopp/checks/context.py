@@ -22,7 +22,7 @@ from fastopp.platforms.local import LOCAL
 from fastopp.settings import AppSettings, Settings, SettingsError, load_settings, read_variables
 from fastopp.settings.database_url import DatabaseURL
 from fastopp.settings.loading import from_variables
-from fastopp.settings.problems import SettingProblem
+from fastopp.settings.problem import SettingProblem
 
 T = TypeVar("T")
 

@@ -146,6 +146,10 @@ COMMANDS: dict[str, Place] = {
         "Manage a deployed project without a shell: state, migrations, sample data, backups, tasks and errors.",
     ),
     "tasks": ("fastopp.features.jobs.commands:app", "Manage tasks: list, run, cancel and retry them."),
+    "alerts": (
+        "fastopp.features.alerts.commands:app",
+        "Alerts: list incidents and rules, and send a test message.",
+    ),
     "errors": (
         "fastopp.features.errors.commands:app",
         "Errors that were recorded: list, show, resolve and ignore them.",

@@ -64,8 +64,16 @@ def remote(
 
 
 @app.command("status")
-def status(context: typer.Context, *, as_json: JsonOption = False) -> None:
+def status(
+    context: typer.Context,
+    *,
+    alert: Annotated[
+        bool, typer.Option("--alert", help="With the token: evaluate the rules of alerts too, and fail if one is true.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Report whether database, migrations and storage work. Status 1 if one does not. Needs no token."""
+    from fastopp.cli import remote_alerts  # noqa: PLC0415 - only here
 
     target = _target(context)
 
@@ -73,6 +81,8 @@ def status(context: typer.Context, *, as_json: JsonOption = False) -> None:
         answer = site.health()
         if target.token_at_hand:
             answer["token"] = _token_works(site)
+        if alert and answer.get("token") and answer["checks"].get("database", {}).get("status") == "healthy":
+            answer["alerts"] = remote_alerts.ask(site)
         return answer
 
     answer = _carry_out(target, target.token_at_hand, ask, as_json=as_json)
@@ -86,7 +96,13 @@ def status(context: typer.Context, *, as_json: JsonOption = False) -> None:
                 if answer["token"]
                 else f"The operations token is not accepted. {WrongToken.hint}"
             )
-    if answer.get("status") != "healthy" or answer.get("token") is False:
+        if "alerts" in answer:
+            remote_alerts.tell(answer["alerts"])
+    if (
+        answer.get("status") != "healthy"
+        or answer.get("token") is False
+        or remote_alerts.is_loud(answer.get("alerts", {}))
+    ):
         raise typer.Exit(EXIT_FAILED)
 
 

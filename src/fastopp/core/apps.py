@@ -9,6 +9,7 @@ shop/
     tasks.py       functions with @task, run later
     commands.py    app = typer.Typer(): commands below `oppman.py shop`
     probes.py      PROBES: parts of /health
+    alerts.py      RULES: rules of alerts
     checks.py      functions with @check, for `oppman.py check`
     permissions.py SESSION: entries of a browser's session
     sign_in_step.py page_for, check_code: what an account proves beside its password

@@ -1,7 +1,8 @@
 """Flushes: moments in a request, or after it, at which features write what this process has recorded.
 
-A feature whose `flush.py` has a coroutine function `flush(runtime)` takes part. Where the process is frozen between
-requests, a flush is part of a request, which waits for it for `PATIENCE` seconds at most. Elsewhere it follows one.
+A feature whose `flush.py` has a coroutine function `flush(runtime)` takes part; with `LAST = True`, after the others.
+Where the process is frozen between requests, a flush is part of a request, which waits for it for `PATIENCE` seconds at
+most. Elsewhere it follows one.
 """
 
 from __future__ import annotations
@@ -96,9 +97,8 @@ class Flusher:
 async def flush_features(runtime: Any) -> None:  # noqa: ANN401 - a Runtime, which is above this module
     """Have every feature write what it has. The first error is raised when all have had their turn."""
     failure: Exception | None = None
-    for feature in features_with("flush"):
-        module = feature.part("flush", "flush")
-        assert module is not None  # noqa: S101 - it was found by this part
+    modules: list[Any] = [feature.part("flush", "flush") for feature in features_with("flush")]
+    for module in sorted(modules, key=lambda each: getattr(each, "LAST", False)):
         try:
             await module.flush(runtime)
         except Exception as error:  # noqa: BLE001 - the others have their turn; it is raised below

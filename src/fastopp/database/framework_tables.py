@@ -23,6 +23,12 @@ CACHE_ENTRIES = "cache_entries"
 CACHE_TAGS = "cache_tags"
 CACHE_TABLES = frozenset({CACHE_ENTRIES, CACHE_TAGS})
 
+# Alerts: incidents, the state of rules, leases.
+ALERT_INCIDENTS = "alert_incidents"
+ALERT_RULES = "alert_rules"
+ALERT_LEASES = "alert_leases"
+ALERT_TABLES = frozenset({ALERT_INCIDENTS, ALERT_RULES, ALERT_LEASES})
+
 
 def is_queue_table(name: str) -> bool:
     """Return whether a table belongs to the queues of tasks and mails."""
@@ -31,4 +37,5 @@ def is_queue_table(name: str) -> bool:
 
 def is_of_this_database(name: str) -> bool:
     """Return whether the rows of a table belong to this database alone: a backup leaves them out."""
-    return is_queue_table(name) or name in ERROR_TABLES | MONITOR_TABLES | CACHE_TABLES
+    own = ERROR_TABLES | MONITOR_TABLES | CACHE_TABLES | ALERT_TABLES
+    return is_queue_table(name) or name in own

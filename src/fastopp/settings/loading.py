@@ -16,11 +16,13 @@ from pydantic import PrivateAttr, SecretStr, ValidationError
 from fastopp.platforms.base import Platform
 from fastopp.platforms.detection import PLATFORMS, detect_platform
 from fastopp.platforms.settings import PRODUCTION_MARKERS, PlatformSettings
+from fastopp.settings.alerting import AlertSettingError
 from fastopp.settings.app_settings import AppSettings, AppVariables
 from fastopp.settings.fields import NOT_VARIABLES, SettingsFields
 from fastopp.settings.mail_url import MailURLError
 from fastopp.settings.observing import ObservingSettings
-from fastopp.settings.problems import SettingProblem, SettingsError, environment_too_big, explain_all, find_problems
+from fastopp.settings.problem import SettingProblem
+from fastopp.settings.problems import SettingsError, environment_too_big, explain_all, find_problems
 
 AppKind = TypeVar("AppKind", bound=AppSettings)
 
@@ -62,6 +64,8 @@ class Settings(PlatformSettings, ObservingSettings, SettingsFields):
         with suppress(MailURLError):
             if self.mail is not None and self.mail.password:
                 yield from {self.mail.password, quote(self.mail.password, safe="")}
+        with suppress(AlertSettingError):
+            yield from (webhook.url for webhook in self.webhooks)
 
 
 VARIABLES = (Settings.model_fields.keys() - NOT_VARIABLES) | {"database_dsn"}

@@ -1,10 +1,12 @@
-"""The settings of logs and of the monitor."""
+"""The settings of logs, of the monitor and of alerts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
+
+from fastopp.settings.alerting import AlertChoice, Webhook, parse_alerts, parse_webhooks
 
 if TYPE_CHECKING:
     # Of `SettingsFields`.
@@ -40,6 +42,42 @@ class ObservingSettings(BaseModel):
     monitor_keep_days: int = Field(
         90, ge=1, le=3650, description="Days that the figures of each day are kept, beside the totals."
     )
+
+    alerts: str = Field(
+        "",
+        description="Changes to the rules of alerts, separated by commas, like `latency=off, storage=90%`; `off` "
+        "evaluates none.",
+    )
+    alert_webhooks: SecretStr = Field(
+        SecretStr(""),
+        description="URLs that messages about alerts are posted to, separated by spaces. `slack+https://…`, "
+        "`discord+https://…` and `ntfy+https://…` write what these understand; their usual addresses need no word.",
+    )
+    alert_webhook_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Key that signs messages to other webhooks, as Standard Webhooks do it; at least 24 characters.",
+    )
+    alert_mail: str = Field("", description="Email addresses that get messages about alerts, separated by commas.")
+    heartbeat_url: SecretStr = Field(
+        SecretStr(""),
+        description="URL of a service like healthchecks.io that is called after a drain, at most each minute; it "
+        "raises an alarm when the calls stop.",
+    )
+
+    @property
+    def alert_choice(self) -> AlertChoice:
+        """The changes to the rules of alerts. Raises AlertSettingError."""
+        return parse_alerts(self.alerts)
+
+    @property
+    def webhooks(self) -> tuple[Webhook, ...]:
+        """The webhooks of alerts. Raises AlertSettingError."""
+        return parse_webhooks(self.alert_webhooks.get_secret_value())
+
+    @property
+    def alert_addresses(self) -> tuple[str, ...]:
+        """The email addresses of alerts."""
+        return tuple(filter(None, (address.strip() for address in self.alert_mail.split(","))))
 
     @property
     def json_logs(self) -> bool:

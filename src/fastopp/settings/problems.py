@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fastopp.errors import FastOppError
 from fastopp.platforms.base import Platform
 from fastopp.platforms.detection import PLATFORMS
+from fastopp.settings.alert_problems import find_alert_problems
 from fastopp.settings.database_url import DatabaseURLError
 from fastopp.settings.mail_url import MailURLError, parse_sender
+from fastopp.settings.problem import SettingProblem
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -48,17 +50,6 @@ _REDIS = re.compile(r"rediss?://([^/?#\s@]*@)?[A-Za-z0-9_.:\[\]-]+(/\d{0,3})?(\?
 OBJECT_STORAGE_VARIABLES = ("s3_access_key", "s3_secret_key", "s3_bucket")
 
 
-class SettingProblem(NamedTuple):
-    """One mistake: which variable, what is wrong, how to fix it."""
-
-    variable: str
-    what: str
-    fix: str
-
-    def __str__(self) -> str:
-        return f"{self.variable}: {self.what} {self.fix}".rstrip()
-
-
 class SettingsError(FastOppError):
     """The configuration has mistakes."""
 
@@ -84,6 +75,7 @@ def find_problems(settings: SettingsFields, given: Iterable[str]) -> list[Settin
         *_mail(settings),
         *_languages(settings),
         *_cache(settings),
+        *find_alert_problems(settings),
     ]
 
 

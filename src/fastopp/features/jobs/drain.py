@@ -15,7 +15,10 @@ from sqlalchemy import func, select
 
 from fastopp.core.dependencies import RuntimeDep, get_runtime
 from fastopp.core.runtime import Runtime
+from fastopp.errors import Unavailable
 from fastopp.features.accounts.current_user import operator
+from fastopp.features.alerts.flush import evaluate_now
+from fastopp.features.alerts.heartbeat import beat
 from fastopp.features.jobs.triggers import IdempotencyKey
 from fastopp.features.jobs.woken import serve_wake
 from fastopp.platforms import strictest
@@ -34,6 +37,8 @@ MAX_SECONDS = strictest.REQUEST_BUDGET  # where the platform sets no limit: no s
 # Seconds that a drain which the application has asked for itself waits for a task that is to be tried again: long
 # enough for the first two pauses of `Retry`, since no other request may arrive before the next task is started.
 PATIENCE = 60.0
+
+ALERTS_LIMIT = 15.0  # seconds that a drain waits at most for the evaluation of alerts
 
 NAME = "drain"  # of these requests among those of tasks; `POST /async/drain` is this route, so no task has it
 
@@ -119,6 +124,7 @@ async def _drain(
     clock = runtime.clock
     until = clock.monotonic() + budget
     with without_waking():
+        await _evaluate_alerts(runtime, budget / 4)  # before the queue, which the messages are in
         report = await _work(runtime, until)
         while report.left == 0 and (pause := await _until_next(runtime)) is not None:
             # A moment more, since the task is to be due by the database's clock.
@@ -130,6 +136,7 @@ async def _drain(
             if not is_wanted():
                 break
             report = _sum(report, await _work(runtime, until))
+    await beat(runtime)
     details = report._asdict()
     message = f"{report.done:,} task(s) done, {report.failed:,} failed, {report.left:,} left."
     if report.left == 0 or not report.time_up:  # what is left is another's, or waits for another's lock
@@ -138,6 +145,17 @@ async def _drain(
     if waker and await waker():
         return _answer(200, "partial", f"{message} Another request works on them.", details)
     return _answer(503, "partial", f"{message} The time was up; call again.", details, AGAIN)
+
+
+async def _evaluate_alerts(runtime: Runtime, limit: float) -> None:
+    """Evaluate the rules of alerts, if it is time, within so many seconds. The drain goes on in any case."""
+    if not runtime.settings.alert_choice.enabled:
+        return
+    try:
+        async with asyncio.timeout(min(limit, ALERTS_LIMIT)):
+            await evaluate_now(runtime)
+    except (Unavailable, TimeoutError) as error:
+        log.warning("Rules are not evaluated: %s", type(error).__name__, extra={"action": "alerts_late"})
 
 
 async def _work(runtime: Runtime, until: float) -> DrainReport:

@@ -32,6 +32,7 @@ _OVER = ("succeeded", "failed", "cancelled", "aborted")
 @task(name="clean-up", lock="clean-up", queueing_lock="clean-up")
 async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[str, Any]:
     """Remove tasks that ended more than `keep_days` days ago, and what interrupted uploads and deleted rows left."""
+    from fastopp.features.alerts import incidents  # noqa: PLC0415 - the tables of alerts, where tasks run
     from fastopp.features.errors import groups  # noqa: PLC0415 - the tables of errors, where tasks run
     from fastopp.features.mail import outgoing  # noqa: PLC0415 - as that of mails
 
@@ -54,6 +55,7 @@ async def clean_up(context: TaskContext, *, keep_days: int = KEEP_DAYS) -> dict[
     mails = await outgoing.clean_up(runtime.database, runtime.clock)
     errors = await groups.clean_up(runtime.database, runtime.clock, runtime.settings.errors_keep_days)
     cached = await runtime.shared_cache.clean_up()
+    await incidents.clean_up(runtime.database, runtime.clock.now(), runtime.settings.monitor_keep_days)
     files = await run_until_stopped(context, _remove_files(runtime), _nothing_to_tell)
     message = (
         f"{removed:,} old tasks, {files:,} discarded files, {mails:,} old mails and {errors:,} old errors were removed."

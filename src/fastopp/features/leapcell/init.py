@@ -40,6 +40,7 @@ EMULATOR = "leapcell-emulator"
 KEY_BYTES = 32  # 256 bits
 OLDEST_PYTHON = "3.11"
 WORKFLOW = ".github/workflows/leapcell.yml"
+MONITOR = ".github/workflows/monitor.yml"
 
 MANIFEST = """\
 # What LeapCell does with this project. Written by `python oppman.py leapcell init`.
@@ -93,6 +94,9 @@ def leapcell_init(
     github: Annotated[
         bool, typer.Option("--github", help=f"Write {WORKFLOW} too: check, test in the emulator, deploy.")
     ] = False,
+    monitor: Annotated[
+        bool, typer.Option("--monitor", help=f"Write {MONITOR} too: ask the site each quarter of an hour how it is.")
+    ] = False,
     yes: YesOption = False,
     force: ForceOption = False,
 ) -> None:
@@ -124,17 +128,27 @@ def leapcell_init(
         *requirements,
         DeployFile(ENV_FILE.name, env_text(variables), SECRET),
     ]
-    if github:
-        text = resources.files("fastopp.features.leapcell").joinpath("workflow.yml").read_text(encoding="utf-8")
-        text = text.replace(install_line(both=False), install)
-        text = text.replace(OLDEST_PYTHON, f"3.{max(11, allowed_minors(folder)[0])}")
-        text = text.replace(f"pip install {EMULATOR}", f"pip install {shlex.quote(tool_requirement(folder, EMULATOR))}")
-        files.append(DeployFile(WORKFLOW, text))
+    workflows = [WORKFLOW] * github + [MONITOR] * monitor
+    files += [DeployFile(place, workflow_text(folder, place, install)) for place in workflows]
     left = write_files(folder, files, force=force, yes=yes)
     report_stale_commands(folder, requirements, left)
     _say_what_is_next(variables, [file.name for file in requirements], [WHEELS] if find_wheels(folder) else [])
-    if github:
-        say(f"  {WORKFLOW} lists at its top the branches and secrets that it needs.")
+    for place in workflows:
+        say(f"  {place} lists at its top the variables and secrets that it needs.")
+
+
+def workflow_text(folder: Path, place: str, install: str) -> str:
+    """Return a workflow for a project.
+
+    Parameters
+    ----------
+    install: the command that installs the requirements.
+    """
+    name = "workflow.yml" if place == WORKFLOW else "monitor.yml"
+    text = resources.files("fastopp.features.leapcell").joinpath(name).read_text(encoding="utf-8")
+    text = text.replace(install_line(both=False), install)
+    text = text.replace(OLDEST_PYTHON, f"3.{max(11, allowed_minors(folder)[0])}")
+    return text.replace(f"pip install {EMULATOR}", f"pip install {shlex.quote(tool_requirement(folder, EMULATOR))}")
 
 
 def complete(present: Mapping[str, str], *, ask: bool, asked: list[Variable]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from fastopp.database.framework_tables import ERROR_TABLES, MAILS, MONITOR_TABLES
+from fastopp.database.framework_tables import ALERT_TABLES, ERROR_TABLES, MAILS, MONITOR_TABLES
 from fastopp.errors import FastOppError
 from fastopp.features.database_backups.dump.schema import EVIDENCE
 from fastopp.storage.disk import flush_folder
@@ -62,9 +62,9 @@ def _forget_short_lived(copy: sqlite3.Connection) -> None:
     """Remove what does not belong into a copy that is kept.
 
     Files that are garbage may be in use by the time the copy is used. Bodies of mails are kept for a day only.
-    Figures and errors are about processes, not about this site's data.
+    Figures, errors and alerts are about processes, not about this site's data.
     """
-    for table in (EVIDENCE, MAILS, *MONITOR_TABLES, *ERROR_TABLES):
+    for table in (EVIDENCE, MAILS, *MONITOR_TABLES, *ERROR_TABLES, *ALERT_TABLES):
         if copy.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
             with copy:
                 copy.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names

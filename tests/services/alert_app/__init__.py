@@ -1,0 +1,1 @@
+"""An app with a probe and a rule, whose outcomes a test sets."""
