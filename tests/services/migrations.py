@@ -21,7 +21,7 @@ TIMES = {
     "webinar_registrants": ("webinar_date", "registration_date", "created_at", "updated_at"),
     "audit_logs": ("timestamp",),
 }
-HEAD = "0014"
+HEAD = "0015"
 COUNT = len([*(ROOT / "alembic/versions").glob("0*.py")])
 """How many there are."""
 NEXT = f"{int(HEAD) + 1:04}"

@@ -60,13 +60,16 @@ def add_to_work(engine: AsyncEngine, *, slow: float, repeated: int = 0) -> None:
     def fail(context: ExceptionContext) -> None:
         work = current_work.get()
         if work is not None and (began := getattr(context.execution_context, _BEGAN, None)) is not None:
-            add(work, context.statement or "", perf_counter() - began)
+            error = type(context.original_exception).__name__
+            add(work, context.statement or "", perf_counter() - began, error)
 
-    def add(work: Work, statement: str, seconds: float) -> None:
+    def add(work: Work, statement: str, seconds: float, error: str = "") -> None:
         work.database_seconds += seconds
         if statement.startswith(_BEGIN):
             return
         work.queries += 1
+        if work.trace is not None:
+            work.trace.query(normalised(statement), seconds, error)
         if repeated and work.count_statement(statement) == repeated:
             work.repeated.append((Statement(normalised(statement), caller_of(project)), statement))
         if slow and seconds >= slow:

@@ -1,10 +1,11 @@
-"""The settings of logs and of the monitor."""
+"""The settings of logs, of the monitor, and of what is sent elsewhere."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 if TYPE_CHECKING:
     # Of `SettingsFields`.
@@ -40,6 +41,47 @@ class ObservingSettings(BaseModel):
     monitor_keep_days: int = Field(
         90, ge=1, le=3650, description="Days that the figures of each day are kept, beside the totals."
     )
+
+    otel_exporter_otlp_endpoint: str = Field(
+        "",
+        description="Address of a collector for traces and figures, by OTLP over HTTP, like `http://localhost:4318`. "
+        "Needs the extra `fastopp[otlp]`.",
+    )
+    otel_exporter_otlp_headers: SecretStr = Field(
+        SecretStr(""), description="Headers of its requests, like `Authorization=Basic%20…,X-Scope=shop`."
+    )
+    otel_service_name: str = Field(
+        "", max_length=200, description="Name of the site at the collector. Default: `fastopp`."
+    )
+    otel_traces_sampler: Literal[
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+    ] = Field(
+        "parentbased_always_on",
+        description="Requests that are traced; with `parentbased_…`, who sends a `traceparent` decides for it.",
+    )
+    otel_traces_sampler_arg: float = Field(
+        1.0, ge=0, le=1, description="Share of them, for `traceidratio` and `parentbased_traceidratio`."
+    )
+    sentry_dsn: SecretStr = Field(
+        SecretStr(""),
+        description="DSN of a project at Sentry, which errors are sent to. Needs the extra `fastopp[sentry]`.",
+    )
+
+    @property
+    def traces(self) -> bool:
+        """Whether traces and figures are sent to a collector: the monitor measures them."""
+        return self.monitor and bool(self.otel_exporter_otlp_endpoint)
+
+    @property
+    def otlp_headers(self) -> dict[str, str]:
+        """The headers of requests to the collector, decoded."""
+        pairs = (pair.partition("=") for pair in self.otel_exporter_otlp_headers.get_secret_value().split(","))
+        return {name.strip(): unquote(value.strip()) for name, equals, value in pairs if equals and name.strip()}
 
     @property
     def json_logs(self) -> bool:

@@ -16,6 +16,7 @@ from fastopp.storage.base import Storage
 from fastopp.tasks.process import TaskProcess
 from fastopp.tasks.queue.status import TaskStatus
 from fastopp.tasks.task import Task
+from fastopp.tracing import Tracing
 
 
 class Queue(Protocol):
@@ -70,6 +71,11 @@ class Host(Protocol):
     @property
     def recorder(self) -> Recorder:
         """The figures of the process."""
+        ...
+
+    @property
+    def tracing(self) -> Tracing | None:
+        """Sends spans to a collector; None where none is set up."""
         ...
 
     @property
