@@ -5,6 +5,7 @@ Nothing here imports OpenTelemetry's SDK: most processes send nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -52,6 +53,8 @@ class Tracing(Protocol):
 
     instance: str
     """The id of this process."""
+    when_full: Callable[[], object] | None
+    """Called when many spans wait, where a push may run beside what follows."""
 
     @property
     def fastapi(self) -> dict[str, Any]:

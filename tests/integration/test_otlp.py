@@ -238,6 +238,20 @@ async def test_an_answer_does_not_wait_for_a_hanging_collector(sqlite_url, tmp_p
         assert project.runtime.tracing.dropped >= 3
 
 
+async def test_many_spans_are_sent_before_it_is_time(sqlite_url, tmp_path, monkeypatch):
+    monkeypatch.setattr(push, "BATCH", 5)
+    clock = ManualClock()
+    async with (
+        collecting() as collector,
+        site(sqlite_url, tmp_path, collector, clock, frozen=False) as project,
+        project.client() as client,
+    ):
+        for number in range(1, 7):
+            await client.get("/nope")
+            await project.runtime.background.idle()
+            assert len(collector.spans) == (6 if number == 6 else 1)  # the first flush, then five at once
+
+
 async def test_where_the_process_runs_on_it_sends_beside_answers(sqlite_url, tmp_path):
     async with collecting() as collector:
         async with (

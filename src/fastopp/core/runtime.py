@@ -13,7 +13,7 @@ from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.core.apps import App
 from fastopp.core.background import BackgroundWork
 from fastopp.core.features import features_with, find_features
-from fastopp.core.flushing import Flusher, flush_features
+from fastopp.core.flushing import LIMIT, Flusher, flush_features
 from fastopp.core.process_cache import ProcessCache
 from fastopp.core.tracing import open_tracing
 from fastopp.database.naive_datetimes import refuse_naive_datetimes
@@ -99,6 +99,8 @@ async def open_runtime(
     tracing = tracing or open_tracing(settings, clock)
     if tracing is not None:
         recorder.instance, recorder.counter = tracing.instance, tracing.count
+        if settings.platform.background_cpu:
+            tracing.when_full = partial(background.start, "push", tracing.push, limit=LIMIT)
     flusher = Flusher(recorder, background, inside=not settings.platform.background_cpu)
     runtime = Runtime(
         settings,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +21,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from fastopp.clock import Clock
 from fastopp.features.errors.release import release_of
+from fastopp.features.otlp import push
 from fastopp.features.otlp.figures import Totals
-from fastopp.features.otlp.push import Push
 from fastopp.features.otlp.queue import SpanQueue
 from fastopp.features.otlp.sampling import sampler_of
 from fastopp.recording import NO_ROUTE, REQUEST
@@ -44,6 +44,7 @@ class OtlpTracing:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.instance = secrets.token_hex(8)
+        self.when_full: Callable[[], object] | None = None
         resource = Resource(
             {
                 "service.name": settings.otel_service_name or "fastopp",
@@ -55,7 +56,7 @@ class OtlpTracing:
         )
         self._queue = SpanQueue(settings)
         self._totals = Totals(resource)
-        self._push = Push(settings, clock, self._queue, self._totals)
+        self._push = push.Push(settings, clock, self._queue, self._totals)
         self._provider = TracerProvider(sampler_of(settings), resource, shutdown_on_exit=False)
         self._provider.add_span_processor(self._queue)
         self._tracer = self._provider.get_tracer("fastopp")
@@ -116,6 +117,8 @@ class OtlpTracing:
     def count(self, work: Done) -> None:
         """Count a finished piece of work."""
         self._totals.add(work)
+        if self.when_full is not None and len(self._queue) >= push.BATCH:
+            self.when_full()
 
     async def push(self) -> None:
         """Send what has come."""

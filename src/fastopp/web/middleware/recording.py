@@ -117,6 +117,8 @@ class _Request:
             work.end()
         work.name = self._middleware.names.name(self._scope, self._root_path)
         work.outcome = str(self.status or CLIENT_LEFT)
+        if work.trace is not None:
+            work.trace.end(work, self._request_id)
         if recorder.enabled:
             if recorder.ended(self._number):
                 work.processor_seconds = time.process_time() - self._processor
@@ -124,8 +126,6 @@ class _Request:
                 _, startup = self._scope.get(ARRIVAL, (0.0, 0.0))
                 recorder.first_answer(startup + work.seconds)
             recorder.add(work)
-        if work.trace is not None:
-            work.trace.end(work, self._request_id)
         self._log()
 
     def _log(self) -> None:
