@@ -127,3 +127,13 @@ async def test_a_storm_of_errors_is_bounded(url, tmp_path):
         for _ in range(sending.AT_ONCE + 10):
             await client.get("/boom/x")
         assert len(collector.events) == sending.AT_ONCE
+
+
+@pytest.mark.parametrize("part", ["Client", "event_of"])
+async def test_a_fault_in_it_leaves_the_records_in_the_database(part, url, tmp_path, monkeypatch):
+    monkeypatch.setattr(sending, part, None)
+    async with collecting() as collector, site(url, tmp_path, collector, ManualClock()) as project:
+        async with project.client() as client:
+            assert (await client.get("/boom/x")).status_code == 500
+        assert collector.requests == 0
+        assert len(await project.all(ErrorEvent)) == 1
