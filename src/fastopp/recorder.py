@@ -60,6 +60,8 @@ class Recorder:
         self.frozen_seconds = 0.0
         self.listener: Callable[[], None] | None = None
         """Called after each attempt of a task."""
+        self.counter: Callable[[Work], None] | None = None
+        """Called with all finished work."""
         self._clock = clock
         self._count_statements = count_statements
         self._frozen = FrozenTime(clock)
@@ -101,6 +103,8 @@ class Recorder:
             work.end()
             if self.ended(number):
                 work.processor_seconds = time.process_time() - processor
+            if work.trace is not None:
+                work.trace.end(work)
             self.add(work)
 
     def began(self) -> int | None:
@@ -129,6 +133,8 @@ class Recorder:
         self._of(Key(work.kind, name, work.method, work.outcome)).add(work)
         for statement, seconds in work.slow:
             self._add_statement(statement, seconds)
+        if self.counter is not None:
+            self.counter(work)
         if work.kind == TASK and self.listener is not None:
             self.listener()
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final, NamedTuple
 
+from fastopp.tracing import Trace
+
 BOUNDS: Final = (
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0,
 )  # fmt: skip
@@ -53,7 +55,8 @@ class Work:
 
     __slots__ = (
         "_statements", "began", "bytes", "cold", "database_seconds", "frozen", "kind", "method", "name", "outcome",
-        "processor_seconds", "queries", "repeated", "seconds", "slow", "storage_calls", "storage_seconds", "user",
+        "processor_seconds", "queries", "repeated", "seconds", "slow", "storage_calls", "storage_seconds", "trace",
+        "user",
     )  # fmt: skip
 
     def __init__(self, kind: str, name: str = "", *, method: str = "", count_statements: bool = False) -> None:
@@ -82,6 +85,8 @@ class Work:
         self.slow: list[tuple[Statement, float]] = []
         self.repeated: list[tuple[Statement, str]] = []
         """Statements that were repeated too often, each with its text for `times_run`."""
+        self.trace: Trace | None = None
+        """Its span, where it is sent to a collector."""
         self._statements: dict[str, int] | None = {} if count_statements else None
 
     def end(self) -> None:

@@ -102,14 +102,17 @@ class ErrorReports:
                 if self._sinks is None:
                     self._sinks = ()  # also when they cannot be made
                     self._sinks = self._find_sinks()
-            if not self._sinks:
-                return
-            for sink in self._sinks:
-                sink.add(occurrence)
-            with self._lock:
-                self._added += 1
         except Exception:  # the edge: an error has happened already, and that one is answered
-            log.exception("An error could not be recorded")
+            log.exception("Errors cannot be recorded")
+        if not self._sinks:
+            return
+        for sink in self._sinks:
+            try:
+                sink.add(occurrence)
+            except Exception:  # the edge, as above; other sinks have it nevertheless
+                log.exception("An error could not be recorded")
+        with self._lock:
+            self._added += 1
 
     async def flush(self) -> None:
         """Have everything stored that was added so far. Returns after `limit` seconds in any case.
@@ -137,8 +140,8 @@ class ErrorReports:
         try:
             # In a separate task: a driver may take longer than this to end a call that was cancelled.
             async with asyncio.timeout(max(LONGEST, self.limit)):
-                for sink in self._sinks or ():
-                    await sink.flush()
+                flushes = (sink.flush() for sink in self._sinks or ())
+                _raise_first(await asyncio.gather(*flushes, return_exceptions=True))
             self._stored, self._paused_until = number, float("-inf")
         except Exception as error:  # noqa: BLE001 - the edge: errors are answered whether or not they are stored
             self._pause(type(error).__name__)
@@ -188,6 +191,13 @@ def within(place: Place) -> Iterator[None]:
 def current_place() -> Place | None:
     """Return what the running code belongs to."""
     return _place.get()
+
+
+def _raise_first(ended: Sequence[BaseException | None]) -> None:
+    """Raise the first error of work that has ended."""
+    for each in ended:
+        if each is not None:
+            raise each
 
 
 def _log(error: BaseException) -> None:

@@ -6,14 +6,16 @@ import logging
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from importlib import import_module
-from typing import Literal
+from typing import Literal, cast
 
 from fastapi import APIRouter, FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.core.apps import App
 from fastopp.core.features import find_features
 from fastopp.core.runtime import Runtime, open_runtime
+from fastopp.core.tracing import open_tracing
 from fastopp.settings import Settings
 from fastopp.storage.base import Storage
 from fastopp.web import setup, uploads
@@ -36,7 +38,14 @@ def assemble(
 
     A project's apps may replace any page of the framework but not its operations. /static takes what is left below it.
     """
-    application = Application(title=title, description=description or API, docs_url=None, redoc_url=None)
+    tracing = open_tracing(settings, clock)
+    application = Application(
+        title=title,
+        description=description or API,
+        docs_url=None,
+        redoc_url=None,
+        telemetry=cast("TelemetryConfig", tracing.fastapi) if tracing is not None else None,
+    )
     navigation = [item for app in apps for item in app.navigation()]
     setup.install(application, settings, apps, navigation, description=description)
     _install(application, "OPERATIONS", settings)
@@ -45,7 +54,7 @@ def assemble(
         _install_app(application, app, settings)
     _install(application, "PAGES", settings)
     setup.install_static(application, apps)
-    return application, open_runtime(settings, apps, clock=clock, storage=storage, title=title)
+    return application, open_runtime(settings, apps, clock=clock, storage=storage, title=title, tracing=tracing)
 
 
 def _install(application: FastAPI, kind: Literal["OPERATIONS", "PAGES"], settings: Settings) -> None:

@@ -11,6 +11,9 @@ its paths. It has a `router`, or a `create_router(settings)`.
 
 A feature's error_sink.py records errors: `create_sink(runtime)` returns a `fastopp.reporting.ErrorSink`, or None. It is
 imported with the first error.
+
+A feature's tracing.py sends spans to a collector: `create_tracing(settings, clock)` returns a
+`fastopp.tracing.Tracing`, or None. It is imported where `Settings.traces` is true.
 """
 
 from __future__ import annotations

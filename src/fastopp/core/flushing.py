@@ -95,13 +95,12 @@ class Flusher:
 
 
 async def flush_features(runtime: Any) -> None:  # noqa: ANN401 - a Runtime, which is above this module
-    """Have every feature write what it has. The first error is raised when all have had their turn."""
-    failure: Exception | None = None
+    """Have every feature write what it has, at once, and then those with LAST. Raise the first error when all ended."""
     modules: list[Any] = [feature.part("flush", "flush") for feature in features_with("flush")]
-    for module in sorted(modules, key=lambda each: getattr(each, "LAST", False)):
-        try:
-            await module.flush(runtime)
-        except Exception as error:  # noqa: BLE001 - the others have their turn; it is raised below
-            failure = failure or error
-    if failure is not None:
-        raise failure
+    failures: list[BaseException] = []
+    for last in (False, True):
+        flushes = [module.flush(runtime) for module in modules if getattr(module, "LAST", False) is last]
+        ended = await asyncio.gather(*flushes, return_exceptions=True)
+        failures += [each for each in ended if isinstance(each, BaseException)]
+    if failures:
+        raise failures[0]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import ModuleType
 
 from fastopp.cache.cache import Cache
 from fastopp.cache.current import Current, current_cache
@@ -15,9 +17,10 @@ from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.core.apps import App
 from fastopp.core.background import BackgroundWork
 from fastopp.core.features import features_with, find_features
-from fastopp.core.flushing import Flusher, flush_features
+from fastopp.core.flushing import LIMIT, Flusher, flush_features
 from fastopp.core.process_cache import ProcessCache
 from fastopp.core.release import release_of
+from fastopp.core.tracing import open_tracing
 from fastopp.database.naive_datetimes import refuse_naive_datetimes
 from fastopp.database.session import Database
 from fastopp.recorder import Recorder
@@ -32,6 +35,9 @@ from fastopp.tasks.process import TaskProcess
 from fastopp.tasks.registry import TaskRegistry
 from fastopp.tasks.service import TaskService
 from fastopp.tasks.wake import waker_of
+from fastopp.tracing import Tracing
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,8 @@ class Runtime:
     """Writes them."""
     shared_cache: Cache = field(default_factory=lambda: Cache(None))
     """The cache of all instances, for `@cached`."""
+    tracing: Tracing | None = None
+    """Sends spans and figures to a collector, if one is set up."""
 
     @property
     def tasks(self) -> TaskService:
@@ -71,6 +79,7 @@ async def open_runtime(
     task_limits: TaskLimits | None = None,
     storage: Storage | None = None,
     title: str = "FastOpp",
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[Runtime]:
     """Open the resources of a process, without connecting yet, and close them at the end.
 
@@ -78,6 +87,7 @@ async def open_runtime(
     ----------
     clock, task_limits, storage: others than a process's own, for tests.
     title: the name of the site, for mails.
+    tracing: that of the application, which is made before; otherwise it is made here if a collector is set up.
     """
     for app in apps:
         app.load_models()
@@ -97,6 +107,11 @@ async def open_runtime(
         enabled=settings.monitor,
         count_statements=settings.development and settings.repeated_queries > 0,
     )
+    tracing = tracing or open_tracing(settings, clock)
+    if tracing is not None:
+        recorder.instance, recorder.counter = tracing.instance, tracing.count
+        if settings.platform.background_cpu:
+            tracing.when_full = partial(background.start, "push", tracing.push, limit=LIMIT)
     flusher = Flusher(recorder, background, inside=not settings.platform.background_cpu)
     runtime = Runtime(
         settings,
@@ -112,6 +127,7 @@ async def open_runtime(
         recorder,
         flusher,
         cache,
+        tracing,
     )
     flusher.flush, recorder.listener = partial(flush_features, runtime), flusher.after
     current_cache.set(Current(cache))  # for commands: a request sets its own
@@ -133,5 +149,14 @@ async def open_runtime(
 def _error_sinks(runtime: Runtime) -> tuple[ErrorSink, ...]:
     """Make what records errors: the `create_sink(runtime)` of each feature that has an error_sink.py."""
     modules = (feature.part("error_sink", "create_sink") for feature in features_with("error_sink"))
-    made = (module.create_sink(runtime) for module in modules if module is not None)
+    made = [_error_sink(module, runtime) for module in modules if module is not None]
     return tuple(sink for sink in made if sink is not None)
+
+
+def _error_sink(module: ModuleType, runtime: Runtime) -> ErrorSink | None:
+    try:
+        sink: ErrorSink | None = module.create_sink(runtime)
+    except Exception:  # the edge: the others record errors nevertheless
+        log.exception("Errors cannot be recorded by %s", module.__name__)
+        return None
+    return sink

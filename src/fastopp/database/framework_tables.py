@@ -5,7 +5,7 @@ from __future__ import annotations
 # The queue of tasks: procrastinate's tables, and ours beside them; and that of mails, which tasks send.
 QUEUE_PREFIX = "procrastinate_"
 MAILS = "mail_messages"
-QUEUE_TABLES = frozenset({"task_requests", "task_runs", "task_wakes", MAILS})
+QUEUE_TABLES = frozenset({"task_requests", "task_runs", "task_traces", "task_wakes", MAILS})
 
 # What is kept of errors.
 ERROR_GROUPS = "error_groups"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import re
+from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
 from types import FrameType
@@ -60,13 +61,16 @@ def add_to_work(engine: AsyncEngine, *, slow: float, repeated: int = 0) -> None:
     def fail(context: ExceptionContext) -> None:
         work = current_work.get()
         if work is not None and (began := getattr(context.execution_context, _BEGAN, None)) is not None:
-            add(work, context.statement or "", perf_counter() - began)
+            error = type(context.original_exception).__name__
+            add(work, context.statement or "", perf_counter() - began, error)
 
-    def add(work: Work, statement: str, seconds: float) -> None:
+    def add(work: Work, statement: str, seconds: float, error: str = "") -> None:
         work.database_seconds += seconds
         if statement.startswith(_BEGIN):
             return
         work.queries += 1
+        if work.trace is not None:
+            work.trace.query(normalised_again(statement), seconds, error)
         if repeated and work.count_statement(statement) == repeated:
             work.repeated.append((Statement(normalised(statement), caller_of(project)), statement))
         if slow and seconds >= slow:
@@ -82,6 +86,14 @@ def normalised(statement: str) -> str:
     """Return SQL without values: the same text for the same query, and nothing that may be a secret."""
     text = _LIST.sub("(…)", _NUMBER.sub("?", _TEXT.sub("?", statement[: 10 * LONGEST])))
     return _SPACE.sub(" ", text).strip()[:LONGEST]
+
+
+_kept_normalised = lru_cache(maxsize=256)(normalised)
+
+
+def normalised_again(statement: str) -> str:
+    """Return the same for a statement that is likely to have been seen before: most are."""
+    return _kept_normalised(statement) if len(statement) <= LONGEST else normalised(statement)
 
 
 def caller_of(project: str) -> str:

@@ -61,6 +61,7 @@ class Settings(PlatformSettings, ObservingSettings, SettingsFields):
         """Return every secret, of the framework and of apps whose settings were read."""
         for fields in (self, *self._of_apps.values()):
             yield from (value.get_secret_value() for _, value in fields if isinstance(value, SecretStr))
+        yield from self.otlp_headers.values()
         with suppress(MailURLError):
             if self.mail is not None and self.mail.password:
                 yield from {self.mail.password, quote(self.mail.password, safe="")}
@@ -69,7 +70,9 @@ class Settings(PlatformSettings, ObservingSettings, SettingsFields):
 
 
 VARIABLES = (Settings.model_fields.keys() - NOT_VARIABLES) | {"database_dsn"}
-_CASELESS = frozenset({"environment", "log_format", "log_level", "storage_type", "fastopp_platform"})
+_CASELESS = frozenset(
+    {"environment", "log_format", "log_level", "storage_type", "fastopp_platform", "otel_traces_sampler"}
+)
 _PRODUCTION_MARKERS = ("production", *PRODUCTION_MARKERS)
 _PRODUCTION_ENVIRONMENTS = frozenset(value for platform in PLATFORMS.values() for value in platform.environments)
 

@@ -1,8 +1,9 @@
-"""The settings of logs, of the monitor and of alerts."""
+"""The settings of logs, of the monitor, of alerts, and of what is sent elsewhere."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote
 
 from pydantic import BaseModel, Field, SecretStr
 
@@ -63,6 +64,35 @@ class ObservingSettings(BaseModel):
         description="URL of a service like healthchecks.io that is called after a drain, at most each minute; it "
         "raises an alarm when the calls stop.",
     )
+    otel_exporter_otlp_endpoint: str = Field(
+        "",
+        description="Address of a collector for traces and figures, by OTLP over HTTP, like `http://localhost:4318`. "
+        "Needs the extra `fastopp[otlp]`.",
+    )
+    otel_exporter_otlp_headers: SecretStr = Field(
+        SecretStr(""), description="Headers of its requests, like `Authorization=Basic%20…,X-Scope=shop`."
+    )
+    otel_service_name: str = Field(
+        "", max_length=200, description="Name of the site at the collector. Default: `fastopp`."
+    )
+    otel_traces_sampler: Literal[
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+    ] = Field(
+        "parentbased_always_on",
+        description="Requests that are traced; with `parentbased_…`, who sends a `traceparent` decides for it.",
+    )
+    otel_traces_sampler_arg: float = Field(
+        1.0, ge=0, le=1, description="Share of them, for `traceidratio` and `parentbased_traceidratio`."
+    )
+    sentry_dsn: SecretStr = Field(
+        SecretStr(""),
+        description="DSN of a project at Sentry, which errors are sent to. Needs the extra `fastopp[sentry]`.",
+    )
 
     @property
     def alert_choice(self) -> AlertChoice:
@@ -78,6 +108,17 @@ class ObservingSettings(BaseModel):
     def alert_addresses(self) -> tuple[str, ...]:
         """The email addresses of alerts."""
         return tuple(filter(None, (address.strip() for address in self.alert_mail.split(","))))
+
+    @property
+    def traces(self) -> bool:
+        """Whether traces and figures are sent to a collector: the monitor measures them."""
+        return self.monitor and bool(self.otel_exporter_otlp_endpoint)
+
+    @property
+    def otlp_headers(self) -> dict[str, str]:
+        """The headers of requests to the collector, decoded."""
+        pairs = (pair.partition("=") for pair in self.otel_exporter_otlp_headers.get_secret_value().split(","))
+        return {name.strip(): unquote(value.strip()) for name, equals, value in pairs if equals and name.strip()}
 
     @property
     def json_logs(self) -> bool:

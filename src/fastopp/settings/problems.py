@@ -13,6 +13,7 @@ from fastopp.platforms.detection import PLATFORMS
 from fastopp.settings.alert_problems import find_alert_problems
 from fastopp.settings.database_url import DatabaseURLError
 from fastopp.settings.mail_url import MailURLError, parse_sender
+from fastopp.settings.observing import ObservingSettings
 from fastopp.settings.problem import SettingProblem
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}")
 _HOST_NAME = re.compile(r"(\*?\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]*", re.IGNORECASE)
 
 _REDIS = re.compile(r"rediss?://([^/?#\s@]*@)?[A-Za-z0-9_.:\[\]-]+(/\d{0,3})?(\?\S*)?")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
+_DSN = re.compile(r"https?://[^/?#@\s:]+(:[^/?#@\s]*)?@[^/?#@\s]+(/[^/?#\s]+)*/\d+")
 
 OBJECT_STORAGE_VARIABLES = ("s3_access_key", "s3_secret_key", "s3_bucket")
 
@@ -76,6 +80,7 @@ def find_problems(settings: SettingsFields, given: Iterable[str]) -> list[Settin
         *_languages(settings),
         *_cache(settings),
         *find_alert_problems(settings),
+        *_observing(settings),
     ]
 
 
@@ -174,6 +179,24 @@ def _cache(settings: SettingsFields) -> Iterator[SettingProblem]:
     if url and url != "off" and not _REDIS.fullmatch(url):
         fix = "Use rediss://USER:PASSWORD@HOST:PORT, redis://HOST:PORT, off, or leave it empty for the database."
         yield SettingProblem("CACHE_URL", "Not the address of a Redis.", fix)
+
+
+def _observing(settings: SettingsFields) -> Iterator[SettingProblem]:
+    if not isinstance(settings, ObservingSettings):
+        return
+    endpoint = settings.otel_exporter_otlp_endpoint
+    if endpoint and ("@" in endpoint or not _ADDRESS.match(endpoint)):
+        fix = "Use an address like https://collector.example.com:4318, without user, password and query."
+        yield SettingProblem("OTEL_EXPORTER_OTLP_ENDPOINT", "Not a valid URL.", fix)
+    headers = settings.otlp_headers
+    if len(headers) != len(list(filter(str.strip, settings.otel_exporter_otlp_headers.get_secret_value().split(",")))):
+        fix = "Use NAME=VALUE, separated by commas, with commas and spaces in values percent-encoded."
+        yield SettingProblem("OTEL_EXPORTER_OTLP_HEADERS", "Not a list of headers.", fix)
+    elif not all(_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value) for name, value in headers.items()):
+        yield SettingProblem("OTEL_EXPORTER_OTLP_HEADERS", "Not valid headers.", "Use ASCII characters only.")
+    dsn = settings.sentry_dsn.get_secret_value()
+    if dsn and not _DSN.fullmatch(dsn):
+        yield SettingProblem("SENTRY_DSN", "Not a DSN.", "Copy it from the project's settings, under Client Keys.")
 
 
 def _mail(settings: SettingsFields) -> Iterator[SettingProblem]:

@@ -35,7 +35,7 @@ def _timed(method: Callable[..., Any]) -> Callable[..., Any]:
         if work is None or _inside.get():
             return await method(*values, **options)
         work.storage_calls += 1
-        with _timing(work):
+        with _timing(work, method.__name__):
             return await method(*values, **options)
 
     return call
@@ -46,13 +46,14 @@ def _timed_pieces(method: Callable[..., AsyncGenerator[Any]]) -> Callable[..., A
     def call(*values: Any, **options: Any) -> AsyncGenerator[Any]:  # noqa: ANN401 - the method's
         work = current_work.get()
         pieces = method(*values, **options)
-        return pieces if work is None or _inside.get() else _each_timed(work, pieces)
+        return pieces if work is None or _inside.get() else _each_timed(work, pieces, method.__name__)
 
     return call
 
 
-async def _each_timed(work: Work, pieces: AsyncGenerator[Any]) -> AsyncGenerator[Any]:
+async def _each_timed(work: Work, pieces: AsyncGenerator[Any], name: str) -> AsyncGenerator[Any]:
     work.storage_calls += 1
+    before = work.storage_seconds
     try:
         while True:
             with _timing(work):
@@ -63,13 +64,22 @@ async def _each_timed(work: Work, pieces: AsyncGenerator[Any]) -> AsyncGenerator
             yield piece
     finally:
         await pieces.aclose()
+        if work.trace is not None:
+            work.trace.call(name, work.storage_seconds - before)
 
 
 @contextmanager
-def _timing(work: Work) -> Iterator[None]:
-    began, token = perf_counter(), _inside.set(True)
+def _timing(work: Work, name: str = "") -> Iterator[None]:
+    """Add the time of a block; with the name of a call, that is a span too."""
+    began, token, error = perf_counter(), _inside.set(True), ""
     try:
         yield
+    except Exception as raised:
+        error = type(raised).__name__
+        raise
     finally:
         _inside.reset(token)
-        work.storage_seconds += perf_counter() - began
+        seconds = perf_counter() - began
+        work.storage_seconds += seconds
+        if name and work.trace is not None:
+            work.trace.call(name, seconds, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, inspect, text
 
-OURS = ("task_requests", "task_runs", "task_wakes")
+OURS = ("task_requests", "task_runs", "task_traces", "task_wakes")
 QUEUE = "procrastinate_"
 
 

@@ -30,7 +30,7 @@ def describe(error: BaseException, settings: Settings) -> str:
 
 def mask(text: str, settings: Settings) -> str:
     """The text without the settings' secrets, and without what a database cannot store."""
-    for secret in _secrets(settings):
+    for secret in known_secrets(settings):
         text = text.replace(secret, _MASK)
     return storable(text)
 
@@ -51,7 +51,8 @@ def _headline(error: BaseException) -> str:
     return f"{name}: {message}" if message else name
 
 
-def _secrets(settings: Settings) -> Iterator[str]:
+def known_secrets(settings: Settings) -> Iterator[str]:
+    """Yield the secrets of the settings that are long enough to be masked, the longest first."""
     texts = [*settings.secrets()]
     if (password := settings.database.password) is not None:
         texts.append(password)

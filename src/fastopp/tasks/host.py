@@ -17,6 +17,7 @@ from fastopp.storage.base import Storage
 from fastopp.tasks.process import TaskProcess
 from fastopp.tasks.queue.status import TaskStatus
 from fastopp.tasks.task import Task
+from fastopp.tracing import Tracing
 
 
 class Queue(Protocol):
@@ -76,6 +77,11 @@ class Host(Protocol):
     @property
     def shared_cache(self) -> Cache:
         """The cache of all instances."""
+        ...
+
+    @property
+    def tracing(self) -> Tracing | None:
+        """Sends spans to a collector; None where none is set up."""
         ...
 
     @property

@@ -132,3 +132,11 @@ runs = Table(
     Column("updated_at", UTCDateTime, nullable=False),
 )
 """A task's reports, a row after the first: progress, its checkpoint, and its result or error."""
+
+traces = Table(
+    "task_traces",
+    metadata,
+    Column("job_id", _id, primary_key=True),
+    Column("traceparent", String(64), nullable=False),
+)
+"""The span that queued a job, where it is sent to a collector. https://www.w3.org/TR/trace-context/"""

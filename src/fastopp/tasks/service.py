@@ -14,6 +14,7 @@ from fastopp.database.session import after_commit
 from fastopp.errors import FastOppError
 from fastopp.tasks.queue.report import DrainReport, TaskCounts
 from fastopp.tasks.task import Task
+from fastopp.tasks.traced import traceparent_of
 
 if TYPE_CHECKING:
     from fastopp.tasks.host import Host
@@ -71,20 +72,22 @@ class TaskService:
         """Queue a task. Raises TaskUnknown, TaskArguments, TaskTooBig, AlreadyQueued, KeyReused."""
         from fastopp.tasks.queue.defer import defer  # noqa: PLC0415 - SQLAlchemy's tables, where something is queued
 
-        task, wake = self._find(name), self._runtime.task_process.wake
+        task, wake, traceparent = self._find(name), self._runtime.task_process.wake, self._traceparent
         if self._key is not None:
             from fastopp.tasks.queue.keyed import defer_once  # noqa: PLC0415 - as above
 
             async with self._writing() as session:
                 status = await defer_once(self._runtime, session, self._key, task, args, at=self._at)
                 after_commit(session, wake)
-        elif self._session is None:
+        elif self._session is None and not traceparent:
             async with self._runtime.database.autocommit() as connection:
                 status = await defer(connection, task, args, self._runtime.clock, at=self._at)
             await wake()
         else:
-            status = await defer(await self._session.connection(), task, args, self._runtime.clock, at=self._at)
-            after_commit(self._session, wake)
+            async with self._writing() as session:
+                connection = await session.connection()
+                status = await defer(connection, task, args, self._runtime.clock, at=self._at, traceparent=traceparent)
+                after_commit(session, wake)
         return status
 
     async def queue_many(self, name: str | Task, many: Iterable[Mapping[str, Any]], /) -> builtins.list[int]:
@@ -92,10 +95,14 @@ class TaskService:
 
         Either all are queued, or, when an error is raised, none. `once` has no part in it. Raises as `queue`.
         """
+        from fastopp.tasks.queue.defer import keep_traceparent  # noqa: PLC0415 - as above
         from fastopp.tasks.queue.defer_many import defer_many  # noqa: PLC0415 - as above
 
         async with self._writing() as session:
-            ids = await defer_many(await session.connection(), self._find(name), many, at=self._at)
+            connection = await session.connection()
+            ids = await defer_many(connection, self._find(name), many, at=self._at)
+            if traceparent := self._traceparent:
+                await keep_traceparent(connection, ids, traceparent)
             after_commit(session, self._runtime.task_process.wake)
         return ids
 
@@ -189,6 +196,10 @@ class TaskService:
     @property
     def _stalled_after(self) -> float:
         return self._runtime.task_process.limits.stalled_after
+
+    @property
+    def _traceparent(self) -> str:
+        return traceparent_of(self._runtime)
 
     def _find(self, name: str | Task) -> Task:
         return self._runtime.task_process.registry.find(name.name if isinstance(name, Task) else name)

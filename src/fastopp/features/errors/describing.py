@@ -55,25 +55,38 @@ def describe(
 ) -> Description:
     """Describe an error. Local variables are looked at for secrets, and not stored."""
     error = unwrapped(error)
-    masking = _Mask(settings, secrets_of(error, scope, context, caller))
-    message = masking.start(_message(error), MAX_TEXT)
+    masking = mask_of(error, settings, scope=scope, context=context, caller=caller)
+    message = masking.start(message_of(error), MAX_TEXT)
     lines = [line for line in message.splitlines() if line.strip()]
     return Description(
         message,
         (lines[0] if lines else "")[:MAX_MESSAGE],
         _traceback(error, caller, masking),
-        _context(context, masking),
+        masked_context(context, masking),
     )
 
 
-def _message(error: BaseException) -> str:
+def mask_of(
+    error: BaseException,
+    settings: Settings,
+    *,
+    scope: Mapping[str, Any] | None = None,
+    context: Mapping[str, object],
+    caller: FrameType | None = None,
+) -> TextMask:
+    """Return what masks the secrets in texts about an error."""
+    return TextMask(settings, secrets_of(error, scope, context, caller))
+
+
+def message_of(error: BaseException) -> str:
+    """Return its message; a replacement where its code fails to make one."""
     try:
         return str(error)
     except Exception:  # noqa: BLE001 - the edge: foreign code's __str__
         return "(its message cannot be made)"
 
 
-def _traceback(error: BaseException, caller: FrameType | None, masking: _Mask) -> str:
+def _traceback(error: BaseException, caller: FrameType | None, masking: TextMask) -> str:
     parts: list[str] = []
     for each in reversed(causes(error)):
         if parts:
@@ -95,17 +108,18 @@ def _formatted(error: BaseException) -> Iterable[str]:
         return list(made.format())
     except Exception:  # noqa: BLE001 - the edge: foreign code's __str__ and __notes__
         frames = traceback.format_tb(error.__traceback__, limit=-FRAMES)
-        return [*frames, f"{type_name(error)}: {_message(error)}\n"]
+        return [*frames, f"{type_name(error)}: {message_of(error)}\n"]
 
 
-def _context(context: Mapping[str, object], masking: _Mask) -> dict[str, Any]:
+def masked_context(context: Mapping[str, object], masking: TextMask) -> dict[str, Any]:
+    """Return the caller's values as they may be kept."""
     found: dict[str, Any] = {}
     for name, value in list(context.items())[:MAX_VALUES]:
         found[storable(str(name)[:MAX_NAME])] = MASK if is_secret_name(str(name)) else _plain(value, masking, DEPTH)
     return found
 
 
-def _plain(value: object, masking: _Mask, depth: int) -> Any:  # noqa: ANN401 - what JSON holds
+def _plain(value: object, masking: TextMask, depth: int) -> Any:  # noqa: ANN401 - what JSON holds
     """Return a value as JSON can hold it, shortened, and with secrets masked."""
     if value is None or isinstance(value, bool):
         return value
@@ -130,7 +144,7 @@ def _plain(value: object, masking: _Mask, depth: int) -> Any:  # noqa: ANN401 - 
     return masking.start(text, MAX_VALUE)
 
 
-class _Mask:
+class TextMask:
     """Masks secrets: first the known ones, in all of a text; then, once it is cut, what looks like one."""
 
     def __init__(self, settings: Settings, secrets: Iterable[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -31,6 +32,8 @@ from fastopp.tasks.wake_tokens import SCHEME, Wake, read_token
 from fastopp.web.answers import NO_STORE
 from fastopp.web.api_docs import problems
 from fastopp.web.doors import guarded_by
+
+log = logging.getLogger(__name__)
 
 MAX_SECONDS = strictest.REQUEST_BUDGET  # where the platform sets no limit: no scheduler waits longer
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fastopp.clock import Clock
 from fastopp.tasks.arguments import fill, pack
 from fastopp.tasks.errors import AlreadyQueued
-from fastopp.tasks.models import jobs
+from fastopp.tasks.models import jobs, traces
 from fastopp.tasks.queue.status import Status, TaskStatus
 from fastopp.tasks.task import Task
 
@@ -32,9 +32,19 @@ _INSERT_SINGLE = {
 
 
 async def defer(
-    connection: AsyncConnection, task: Task, args: Mapping[str, Any], clock: Clock, *, at: datetime | None = None
+    connection: AsyncConnection,
+    task: Task,
+    args: Mapping[str, Any],
+    clock: Clock,
+    *,
+    at: datetime | None = None,
+    traceparent: str = "",
 ) -> TaskStatus:
     """Write the row that procrastinate would write. It counts once the connection's transaction is committed.
+
+    Parameters
+    ----------
+    traceparent: the span that queues it, kept beside the job.
 
     Raises TaskArguments, TaskTooBig, AlreadyQueued.
     """
@@ -56,6 +66,8 @@ async def defer(
     for _ in range(_TRIES):
         id = (await connection.execute(statement, row)).scalar()  # noqa: A001 - what it is
         if id is not None:
+            if traceparent:
+                await keep_traceparent(connection, [id], traceparent)
             now = clock.now()
             state: Status = "scheduled" if at is not None and at > now else "waiting"
             return TaskStatus(
@@ -66,3 +78,9 @@ async def defer(
         if (waiting := (await connection.execute(same)).scalar()) is not None:
             raise AlreadyQueued(f"The task {task.name} is queued already.", task_id=waiting)
     raise AlreadyQueued(f"The task {task.name} is queued already.")  # it comes and goes: others queue it all the time
+
+
+async def keep_traceparent(connection: AsyncConnection, ids: Sequence[int], traceparent: str) -> None:
+    """Keep the span that queued jobs."""
+    if ids:
+        await connection.execute(insert(traces), [{"job_id": each, "traceparent": traceparent} for each in ids])

@@ -17,6 +17,7 @@ from fastopp.tasks.queue.defer import defer
 from fastopp.tasks.queue.reading import get
 from fastopp.tasks.queue.status import TaskStatus
 from fastopp.tasks.task import Task
+from fastopp.tasks.traced import traceparent_of
 
 if TYPE_CHECKING:
     from fastopp.tasks.host import Host
@@ -41,7 +42,8 @@ async def defer_once(
     if known is not None:
         return known
     try:
-        status = await defer(await session.connection(), task, packed, runtime.clock, at=at)
+        connection, traceparent = await session.connection(), traceparent_of(runtime)
+        status = await defer(connection, task, packed, runtime.clock, at=at, traceparent=traceparent)
     except AlreadyQueued as error:
         if error.task_id is None:
             raise

@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.errors import Unavailable
+from fastopp.recording import Work
 from fastopp.reporting import Kind, Occurrence, Place, within
 from fastopp.tasks.arguments import unpack
 from fastopp.tasks.context import TaskContext
@@ -22,6 +23,7 @@ from fastopp.tasks.limits import MAX_ARGUMENTS
 from fastopp.tasks.outcome import Outcome, Run
 from fastopp.tasks.task import Task
 from fastopp.tasks.worker.store import Job, JobStore
+from fastopp.tracing import Tracing
 
 if TYPE_CHECKING:
     from fastopp.tasks.host import Host
@@ -112,9 +114,24 @@ class Attempt:
         if not recorder.enabled:
             return await self._run()
         with recorder.attempt(self.job.task_name) as work:
-            outcome = await self._run()
+            if self._runtime.tracing is None:
+                outcome = await self._run()
+            else:
+                outcome = await self._run_traced(self._runtime.tracing, work)
             work.outcome = _in_a_word(outcome)
             return outcome
+
+    async def _run_traced(self, tracing: Tracing, work: Work) -> Outcome:
+        """Run it in a span, which is a child of the one that queued the job."""
+        job = self.job
+        try:
+            traceparent = await self._store.traceparent(job.id)
+        except Unavailable:
+            traceparent = ""
+        with tracing.attempt(
+            job.task_name, job_id=job.id, attempt=self._context.attempt, traceparent=traceparent
+        ) as work.trace:
+            return await self._run()
 
     async def _run(self) -> Outcome:
         job, context = self.job, self._context

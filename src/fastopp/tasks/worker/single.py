@@ -21,6 +21,7 @@ from fastopp.tasks.queue.reading import get
 from fastopp.tasks.queue.status import TaskStatus, is_stalled
 from fastopp.tasks.queue.steering import retry
 from fastopp.tasks.task import Task
+from fastopp.tasks.traced import traceparent_of
 from fastopp.tasks.worker.drain import drain
 
 if TYPE_CHECKING:
@@ -103,13 +104,14 @@ async def _find_or_defer(runtime: Host, session: AsyncSession, task: Task, packe
                 await retry(session, row.id, stalled_after=stalled_after)
             return row.id, False
     try:
-        return (await defer(connection, task, packed, runtime.clock)).id, True
+        queued = await defer(connection, task, packed, runtime.clock, traceparent=traceparent_of(runtime))
     except AlreadyQueued as error:
         if error.task_id is None:
             raise
         if (await get(session, error.task_id, stalled_after=stalled_after)).args == packed:
             return error.task_id, False
         raise
+    return queued.id, True
 
 
 async def _hold(session: AsyncSession, job_id: int) -> None:

@@ -19,7 +19,7 @@ from fastopp.database.session import Database
 from fastopp.errors import Unavailable
 from fastopp.tasks.clock import from_now
 from fastopp.tasks.limits import MAX_ARGUMENTS
-from fastopp.tasks.models import has_status, jobs, runs, workers
+from fastopp.tasks.models import has_status, jobs, runs, traces, workers
 from fastopp.tasks.outcome import Outcome, Run
 from fastopp.tasks.worker.statements import POSTGRESQL, SQLITE
 
@@ -126,6 +126,13 @@ class JobStore:
         async with self._connect() as connection:
             rows = await connection.execute(select(runs.c.job_id, runs.c.place).where(runs.c.job_id.in_(ids)))
             return {row.job_id: row.place for row in rows}
+
+    async def traceparent(self, job_id: int) -> str:
+        """Return the span that queued a job; empty if that was not sampled."""
+        async with self._connect() as connection:
+            query = select(traces.c.traceparent).where(traces.c.job_id == job_id)
+            found: str | None = (await connection.execute(query)).scalar()
+        return found or ""
 
     async def report(self, job_id: int, worker_id: int, run: Run) -> bool:
         """Write progress; whether the job is still this worker's."""

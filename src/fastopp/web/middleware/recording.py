@@ -85,11 +85,18 @@ class _Request:
         if self._recorder.enabled:
             self._number = self._recorder.began()
             self._processor = time.process_time()
+            if runtime.tracing is not None:
+                self.work.trace = runtime.tracing.request()
 
     @property
     def flush_soon(self) -> bool:
         """Whether the figures are to be written at once."""
         return self.status >= SERVER_ERROR or self._path.startswith(LONG_WORK)
+
+    @property
+    def _request_id(self) -> str:
+        found: str = self._scope.get("state", {}).get("request_id", "")
+        return found
 
     def started(self, message: Message) -> None:
         """Note the beginning of the answer. Of a stream, that is where its time ends."""
@@ -110,6 +117,8 @@ class _Request:
             work.end()
         work.name = self._middleware.names.name(self._scope, self._root_path)
         work.outcome = str(self.status or CLIENT_LEFT)
+        if work.trace is not None:
+            work.trace.end(work, self._request_id)
         if recorder.enabled:
             if recorder.ended(self._number):
                 work.processor_seconds = time.process_time() - self._processor
@@ -143,7 +152,7 @@ class _Request:
             "duration_ms": round(work.seconds * 1000, 1),
             "bytes": work.bytes,
             "instance": self._recorder.instance,
-            "request_id": self._scope.get("state", {}).get("request_id", ""),
+            "request_id": self._request_id,
         }
         if self._recorder.enabled:
             fields |= {

@@ -1,0 +1,1 @@
+"""Errors for Sentry; the extra `fastopp[sentry]`."""
