@@ -54,6 +54,8 @@ STAFF = (
     "/oppman/mail",
     "/oppman/errors",
     "/oppman/errors/1",
+    "/oppman/monitor",
+    "/oppman/monitor?span=week&route=/broken",
     "/oppman/invitations",
     "/oppdemo/",
     "/database-status",

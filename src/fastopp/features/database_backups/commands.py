@@ -22,6 +22,7 @@ from fastopp.features.database_backups.stored import (
     stored_backups,
     surplus_backups,
 )
+from fastopp.features.monitor.commands import slow
 from fastopp.settings import Settings
 from fastopp.settings.database_url import DatabaseURL
 from fastopp.storage.base import FileMissing
@@ -31,6 +32,7 @@ app = typer.Typer(
     help="Create or update the tables, like `migrate upgrade`. Subcommands manage backups.",
     no_args_is_help=False,
 )
+app.command("slow")(slow)
 
 
 @app.callback(invoke_without_command=True)
