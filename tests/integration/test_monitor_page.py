@@ -290,7 +290,7 @@ async def test_many_rows_take_few_queries_and_an_index(project, clock, monkeypat
     hour = await read_report(project.runtime, window(SPANS["hour"], now), Wanted())
     assert hour["requests"]["count"] == 2 * 60 * 50
     of_hour = [each for each in statements if "monitor_" in each[0]]
-    assert len(of_hour) == 6
+    assert len(of_hour) == 5
     day = await read_report(project.runtime, window(SPANS["day"], now), Wanted(span="day"))
     assert (day["requests"]["count"], len(day["routes"]), day["number_of_routes"]) == (100_000, 50, 50)
     event.remove(engine.sync_engine, "before_cursor_execute", note)

@@ -91,13 +91,12 @@ async def read_report(runtime: Runtime, shown: Window, wanted: Wanted) -> report
     """Return the report of a window, as programs get it. Raises DatabaseUnavailable, TablesMissing."""
     only, is_all = wanted.only(), wanted.only() == reading.Only()
     async with runtime.database.read() as session:
-        points, too_many = await reading.read_timeline(session, shown, only)
-        series = await reading.read_series(session, shown, only)
+        work = await reading.read_work(session, shown, only)
         statements = await reading.read_statements(session, shown, SHOWN_STATEMENTS) if is_all else []
         instances, number = await reading.read_instances(session, shown.since)
     counts = await runtime.tasks.counts()
-    routes, number_of_routes = reports.routes_report(series, wanted.sort)
-    tasks, number_of_tasks = reports.tasks_report(series)
+    routes, number_of_routes = reports.routes_report(work.series, wanted.sort)
+    tasks, number_of_tasks = reports.tasks_report(work.series)
     now = runtime.clock.time()
     return {
         "span": wanted.span,
@@ -105,11 +104,11 @@ async def read_report(runtime: Runtime, shown: Window, wanted: Wanted) -> report
         "until": shown.until,
         "slot": shown.span.slot,
         "recorded": runtime.settings.monitor,
-        "partial": too_many,
-        "requests": reports.requests_report(point for point in points if point.kind == REQUEST),
-        "background": reports.background_report(points),
-        **reports.starts_report(points),
-        "slots": reports.slots_report(points, shown),
+        "partial": work.is_partial,
+        "requests": reports.requests_report(point for point in work.points if point.kind == REQUEST),
+        "background": reports.background_report(work.points),
+        **reports.starts_report(work.points),
+        "slots": reports.slots_report(work.points, shown),
         "routes": routes,
         "number_of_routes": number_of_routes,
         "tasks": tasks,

@@ -12,6 +12,8 @@ from typing import Any, Final
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    CompoundSelect,
+    FromClause,
     RowMapping,
     Select,
     Subquery,
@@ -26,7 +28,7 @@ from sqlmodel import col
 from sqlmodel import select as of_models
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastopp.features.monitor.columns import BUCKETS, SLOWEST, SUMS, VALUES
+from fastopp.features.monitor.columns import BUCKETS, KEY, SLOWEST, SUMS, VALUES
 from fastopp.features.monitor.models import TOTAL, MonitorFigures, MonitorInstance, MonitorStatement
 from fastopp.features.monitor.spans import Window
 from fastopp.recording import INSTANCE, OTHER, QUERY, REQUEST, Figures
@@ -82,6 +84,17 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """Requests, attempts, starts and frozen times of a window."""
+
+    points: list[Point]
+    series: list[Series]
+    """Those that took the most time."""
+    is_partial: bool
+    """Whether there were too many rows."""
+
+
+@dataclass(frozen=True, slots=True)
 class SlowStatement:
     """A slow statement."""
 
@@ -92,26 +105,29 @@ class SlowStatement:
     figures: Figures = field(compare=False)
 
 
-async def read_timeline(session: AsyncSession, window: Window, only: Only) -> tuple[list[Point], bool]:
-    """Return the points of a window, and whether there were too many rows. Raises TablesMissing."""
-    rows = _rows(window, only)
-    slot = (rows.c.since - rows.c.since % window.span.slot).label("slot")
-    labelled = select(slot, *_kind_and_result(rows, only), *(rows.c[name] for name in VALUES)).subquery("labelled")
-    keys = [labelled.c.slot, labelled.c.part, labelled.c.result]
-    query = select(*keys, func.count().label("rows"), *_added_up(labelled)).group_by(*keys).order_by(*keys)
-    found = await _all(session, query)
-    points = [Point(int(row["slot"]), row["part"], row["result"], _figures(row)) for row in found]
-    return points, sum(row["rows"] for row in found) >= MAX_ROWS
-
-
-async def read_series(session: AsyncSession, window: Window, only: Only) -> list[Series]:
-    """Return the series of a window, those that took the most time. Slow statements are not among them."""
+async def read_work(session: AsyncSession, window: Window, only: Only) -> Work:
+    """Return what was recorded in a window, apart from slow statements. Raises TablesMissing."""
     rows = _rows(window, only, _TABLE.c.kind != QUERY)
-    keys = [rows.c.kind, rows.c.name, rows.c.method, rows.c.outcome]
-    query = select(*keys, *_added_up(rows)).group_by(*keys)
-    query = query.order_by(func.sum(rows.c.seconds).desc(), *keys).limit(MAX_SERIES)
-    found = await _all(session, query)
-    return [Series(row["kind"], row["name"], row["method"], row["outcome"], _figures(row)) for row in found]
+    slot = (rows.c.since - rows.c.since % window.span.slot).label("slot")
+    columns = [slot, *_part_and_result(rows, only), *(rows.c[name] for name in (*KEY, *VALUES))]
+    labelled = select(*columns).subquery("labelled")
+    # The rows are read once. What both parts of the answer are added up from is much smaller.
+    together = [labelled.c[name] for name in ("slot", "part", "result", *KEY)]
+    grouped = select(*together, func.count().label("rows"), *_added_up(labelled)).group_by(*together).cte("grouped")
+    read, sums = func.sum(grouped.c.rows).label("rows"), _added_up(grouped)
+    of_slot = [grouped.c[name] for name in ("slot", "part", "result")]
+    timeline = select(*of_slot, literal("").label("method"), literal("").label("outcome"), read, *sums)
+    of_series = [grouped.c[name] for name in KEY]
+    series = select(literal(-1).label("slot"), *of_series, read, *sums).group_by(*of_series)
+    longest = series.order_by(func.sum(grouped.c.seconds).desc(), *of_series).limit(MAX_SERIES).subquery()
+    found = await _all(session, union_all(timeline.group_by(*of_slot), select(longest)))
+    slots = [row for row in found if row["slot"] >= 0]
+    return Work(
+        [Point(int(row["slot"]), row["part"], row["result"], _figures(row)) for row in slots],
+        [Series(row["part"], row["result"], row["method"], row["outcome"], _figures(row))
+         for row in found if row["slot"] < 0],
+        is_partial=sum(row["rows"] for row in slots) >= MAX_ROWS,
+    )  # fmt: skip
 
 
 async def read_statements(session: AsyncSession, window: Window | None, limit: int) -> list[SlowStatement]:
@@ -168,7 +184,7 @@ def _rows(window: Window | None, only: Only, *conditions: ColumnElement[bool]) -
     return union_all(*(select(rows) for rows in of_periods)).subquery("kept")
 
 
-def _kind_and_result(rows: Subquery, only: Only) -> list[ColumnElement[str]]:
+def _part_and_result(rows: Subquery, only: Only) -> list[ColumnElement[str]]:
     kind, name, outcome = rows.c.kind, rows.c.name, rows.c.outcome
     part: ColumnElement[str] = kind
     if not only.name:
@@ -178,7 +194,7 @@ def _kind_and_result(rows: Subquery, only: Only) -> list[ColumnElement[str]]:
     return [part.label("part"), result.label("result")]
 
 
-def _added_up(rows: Subquery) -> list[ColumnElement[Any]]:
+def _added_up(rows: FromClause) -> list[ColumnElement[Any]]:
     # A sum of PostgreSQL's bigint is a numeric, which Python would get as a Decimal.
     whole = (name for name in SUMS if not name.endswith("seconds"))
     sums = [cast(func.sum(rows.c[name]), BigInteger).label(name) for name in whole]
@@ -195,6 +211,6 @@ def _figures(row: RowMapping) -> Figures:
     return figures
 
 
-async def _all(session: AsyncSession, query: Select[Any]) -> Sequence[RowMapping]:
+async def _all(session: AsyncSession, query: Select[Any] | CompoundSelect[Any]) -> Sequence[RowMapping]:
     rows: Sequence[RowMapping] = (await (await session.connection()).execute(query)).mappings().all()
     return rows
