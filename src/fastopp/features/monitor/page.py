@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import anyio
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field
 from sqlmodel import func, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.clock import Clock
 from fastopp.core.dependencies import ClockDep, DatabaseDep, RuntimeDep
@@ -37,6 +38,10 @@ LOOK: Final = 5.0  # seconds between two looks at the database: processes write 
 MAX_STREAM: Final = 300.0  # seconds; then the browser connects again, and its rights are looked at again
 REFRESH: Final[dict[SpanName, int]] = {"hour": 20, "day": 60, "week": 120}
 """Seconds after which an open page asks for new figures."""
+KEPT_FOR: Final[dict[SpanName, int]] = {"day": 20, "week": 40}
+"""Seconds for which a process keeps what it has read: a busy day is much to add up, and changes little meanwhile."""
+
+_Figures = tuple[reading.Work, list[reading.SlowStatement]]
 
 router = APIRouter(prefix=PAGE, tags=["health"], route_class=OperationRoute, responses=problems(401, 403, 422, 503))
 
@@ -89,10 +94,8 @@ async def monitor_page(
 
 async def read_report(runtime: Runtime, shown: Window, wanted: Wanted) -> reports.Report:
     """Return the report of a window, as programs get it. Raises DatabaseUnavailable, TablesMissing."""
-    only, is_all = wanted.only(), wanted.only() == reading.Only()
     async with runtime.database.read() as session:
-        work = await reading.read_work(session, shown, only)
-        statements = await reading.read_statements(session, shown, SHOWN_STATEMENTS) if is_all else []
+        work, statements = await _read_figures(session, runtime, shown, wanted.only())
         instances, number = await reading.read_instances(session, shown.since)
     counts = await runtime.tasks.counts()
     routes, number_of_routes = reports.routes_report(work.series, wanted.sort)
@@ -123,6 +126,20 @@ async def read_report(runtime: Runtime, shown: Window, wanted: Wanted) -> report
             "workers": counts.workers,
         },
     }
+
+
+async def _read_figures(session: AsyncSession, runtime: Runtime, shown: Window, only: reading.Only) -> _Figures:
+    key = ("monitor", shown.span.name, str(shown.until))
+    known = runtime.cache.get(*key) if only == reading.Only() else None
+    if known is not None:
+        return cast("_Figures", known)
+    work = await reading.read_work(session, shown, only)
+    if only != reading.Only():
+        return work, []
+    found = work, await reading.read_statements(session, shown, SHOWN_STATEMENTS)
+    if lifetime := KEPT_FOR.get(shown.span.name):
+        runtime.cache.keep(*key, value=found, lifetime=lifetime)
+    return found
 
 
 @router.get("/events", include_in_schema=False, response_class=EventSourceResponse, dependencies=[Depends(_may_stream)])
