@@ -125,6 +125,9 @@ async def test_the_figures_of_an_hour(project, clock):
     ):
         assert shown in html
     assert "instance-2" not in html
+    last_slot = r'<path d="[^"]*M59 ([\d.]+)H60" class="fill-none (stroke-\S+)" stroke-width="[\d.]+"'
+    heights = {look: float(y) for y, look in re.findall(last_slot, html)}
+    assert heights["stroke-base-content"] > heights["stroke-primary"] >= heights["stroke-error"]  # 50 %, 95 %, 99 %
     fragment = await page(project, headers=HTMX)
     assert fragment.lstrip().startswith('<div id="monitor"')
 
@@ -160,6 +163,9 @@ async def test_one_route_and_one_task(project, clock):
     assert (found["requests"]["count"], len(found["routes"]), found["tasks"]) == (1, 1, [])
     assert (await ask(project, route="/shelf/{id}"))["requests"]["count"] == 2
     assert (await ask(project, route="/async/drain"))["requests"]["count"] == 1  # asked for, so it counts
+    # A day is kept for some seconds, but not as the figures of one route.
+    for wanted, count in (({}, 3), ({"route": "/other"}, 1), ({}, 3)):
+        assert (await ask(project, span="day", **wanted))["requests"]["count"] == count
     html = await page(project)
     address = re.search(r'id="task-1" href="([^"]+)"', html)
     assert address
