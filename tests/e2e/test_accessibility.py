@@ -55,6 +55,8 @@ STAFF = (
     "/oppman/errors",
     "/oppman/alerts",
     "/oppman/errors/1",
+    "/oppman/monitor",
+    "/oppman/monitor?span=week&route=/broken",
     "/oppman/invitations",
     "/oppdemo/",
     "/database-status",

@@ -14,6 +14,7 @@ MANAGEMENT = (
     NavItem("Admin panel", "/admin/", "management", "staff"),
     NavItem("Oppman", "/oppman/", "management", "superuser"),
     NavItem("Oppdemo", "/oppdemo/", "management", "superuser"),
+    NavItem("Monitor", "/oppman/monitor", "management", "superuser"),
 )
 
 

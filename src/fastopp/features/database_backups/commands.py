@@ -23,6 +23,7 @@ from fastopp.features.database_backups.stored import (
     stored_backups,
     surplus_backups,
 )
+from fastopp.features.monitor.commands import slow
 from fastopp.settings import Settings
 from fastopp.settings.database_url import DatabaseURL
 from fastopp.storage.base import FileMissing
@@ -33,6 +34,7 @@ app = typer.Typer(
     no_args_is_help=False,
 )
 app.command("indexes")(indexes)
+app.command("slow")(slow)
 
 
 @app.callback(invoke_without_command=True)

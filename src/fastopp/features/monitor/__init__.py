@@ -1,3 +1,4 @@
-"""The monitor: figures of requests, tasks and instances, kept in the database, and /metrics."""
+"""The monitor: figures of requests, tasks and instances, kept in the database, their page, and /metrics."""
 
 OPERATIONS = {"routes": ("/metrics",)}
+PAGES = {"page": ("/oppman/monitor",)}
