@@ -84,5 +84,6 @@ def remove_what_killed_runs_left() -> None:
     """Delete the folders of servers that do not run. A run that is killed together with its keepers leaves them."""
     for lock in Path("/tmp").glob("leapcell-postgres-*/data/postmaster.pid"):
         with contextlib.suppress(OSError, ValueError):  # another run deletes it just now
-            if not Path(f"/proc/{int(lock.read_text(encoding='utf-8').split()[0])}").exists():
+            process = abs(int(lock.read_text(encoding="utf-8").split()[0]))  # negative while initdb runs
+            if not Path(f"/proc/{process}").exists():
                 shutil.rmtree(lock.parents[1], ignore_errors=True)
