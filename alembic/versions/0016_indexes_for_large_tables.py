@@ -4,8 +4,8 @@ Revision: 0016
 Revises: 0015
 
 Every foreign key, order and filter of FastOpp's pages, of the admin and of the demo has an index, so that their cost does
-not grow with the tables. On PostgreSQL the tables cannot be written meanwhile, but read; 1,000,000 rows in each take about
-a minute (docs/performance.md).
+not grow with the tables. On PostgreSQL the tables cannot be written meanwhile, but read. 1,000,000 rows in each take about
+a minute of a processor (docs/performance.md).
 """
 
 import sqlalchemy as sa
@@ -58,6 +58,9 @@ INDEXES = (
     ("webinar_registrants", "ix_webinar_registrants_group", ("group", *_LATEST)),
 )
 
+# SQLite reads a table by its keys for the oldest waiting job, unless an index has the keys of those alone.
+_ON_SQLITE = ("procrastinate_jobs", "ix_procrastinate_jobs_todo", "status = 'todo'")
+
 # The same with a condition: rare rows of large tables.
 PARTIAL = (
     ("mail_messages", "ix_mail_messages_bodies", "text IS NOT NULL"),
@@ -67,18 +70,23 @@ PARTIAL = (
 
 
 def upgrade() -> None:
-    """Create those whose table and columns are there: a project may have changed the demo's."""
+    """Create those whose table and columns are there: a project may have changed the demo's.
+
+    Those that are there already are skipped: of a large table they may have been built with CREATE INDEX CONCURRENTLY.
+    """
     for table, name, parts in INDEXES:
         if _has(table, parts):
-            op.create_index(name, table, [sa.text(part) if _is_expression(part) else part for part in parts])
-    for table, name, condition in PARTIAL:
+            columns = [sa.text(part) if _is_expression(part) else part for part in parts]
+            op.create_index(name, table, columns, if_not_exists=True)
+    on_sqlite = op.get_context().dialect.name == "sqlite"
+    for table, name, condition in (*PARTIAL, *([_ON_SQLITE] if on_sqlite else [])):
         where = sa.text(condition)
-        op.create_index(name, table, ["id"], sqlite_where=where, postgresql_where=where)
+        op.create_index(name, table, ["id"], sqlite_where=where, postgresql_where=where, if_not_exists=True)
 
 
 def downgrade() -> None:
     """Drop them."""
-    for table, name, *_ in reversed((*INDEXES, *PARTIAL)):
+    for table, name, *_ in reversed((*INDEXES, *PARTIAL, _ON_SQLITE)):
         op.drop_index(name, table_name=table, if_exists=True)
 
 

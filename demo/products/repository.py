@@ -14,10 +14,12 @@ from pydantic import BaseModel, Field
 from sqlalchemy import (
     ColumnElement,
     Dialect,
+    Integer,
     TypeDecorator,
     Uuid,
     and_,
     bindparam,
+    case,
     func,
     literal_column,
     true,
@@ -27,7 +29,7 @@ from sqlmodel import SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from demo.products.models import Product
-from fastopp.database.counting import EXACT_UP_TO, Count, count_matching, estimate_rows
+from fastopp.database.counting import EXACT_UP_TO, Count, count_matching, count_table
 from fastopp.database.keyset import NUMBERED_UP_TO, Key, reversed_order, rows_after
 from fastopp.errors import BadRequest, NotFound
 from fastopp.web.forms import CleanText, EmptyIsNone
@@ -152,10 +154,10 @@ class Summary(NamedTuple):
 
 async def summarise(session: AsyncSession, wanted: ProductFilter, *, bands: bool = False) -> Summary:
     """The figures of every category over the whole table, in one round trip; of a large table those of a sample."""
-    categories = await _summarise(session, wanted, EXACT_UP_TO + 1, bands=bands)
+    categories = await _summarise(session, wanted, bands=bands)
+    if not categories and (counted := await count_table(session, _TABLE, limit=EXACT_UP_TO)):
+        return await _estimate(session, wanted, counted, bands=bands)
     total = sum(category.count for category in categories)
-    if total > EXACT_UP_TO:
-        return await _estimate(session, wanted, bands=bands)
     return Summary(
         categories,
         Count(total),
@@ -166,17 +168,16 @@ async def summarise(session: AsyncSession, wanted: ProductFilter, *, bands: bool
 
 
 async def _summarise(
-    session: AsyncSession, wanted: ProductFilter | None, rows: int, *, bands: bool, by_id: bool = False
+    session: AsyncSession, wanted: ProductFilter | None, *, bands: bool, sample: bool = False
 ) -> list[CategorySummary]:
-    query, columns = _summary_query(bands=bands, by_id=by_id)
-    active = False
-    if wanted is not None and wanted.active:
-        active = True
+    """Return the figures of all products, or of a sample; nothing where all are more than EXACT_UP_TO."""
+    active = wanted is not None and wanted.active
+    query, columns = _summary_query(bands=bands, sample=sample, texts=active)
+    if wanted is not None and active:
         query = query.add_columns(func.count().filter(wanted.condition(columns)))
     summary = []
-    for category, count, in_stock, price_sum, price_min, price_max, *rest in await session.exec(
-        query, params={"rows": rows}
-    ):
+    limits = {"rows": SAMPLE} if sample else {"exact": EXACT_UP_TO}
+    for category, count, in_stock, price_sum, price_min, price_max, *rest in await session.exec(query, params=limits):
         matching = rest.pop() if active else count
         summary.append(
             CategorySummary(category, count, in_stock, price_sum, price_min, price_max, matching, tuple(rest))
@@ -184,9 +185,9 @@ async def _summarise(
     return summary
 
 
-async def _estimate(session: AsyncSession, wanted: ProductFilter, *, bands: bool) -> Summary:
+async def _estimate(session: AsyncSession, wanted: ProductFilter, counted: Count, *, bands: bool) -> Summary:
     """The figures of the products with the lowest ids, which are random, multiplied to those of all products."""
-    total = max(await estimate_rows(session, _TABLE), EXACT_UP_TO + 1)
+    total = max(counted.rows, EXACT_UP_TO + 1)
     factor = total / SAMPLE
     categories = [
         CategorySummary(
@@ -199,12 +200,13 @@ async def _estimate(session: AsyncSession, wanted: ProductFilter, *, bands: bool
             0,
             tuple(round(count * factor) for count in part.bands),
         )
-        for part in await _summarise(session, None, SAMPLE, bands=bands, by_id=True)
+        for part in await _summarise(session, None, bands=bands, sample=True)
     ]
     counted = Count(total, "about")
     matching = counted
     if wanted.active:
-        order = [key.order() for key in _keys(wanted.sort)]
+        # Whatever the order of the page: each filter has an index that ends with the name.
+        order = [key.order() for key in _keys("name")]
         query: Any = select(literal_column("1")).select_from(_TABLE).where(wanted.condition()).order_by(*order)
         matching = await count_matching(session, query)
     ends = [select(pick(_COLUMNS.price)).scalar_subquery() for pick in (func.min, func.max)]
@@ -245,12 +247,18 @@ async def list_page(
 
 
 @cache
-def _summary_query(*, bands: bool, by_id: bool) -> tuple[Any, Any]:
-    """The figures of the first products, in any order or by their id; and the columns for a condition on them."""
-    listed = select(*(_COLUMNS[name] for name in ("category", "price", "in_stock", "name", "description")))
-    if by_id:
-        listed = listed.order_by(_COLUMNS.id)
-    columns: Any = listed.limit(bindparam("rows")).subquery().columns
+def _summary_query(*, bands: bool, sample: bool, texts: bool) -> tuple[Any, Any]:
+    """The figures of all products if they are few, or of those with the lowest ids; and the columns for a condition."""
+    names = ("category", "price", "in_stock", *(("name", "description") if texts else ()))
+    listed = select(*(_COLUMNS[name] for name in names))
+    if sample:
+        listed = listed.order_by(_COLUMNS.id).limit(bindparam("rows"))
+    else:
+        # None of many: figures of them would take the longest part of a page, and are not shown.
+        exact = bindparam("exact", type_=Integer)
+        one_more: Any = select(literal_column("1")).select_from(_TABLE).limit(1).offset(exact)
+        listed = listed.limit(select(case((one_more.exists(), 0), else_=exact)).scalar_subquery())
+    columns: Any = listed.subquery().columns
     count, price = func.count(), columns.price
     figures: list[Any] = [
         columns.category,

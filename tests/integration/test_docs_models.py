@@ -71,7 +71,7 @@ def test_the_page_runs(project):
 def test_the_demos_models_can_be_copied(project):
     """Both stay, and the copies may refer to each other."""
     texts = [(ROOT / f"demo/{name}/models.py").read_text() for name in ("products", "webinars")]
-    copied = "\n".join(texts).replace('__tablename__ = "', '__tablename__ = "library_')
+    copied = "\n".join(texts).replace('__tablename__ = "', '__tablename__ = "library_').replace('"ix_', '"ix_library_')
     for name in ("Product", "WebinarRegistrant"):
         copied = copied.replace(f"class {name}(", f"class Own{name}(")
     relation = (

@@ -200,7 +200,7 @@ async def test_an_init_goes_on_where_it_stopped(project, client):
 
 @each_database
 async def test_cleaning_up(project, client, tmp_path, monkeypatch):
-    monkeypatch.setattr(cleaning, "BATCH", 3)
+    monkeypatch.setattr(cleaning, "LOOKED_AT", 3)
     path = str(tmp_path / "notes")
     ids = [(await client.post("/async/note", json={"path": path})).json()["task_id"] for _ in range(8)]
     failed = (await client.post("/async/fails", json={"path": path})).json()["task_id"]

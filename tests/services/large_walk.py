@@ -28,6 +28,8 @@ SUPERUSER = (
         "waiting", "scheduled", "running", "succeeded", "failed", "cancelled",
     )),
     "/oppman/tasks?queue=default", "/oppman/migrations", "/oppman/files",
+    *(f"/oppman/errors?state={state}" for state in ("open", "resolved", "ignored", "all")),
+    "/oppman/errors?q=request-17&state=all", "/oppman/errors/1",
     "/oppdemo/", "/oppdemo/counts", "/oppdemo/check-users", "/async/tasks",
     "/metrics", "/debug/database-data", "/admin/",
 )  # fmt: skip

@@ -103,7 +103,10 @@ async def list_page(view: ModelView, request: Request) -> Pagination:
         if whole and query.whereclause is None and not query.get_final_froms()[1:]:
             count = await count_table(session, table)
         else:
-            count = await count_matching(session, query.with_only_columns(*view.pk_columns))
+            # Attributes, not columns of the table: the rows that an actor may see are those of a model.
+            mapper: Any = inspect(view.model)
+            keys_of_rows = [mapper.get_property_by_column(column).class_attribute for column in view.pk_columns]
+            count = await count_matching(session, query.with_only_columns(*keys_of_rows))
         if count.is_exact:
             page = min(max(page, 1), Pagination.max_page(count.rows, page_size))
             rows = await _rows(session, query.limit(page_size).offset((page - 1) * page_size))

@@ -114,7 +114,7 @@ async def read_totals(session: AsyncSession, now: float) -> KeptFigures:
 
 _TOTALS: Final = (
     f"SELECT {', '.join([*KEY, *VALUES])} FROM {MONITOR_FIGURES} "  # noqa: S608 - our own names
-    f"WHERE period = 0 ORDER BY {', '.join(KEY)} LIMIT :most"
+    f"WHERE period = 0 AND since = 0 ORDER BY {', '.join(KEY)} LIMIT :most"
 )
 _INSTANCES: Final = (
     f"SELECT id, memory, memory_limit, connections, connections_limit, started_at, seen_at FROM {MONITOR_INSTANCES} "  # noqa: S608 - as above

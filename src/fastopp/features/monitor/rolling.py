@@ -6,9 +6,9 @@ before and after.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import func, text
+from sqlalchemy import func, text, tuple_
 from sqlmodel import col, delete, or_, select
 
 from fastopp.database.framework_tables import MONITOR_FIGURES
@@ -47,18 +47,18 @@ async def _move(database: Database, period: int, since: int, into: int) -> None:
 
 async def forget(database: Database, now: float, keep_days: int) -> None:
     """Remove days older than `keep_days`, and series, statements and instances that none of the rest belongs to."""
-    other = MonitorFigures.__table__.alias("other")  # type: ignore[attr-defined] # SQLModel does not declare it
-    figures = MonitorFigures.__table__  # type: ignore[attr-defined] # as above
-    of_series = [other.c[name] == figures.c[name] for name in KEY]
-    alive = select(other.c.since).where(other.c.period != TOTAL, *of_series).exists()
-    used = select(figures.c.since).where(figures.c.kind == "query", figures.c.name == MonitorStatement.name).exists()
+    figures = MonitorFigures.__table__  # type: ignore[attr-defined] # SQLModel does not declare it
+    # Lists, and no subqueries for each row: no index begins with the series, so that each would read the whole table.
+    alive: Any = select(*(figures.c[name] for name in KEY)).where(figures.c.period != TOTAL)
+    is_alive = tuple_(*(figures.c[name] for name in KEY)).in_(alive)
+    is_used = col(MonitorStatement.name).in_(select(figures.c.name).where(figures.c.kind == "query"))
     too_old = int(now - keep_days * DAY)
     async with database.transaction() as session:
         connection = await session.connection()
         old = or_(figures.c.period == DAY, figures.c.period == HOUR, figures.c.period == MINUTE)
         await connection.execute(delete(MonitorFigures).where(old, figures.c.since < too_old))
-        await connection.execute(delete(MonitorFigures).where(figures.c.period == TOTAL, ~alive))
-        await connection.execute(delete(MonitorStatement).where(~used))
+        await connection.execute(delete(MonitorFigures).where(figures.c.period == TOTAL, ~is_alive))
+        await connection.execute(delete(MonitorStatement).where(~is_used))
         instances = delete(MonitorInstance).where(col(MonitorInstance.seen_at) < now - KEEP_INSTANCES)
         await connection.execute(instances)
 
