@@ -138,6 +138,57 @@ async def test_headers_that_are_too_big_together(service: RunningEmulator) -> No
     assert (answer.status_code, "more than 64 KiB" in answer.text) == (431, True)
 
 
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("GET http://shop.example/headers?x=1 HTTP/1.1", 200),
+        ("GET http://shop.example HTTP/1.1", 200),
+        ("OPTIONS * HTTP/1.1", 204),
+        ("GET * HTTP/1.1", 400),
+        ("CONNECT shop.example:443 HTTP/1.1", 405),
+        ("GET ftp://shop.example/ HTTP/1.1", 400),
+        ("GET http://jo@shop.example/ HTTP/1.1", 400),
+        ("GET nowhere HTTP/1.1", 400),
+        ("nonsense", 400),
+    ],
+)
+async def test_every_form_of_a_target(
+    service: RunningEmulator, caplog: pytest.LogCaptureFixture, line: str, status: int
+) -> None:
+    answer = await raw(service, f"{line}\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+    assert int(answer.split()[1]) == status, answer
+    if "/headers" in line:
+        assert '"host":"shop.example"' in answer
+    assert not [record for record in caplog.records if record.exc_info], "no traceback for what a client sends"
+    assert (await service.client.get("/")).status_code == 200
+
+
+async def test_a_client_that_leaves_before_it_sends_the_body(
+    service: RunningEmulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n"
+    for _ in range(3):
+        _, writer = await connect(service)
+        writer.write(head)
+        await writer.drain()
+        writer.close()
+    assert (await service.client.get("/")).status_code == 200
+    await until(lambda: service.emulator.fleet.in_hand == 0)
+    assert caplog.records == []
+
+
+async def connect(service: RunningEmulator) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", service.client.base_url.port)
+
+
+async def raw(service: RunningEmulator, request: bytes) -> str:
+    reader, writer = await connect(service)
+    writer.write(request)
+    answer = await asyncio.wait_for(reader.read(), 20)
+    writer.close()
+    return answer.decode()
+
+
 @pytest.mark.parametrize("stream", [True, False])
 async def test_an_answer_that_is_too_big_is_cut_off(service: RunningEmulator, stream: bool) -> None:
     fits = await service.client.get("/big", params={"size": 5 * MIB, "stream": stream})

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -20,6 +22,7 @@ from leapcell_emulator.fleet import Fleet, TooManyRequests
 from leapcell_emulator.instance import LARGEST_HEAD, Instance
 from leapcell_emulator.limits import Refused, check_answer, check_head
 from leapcell_emulator.rules import Rules
+from leapcell_emulator.target import Target, read_target
 from leapcell_emulator.websocket import relay
 
 # Between two neighbours only: RFC 9110, 7.6.1.
@@ -36,6 +39,7 @@ HOP_BY_HOP: Final = frozenset(
     }
 )
 PAGE: Final = "/__emulator"
+CLIENT_GONE: Final = 499  # as nginx logs it: there is nobody to answer
 
 PageHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -49,6 +53,18 @@ class _Count:
     status: int = 0
     instance: str = ""
     rule: str = ""
+
+
+class _ShortLog(logging.LoggerAdapter[logging.Logger]):
+    """Say in a line that a client sent what is not HTTP; the library's traceback says nothing about the project."""
+
+    def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[object, MutableMapping[str, Any]]:
+        """Shorten a record."""
+        error = kwargs.get("exc_info")
+        if isinstance(error, HttpProcessingError):
+            kwargs["exc_info"] = None
+            msg = f"{msg} (it is not HTTP: {' '.join(str(error).split())[:200].replace('%', '%%')})"
+        return msg, kwargs
 
 
 class Gateway:
@@ -65,6 +81,7 @@ class Gateway:
             self.handle,
             handler_cancellation=True,  # a client that goes away ends its request
             access_log=None,
+            logger=_ShortLog(logging.getLogger(__name__)),
             max_line_size=LARGEST_HEAD,
             max_field_size=LARGEST_HEAD,
             max_headers=10_000,
@@ -96,9 +113,12 @@ class Gateway:
     async def _answer(self, request: web.BaseRequest, count: _Count) -> web.StreamResponse:
         try:
             check_head(self._rules, request.method, request.raw_path, list(request.raw_headers))
+            target = read_target(request.method, request.raw_path)
+            if isinstance(target, int):
+                return _text(count, target, "")
             async with self._fleet.instance() as instance:
                 count.instance = instance.name
-                return await self._forward(request, instance, count)
+                return await self._forward(request, target, instance, count)
         except Refused as refused:
             return self._refuse(request, count, refused)
         except TooManyRequests as error:
@@ -107,7 +127,9 @@ class Gateway:
             self._journal.say(str(error), level="error", instance=count.instance)
             return _text(count, 503, f"{error.message.partition(chr(10))[0]}\n")
 
-    async def _forward(self, request: web.BaseRequest, instance: Instance, count: _Count) -> web.StreamResponse:
+    async def _forward(
+        self, request: web.BaseRequest, target: Target, instance: Instance, count: _Count
+    ) -> web.StreamResponse:
         """Pass the request on and its answer back, within the time a request may take (E5)."""
         response: web.StreamResponse | None = None
         try:
@@ -116,11 +138,11 @@ class Gateway:
                     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 if request.headers.get("Upgrade", "").lower() == "websocket":  # allowed: `check_head` has let it pass
                     count.status = 101
-                    return await relay(request, instance, self._headers(request))
+                    return await relay(request, instance, self._headers(request, target))
                 upstream = await instance.session.request(
                     request.method,
-                    URL(instance.url(request.raw_path), encoded=True),
-                    headers=self._headers(request),
+                    URL(instance.url(target.path), encoded=True),
+                    headers=self._headers(request, target),
                     data=self._body(request, count) if request.body_exists else None,
                     allow_redirects=False,
                     skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
@@ -144,7 +166,7 @@ class Gateway:
             if isinstance(error.__cause__, Refused):
                 refused = error.__cause__
             elif request.transport is None or request.transport.is_closing():
-                raise
+                return _text(count, CLIENT_GONE, "")
             else:
                 return self._broken(request, instance, count, response, error)
         else:
@@ -180,7 +202,7 @@ class Gateway:
             await response.write(chunk)
         return True
 
-    def _headers(self, request: web.BaseRequest) -> CIMultiDict[str]:
+    def _headers(self, request: web.BaseRequest, target: Target) -> CIMultiDict[str]:
         """The request's headers and those that LeapCell's proxy adds (E13)."""
         named = {name.strip().lower() for name in request.headers.get("Connection", "").split(",")}
         headers = CIMultiDict(
@@ -188,11 +210,13 @@ class Gateway:
             for name, value in request.headers.items()
             if name.lower() not in HOP_BY_HOP and name.lower() not in named and name.lower() != "expect"
         )
+        if target.host:
+            headers["Host"] = target.host
         client = request.remote or "127.0.0.1"
         earlier = request.headers.getall("X-Forwarded-For", [])
         headers["X-Forwarded-For"] = ", ".join([*earlier, client])
         headers["X-Forwarded-Proto"] = self._rules.forwarded_proto
-        headers["X-Forwarded-Host"] = request.headers.get("Host", "")
+        headers["X-Forwarded-Host"] = headers.get("Host", "")
         return headers
 
     def _refuse(self, request: web.BaseRequest, count: _Count, refused: Refused) -> web.Response:
