@@ -20,7 +20,8 @@ from PIL import Image
 from playwright.async_api import FilePayload, Page, async_playwright, expect
 
 from fastopp.console.main_file import add_apps
-from leapcell_emulator.emulator import Emulator, EmulatorOptions
+from leapcell_emulator.emulator import Emulator
+from leapcell_emulator.emulator_options import EmulatorOptions
 from leapcell_emulator.parts import make_services
 from leapcell_emulator.rules import Rules
 from tests.gate import only_full

@@ -163,7 +163,7 @@ def test_a_project_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_sandbox_that_does_not_work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leapcell_emulator.sandbox.BubblewrapSandbox.works", lambda _self: False)
+    monkeypatch.setattr("leapcell_emulator.bubblewrap_sandbox.BubblewrapSandbox.works", lambda _self: False)
     assert choose_sandbox("auto").name == "landlock"
     with pytest.raises(SandboxUnavailable, match="Bubblewrap does not work"):
         choose_sandbox("bubblewrap")

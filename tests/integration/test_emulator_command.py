@@ -202,7 +202,7 @@ def test_the_users_own_database_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        (["--folder", "/nowhere"], 1, "There is no leapcell.yaml in /nowhere."),
+        (["--folder", "/nowhere"], 1, "There is no folder /nowhere."),
         (["--profile", "loose"], 1, "There is no profile loose."),
         (["--instances", "0"], 1, "--instances is 0."),
         (["--pooler", "statement"], 1, "--pooler is statement."),

@@ -12,10 +12,10 @@ import psutil
 import pytest
 
 from fastopp.platforms.base import MIB
+from leapcell_emulator.build import BuildFailed
 from leapcell_emulator.control_group import ControlGroup
 from leapcell_emulator.emulator import DeploymentRunning, UnknownAction
 from leapcell_emulator.fleet import UnknownInstance
-from leapcell_emulator.image import BuildFailed
 from leapcell_emulator.workplace import Workplace
 from tests.services import forks
 from tests.services.emulator import PROJECTS, copy_of, running, until, write_project
@@ -207,7 +207,7 @@ async def test_the_build_runs_in_its_own_environment_and_its_files_are_there(tmp
     )
     async with running(project, instances=1, build=True) as service:
         text = (await service.client.get("/")).text
-        assert "deployment-1/environment" in text
+        assert "/environment" in text
         assert not (project / "prefix.txt").exists()
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 
-from leapcell_emulator.emulator import Emulator, EmulatorOptions
+from leapcell_emulator.emulator import Emulator
+from leapcell_emulator.emulator_options import EmulatorOptions
 from leapcell_emulator.events import Event
 from leapcell_emulator.rules import Rules
 

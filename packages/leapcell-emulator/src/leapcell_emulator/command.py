@@ -14,53 +14,46 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from leapcell_emulator.command_options import (
+    AsyncPortOption,
+    BuildCommandOption,
+    BuildOption,
+    CronOption,
+    DatabaseOption,
+    EnvFileOption,
+    EnvOption,
+    ExecOption,
+    FolderOption,
+    HostToolsOption,
+    LoadOption,
+    MemoryOption,
+    PortOption,
+    ProfileOption,
+    PythonOption,
+    RebuildOption,
+    RedisOption,
+    RootDirectoryOption,
+    RuntimeOption,
+    SandboxOption,
+    SaveManifestOption,
+    SaveOption,
+    ServicePortOption,
+    StartCommandOption,
+    StorageOption,
+)
 from leapcell_emulator.documented import PORT
+from leapcell_emulator.environment import ENV_FILE
 from leapcell_emulator.errors import EmulatorError
 from leapcell_emulator.rule import Rule, parse_size
-from leapcell_emulator.rules import PROFILES, RULES, Rules
+from leapcell_emulator.rules import RULES, Rules
 from leapcell_emulator.screen import Screen, welcome
 
 if TYPE_CHECKING:
     from leapcell_emulator.emulator import Emulator
 
-ENV_FILE = ".env.leapcell"
 EXIT_FAILED = 1
 EXIT_MISUSED = 2
 _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-FolderOption = Annotated[Path, typer.Option(help="The project's folder, with leapcell.yaml in it.")]
-PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the public address; 0: any.")]
-AsyncPortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the address for Async; 0: any.")]
-BuildOption = Annotated[
-    bool, typer.Option(help="Run the build command in a new virtual environment, or use the current one.")
-]
-EnvOption = Annotated[
-    list[str] | None, typer.Option("--env", help="A variable of the service, NAME=VALUE; repeatable.")
-]
-EnvFileOption = Annotated[
-    Path | None,
-    typer.Option(
-        help=f"File with the service's variables, read for each deployment. Default: {ENV_FILE}, if it exists."
-    ),
-]
-ProfileOption = Annotated[str, typer.Option(help=f"Values of all rules: {', '.join(PROFILES)}.")]
-SandboxOption = Annotated[str, typer.Option(help="bubblewrap, landlock, or auto: the better one that is available.")]
-DatabaseOption = Annotated[bool, typer.Option(help="Run a PostgreSQL and set DATABASE_URL.")]
-StorageOption = Annotated[bool, typer.Option(help="Run an Object Storage and set S3_*.")]
-RedisOption = Annotated[
-    bool, typer.Option(help="Run a Redis and set REDIS_URL, and SSL_CERT_FILE to trust its certificate.")
-]
-ExecOption = Annotated[
-    str | None,
-    typer.Option(
-        "--exec",
-        help="Run this in a shell when all is up, then end with its status. It gets LEAPCELL_URL, LEAPCELL_ASYNC_URL "
-        "and the service's variables.",
-    ),
-]
-SaveOption = Annotated[Path | None, typer.Option(help="Save the services' data in this folder at the end.")]
-LoadOption = Annotated[Path | None, typer.Option(help="Load the services' data from this folder.")]
-CronOption = Annotated[Path | None, typer.Option(help="File with scheduled requests.")]
 
 
 async def _emulate(
@@ -80,18 +73,38 @@ async def _emulate(
     execute: ExecOption = None,
     save: SaveOption = None,
     load: LoadOption = None,
+    start_command: StartCommandOption = None,
+    build_command: BuildCommandOption = None,
+    memory: MemoryOption = None,
+    service_port: ServicePortOption = None,
+    runtime: RuntimeOption = None,
+    python: PythonOption = None,
+    root_directory: RootDirectoryOption = "",
+    save_manifest: SaveManifestOption = False,
+    host_tools: HostToolsOption = False,
+    rebuild: RebuildOption = False,
     **rules: Any,  # noqa: ANN401 - one of each rule's type
 ) -> None:
     """Build the project and run it under LeapCell's rules, with a database, a bucket and a queue like LeapCell's.
 
-    Any project with a leapcell.yaml will do. Each rule has an option. Ctrl+C ends it and leaves nothing behind.
+    Any project will do: what leapcell.yaml does not say is set by options or guessed from the files. Each rule has an
+    option. Ctrl+C ends it and leaves nothing behind.
     """
     # 150 ms, which the help need not wait for
-    from leapcell_emulator.emulator import Emulator, EmulatorOptions  # noqa: PLC0415
+    from leapcell_emulator.emulator import Emulator  # noqa: PLC0415
+    from leapcell_emulator.emulator_options import EmulatorOptions  # noqa: PLC0415
+    from leapcell_emulator.kept_builds import default_folder  # noqa: PLC0415
     from leapcell_emulator.parts import make_services  # noqa: PLC0415
 
     if env_file is None and (folder / ENV_FILE).is_file():
         env_file = folder / ENV_FILE
+    settings = {
+        "startCommand": start_command,
+        "buildCommand": build_command,
+        "memory": memory,
+        "port": service_port,
+        "runtime": runtime,
+    }
     options = EmulatorOptions(
         folder=folder,
         rules=Rules.from_options(profile, rules),
@@ -104,6 +117,13 @@ async def _emulate(
         sandbox=sandbox,
         save=save,
         load=load,
+        settings={key: value for key, value in settings.items() if value is not None},
+        python=python,
+        root_directory=root_directory,
+        save_manifest=save_manifest,
+        host_tools=host_tools,
+        builds=default_folder(),
+        rebuild=rebuild,
     )
     screen = Screen(sys.stderr if execute else sys.stdout)
     _end_on_signals()

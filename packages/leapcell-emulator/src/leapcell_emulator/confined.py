@@ -99,7 +99,7 @@ class ConfinedProcess:
         """Start it, limited to `memory` bytes and `cpu` processors. Raises `StartFailed`."""
         ours, theirs = socket.socketpair()
         options = self._sandbox.launch_options(self._room, self._rules)
-        launch = {"command": command, "folder": str(self._room.folder), "channel": theirs.fileno(), **options}
+        launch = {"command": command, "channel": theirs.fileno(), **options}
         launcher = [sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(launch)]
         with ours, theirs:
             self._process = await asyncio.create_subprocess_exec(

@@ -7,26 +7,23 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from aiohttp import web
 
 from leapcell_emulator import saved
-from leapcell_emulator.documented import PORT
+from leapcell_emulator.deployer import Deployer, read_settings, show_guessed
+from leapcell_emulator.deployment import Deployment, Host
+from leapcell_emulator.emulator_options import EmulatorOptions
 from leapcell_emulator.environment import check_environment, read_env_file
 from leapcell_emulator.errors import BadRequest, Conflict
 from leapcell_emulator.events import Event, Journal, now
 from leapcell_emulator.fleet import Fleet
 from leapcell_emulator.gateway import PAGE, Gateway
-from leapcell_emulator.image import Image, build, copy_project, unbuilt
-from leapcell_emulator.instance import Deployment, Host
 from leapcell_emulator.loopback import HOST, listen
-from leapcell_emulator.manifest import Manifest, read_manifest
+from leapcell_emulator.manifest import Manifest
 from leapcell_emulator.page import Page
-from leapcell_emulator.rules import Rules
 from leapcell_emulator.sandbox_choice import choose_sandbox
 from leapcell_emulator.service import Service
 from leapcell_emulator.workplace import Workplace
@@ -45,31 +42,6 @@ class UnknownAction(BadRequest):
 
 class DeploymentRunning(Conflict):
     """A deployment is being made already."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmulatorOptions:
-    """The options besides the rules."""
-
-    folder: Path
-    """The project."""
-    rules: Rules = field(default_factory=Rules)
-    profile: str = "default"
-    port: int = PORT
-    """Of the public address; 0: any."""
-    async_port: int = PORT + 1
-    """Of the address for Async; 0: any."""
-    build: bool = True
-    """Whether to run the build command; without, the project runs in the environment of the emulator."""
-    variables: Mapping[str, str] = field(default_factory=dict)
-    """The service's environment as entered in the dashboard."""
-    env_file: Path | None = None
-    """More of it, read again for each deployment (E19); `variables` win."""
-    sandbox: str = "auto"
-    save: Path | None = None
-    """The folder that gets the services' data at the end."""
-    load: Path | None = None
-    """The folder that has them at the start."""
 
 
 class Emulator:
@@ -103,6 +75,7 @@ class Emulator:
         self._deploying = asyncio.Lock()
         self._exit = contextlib.AsyncExitStack()
         self._work: Workplace
+        self._deployer: Deployer
         self._port = 0
         self._services = dict(services(self))
 
@@ -124,9 +97,10 @@ class Emulator:
 
     async def _start(self) -> None:
         options = self.options
-        self.manifest = read_manifest(options.folder)
+        self.manifest = read_settings(options)
         for warning in self.manifest.warnings:
             self.journal.say(warning, level="warning")
+        show_guessed(self.manifest, options, self.journal)
         # The port first: that it is taken should not be said after a build of five minutes.
         listener = self._exit.enter_context(
             contextlib.closing(listen(options.port, what="the project", option="--port"))
@@ -144,6 +118,15 @@ class Emulator:
             on_line=self._on_line,
         )
         self.fleet = Fleet(host)
+        self._deployer = await self._exit.enter_async_context(
+            Deployer(
+                options,
+                sandbox=sandbox,
+                work=self._work,
+                journal=self.journal,
+                tell=lambda line: self._on_line("build", line),
+            )
+        )
         await asyncio.gather(*(self._exit.enter_async_context(service) for service in self._services.values()))
         if options.load is not None and not await saved.load(self._services, options.load):
             self.journal.say(f"Nothing is saved in {options.load}: all starts empty.", level="warning")
@@ -159,40 +142,27 @@ class Emulator:
     async def deploy(self) -> None:
         """Copy and build the project as it is now, and let its instances replace those that run (E19).
 
-        Raises `DeploymentRunning`, `BuildFailed`, `ManifestError`, `EnvironmentRefused`, `StartFailed`.
+        Raises `DeploymentRunning`, `BuildFailed`, `ManifestError`, `EnvironmentRefused`, `StartFailed`, and what
+        `Deployer.make` does.
         """
         if self._deploying.locked():
             raise DeploymentRunning
         async with self._deploying:
             self._deployments += 1
             number = self._deployments
-            manifest = self.manifest = read_manifest(self.options.folder)
-            variables = self.variables
+            manifest = self.manifest = read_settings(self.options)
+            own, services = self._own_variables(), self._service_variables()
+            variables = {**own, **services}
             check_environment(variables, self.journal)
-            folder = self._work.deployment(number)
-            image = await self._make_image(folder, manifest, variables)
+            image = await self._deployer.make(number, manifest, own, services)
             begun = time.perf_counter()
-            async with contextlib.AsyncExitStack() as undo:
-                undo.push_async_callback(asyncio.to_thread, shutil.rmtree, folder, ignore_errors=True)
+            try:
                 await self.fleet.deploy(Deployment(number=number, image=image, manifest=manifest, variables=variables))
-                undo.pop_all()
+            except BaseException:  # a cancelled deployment too leaves no files
+                if all(instance.deployment.image is not image for instance in self.fleet.running()):
+                    await asyncio.to_thread(shutil.rmtree, image.folder.parent, ignore_errors=True)
+                raise
             self.start_seconds = time.perf_counter() - begun
-
-    async def _make_image(self, folder: Path, manifest: Manifest, variables: dict[str, str]) -> Image:
-        uncommitted = await asyncio.to_thread(copy_project, self.options.folder, folder / "project")
-        if uncommitted:
-            names = ", ".join(uncommitted[:5]) + (f" and {len(uncommitted) - 5} more" if len(uncommitted) > 5 else "")
-            self.journal.say(f"Not committed yet, so LeapCell would not see it: {names}", level="warning")
-        if not self.options.build or not manifest.build_command:
-            return unbuilt(folder)
-        return await build(
-            folder,
-            manifest,
-            sandbox=self.fleet.host.sandbox,
-            time_limit=self.rules.build_timeout,
-            variables=variables,
-            tell=lambda line: self._on_line("build", line),
-        )
 
     @property
     def url(self) -> str:
@@ -205,7 +175,13 @@ class Emulator:
 
         What the emulator's services say wins over what the user set, which may be the address of the real database.
         """
-        variables = read_env_file(self.options.env_file) | dict(self.options.variables)
+        return {**self._own_variables(), **self._service_variables()}
+
+    def _own_variables(self) -> dict[str, str]:
+        return read_env_file(self.options.env_file) | dict(self.options.variables)
+
+    def _service_variables(self) -> dict[str, str]:
+        variables: dict[str, str] = {}
         for service in self._services.values():
             variables |= service.environment()
         return variables

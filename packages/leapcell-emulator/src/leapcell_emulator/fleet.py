@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from leapcell_emulator.confined import StartFailed
+from leapcell_emulator.deployment import Deployment, Host
 from leapcell_emulator.errors import NotFound, Unavailable
-from leapcell_emulator.instance import Deployment, Host, Instance, State
+from leapcell_emulator.instance import Instance, State
 
 WATCH_INTERVAL: Final = 0.5  # seconds between two looks at memory and at who has had no traffic
 KEPT_ENDED: Final = 6  # instances that are no more but still shown
@@ -92,8 +93,9 @@ class Fleet:
         await asyncio.gather(*(self._end(instance, f"Deployment {new.number} replaced it.") for instance in instances))
         found, limit = f"Deployment {new.number}", f"deployment {old[0].deployment.number}"
         self.host.journal.fire("deployment_overlap", found=found, limit=limit, level="info")
-        for folder in {slot.deployment.image.folder.parent for slot in old}:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        used = {slot.deployment.image.folder for slot in self._slots}
+        for folder in {slot.deployment.image.folder for slot in old} - used:
+            await asyncio.to_thread(shutil.rmtree, folder.parent, ignore_errors=True)
 
     async def _end(self, instance: Instance, reason: str, state: State = State.GONE) -> None:
         self._remember(instance)

@@ -7,24 +7,23 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 
 from leapcell_emulator import temp
+from leapcell_emulator.bubblewrap_sandbox import system_names
 from leapcell_emulator.confined import TERM_PATIENCE, ConfinedProcess
+from leapcell_emulator.deployment import Deployment, Host
 from leapcell_emulator.documented import MIB
-from leapcell_emulator.events import Journal, now
+from leapcell_emulator.events import now
 from leapcell_emulator.health import HealthCheck
-from leapcell_emulator.image import Image
 from leapcell_emulator.logs import complaint
 from leapcell_emulator.loopback import is_loopback
-from leapcell_emulator.manifest import Manifest
-from leapcell_emulator.rules import Rules
-from leapcell_emulator.sandbox import TEMP, Room, Sandbox
+from leapcell_emulator.machine import write_machine
+from leapcell_emulator.sandbox import PROJECT, TEMP, Mount, Room
 
 IDLE_CONNECTION: Final = 1.5  # seconds; below the shortest keep-alive of the usual servers (gunicorn's 2 s)
 LARGEST_HEAD: Final = 16 * MIB  # bytes that aiohttp may read of a head; our own limits are lower and say more
@@ -40,30 +39,6 @@ class State(StrEnum):
     DORMANT = "dormant"
     """Ended for lack of traffic; the next request starts another."""
     GONE = "gone"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
-    """The common data of all instances of one deployment."""
-
-    number: int
-    image: Image
-    manifest: Manifest
-    variables: dict[str, str]
-    """The service's environment, as the dashboard holds it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
-    """The common data of all instances."""
-
-    rules: Rules
-    sandbox: Sandbox
-    journal: Journal
-    folder: Path
-    """Holds a folder for each instance."""
-    on_line: Callable[[str, str], None]
-    """Hears the name of an instance and a line of its log."""
 
 
 class Instance:
@@ -88,7 +63,15 @@ class Instance:
         self._folder = host.folder / name
         self._temp = self._folder / "tmp"
         image = deployment.image
-        self._room = Room(folder=image.folder, temp=self._temp, hidden=(host.folder,), readable=image.programs)
+        self._room = Room(
+            folder=image.folder,
+            start=image.start,
+            temp=self._temp,
+            mounts=self._mounts(),
+            readable=image.programs,
+            machine=None if image.host_tools else self._folder / "machine",
+            host_tools=image.host_tools,
+        )
         self._process = ConfinedProcess(
             self._room,
             self._rules,
@@ -100,12 +83,26 @@ class Instance:
         self._watch: asyncio.Task[None] | None = None
         self.session: aiohttp.ClientSession
 
+    def _mounts(self) -> tuple[Mount, ...]:
+        """The image's folders; without E1 the project among them can be written."""
+        mounts = self.deployment.image.mounts(system_names())
+        if self._rules.read_only:
+            return mounts
+        return tuple(
+            replace(mount, upper=self._folder / "app" if len(mount.lowers) > 1 else None, writable=True)
+            if mount.target == PROJECT
+            else mount
+            for mount in mounts
+        )
+
     # Start
 
     async def start(self) -> None:
         """Launch the start command and wait until the health path answers. Raises `StartFailed`."""
         self._temp.mkdir(parents=True)
         self._temp.chmod(0o1777)
+        if self._room.machine is not None:
+            write_machine(self._room.machine, self.deployment.manifest.memory)
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_CONNECTION),
             auto_decompress=False,
