@@ -192,11 +192,18 @@ def test_redis_is_only_for_those_who_ask() -> None:
 
 def test_the_users_own_database_is_left_alone(tmp_path: Path) -> None:
     project = copy_of("plain_http", tmp_path)
-    (project / ".env.leapcell").write_text("DATABASE_URL=postgresql://real.leapcellpool.com/real\nOTHER=1\n")
-    done = emulate(*QUICK, "--no-object-storage", "--exec", "echo $DATABASE_URL $OTHER", folder=project)
+    (project / ".env.leapcell").write_text(
+        "DATABASE_URL=postgresql://real.leapcellpool.com/real\nDB_HOST=${DATABASE_HOST}\nOTHER=1\n"
+    )
+    options = ("--no-object-storage", "--env", "DATABASE_DSN=${DATABASE_URL:postgresql+psycopg}")
+    done = emulate(*QUICK, *options, "--exec", "echo $DATABASE_URL $DATABASE_DSN $DB_HOST $OTHER", folder=project)
     assert "real" not in done.stdout
-    assert done.stdout.startswith("postgresql://")
-    assert done.stdout.endswith(" 1\n")
+    url, dsn, host, other = done.stdout.split()
+    assert (url.partition(":")[0], dsn.partition(":")[0]) == ("postgresql", "postgresql+psycopg")
+    assert dsn.partition(":")[2] == url.partition(":")[2]
+    assert (host, other) == ("localhost", "1")
+    assert done.stderr.count("DATABASE_URL of yours is not used") == 1
+    assert "leapcellpool" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -213,6 +220,11 @@ def test_the_users_own_database_is_left_alone(tmp_path: Path) -> None:
         (["--save", "/proc/nowhere"], 1, "Nothing can be saved in /proc/nowhere: No such file or directory."),
         (["--cron", "/nowhere"], 1, "The cron file /nowhere cannot be read"),
         (["--sandbox", "none"], 1, "There is no sandbox none."),
+        (["--env", "CACHE=${REDIS_URL}"], 1, "It is Redis's, which does not run: use --redis."),
+        (["--root-directory", "../.."], 1, "--root-directory ../.. is not in "),
+        (["--python", "3.12"], 1, "--python has no effect without a build."),
+        (["--memory", "64mb"], 1, "LeapCell offers 128 to 7076 MB."),
+        (["--save-manifest"], 1, "exists already"),
     ],
 )
 def test_a_mistake_gets_one_message(options: list[str], status: int, message: str) -> None:

@@ -24,6 +24,7 @@ from leapcell_emulator.gateway import PAGE, Gateway
 from leapcell_emulator.loopback import HOST, listen
 from leapcell_emulator.manifest import Manifest
 from leapcell_emulator.page import Page
+from leapcell_emulator.references import resolve
 from leapcell_emulator.sandbox_choice import choose_sandbox
 from leapcell_emulator.service import Service
 from leapcell_emulator.workplace import Workplace
@@ -77,6 +78,8 @@ class Emulator:
         self._work: Workplace
         self._deployer: Deployer
         self._port = 0
+        self._replaced: set[str] = set()
+        """Variables of the user's that a service sets."""
         self._services = dict(services(self))
 
     async def __aenter__(self) -> Self:
@@ -151,8 +154,8 @@ class Emulator:
             self._deployments += 1
             number = self._deployments
             manifest = self.manifest = read_settings(self.options)
-            own, services = self._own_variables(), self._service_variables()
-            variables = {**own, **services}
+            own, services = self._variables()
+            variables = {**services, **own}
             check_environment(variables, self.journal)
             image = await self._deployer.make(number, manifest, own, services)
             begun = time.perf_counter()
@@ -173,18 +176,25 @@ class Emulator:
     def variables(self) -> dict[str, str]:
         """The environment of the service as it is now, secrets and all. Raises `EnvironmentRefused`.
 
-        What the emulator's services say wins over what the user set, which may be the address of the real database.
+        What the emulator's services say wins over what the user set, which may be the address of the real database. A
+        variable that refers to them by `${…}` wins over both.
         """
-        return {**self._own_variables(), **self._service_variables()}
+        own, services = self._variables()
+        return {**services, **own}
 
-    def _own_variables(self) -> dict[str, str]:
-        return read_env_file(self.options.env_file) | dict(self.options.variables)
-
-    def _service_variables(self) -> dict[str, str]:
-        variables: dict[str, str] = {}
+    def _variables(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The user's variables in force, and the services'. Raises `EnvironmentRefused`, `UnknownReference`."""
+        services: dict[str, str] = {}
         for service in self._services.values():
-            variables |= service.environment()
-        return variables
+            services |= service.environment()
+        given = read_env_file(self.options.env_file) | dict(self.options.variables)
+        own, referring = resolve(given, services)
+        for name in services.keys() & own.keys() - set(referring):
+            if own.pop(name) != services[name] and name not in self._replaced:
+                self._replaced.add(name)
+                message = f"{name} of yours is not used: it is the address of a service that the emulator runs."
+                self.journal.say(f"{message} Refer to it as ${{{name}}}.", level="warning")
+        return own, services
 
     def state(self) -> dict[str, Any]:
         """Everything the page shows, as JSON:
