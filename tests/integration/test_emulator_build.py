@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,6 +35,9 @@ make_server("", int(os.environ.get("LISTEN", "8080")), application).serve_foreve
 
 async def ask(service: RunningEmulator, expression: str) -> str:
     return (await service.client.get(f"/?{expression}")).text
+
+
+UNBUFFERED = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
 
 def built(service: RunningEmulator) -> str:
@@ -115,6 +120,35 @@ async def test_an_instance_does_not_see_the_host(tmp_path: Path, monkeypatch: py
         assert "/home/tools" in await ask(service, "os.environ['PATH']")
         assert await ask(service, "os.cpu_count()") == str(os.cpu_count())
         assert "Read-only file system" in await ask(service, f"open('{other}/x','w')")
+
+
+async def test_servers_of_this_machine_are_out_of_reach(tmp_path: Path) -> None:
+    """But not the emulator's, nor those that the instance has started."""
+    project = write_project(tmp_path / "project", "python server.py", server=SERVER)
+    connect = "__import__('socket').create_connection(('{}',{}))"
+    listen = "(s := __import__('socket').create_server(('127.0.0.1',0))) and "
+    own = listen + connect.format("127.0.0.1", "s.getsockname()[1]")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as ours,
+        subprocess.Popen(  # noqa: ASYNC220 - it takes no time
+            [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "0"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=UNBUFFERED,
+        ) as server,
+    ):
+        assert server.stdout is not None
+        port = server.stdout.readline().split()[5]
+        async with running(project, instances=1) as service:
+            refused = await ask(service, connect.format("127.0.0.1", port))
+            assert "ConnectionRefusedError" in refused
+            assert refused == await ask(service, connect.format("localhost", port))
+            assert f"127.0.0.1:{port} was refused: a server of this machine" in service.said
+            assert "<socket.socket" in await ask(service, connect.format("127.0.0.1", ours.getsockname()[1]))
+            assert "<socket.socket" in await ask(service, own)
+        async with running(project, instances=1, host_tools=True) as service:
+            assert "<socket.socket" in await ask(service, connect.format("127.0.0.1", port))
+        server.kill()
 
 
 async def test_the_settings_of_the_dashboard(tmp_path: Path) -> None:

@@ -49,6 +49,14 @@ def test_exec_ends_with_the_commands_status(code: int) -> None:
     assert "plain_http is at http://127.0.0.1:" in done.stderr
 
 
+@pytest.mark.parametrize(("rules", "status"), [("E7,e8", 1), ("E1", 0), ("all", 1)])
+def test_a_rule_that_fires_fails_the_command(rules: str, status: int) -> None:
+    run = 'curl -s $LEAPCELL_URL/ -H "Connection: upgrade" -H "Upgrade: websocket"'
+    done = emulate(*QUICK, *NO_SERVICES, "--fail-on", rules, "--exec", run)
+    assert done.returncode == status, done.stderr
+    assert ("Failed, since E8 fired (--fail-on)." in done.stderr) is (status == 1)
+
+
 FASTOPP = ("-c", "from fastopp.cli.main import main; main()")
 
 
@@ -225,6 +233,8 @@ def test_the_users_own_database_is_left_alone(tmp_path: Path) -> None:
         (["--python", "3.12"], 1, "--python has no effect without a build."),
         (["--memory", "64mb"], 1, "LeapCell offers 128 to 7076 MB."),
         (["--save-manifest"], 1, "exists already"),
+        (["--fail-on", "E1"], 2, "--fail-on has no effect without --exec."),
+        (["--fail-on", "E1,E99", "--exec", "true"], 2, "there is no rule E99."),
     ],
 )
 def test_a_mistake_gets_one_message(options: list[str], status: int, message: str) -> None:

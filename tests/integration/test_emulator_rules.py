@@ -35,6 +35,10 @@ async def service() -> AsyncIterator[RunningEmulator]:
         yield emulator
 
 
+def frozen(service: RunningEmulator) -> bool:
+    return {instance["state"] for instance in service.emulator.state()["instances"]} == {"frozen"}
+
+
 async def test_requests_go_to_the_instances_in_turn(service: RunningEmulator) -> None:
     before = {name: service.instance(name)["served"] for name in ("i1", "i2")}
     for _ in range(4):
@@ -77,7 +81,7 @@ async def test_there_is_no_shared_memory(service: RunningEmulator) -> None:
 
 async def test_an_instance_without_a_request_in_hand_is_stopped(service: RunningEmulator) -> None:
     await service.client.get("/")
-    assert {instance["state"] for instance in service.emulator.state()["instances"]} == {"frozen"}
+    await until(lambda: frozen(service))
     await until(lambda: all(_stopped(service.instance(name)["pid"]) for name in ("i1", "i2")))
     await asyncio.sleep(0.5)
     for _ in range(2):  # each has the time to tick again
@@ -92,7 +96,36 @@ async def test_it_runs_while_a_request_is_in_hand(service: RunningEmulator) -> N
     states = [instance["state"] for instance in service.emulator.state()["instances"]]
     assert sorted(states) == ["frozen", "running"]
     await slow
-    assert {instance["state"] for instance in service.emulator.state()["instances"]} == {"frozen"}
+    await until(lambda: frozen(service))
+
+
+async def test_work_that_goes_on_after_the_answer_is_reported_once(service: RunningEmulator) -> None:
+    """The thread that ticks: asleep when its instance is stopped, or ticking."""
+    found = []
+    for _ in range(4):
+        await service.client.get("/ticks")
+        await until(lambda: frozen(service))
+        await asyncio.sleep(0.25)  # it looks again after 0.2 s
+        found = [event for event in service.fired("freeze") if event.path == "GET /ticks"]
+    assert len(found) == len({event.message for event in found}) >= 1
+    assert "which was asleep, was stopped: no request in flight." in found[0].message
+
+
+async def test_what_follows_from_each_request_is_said_once(service: RunningEmulator) -> None:
+    for _ in range(4):
+        await service.client.get("/")
+    (event,) = service.fired("instances")
+    assert "the one before to i" in event.message
+    assert len(service.fired("forwarded_proto")) == 1
+    probes = [event.message for event in service.fired("stray_probes")]
+    assert probes[0] == "/kaithhealthcheck (answered with 404) was requested too, as LeapCell does."
+    assert len(probes) == 2
+
+
+async def test_a_request_carries_the_rules_that_fired(service: RunningEmulator) -> None:
+    await service.client.post("/write", params={"path": "of-a-request"})
+    rows = [row for row in service.emulator.journal.requests if row.path == "/write?path=of-a-request"]
+    await until(lambda: rows[-1].rules == ["E1"])
 
 
 async def test_a_request_that_takes_too_long_is_cut_off(service: RunningEmulator) -> None:

@@ -111,12 +111,27 @@ def test_settings_replace_the_file_and_the_rest_is_guessed(tmp_path: Path) -> No
     assert (manifest.start_command, manifest.memory, manifest.guessed) == ("b", 256, ())
 
 
-def test_only_what_it_cannot_run_without_is_guessed_beside_a_file(tmp_path: Path) -> None:
-    """The file says that nothing is built."""
+def test_beside_a_file_without_commands_both_are_guessed(tmp_path: Path) -> None:
+    """Then the dashboard holds them. With a start command in it, the file says that nothing is built."""
     write(tmp_path, {"package.json": json.dumps(PACKAGE), "leapcell.yaml": "runtime: node\nport: 3000"})
     manifest = read_manifest(tmp_path)
-    assert (manifest.start_command, manifest.build_command, manifest.port) == ("npm start", "", 3000)
-    assert manifest.guessed == ("startCommand: npm start (the script start in package.json)",)
+    assert (manifest.start_command, manifest.port) == ("npm start", 3000)
+    assert manifest.build_command == "npm install && npm run build"
+    write(tmp_path, {"leapcell.yaml": "runtime: node\nstartCommand: npm start"})
+    assert read_manifest(tmp_path).build_command == ""
+
+
+def test_a_manifest_in_another_platforms_form(tmp_path: Path) -> None:
+    """Its keys are named, and the commands guessed."""
+    text = "runtime: python3.11\nbuild: {commands: [pip install x]}\nrun: {command: uvicorn main:app}"
+    write(tmp_path, {"leapcell.yaml": text})
+    with pytest.raises(ManifestError) as refused:
+        read_manifest(tmp_path)
+    assert "the key build does nothing. Did you mean buildCommand?" in (refused.value.hint or "")
+    write(tmp_path, {"main.py": FASTAPI})
+    manifest = read_manifest(tmp_path)
+    assert (manifest.runtime, manifest.start_command) == ("python", "uvicorn main:app --host 0.0.0.0 --port 8080")
+    assert len(manifest.warnings) == 3
 
 
 def test_the_guess_is_saved_once(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Run a project's build command, in steps of which the first is used again while nothing that it reads has changed.
 
-Where the sandbox can lay folders over others, each step writes to a folder of its own, and the result is the project
+Where the sandbox can lay folders over others, each step writes to its own folder, and the result is the project
 with these folders over it. There root can change the whole system too, with `apt-get install`. Elsewhere the one step
 writes to the copy of the project, a virtual environment and a home folder.
 """
@@ -126,6 +126,7 @@ class Builder:
 
     def _image(self, folder: Path, plan: BuildPlan, environment: dict[str, str]) -> Image:
         programs = (plan.python.folder, *plan.tools.folders, *plan.files)
+        environment = {**environment, **plan.tools.environment}
         return Image(
             folder=folder / "project",
             home=self._home,
@@ -160,7 +161,7 @@ class Builder:
         return image
 
     async def _first_layer(self, folder: Path, image: Image, plan: BuildPlan, parts: build_inputs.Plan) -> Path:
-        """What the known part of the command writes: of an earlier build, or of one now."""
+        """Return the layer that the known part of the command writes: of an earlier build, or of one now."""
         key = await asyncio.to_thread(self._key, image.folder / plan.start, plan, parts)
         if self._kept is not None and not self._rebuild and (found := await asyncio.to_thread(self._kept.find, key)):
             layer, age = found
@@ -202,6 +203,7 @@ class Builder:
         """The room of a step that writes to `layer`."""
         temp = folder / "build-tmp"
         temp.mkdir(exist_ok=True)
+        temp.chmod(0o1777)  # installers run as other users too
         return Room(
             folder=image.folder,
             start=image.start,

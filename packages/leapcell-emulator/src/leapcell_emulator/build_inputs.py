@@ -1,4 +1,4 @@
-"""Which files a build command reads, as far as that is certain: what may be used again is decided by them.
+"""The files that a build command reads, as far as that is certain: what may be used again is decided by them.
 
 Only commands that install dependencies are known, with the files that they read. The first other command and all that
 follows it run in every deployment.

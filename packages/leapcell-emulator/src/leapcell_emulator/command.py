@@ -19,10 +19,13 @@ from leapcell_emulator.command_options import (
     BuildCommandOption,
     BuildOption,
     CronOption,
+    DatabaseConnectionsOption,
+    DatabaseLatencyOption,
     DatabaseOption,
     EnvFileOption,
     EnvOption,
     ExecOption,
+    FailOnOption,
     FolderOption,
     HostToolsOption,
     LoadOption,
@@ -32,6 +35,7 @@ from leapcell_emulator.command_options import (
     PythonOption,
     RebuildOption,
     RedisOption,
+    RegionLatencyOption,
     RootDirectoryOption,
     RuntimeOption,
     SandboxOption,
@@ -40,6 +44,7 @@ from leapcell_emulator.command_options import (
     ServicePortOption,
     StartCommandOption,
     StorageOption,
+    WatchOption,
 )
 from leapcell_emulator.documented import PORT
 from leapcell_emulator.environment import ENV_FILE
@@ -71,6 +76,7 @@ async def _emulate(
     redis: RedisOption = False,
     cron: CronOption = None,
     execute: ExecOption = None,
+    fail_on: FailOnOption = None,
     save: SaveOption = None,
     load: LoadOption = None,
     start_command: StartCommandOption = None,
@@ -83,6 +89,10 @@ async def _emulate(
     save_manifest: SaveManifestOption = False,
     host_tools: HostToolsOption = False,
     rebuild: RebuildOption = False,
+    watch: WatchOption = False,
+    region_latency: RegionLatencyOption = 0.0,
+    db_latency: DatabaseLatencyOption = 0.0,
+    db_max_connections: DatabaseConnectionsOption = 100,
     **rules: Any,  # noqa: ANN401 - one of each rule's type
 ) -> None:
     """Build the project and run it under LeapCell's rules, with a database, a bucket and a queue like LeapCell's.
@@ -124,18 +134,31 @@ async def _emulate(
         host_tools=host_tools,
         builds=default_folder(),
         rebuild=rebuild,
+        watch=watch,
+        latency=region_latency / 1000,
     )
+    failing = _read_rules(fail_on, execute)
     screen = Screen(sys.stderr if execute else sys.stdout)
     _end_on_signals()
     status = 0
     try:
-        services = make_services(database=database, object_storage=object_storage, redis=redis, cron=cron)
+        services = make_services(
+            database=database,
+            object_storage=object_storage,
+            redis=redis,
+            cron=cron,
+            database_latency=db_latency / 1000,
+            database_connections=db_max_connections,
+        )
         async with Emulator(options, services=services, on_event=screen.event, on_line=screen.line) as emulator:
             screen.say(welcome(emulator))
             if execute is None:
                 await asyncio.Event().wait()
             else:
                 status = await _run(execute, emulator)
+                if fired := sorted({RULES[name].id for name in emulator.journal.serious} & failing):
+                    screen.say(f"Failed, since {', '.join(fired)} fired (--fail-on).")
+                    status = status or EXIT_FAILED
     except asyncio.CancelledError:
         # Ctrl+C or SIGTERM, after which everything has been put away.
         screen.say("The emulator has ended.")
@@ -187,6 +210,21 @@ def _read_pairs(pairs: list[str]) -> dict[str, str]:
             _fail(f"--env {pair} is not NAME=VALUE.", status=EXIT_MISUSED)
         variables[name] = value
     return variables
+
+
+def _read_rules(text: str | None, execute: str | None) -> set[str]:
+    """The numbers of the rules in `--fail-on`."""
+    if text is None:
+        return set()
+    if execute is None:
+        _fail("--fail-on has no effect without --exec.", status=EXIT_MISUSED)
+    known = {rule.id for rule in RULES.values()}
+    wanted = {name.strip().upper() for name in text.split(",") if name.strip()}
+    if wanted == {"ALL"}:
+        return known
+    if unknown := sorted(wanted - known):
+        _fail(f"--fail-on: there is no rule {', '.join(unknown)}.", hint="They are E1 to E20.", status=EXIT_MISUSED)
+    return wanted
 
 
 def _parse_size(text: str) -> int:

@@ -42,6 +42,9 @@ ExecOption = Annotated[
         "and the service's variables.",
     ),
 ]
+FailOnOption = Annotated[
+    str | None, typer.Option(help="With --exec: fail when one of these rules fired, like E1,E7; `all` is each.")
+]
 SaveOption = Annotated[Path | None, typer.Option(help="Save the services' data in this folder at the end.")]
 LoadOption = Annotated[Path | None, typer.Option(help="Load the services' data from this folder.")]
 CronOption = Annotated[Path | None, typer.Option(help="File with scheduled requests.")]
@@ -84,5 +87,18 @@ HostToolsOption = Annotated[
         "--host-tools",
         help="Show the project this whole machine, read-only: its folders, your PATH, its local servers.",
     ),
+]
+WatchOption = Annotated[bool, typer.Option("--watch", help="Deploy again when a file of the project changes.")]
+RegionLatencyOption = Annotated[
+    float, typer.Option(min=0, help="Milliseconds that a request takes to the region and back.", metavar="MS")
+]
+DatabaseLatencyOption = Annotated[
+    float,
+    typer.Option(
+        "--db-latency", min=0, help="Milliseconds that a statement takes to the database and back.", metavar="MS"
+    ),
+]
+DatabaseConnectionsOption = Annotated[
+    int, typer.Option("--db-max-connections", min=1, help="Clients of the database at a time; LeapCell's are unknown.")
 ]
 RebuildOption = Annotated[bool, typer.Option("--rebuild", help="Use nothing that an earlier build made.")]

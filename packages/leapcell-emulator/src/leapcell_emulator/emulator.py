@@ -17,7 +17,7 @@ from leapcell_emulator.deployer import Deployer, read_settings, show_guessed
 from leapcell_emulator.deployment import Deployment, Host
 from leapcell_emulator.emulator_options import EmulatorOptions
 from leapcell_emulator.environment import check_environment, read_env_file
-from leapcell_emulator.errors import BadRequest, Conflict
+from leapcell_emulator.errors import BadRequest, Conflict, NotFound
 from leapcell_emulator.events import Event, Journal, now
 from leapcell_emulator.fleet import Fleet
 from leapcell_emulator.gateway import PAGE, Gateway
@@ -25,20 +25,28 @@ from leapcell_emulator.loopback import HOST, listen
 from leapcell_emulator.manifest import Manifest
 from leapcell_emulator.page import Page
 from leapcell_emulator.references import resolve
+from leapcell_emulator.replay import replay
 from leapcell_emulator.sandbox_choice import choose_sandbox
 from leapcell_emulator.service import Service
+from leapcell_emulator.traffic import KEPT, Exchange, Traffic
+from leapcell_emulator.watch import watching
 from leapcell_emulator.workplace import Workplace
 
 INSTANCE_ACTIONS: Final = ("freeze", "thaw", "kill", "wipe", "sleep")
 """Actions on one instance: stop it even in the middle of a request, continue it, kill it, empty its /tmp, or
 give it up as for want of traffic."""
 
-EMULATOR_ACTIONS: Final = ("deploy", "deliver-twice")
-"""Actions on all instances: a new deployment, the next async request delivered twice."""
+EMULATOR_ACTIONS: Final = ("deploy", "deliver-twice", "replay", "run-cron")
+"""Actions on all instances: a new deployment, the next async request delivered twice, a request sent again (by its
+number), a timer's call now (by its place)."""
 
 
 class UnknownAction(BadRequest):
     """The emulator has no such action."""
+
+
+class UnknownRequest(NotFound):
+    """There is no such request, or it is too long ago."""
 
 
 class DeploymentRunning(Conflict):
@@ -77,6 +85,7 @@ class Emulator:
         self._exit = contextlib.AsyncExitStack()
         self._work: Workplace
         self._deployer: Deployer
+        self.traffic = Traffic()
         self._port = 0
         self._replaced: set[str] = set()
         """Variables of the user's that a service sets."""
@@ -135,12 +144,14 @@ class Emulator:
             self.journal.say(f"Nothing is saved in {options.load}: all starts empty.", level="warning")
         self._exit.push_async_callback(self.fleet.close)
         await self.deploy()
-        runner = web.ServerRunner(
-            Gateway(self.fleet, self.rules, self.journal, Page(self).answer).server(), shutdown_timeout=0.5
-        )
+        gateway = Gateway(self.fleet, self.rules, self.journal, Page(self).answer, latency=options.latency)
+        self.traffic = gateway.traffic
+        runner = web.ServerRunner(gateway.server(), shutdown_timeout=0.5)
         await runner.setup()
         self._exit.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listener).start()
+        if options.watch:
+            await self._exit.enter_async_context(watching(options.folder, self.deploy, self.journal))
 
     async def deploy(self) -> None:
         """Copy and build the project as it is now, and let its instances replace those that run (E19).
@@ -234,6 +245,20 @@ class Emulator:
             **journal,
         }
 
+    def request(self, number: str) -> dict[str, Any]:
+        """Return all of a request: `Exchange.details`. Raises `UnknownRequest`."""
+        return self._request(number).details(self.url)
+
+    def har(self) -> dict[str, Any]:
+        """Return the last requests as an HTTP Archive."""
+        return self.traffic.har(self.url)
+
+    def _request(self, number: str | None) -> Exchange:
+        found = self.traffic.find(number or "")
+        if found is None:
+            raise UnknownRequest(f"There is no request {number}.", hint=f"The last {KEPT} are kept.")
+        return found
+
     async def act(self, action: str, instance: str | None = None) -> str:
         """Do one of `INSTANCE_ACTIONS` (with the instance's name) or `EMULATOR_ACTIONS`, and say what was done.
 
@@ -245,6 +270,10 @@ class Emulator:
         if action == "deliver-twice" and "async_queue" in self._services:
             self._services["async_queue"].deliver_twice()  # type: ignore[attr-defined]  # this service's own
             return "The next async request will be delivered twice."
+        if action == "replay":
+            return await replay(self._request(instance), self.url)
+        if action == "run-cron" and "cron" in self._services:
+            return await self._services["cron"].run(instance or "0")  # type: ignore[attr-defined, no-any-return]  # as above
         if action not in INSTANCE_ACTIONS:
             known = ", ".join((*INSTANCE_ACTIONS, *EMULATOR_ACTIONS))
             raise UnknownAction(f"The emulator cannot {action}.", hint=f"It knows {known}.")

@@ -35,7 +35,7 @@ class EmulatorOptions:
     load: Path | None = None
     """The folder that has them at the start."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What the dashboard holds in the place of leapcell.yaml, by its keys."""
+    """The values of the dashboard that replace those of leapcell.yaml, by its keys."""
     python: str | None = None
     """The version of Python; None: the one that the project's files ask for."""
     root_directory: str = ""
@@ -46,5 +46,9 @@ class EmulatorOptions:
     """Whether the project sees the whole machine, with the developer's PATH."""
     builds: Path | None = None
     """The folder that keeps what builds install; None: it is not kept."""
+    watch: bool = False
+    """Whether to deploy again when a file changes."""
+    latency: float = 0.0
+    """Seconds from a client to the region and back."""
     rebuild: bool = False
     """Whether to use nothing that an earlier build made."""

@@ -14,6 +14,7 @@ from leapcell_emulator.confined import StartFailed
 from leapcell_emulator.deployment import Deployment, Host
 from leapcell_emulator.errors import NotFound, Unavailable
 from leapcell_emulator.instance import Instance, State
+from leapcell_emulator.traffic import Exchange
 
 WATCH_INTERVAL: Final = 0.5  # seconds between two looks at memory and at who has had no traffic
 KEPT_ENDED: Final = 6  # instances that are no more but still shown
@@ -105,8 +106,8 @@ class Fleet:
         await instance.stop(reason, politely=True, state=state)
 
     @contextlib.asynccontextmanager
-    async def instance(self) -> AsyncIterator[Instance]:
-        """The instance whose turn it is, running, for the time of one request.
+    async def instance(self, exchange: Exchange) -> AsyncIterator[Instance]:
+        """The instance whose turn it is, running, for the time of one request, which gets the times until then.
 
         Raises `TooManyRequests` (E12), and `StartFailed` when it has to be started and does not.
         """
@@ -115,8 +116,11 @@ class Fleet:
             raise TooManyRequests
         self.in_hand += 1
         try:
-            instance = await self._next()
+            instance = await self._next(exchange)
+            found = time.perf_counter()
+            exchange.queue = found - exchange.begun - exchange.cold
             instance.begin()
+            exchange.frozen = time.perf_counter() - found
             try:
                 yield instance
             finally:
@@ -124,7 +128,7 @@ class Fleet:
         finally:
             self.in_hand -= 1
 
-    async def _next(self) -> Instance:
+    async def _next(self, exchange: Exchange) -> Instance:
         if not self._slots:
             raise StartFailed("No deployment is running.")
         slot = self._slots[self._turn % len(self._slots)]
@@ -133,12 +137,14 @@ class Fleet:
             return slot.instance
         async with slot.starting:
             if slot.retired:
-                return await self._next()
+                return await self._next(exchange)
             if slot.instance is not None:
                 return slot.instance
             self.cold_starts += 1
+            begun = time.perf_counter()
             await asyncio.sleep(self.host.rules.cold_start)
             instance = await self._start(slot)
+            exchange.cold = time.perf_counter() - begun
             self.host.journal.fire("cold_start", level="info", found=instance.name, instance=instance.name)
             return instance
 

@@ -91,9 +91,12 @@ def _procfile(folder: Path) -> str:
 
 
 def _python(folder: Path, found: Guess) -> None:
-    needed = _read(folder / "requirements.txt") + _read(folder / "pyproject.toml")
-    if (folder / "requirements.txt").is_file():
-        found.add("buildCommand", "pip install -r requirements.txt", "requirements.txt")
+    needed = "".join(_read(path) for path in (*folder.glob("requirements*.txt"), folder / "pyproject.toml"))
+    requirements = next(
+        (path.name for path in sorted(folder.glob("requirements*.txt"), key=lambda path: len(path.name))), ""
+    )
+    if requirements:
+        found.add("buildCommand", f"pip install -r {requirements}", requirements)
     elif (folder / "pyproject.toml").is_file():
         build = "pip install ." if _is_package(folder) else "pip install uv && uv pip install -r pyproject.toml"
         found.add("buildCommand", build, "pyproject.toml")
@@ -114,6 +117,7 @@ def _modules(folder: Path) -> Iterator[Path]:
             path = folder / below / f"{name}.py"
             if path.is_file():
                 yield path
+    yield from sorted(folder.glob("*.py"))
 
 
 def _python_module(module: str, path: Path, found: Guess, *, has_gunicorn: bool) -> None:

@@ -7,25 +7,28 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Final
 
 import aiohttp
 
 from leapcell_emulator import temp
-from leapcell_emulator.bubblewrap_sandbox import system_names
 from leapcell_emulator.confined import TERM_PATIENCE, ConfinedProcess
 from leapcell_emulator.deployment import Deployment, Host
 from leapcell_emulator.documented import MIB
 from leapcell_emulator.events import now
 from leapcell_emulator.health import HealthCheck
+from leapcell_emulator.instance_room import instance_room
 from leapcell_emulator.logs import complaint
 from leapcell_emulator.loopback import is_loopback
 from leapcell_emulator.machine import write_machine
-from leapcell_emulator.sandbox import PROJECT, TEMP, Mount, Room
+from leapcell_emulator.sandbox import TEMP
+from leapcell_emulator.unfinished import Work
 
 IDLE_CONNECTION: Final = 1.5  # seconds; below the shortest keep-alive of the usual servers (gunicorn's 2 s)
+SETTLING: Final = 0.003  # seconds that a process gets to finish what an answer leaves to do, if it is busy
+MOST_REPORTS: Final = 20  # of work that goes on: a thread that always does something is found after every path
+LOOK_INTERVAL: Final = 0.2  # seconds between two looks for work that goes on
 LARGEST_HEAD: Final = 16 * MIB  # bytes that aiohttp may read of a head; our own limits are lower and say more
 _SHOWN_LINES: Final = 50
 
@@ -61,17 +64,7 @@ class Instance:
         self._rules, self._journal = host.rules, host.journal
         self._on_end = on_end
         self._folder = host.folder / name
-        self._temp = self._folder / "tmp"
-        image = deployment.image
-        self._room = Room(
-            folder=image.folder,
-            start=image.start,
-            temp=self._temp,
-            mounts=self._mounts(),
-            readable=image.programs,
-            machine=None if image.host_tools else self._folder / "machine",
-            host_tools=image.host_tools,
-        )
+        self._room = instance_room(deployment.image, self._rules, self._folder)
         self._process = ConfinedProcess(
             self._room,
             self._rules,
@@ -79,28 +72,21 @@ class Instance:
             port=deployment.manifest.port,
             on_line=self._line,
             on_bound=self._note_bound,
+            on_refused=None if self._room.host_tools else self._note_refused,
         )
+        self.last_request = ""
+        """Method and path of the request that it got last."""
+        self._looked = 0.0
+        self._settling: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
         self.session: aiohttp.ClientSession
-
-    def _mounts(self) -> tuple[Mount, ...]:
-        """The image's folders; without E1 the project among them can be written."""
-        mounts = self.deployment.image.mounts(system_names())
-        if self._rules.read_only:
-            return mounts
-        return tuple(
-            replace(mount, upper=self._folder / "app" if len(mount.lowers) > 1 else None, writable=True)
-            if mount.target == PROJECT
-            else mount
-            for mount in mounts
-        )
 
     # Start
 
     async def start(self) -> None:
         """Launch the start command and wait until the health path answers. Raises `StartFailed`."""
-        self._temp.mkdir(parents=True)
-        self._temp.chmod(0o1777)
+        self._room.temp.mkdir(parents=True)
+        self._room.temp.chmod(0o1777)
         if self._room.machine is not None:
             write_machine(self._room.machine, self.deployment.manifest.memory)
         self.session = aiohttp.ClientSession(
@@ -150,6 +136,12 @@ class Instance:
         if self._rules.only_http and port not in (0, own) and not is_loopback(host):
             self._journal.fire("only_http", instance=self.name, limit=own, found=f"{self.name} has bound port {port}")
 
+    def _note_refused(self, host: str, port: int) -> None:
+        self._say(
+            f"{host}:{port} was refused: a server of this machine, and on LeapCell none is there. "
+            "--host-tools lets the application reach it."
+        )
+
     def url(self, path: str) -> str:
         """The address of a path here."""
         return self._process.url(path)
@@ -173,8 +165,37 @@ class Instance:
             self._rest()
 
     def _rest(self) -> None:
-        if self._rules.freeze and self.in_hand == 0:
+        if not self._rules.freeze or self.in_hand:
+            return
+        now = time.monotonic()
+        work = self._work() if self.last_request and now - self._looked > LOOK_INTERVAL else set()
+        if not work:
             self.freeze()
+            return
+        self._looked = now
+        self._settling = asyncio.get_running_loop().call_later(SETTLING, self._settle, work)
+
+    def _work(self) -> set[Work]:
+        return self._process.work(sleeping=self.deployment.manifest.runtime != "go")
+
+    def _settle(self, before: set[Work]) -> None:
+        """Freeze it, and report the work that was not only the end of the request."""
+        self._settling = None
+        if self.in_hand or self.state is not State.RUNNING:
+            return
+        work = before & self._work()
+        self.freeze()
+        for found in work:
+            if self._journal.fired.get("freeze", 0) < MOST_REPORTS:
+                self._journal.fire_once(
+                    "freeze",
+                    found.name,
+                    found.doing,
+                    self.last_request,
+                    found=found.words,
+                    instance=self.name,
+                    path=self.last_request,
+                )
 
     def freeze(self) -> None:
         """Stop every process of it."""
@@ -229,8 +250,8 @@ class Instance:
 
     async def wipe(self) -> None:
         """Empty its /tmp, as a move to another machine would."""
-        kept = [self._temp / path.relative_to(TEMP) for path in self._room.covered_by_temp()]
-        await asyncio.to_thread(temp.empty, self._temp, kept)
+        kept = [self._room.temp / path.relative_to(TEMP) for path in self._room.covered_by_temp()]
+        await asyncio.to_thread(temp.empty, self._room.temp, kept)
 
     def check_memory(self) -> None:
         """Kill it if it exceeds its memory, where the kernel does not cap that. Called now and then."""
@@ -243,7 +264,8 @@ class Instance:
 
     def _line(self, line: str) -> None:
         self._host.on_line(self.name, line)
-        found = complaint(line)
+        self._journal.note_line(self.name, line)
+        found = complaint(line, landlock=self._host.sandbox.name == "landlock")
         if found is None:
             return
         name, what = found
@@ -256,7 +278,7 @@ class Instance:
 
     def status(self) -> dict[str, Any]:
         """Return its status for the page."""
-        files, size = temp.usage(self._temp)
+        files, size = temp.usage(self._room.temp)
         return {
             "name": self.name,
             "deployment": self.deployment.number,

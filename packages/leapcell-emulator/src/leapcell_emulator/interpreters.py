@@ -124,7 +124,7 @@ def _numbers(path: Path) -> list[int]:
 
 
 def _ask(program: Path) -> Interpreter | None:
-    """What a Python says of itself; None: it does not run."""
+    """Return what a Python reports of itself; None: it does not run."""
     lines = _run([str(program), "-I", "-c", _QUESTION]).splitlines()
     if len(lines) != 3:
         return None

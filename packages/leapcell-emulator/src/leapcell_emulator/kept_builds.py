@@ -1,4 +1,4 @@
-"""What the first steps of builds wrote, kept from one run to the next: a folder for each, by a digest of its inputs."""
+"""The results of the first steps of builds, kept for later runs: a folder for each, by a digest of its inputs."""
 
 from __future__ import annotations
 

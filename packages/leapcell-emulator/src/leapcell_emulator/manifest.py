@@ -130,7 +130,7 @@ def read_manifest(folder: Path, settings: Mapping[str, Any] = MappingProxyType({
     keys = {**written, **settings}
     if keys.get("startCommand") and found:
         return check_keys(keys)
-    runtime = str(keys["runtime"]).lower() if keys.get("runtime") else ""
+    runtime = _runtime(keys)
     if runtime == DOCKER:
         raise ManifestError(DOCKERFILE, hint=dockerfile_hint(folder))
     guessed = guess(folder, runtime)
@@ -143,9 +143,7 @@ def read_manifest(folder: Path, settings: Mapping[str, Any] = MappingProxyType({
         raise ManifestError(
             f"There is no {FILE_NAME} in {folder.resolve()}, and its files do not show how to start it.", hint=hint
         )
-    used = {
-        key: value for key, value in guessed.keys.items() if not keys.get(key) and (not found or key == "startCommand")
-    }
+    used = {key: value for key, value in guessed.keys.items() if key == "startCommand" or key not in keys}
     why = tuple(f"{key}: {value} ({guessed.reasons[key]})" for key, value in used.items())
     return replace(check_keys({**keys, **used}), guessed=why)
 
@@ -158,18 +156,17 @@ def parse_manifest(text: str) -> Manifest:
 def check_keys(keys: Mapping[str, Any]) -> Manifest:
     """Check the keys of a manifest. Raises `ManifestError`."""
     warnings = [_unknown(key) for key in keys if key not in KEYS]
-    runtime = str(keys.get("runtime") or "python").lower()
+    runtime = _runtime(keys) or "python"
     if runtime == DOCKER:
         raise ManifestError(DOCKERFILE, hint=dockerfile_hint())
-    if runtime not in RUNTIMES:
-        meant = _nearest(runtime, RUNTIMES)
-        warnings.append(
-            f"{FILE_NAME}: the runtime {runtime} is not one of {', '.join(RUNTIMES)}."
-            + (f" Did you mean {meant}?" if meant else "")
-        )
+    written = str(keys.get("runtime") or runtime).lower()
+    if written not in RUNTIMES:
+        taken = f" It is taken for {runtime}." if runtime in RUNTIMES else ""
+        warnings.append(f"{FILE_NAME}: the runtime {written} is not one of {', '.join(RUNTIMES)}.{taken}")
     start = _command(keys, "startCommand")
     if not start:
-        raise ManifestError(f"{FILE_NAME} has no startCommand.", hint=f"Add one, for example:\n\n{EXAMPLE}")
+        hint = "\n".join([*warnings, f"Add one, for example:\n\n{EXAMPLE}"])
+        raise ManifestError(f"{FILE_NAME} has no startCommand.", hint=hint)
     port = _port(keys.get("port", PORT))
     return Manifest(
         runtime=runtime,
@@ -195,6 +192,14 @@ def save_manifest(manifest: Manifest, folder: Path) -> Path:
     except OSError as error:
         raise ManifestError(f"{path} cannot be written: {error.strerror}.") from None
     return path
+
+
+def _runtime(keys: Mapping[str, Any]) -> str:
+    """The runtime that a manifest says or means, `python` for `python3.11`; empty: it says none."""
+    runtime = str(keys.get("runtime") or "").lower()
+    if runtime in ("", DOCKER, *RUNTIMES):
+        return runtime
+    return _nearest(re.sub(r"[\d.]+$", "", runtime), RUNTIMES) or runtime
 
 
 def _unknown(key: str) -> str:

@@ -13,11 +13,19 @@ from leapcell_emulator.services.cron import Cron, CronError, Timer, read_timers
 
 
 def make_services(
-    *, database: bool, object_storage: bool, cron: Path | None, redis: bool = False
+    *,
+    database: bool,
+    object_storage: bool,
+    cron: Path | None,
+    redis: bool = False,
+    database_latency: float = 0.0,
+    database_connections: int = 100,
 ) -> Callable[[Emulator], Mapping[str, Service]]:
     """Create an emulator's services: they take their limits from its rules and report to its journal.
 
     cron: the file with the timers.
+    database_latency: seconds that a statement takes to the database and back.
+    database_connections: clients of it at a time.
     Raises `CronError`.
     """
 
@@ -31,7 +39,11 @@ def make_services(
         if database:
             from leapcell_emulator.services.postgres import Postgres, PostgresOptions  # noqa: PLC0415 - psycopg: 100 ms
 
-            options = PostgresOptions(pooler=rules.pooler)  # type: ignore[arg-type] # checked against its choices
+            options = PostgresOptions(
+                pooler=rules.pooler,  # type: ignore[arg-type] # checked against its choices
+                latency=database_latency,
+                max_connections=database_connections,
+            )
             services["postgres"] = Postgres(options, notice=notice)
         if object_storage:
             from leapcell_emulator.services.object_storage import ObjectStorage, StorageOptions  # noqa: PLC0415

@@ -114,7 +114,7 @@ class Rules:
     )
     stray_probes: bool = _rule(
         True, "E10", "The misspelled health paths are requested too",
-        "{found} was requested, as LeapCell does.", OBSERVED, Evidence.OBSERVED,
+        "{found} was requested too, as LeapCell does.", OBSERVED, Evidence.OBSERVED,
     )
     max_environment: int = _rule(
         documented.MAX_ENVIRONMENT, "E11", "Largest environment: all names and values together",

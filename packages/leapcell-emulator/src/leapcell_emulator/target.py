@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 
 class Target(NamedTuple):
-    """What a request asks for."""
+    """The resource that a request asks for."""
 
     path: str
     """Path and query, as they are sent to an instance."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +22,14 @@ _PROGRAMS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """Where a runtime's programs are."""
+    """The places of a runtime's programs."""
 
     path: tuple[str, ...] = ()
     """Folders for PATH."""
     folders: tuple[Path, ...] = ()
     """Folders that they need, outside the system's."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that they need."""
     missing: tuple[str, ...] = ()
     """Needed programs that are not installed."""
 
@@ -35,6 +39,7 @@ def find_tools(runtime: str) -> Tools:
     needed, used = _PROGRAMS.get(runtime, ((), ()))
     path: list[str] = []
     folders: list[Path] = []
+    environment: dict[str, str] = {}
     for name in (*needed, *used):
         found = shutil.which(name)
         if found is None:
@@ -43,7 +48,13 @@ def find_tools(runtime: str) -> Tools:
         if folder in PATH.split(":") or folder in path:
             continue
         path.append(folder)
-        # A program is a link into its own folder: ~/.nvm/versions/node/v20/bin/node.
-        folders += [Path(found).parent, Path(found).resolve().parent.parent]
+        folders.append(Path(found).parent)
+        target = Path(found).resolve()
+        if target.parent != Path(found).parent or name == "go":  # npm is a link into its folder; go's has a library
+            folders.append(target.parent.parent)
+    if path and runtime == "rust":  # rustup's programs look for a compiler there
+        rustup = Path(os.environ.get("RUSTUP_HOME", Path.home() / ".rustup"))
+        environment["RUSTUP_HOME"] = str(rustup)
+        folders.append(rustup)
     missing = tuple(name for name in needed if shutil.which(name) is None)
-    return Tools(path=tuple(path), folders=tuple(folders), missing=missing)
+    return Tools(path=tuple(path), folders=tuple(folders), missing=missing, environment=environment)

@@ -39,6 +39,8 @@ class PostgresOptions:
     """Server connections that clients share; pgbouncer's default."""
     max_connections: int = 100
     """Clients at a time; pgbouncer's default."""
+    latency: float = 0.0
+    """Seconds that a statement takes to the database and back."""
     host: str = "localhost"
     """The host that the URL names."""
     port: int = 0
@@ -136,7 +138,15 @@ class Postgres:
         sharing = options.pooler == "transaction"
         watcher = Watcher(self._notices) if sharing else None
         size = options.pool_size
-        pooler = Pooler(server.socket, server.host, server.port, size=size, sharing=sharing, watcher=watcher)
+        pooler = Pooler(
+            server.socket,
+            server.host,
+            server.port,
+            size=size,
+            sharing=sharing,
+            watcher=watcher,
+            latency=options.latency,
+        )
         self._pooler = pooler
         self._front = Front(pooler, context, max_connections=options.max_connections, notices=self._notices)
         await self._front.start(options.port)
