@@ -122,6 +122,7 @@ async def test_the_story(checkout: Path, photo: bytes, chromium_path: str, libra
         port=0,
         async_port=0,
         variables=VARIABLES | libraries,
+        shown=tuple(map(Path, filter(None, [libraries.get("PYTHONPATH")]))),
         rules=Rules.from_options(options={"deployment_overlap": 1.0}),
     )
     emulator = Emulator(

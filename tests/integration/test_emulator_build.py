@@ -115,6 +115,8 @@ async def test_an_instance_does_not_see_the_host(tmp_path: Path, monkeypatch: py
         assert await ask(service, "os.uname().nodename") == "leapcell"
         assert await ask(service, "os.listdir('/run')") in ("[]", "['systemd']")
         assert await ask(service, "os.listdir('/var/tmp'), os.path.exists('/home')") == "([], False)"
+    async with running(project, instances=1, shown=(other,)) as service:
+        assert await ask(service, f"os.listdir('{other}') != []") == "True"
     async with running(project, instances=1, host_tools=True) as service:
         assert await ask(service, f"os.path.exists('{other}')") == "True"
         assert "/home/tools" in await ask(service, "os.environ['PATH']")

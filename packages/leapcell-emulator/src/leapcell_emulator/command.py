@@ -19,7 +19,6 @@ from leapcell_emulator.command_options import (
     BuildCommandOption,
     BuildOption,
     CronOption,
-    DatabaseConnectionsOption,
     DatabaseLatencyOption,
     DatabaseOption,
     EnvFileOption,
@@ -42,6 +41,7 @@ from leapcell_emulator.command_options import (
     SaveManifestOption,
     SaveOption,
     ServicePortOption,
+    ShowOption,
     StartCommandOption,
     StorageOption,
     WatchOption,
@@ -88,11 +88,11 @@ async def _emulate(
     root_directory: RootDirectoryOption = "",
     save_manifest: SaveManifestOption = False,
     host_tools: HostToolsOption = False,
+    show: ShowOption = None,
     rebuild: RebuildOption = False,
     watch: WatchOption = False,
     region_latency: RegionLatencyOption = 0.0,
     db_latency: DatabaseLatencyOption = 0.0,
-    db_max_connections: DatabaseConnectionsOption = 100,
     **rules: Any,  # noqa: ANN401 - one of each rule's type
 ) -> None:
     """Build the project and run it under LeapCell's rules, with a database, a bucket and a queue like LeapCell's.
@@ -132,6 +132,7 @@ async def _emulate(
         root_directory=root_directory,
         save_manifest=save_manifest,
         host_tools=host_tools,
+        shown=tuple(path.resolve() for path in show or []),
         builds=default_folder(),
         rebuild=rebuild,
         watch=watch,
@@ -148,7 +149,6 @@ async def _emulate(
             redis=redis,
             cron=cron,
             database_latency=db_latency / 1000,
-            database_connections=db_max_connections,
         )
         async with Emulator(options, services=services, on_event=screen.event, on_line=screen.line) as emulator:
             screen.say(welcome(emulator))

@@ -98,7 +98,8 @@ DatabaseLatencyOption = Annotated[
         "--db-latency", min=0, help="Milliseconds that a statement takes to the database and back.", metavar="MS"
     ),
 ]
-DatabaseConnectionsOption = Annotated[
-    int, typer.Option("--db-max-connections", min=1, help="Clients of the database at a time; LeapCell's are unknown.")
+ShowOption = Annotated[
+    list[Path] | None,
+    typer.Option("--show", help="A folder of this machine that the project can read, at the same place; repeatable."),
 ]
 RebuildOption = Annotated[bool, typer.Option("--rebuild", help="Use nothing that an earlier build made.")]

@@ -85,7 +85,7 @@ class Deployer:
                 services=dict(services),
                 start=options.root_directory,
                 time_limit=options.rules.build_timeout,
-                files=tuple(Path(value) for value in services.values() if value.startswith("/")),
+                files=(*options.shown, *(Path(value) for value in services.values() if value.startswith("/"))),
                 host_tools=options.host_tools,
             )
             if not building:

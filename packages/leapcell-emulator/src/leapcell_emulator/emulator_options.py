@@ -44,6 +44,8 @@ class EmulatorOptions:
     """Whether to write leapcell.yaml from the settings and from what was guessed."""
     host_tools: bool = False
     """Whether the project sees the whole machine, with the developer's PATH."""
+    shown: tuple[Path, ...] = ()
+    """Folders of this machine that the project can read, at the same place."""
     builds: Path | None = None
     """The folder that keeps what builds install; None: it is not kept."""
     watch: bool = False

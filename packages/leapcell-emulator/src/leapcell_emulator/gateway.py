@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
 
 import aiohttp
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -23,6 +22,7 @@ from leapcell_emulator.instance import LARGEST_HEAD, Instance
 from leapcell_emulator.limits import Refused, check_answer, check_head, is_ambiguous
 from leapcell_emulator.rule import format_size
 from leapcell_emulator.rules import Rules
+from leapcell_emulator.short_log import ShortLog
 from leapcell_emulator.target import Target, read_target
 from leapcell_emulator.traffic import Exchange, Traffic
 from leapcell_emulator.websocket import relay
@@ -46,18 +46,6 @@ CLIENT_GONE: Final = 499  # as nginx logs it: there is no client to answer
 PageHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-class _ShortLog(logging.LoggerAdapter[logging.Logger]):
-    """Say in a line that a client sent what is not HTTP; the library's traceback says nothing about the project."""
-
-    def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[object, MutableMapping[str, Any]]:
-        """Shorten a record."""
-        error = kwargs.get("exc_info")
-        if isinstance(error, HttpProcessingError):
-            kwargs["exc_info"] = None
-            msg = f"{msg} (it is not HTTP: {' '.join(str(error).split())[:200].replace('%', '%%')})"
-        return msg, kwargs
-
-
 class Gateway:
     """Answers every request with an instance's answer, or with what the rule says that stands in the way."""
 
@@ -69,6 +57,7 @@ class Gateway:
         self._fleet, self._rules, self._journal = fleet, rules, journal
         self._page = page
         self._last_instance = ""
+        self._remarked = False
         self.traffic = Traffic()
 
     def server(self) -> web.Server:
@@ -77,7 +66,7 @@ class Gateway:
             self.handle,
             handler_cancellation=True,  # a client that goes away ends its request
             access_log=None,
-            logger=_ShortLog(logging.getLogger(__name__)),
+            logger=ShortLog(logging.getLogger(__name__)),
             max_line_size=LARGEST_HEAD,
             max_field_size=LARGEST_HEAD,
             max_headers=10_000,
@@ -100,12 +89,15 @@ class Gateway:
 
     def _remark_on_turns(self, request: web.BaseRequest, instance: Instance) -> None:
         """Report once that a client's next request went to another instance (E3), and what was added (E13)."""
+        if self._remarked:
+            return
         about = {"instance": instance.name, "path": f"{request.method} {request.path}", "level": "info"}
+        self._journal.fire_once("forwarded_proto", **about)
         if self._last_instance not in ("", instance.name):
             found = f"{instance.name}, the one before to {self._last_instance}: they share no memory and no /tmp"
             self._journal.fire_once("instances", found=found, **about)
+            self._remarked = True
         self._last_instance = instance.name
-        self._journal.fire_once("forwarded_proto", **about)
 
     async def _answer(self, request: web.BaseRequest, count: Exchange) -> web.StreamResponse:
         with contextlib.ExitStack() as stack:

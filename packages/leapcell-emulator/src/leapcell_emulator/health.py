@@ -63,7 +63,9 @@ class HealthCheck:
         headers = {"Host": f"{HOST}:{self._port}", "User-Agent": "kaithhealth", "Connection": "close"}
         try:
             url = self._process.url(path)
-            async with asyncio.timeout(POLL_PATIENCE), self._session.get(url, headers=headers) as answer:
+            # A redirect is an answer: to https, where an application insists on it.
+            asked = self._session.get(url, headers=headers, allow_redirects=False)
+            async with asyncio.timeout(POLL_PATIENCE), asked as answer:
                 self._status = answer.status
                 return answer.status > 0
         except (aiohttp.ClientError, OSError, TimeoutError):

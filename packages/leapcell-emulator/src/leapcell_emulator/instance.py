@@ -77,7 +77,6 @@ class Instance:
         self.last_request = ""
         """Method and path of the request that it got last."""
         self._looked = 0.0
-        self._settling: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
         self.session: aiohttp.ClientSession
 
@@ -168,19 +167,20 @@ class Instance:
         if not self._rules.freeze or self.in_hand:
             return
         now = time.monotonic()
-        work = self._work() if self.last_request and now - self._looked > LOOK_INTERVAL else set()
-        if not work:
+        work: set[Work] = set()
+        if self.last_request and now - self._looked > LOOK_INTERVAL:
+            self._looked = now
+            work = self._work()
+        if work:
+            asyncio.get_running_loop().call_later(SETTLING, self._settle, work)
+        else:
             self.freeze()
-            return
-        self._looked = now
-        self._settling = asyncio.get_running_loop().call_later(SETTLING, self._settle, work)
 
     def _work(self) -> set[Work]:
         return self._process.work(sleeping=self.deployment.manifest.runtime != "go")
 
     def _settle(self, before: set[Work]) -> None:
         """Freeze it, and report the work that was not only the end of the request."""
-        self._settling = None
         if self.in_hand or self.state is not State.RUNNING:
             return
         work = before & self._work()

@@ -19,13 +19,11 @@ def make_services(
     cron: Path | None,
     redis: bool = False,
     database_latency: float = 0.0,
-    database_connections: int = 100,
 ) -> Callable[[Emulator], Mapping[str, Service]]:
     """Create an emulator's services: they take their limits from its rules and report to its journal.
 
     cron: the file with the timers.
     database_latency: seconds that a statement takes to the database and back.
-    database_connections: clients of it at a time.
     Raises `CronError`.
     """
 
@@ -42,7 +40,8 @@ def make_services(
             options = PostgresOptions(
                 pooler=rules.pooler,  # type: ignore[arg-type] # checked against its choices
                 latency=database_latency,
-                max_connections=database_connections,
+                max_connections=rules.db_max_connections,
+                tls=rules.db_tls,
             )
             services["postgres"] = Postgres(options, notice=notice)
         if object_storage:

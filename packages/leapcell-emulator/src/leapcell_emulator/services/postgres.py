@@ -37,6 +37,8 @@ class PostgresOptions:
     pooler: Literal["transaction", "session"] = "transaction"
     pool_size: int = 20
     """Server connections that clients share; pgbouncer's default."""
+    tls: bool = True
+    """Whether connections without TLS are refused."""
     max_connections: int = 100
     """Clients at a time; pgbouncer's default."""
     latency: float = 0.0
@@ -148,7 +150,9 @@ class Postgres:
             latency=options.latency,
         )
         self._pooler = pooler
-        self._front = Front(pooler, context, max_connections=options.max_connections, notices=self._notices)
+        self._front = Front(
+            pooler, context, max_connections=options.max_connections, notices=self._notices, tls=options.tls
+        )
         await self._front.start(options.port)
 
     async def _stop(self) -> None:
