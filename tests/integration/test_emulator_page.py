@@ -50,7 +50,8 @@ async def test_a_request_with_all_that_belongs_to_it(emulator: RunningEmulator) 
     assert ["x-who", "Ada"] in [[name.lower(), value] for name, value in found["request"]["headers"]]
     assert "Read-only file system" in found["answer"]["body"]
     assert any("Read-only file system" in line for line in found["log"])
-    assert found["rules"] == first["rules"] == ["E1"]
+    # E4 may follow: the application has a thread that always does something.
+    assert (found["rules"][0], first["rules"][0]) == ("E1", "E1")
     times = found["times"]
     assert 0 < times["application"] <= times["total"]
     assert times["cold"] == 0
@@ -58,7 +59,7 @@ async def test_a_request_with_all_that_belongs_to_it(emulator: RunningEmulator) 
     assert "'X-Who: Ada'" in found["curl"]
     found = (await emulator.client.get(f"/__emulator/requests/{second['number']}")).json()
     assert (found["request"]["encoding"], found["request"]["size"]) == ("base64", 3)
-    assert third["rules"] == ["E6"]
+    assert third["rules"][0] == "E6"
     assert (await emulator.client.get("/__emulator/requests/99")).status_code == 404
     # Again, with the same body.
     answer = await act(emulator, "replay", str(second["number"]))
@@ -70,7 +71,7 @@ async def test_a_request_with_all_that_belongs_to_it(emulator: RunningEmulator) 
         "write?path=x.txt",
         *["echo"] * 3,
     ]
-    assert har["entries"][0]["comment"] == "E1"
+    assert har["entries"][0]["comment"].startswith("E1")
     assert har["entries"][0]["response"]["content"]["mimeType"] == "application/json"
 
 

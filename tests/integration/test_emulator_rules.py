@@ -125,7 +125,7 @@ async def test_what_follows_from_each_request_is_said_once(service: RunningEmula
 async def test_a_request_carries_the_rules_that_fired(service: RunningEmulator) -> None:
     await service.client.post("/write", params={"path": "of-a-request"})
     rows = [row for row in service.emulator.journal.requests if row.path == "/write?path=of-a-request"]
-    await until(lambda: rows[-1].rules == ["E1"])
+    await until(lambda: "E1" in rows[-1].rules)
 
 
 async def test_a_request_that_takes_too_long_is_cut_off(service: RunningEmulator) -> None:

@@ -78,6 +78,7 @@ class Gateway:
         if self._page is not None and (request.path == PAGE or request.path.startswith(PAGE + "/")):
             return await self._page(request)
         count = Exchange(method=request.method, path=request.path_qs, headers=list(request.headers.items()))
+        count.read = not request.body_exists
         try:
             if self._latency:
                 await asyncio.sleep(self._latency)
@@ -200,6 +201,7 @@ class Gateway:
             if limit and count.bytes_in > limit:
                 raise Refused(413, "max_request_body")
             yield chunk
+        count.read = True
 
     async def _copy(
         self, upstream: aiohttp.ClientResponse, response: web.StreamResponse, request: web.BaseRequest, count: Exchange

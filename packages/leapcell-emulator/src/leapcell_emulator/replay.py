@@ -21,7 +21,7 @@ class NotComplete(Conflict):
 
 async def replay(exchange: Exchange, url: str) -> str:
     """Send it to the public address and describe the answer. Raises `NotComplete`."""
-    if exchange.bytes_in != len(exchange.body):
+    if not exchange.read or exchange.bytes_in != len(exchange.body):
         raise NotComplete
     headers = [(name, value) for name, value in exchange.headers if name.lower() not in _LEFT_OUT]
     begun = time.perf_counter()

@@ -32,6 +32,8 @@ class Exchange:
     status: int = 0
     instance: str = ""
     rule: str = ""
+    read: bool = True
+    """Whether its body was read to the end: not when it was refused before."""
     bytes_in: int = 0
     bytes_out: int = 0
     seconds: float = 0.0
