@@ -19,7 +19,8 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, Response, async_playwright, expect
 
-from leapcell_emulator.emulator import Emulator, EmulatorOptions
+from leapcell_emulator.emulator import Emulator
+from leapcell_emulator.emulator_options import EmulatorOptions
 from leapcell_emulator.loopback import free_port
 from leapcell_emulator.parts import make_services
 from leapcell_emulator.rules import Rules

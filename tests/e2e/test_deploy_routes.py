@@ -29,7 +29,8 @@ import httpx
 import pytest
 
 from fastopp.checks.check import Finding
-from leapcell_emulator.emulator import Emulator, EmulatorOptions
+from leapcell_emulator.emulator import Emulator
+from leapcell_emulator.emulator_options import EmulatorOptions
 from leapcell_emulator.loopback import free_port
 from leapcell_emulator.parts import make_services
 from tests.gate import full, only_full

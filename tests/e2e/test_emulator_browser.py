@@ -65,6 +65,31 @@ async def test_keys(emulator: RunningEmulator, page: Page) -> None:
     await expect(page.locator("#live")).to_have_text("paused")
 
 
+async def test_opens_a_request_and_searches(emulator: RunningEmulator, page: Page) -> None:
+    await emulator.client.get("/nothing-here", headers={"X-Who": "Ada"})
+    await emulator.client.post("/echo", content=b"<b>body</b>")
+    rows = page.locator("#requests tr")
+    await expect(rows).to_have_count(2)
+    await page.keyboard.press("/")
+    await page.keyboard.type("echo")
+    await expect(rows.filter(visible=True)).to_have_count(1)
+    await page.locator("#filter").fill("")
+    await page.get_by_role("button", name="GET /nothing-here").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("X-Who: Ada")
+    await expect(dialog).to_contain_text("404")
+    found = await complaints_async(page)
+    assert found == [], "\n".join(found)
+    await dialog.get_by_role("button", name="Send again").click()
+    await expect(dialog).to_contain_text("GET /nothing-here was answered with 404")
+    await dialog.get_by_role("button", name="Close").click()
+    await expect(rows).to_have_count(3)
+    await page.get_by_role("button", name="POST /echo").click()
+    await expect(dialog).to_contain_text("<b>body</b>")
+    await page.keyboard.press("k")  # of the instances behind it
+    await expect(dialog).to_be_visible()
+
+
 async def test_says_what_went_wrong(emulator: RunningEmulator, page: Page) -> None:
     await page.keyboard.press("p")
     await expect(page.locator("#live")).to_have_text("paused")

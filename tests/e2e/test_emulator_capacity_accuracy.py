@@ -18,7 +18,8 @@ import pytest
 from leapcell_emulator.capacity.command import make_scenario
 from leapcell_emulator.capacity.outcome import Outcome
 from leapcell_emulator.capacity.site import Site
-from leapcell_emulator.emulator import Emulator, EmulatorOptions
+from leapcell_emulator.emulator import Emulator
+from leapcell_emulator.emulator_options import EmulatorOptions
 from leapcell_emulator.parts import make_services
 from leapcell_emulator.rules import Rules
 from tests.gate import full

@@ -20,7 +20,8 @@ from PIL import Image
 from playwright.async_api import FilePayload, Page, async_playwright, expect
 
 from fastopp.console.main_file import add_apps
-from leapcell_emulator.emulator import Emulator, EmulatorOptions
+from leapcell_emulator.emulator import Emulator
+from leapcell_emulator.emulator_options import EmulatorOptions
 from leapcell_emulator.parts import make_services
 from leapcell_emulator.rules import Rules
 from tests.gate import only_full
@@ -121,6 +122,7 @@ async def test_the_story(checkout: Path, photo: bytes, chromium_path: str, libra
         port=0,
         async_port=0,
         variables=VARIABLES | libraries,
+        shown=tuple(map(Path, filter(None, [libraries.get("PYTHONPATH")]))),
         rules=Rules.from_options(options={"deployment_overlap": 1.0}),
     )
     emulator = Emulator(

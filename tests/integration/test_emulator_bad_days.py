@@ -151,6 +151,14 @@ async def test_a_project_that_listens_on_the_port_of_the_emulator_itself() -> No
         assert {instance["state"] for instance in service.emulator.state()["instances"]} == {"frozen"}
 
 
+async def test_an_application_that_redirects_everything_to_https(tmp_path: Path) -> None:
+    server = (PROJECTS / "plain_http" / "server.py").read_text()
+    redirecting = server.replace('"200 OK", [', '"301 Moved", [("Location", "https://127.0.0.1:1/"), ')
+    project = write_project(tmp_path / "project", "python server.py", server=redirecting)
+    async with running(project, instances=1) as service:
+        assert (await service.client.get("/")).status_code == 301
+
+
 async def test_nothing_to_load() -> None:
     with pytest.raises(NothingToLoad, match="There is no folder"):
         async with running("plain_http", load=Path("/nowhere")):
@@ -163,7 +171,7 @@ def test_a_project_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_sandbox_that_does_not_work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leapcell_emulator.sandbox.BubblewrapSandbox.works", lambda _self: False)
+    monkeypatch.setattr("leapcell_emulator.bubblewrap_sandbox.BubblewrapSandbox.works", lambda _self: False)
     assert choose_sandbox("auto").name == "landlock"
     with pytest.raises(SandboxUnavailable, match="Bubblewrap does not work"):
         choose_sandbox("bubblewrap")

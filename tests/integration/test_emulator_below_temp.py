@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import leapcell_emulator
+from leapcell_emulator.bubblewrap_sandbox import BubblewrapSandbox
 from leapcell_emulator.rules import Rules
-from leapcell_emulator.sandbox import TEMP, BubblewrapSandbox, Room
+from leapcell_emulator.sandbox import TEMP, Room
 from tests.services.emulator import running, write_project
 
 ROOT = Path(__file__).parents[2]

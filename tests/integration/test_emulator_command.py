@@ -49,6 +49,14 @@ def test_exec_ends_with_the_commands_status(code: int) -> None:
     assert "plain_http is at http://127.0.0.1:" in done.stderr
 
 
+@pytest.mark.parametrize(("rules", "status"), [("E7,e8", 1), ("E1", 0), ("all", 1)])
+def test_a_rule_that_fires_fails_the_command(rules: str, status: int) -> None:
+    run = 'curl -s $LEAPCELL_URL/ -H "Connection: upgrade" -H "Upgrade: websocket"'
+    done = emulate(*QUICK, *NO_SERVICES, "--fail-on", rules, "--exec", run)
+    assert done.returncode == status, done.stderr
+    assert ("Failed, since E8 fired (--fail-on)." in done.stderr) is (status == 1)
+
+
 FASTOPP = ("-c", "from fastopp.cli.main import main; main()")
 
 
@@ -192,17 +200,24 @@ def test_redis_is_only_for_those_who_ask() -> None:
 
 def test_the_users_own_database_is_left_alone(tmp_path: Path) -> None:
     project = copy_of("plain_http", tmp_path)
-    (project / ".env.leapcell").write_text("DATABASE_URL=postgresql://real.leapcellpool.com/real\nOTHER=1\n")
-    done = emulate(*QUICK, "--no-object-storage", "--exec", "echo $DATABASE_URL $OTHER", folder=project)
+    (project / ".env.leapcell").write_text(
+        "DATABASE_URL=postgresql://real.leapcellpool.com/real\nDB_HOST=${DATABASE_HOST}\nOTHER=1\n"
+    )
+    options = ("--no-object-storage", "--env", "DATABASE_DSN=${DATABASE_URL:postgresql+psycopg}")
+    done = emulate(*QUICK, *options, "--exec", "echo $DATABASE_URL $DATABASE_DSN $DB_HOST $OTHER", folder=project)
     assert "real" not in done.stdout
-    assert done.stdout.startswith("postgresql://")
-    assert done.stdout.endswith(" 1\n")
+    url, dsn, host, other = done.stdout.split()
+    assert (url.partition(":")[0], dsn.partition(":")[0]) == ("postgresql", "postgresql+psycopg")
+    assert dsn.partition(":")[2] == url.partition(":")[2]
+    assert (host, other) == ("localhost", "1")
+    assert done.stderr.count("DATABASE_URL of yours is not used") == 1
+    assert "leapcellpool" not in done.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        (["--folder", "/nowhere"], 1, "There is no leapcell.yaml in /nowhere."),
+        (["--folder", "/nowhere"], 1, "There is no folder /nowhere."),
         (["--profile", "loose"], 1, "There is no profile loose."),
         (["--instances", "0"], 1, "--instances is 0."),
         (["--pooler", "statement"], 1, "--pooler is statement."),
@@ -213,6 +228,13 @@ def test_the_users_own_database_is_left_alone(tmp_path: Path) -> None:
         (["--save", "/proc/nowhere"], 1, "Nothing can be saved in /proc/nowhere: No such file or directory."),
         (["--cron", "/nowhere"], 1, "The cron file /nowhere cannot be read"),
         (["--sandbox", "none"], 1, "There is no sandbox none."),
+        (["--env", "CACHE=${REDIS_URL}"], 1, "It is Redis's, which does not run: use --redis."),
+        (["--root-directory", "../.."], 1, "--root-directory ../.. is not in "),
+        (["--python", "3.12"], 1, "--python has no effect without a build."),
+        (["--memory", "64mb"], 1, "LeapCell offers 128 to 7076 MB."),
+        (["--save-manifest"], 1, "exists already"),
+        (["--fail-on", "E1"], 2, "--fail-on has no effect without --exec."),
+        (["--fail-on", "E1,E99", "--exec", "true"], 2, "there is no rule E99."),
     ],
 )
 def test_a_mistake_gets_one_message(options: list[str], status: int, message: str) -> None:

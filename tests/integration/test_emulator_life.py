@@ -12,10 +12,12 @@ import psutil
 import pytest
 
 from fastopp.platforms.base import MIB
+from leapcell_emulator.build import BuildFailed
 from leapcell_emulator.control_group import ControlGroup
 from leapcell_emulator.emulator import DeploymentRunning, UnknownAction
 from leapcell_emulator.fleet import UnknownInstance
-from leapcell_emulator.image import BuildFailed
+from leapcell_emulator.parts import make_services
+from leapcell_emulator.services.cron import CronError
 from leapcell_emulator.workplace import Workplace
 from tests.services import forks
 from tests.services.emulator import PROJECTS, copy_of, running, until, write_project
@@ -38,6 +40,8 @@ async def test_a_cold_start_is_waited_for_by_all_who_come_meanwhile() -> None:
         answers = await asyncio.gather(*(service.client.get("/") for _ in range(5)))
         assert [answer.json()["temp"] for answer in answers] == [[]] * 5
         assert service.emulator.state()["cold_starts"] == 1
+        waits = [service.emulator.request(str(number))["times"]["cold"] for number in range(1, 7)]
+        assert [wait >= 0.2 for wait in waits] == [False] + [True] * 5
 
 
 async def test_a_killed_instance_takes_its_requests_with_it() -> None:
@@ -104,6 +108,40 @@ async def test_a_deployment_replaces_the_instances_without_losing_a_request(tmp_
         assert set(statuses) == {200}
         assert (await service.client.get("/new")).json() == "new"
         assert service.instance("i1")["ended"] == "Deployment 2 replaced it."
+
+
+async def test_a_changed_file_is_deployed(tmp_path: Path) -> None:
+    """What does not start leaves what runs."""
+    project = copy_of("plain_http", tmp_path)
+    server = project / "server.py"
+    async with running(project, instances=1, deployment_overlap=0.0, watch=True) as service:
+        (project / ".git").mkdir()
+        (project / ".git" / "index").touch()  # not of the project
+        server.write_text(server.read_text().replace("os.getpid()", "'changed'"))
+        await until(lambda: service.fired("deployment_overlap"))
+        assert "Changed: server.py. Deploying" in service.said
+        assert (await service.client.get("/")).text == "changed /"
+        server.write_text("raise SystemExit('no')")
+        await until(lambda: "What ran before goes on." in service.said)
+        assert (await service.client.get("/")).text == "changed /"
+
+
+async def test_a_timer_is_run_on_demand(tmp_path: Path) -> None:
+    cron = tmp_path / "cron.yaml"
+    cron.write_text("cron: [{path: /tick, every: 3600}]")
+    services = make_services(database=False, object_storage=False, cron=cron)
+    async with running("plain_http", instances=1, services=services) as service:
+        assert await service.emulator.act("run-cron", "0") == "POST /tick was answered with 200."
+        with pytest.raises(CronError, match="There is no timer 1"):
+            await service.emulator.act("run-cron", "1")
+        assert service.emulator.state()["services"]["cron"]["timers"][0]["calls"] == 1
+
+
+async def test_latencies(tmp_path: Path) -> None:
+    async with running("plain_http", instances=1, latency=0.05) as service:
+        begun = asyncio.get_running_loop().time()
+        await service.client.get("/")
+        assert asyncio.get_running_loop().time() - begun >= 0.05
 
 
 async def test_a_changed_environment_comes_with_the_next_deployment(tmp_path: Path) -> None:
@@ -207,7 +245,7 @@ async def test_the_build_runs_in_its_own_environment_and_its_files_are_there(tmp
     )
     async with running(project, instances=1, build=True) as service:
         text = (await service.client.get("/")).text
-        assert "deployment-1/environment" in text
+        assert "/environment" in text
         assert not (project / "prefix.txt").exists()
 
 

@@ -287,3 +287,24 @@ async def test_our_own_storage_works_with_it(storage: ObjectStorage, tmp_path: P
     assert ours.url("photos/0123.jpg").startswith((storage.cdn_url, "/static/uploads/"))
     await ours.delete("photos/0123.jpg")
     assert [file.key async for file in ours.list("photos/")] == []
+
+
+async def test_addresses_that_boto3_signs_by_default(client: Client) -> None:
+    """By the older signature, which has no region and no date."""
+    await client("put_object", Key="private/a b.txt", Body=b"secret")
+
+    def sign(method: str = "get_object", seconds: int = 60, **more: str) -> str:
+        parameters = {"Bucket": client.bucket, "Key": "private/a b.txt", **more}
+        return str(client.s3.generate_presigned_url(method, Params=parameters, ExpiresIn=seconds))
+
+    assert "AWSAccessKeyId=" in sign()
+    async with httpx.AsyncClient() as browser:
+        answer = await browser.get(sign(ResponseContentDisposition='attachment; filename="a.txt"'))
+        assert (answer.status_code, answer.content) == (200, b"secret")
+        assert answer.headers["content-disposition"] == 'attachment; filename="a.txt"'
+        assert (await browser.head(sign("head_object"))).status_code == 200
+        assert (await browser.get(sign().replace("a%20b", "c"))).status_code == 403
+        assert (await browser.get(sign(seconds=-1))).status_code == 403
+        assert (await browser.get(sign() + "x")).status_code == 403
+        assert (await browser.get(sign(Key="nothing"))).status_code == 404
+        assert (await browser.put(sign(), content=b"other")).status_code == 403

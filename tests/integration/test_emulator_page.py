@@ -40,6 +40,41 @@ async def test_state_and_pages(emulator: RunningEmulator) -> None:
     assert (await emulator.client.get("/__emulator/act")).status_code == 405
 
 
+async def test_a_request_with_all_that_belongs_to_it(emulator: RunningEmulator) -> None:
+    await emulator.client.post("/write", params={"path": "x.txt"}, headers={"X-Who": "Ada"})
+    await emulator.client.post("/echo", content=b"\xff\x00'", headers={"Content-Type": "image/x"})
+    await emulator.client.post("/echo", content=b"x" * 2000)
+    first, second, third = (await emulator.client.get("/__emulator/state")).json()["requests"]
+    found = (await emulator.client.get(f"/__emulator/requests/{first['number']}")).json()
+    assert (found["method"], found["path"], found["status"]) == ("POST", "/write?path=x.txt", 200)
+    assert ["x-who", "Ada"] in [[name.lower(), value] for name, value in found["request"]["headers"]]
+    assert "Read-only file system" in found["answer"]["body"]
+    assert any("Read-only file system" in line for line in found["log"])
+    # E4 may follow: the application has a thread that always does something.
+    assert (found["rules"][0], first["rules"][0]) == ("E1", "E1")
+    times = found["times"]
+    assert 0 < times["application"] <= times["total"]
+    assert times["cold"] == 0
+    assert "curl -i -X POST" in found["curl"]
+    assert "'X-Who: Ada'" in found["curl"]
+    found = (await emulator.client.get(f"/__emulator/requests/{second['number']}")).json()
+    assert (found["request"]["encoding"], found["request"]["size"]) == ("base64", 3)
+    assert third["rules"][0] == "E6"
+    assert (await emulator.client.get("/__emulator/requests/99")).status_code == 404
+    # Again, with the same body.
+    answer = await act(emulator, "replay", str(second["number"]))
+    assert answer.json()["message"].startswith("POST /echo was answered with 200, 10 bytes, in ")
+    assert (await act(emulator, "replay", str(third["number"]))).status_code == 409  # its body was not read
+    assert (await act(emulator, "replay", "99")).status_code == 404
+    har = (await emulator.client.get("/__emulator/har")).json()["log"]
+    assert [entry["request"]["url"].rpartition("/")[2] for entry in har["entries"]] == [
+        "write?path=x.txt",
+        *["echo"] * 3,
+    ]
+    assert har["entries"][0]["comment"].startswith("E1")
+    assert har["entries"][0]["response"]["content"]["mimeType"] == "application/json"
+
+
 async def test_page_loads_nothing_from_elsewhere(emulator: RunningEmulator) -> None:
     text = (await emulator.client.get("/__emulator")).text
     assert "https://" not in text

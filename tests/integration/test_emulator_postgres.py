@@ -428,3 +428,14 @@ async def test_a_saved_database_is_loaded_under_other_names(pooled: Postgres, tm
             await connection.execute("insert into kept (name) values ('Edsger')")
             await connection.execute("alter table kept add column mine boolean")
             assert await one(connection, "select count(*) from kept") == 3
+
+
+async def test_a_database_that_is_far_away_and_takes_no_tls() -> None:
+    async with Postgres(PostgresOptions(tls=False, latency=0.05)) as far:
+        async with await psycopg.AsyncConnection.connect(
+            far.url.replace("sslmode=require", "sslmode=disable"), autocommit=True
+        ) as connection:
+            begun = asyncio.get_running_loop().time()
+            assert await one(connection, "select 1") == 1
+            assert asyncio.get_running_loop().time() - begun >= 0.05
+        assert far.status()["notices"] == []

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from leapcell_emulator.emulator import Emulator, EmulatorOptions
+from leapcell_emulator.emulator import Emulator
+from leapcell_emulator.emulator_options import EmulatorOptions
 from leapcell_emulator.record import Record, RecordFailed
 from tests.services.emulator import PROJECTS, running
 
@@ -28,12 +29,18 @@ async def test_each_request_with_its_times(tmp_path: Path) -> None:
         await service.emulator.act("sleep", "i1")
         await service.client.get("/", headers={"X": "1"})
         assert (await service.client.post("/exit", params={"code": 3})).status_code == 502
+        shown = [service.emulator.request(str(number))["times"] for number in range(1, 7)]
     kept = read(path)
     requests = kept["request"]
     assert "secret" not in path.read_text()
     assert [line["path"] for line in requests] == ["/burn", "/slow", "/slow", "/slow", "/", "/exit"]
     assert [line["cold"] for line in requests] == [False] * 4 + [True, False]
     assert [line["status"] for line in requests] == [200] * 5 + [502]
+    # The page shows the same, with a start apart.
+    for line, times in zip(requests, shown, strict=True):
+        assert line["queue"] == pytest.approx(times["queue"] + times["cold"], abs=0.0002)
+        assert (line["frozen"], line["cold"]) == (times["frozen"], times["cold"] > 0)
+        assert line["processor"] == pytest.approx(times["processor"], abs=0.0001)
     cold = requests[4]
     second = kept["start"][1]
     assert cold["queue"] >= second["end"] - second["start"] - 0.05
@@ -54,7 +61,7 @@ async def test_each_request_with_its_times(tmp_path: Path) -> None:
 async def test_without_a_record_nothing_is_measured() -> None:
     async with running("plain_fastapi", instances=1) as service:
         await service.client.get("/")
-        assert service.emulator.state()["requests"][-1]["processor"] is None
+        assert "processor" not in service.emulator.request("1")["times"]
 
 
 async def test_a_record_that_cannot_be_written(tmp_path: Path) -> None:

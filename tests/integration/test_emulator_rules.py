@@ -35,6 +35,10 @@ async def service() -> AsyncIterator[RunningEmulator]:
         yield emulator
 
 
+def frozen(service: RunningEmulator) -> bool:
+    return {instance["state"] for instance in service.emulator.state()["instances"]} == {"frozen"}
+
+
 async def test_requests_go_to_the_instances_in_turn(service: RunningEmulator) -> None:
     before = {name: service.instance(name)["served"] for name in ("i1", "i2")}
     for _ in range(4):
@@ -77,7 +81,7 @@ async def test_there_is_no_shared_memory(service: RunningEmulator) -> None:
 
 async def test_an_instance_without_a_request_in_hand_is_stopped(service: RunningEmulator) -> None:
     await service.client.get("/")
-    assert {instance["state"] for instance in service.emulator.state()["instances"]} == {"frozen"}
+    await until(lambda: frozen(service))
     await until(lambda: all(_stopped(service.instance(name)["pid"]) for name in ("i1", "i2")))
     await asyncio.sleep(0.5)
     for _ in range(2):  # each has the time to tick again
@@ -92,7 +96,36 @@ async def test_it_runs_while_a_request_is_in_hand(service: RunningEmulator) -> N
     states = [instance["state"] for instance in service.emulator.state()["instances"]]
     assert sorted(states) == ["frozen", "running"]
     await slow
-    assert {instance["state"] for instance in service.emulator.state()["instances"]} == {"frozen"}
+    await until(lambda: frozen(service))
+
+
+async def test_work_that_goes_on_after_the_answer_is_reported_once(service: RunningEmulator) -> None:
+    """The thread that ticks: asleep when its instance is stopped, or ticking."""
+    found = []
+    for _ in range(4):
+        await service.client.get("/ticks")
+        await until(lambda: frozen(service))
+        await asyncio.sleep(0.25)  # it looks again after 0.2 s
+        found = [event for event in service.fired("freeze") if event.path == "GET /ticks"]
+    assert len(found) == len({event.message for event in found}) >= 1
+    assert "which was asleep, was stopped: no request in flight." in found[0].message
+
+
+async def test_what_follows_from_each_request_is_said_once(service: RunningEmulator) -> None:
+    for _ in range(4):
+        await service.client.get("/")
+    (event,) = service.fired("instances")
+    assert "the one before to i" in event.message
+    assert len(service.fired("forwarded_proto")) == 1
+    probes = [event.message for event in service.fired("stray_probes")]
+    assert probes[0] == "/kaithhealthcheck (answered with 404) was requested too, as LeapCell does."
+    assert len(probes) == 2
+
+
+async def test_a_request_carries_the_rules_that_fired(service: RunningEmulator) -> None:
+    await service.client.post("/write", params={"path": "of-a-request"})
+    rows = [row for row in service.emulator.journal.requests if row.path == "/write?path=of-a-request"]
+    await until(lambda: "E1" in rows[-1].rules)
 
 
 async def test_a_request_that_takes_too_long_is_cut_off(service: RunningEmulator) -> None:
@@ -136,6 +169,57 @@ async def test_headers_that_are_too_big_together(service: RunningEmulator) -> No
     assert (await service.client.get("/", headers=fits)).status_code == 200
     answer = await service.client.get("/", headers={**fits, "X-Large-6": "x" * 10_000})
     assert (answer.status_code, "more than 64 KiB" in answer.text) == (431, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("GET http://shop.example/headers?x=1 HTTP/1.1", 200),
+        ("GET http://shop.example HTTP/1.1", 200),
+        ("OPTIONS * HTTP/1.1", 204),
+        ("GET * HTTP/1.1", 400),
+        ("CONNECT shop.example:443 HTTP/1.1", 405),
+        ("GET ftp://shop.example/ HTTP/1.1", 400),
+        ("GET http://jo@shop.example/ HTTP/1.1", 400),
+        ("GET nowhere HTTP/1.1", 400),
+        ("nonsense", 400),
+    ],
+)
+async def test_every_form_of_a_target(
+    service: RunningEmulator, caplog: pytest.LogCaptureFixture, line: str, status: int
+) -> None:
+    answer = await raw(service, f"{line}\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+    assert int(answer.split()[1]) == status, answer
+    if "/headers" in line:
+        assert '"host":"shop.example"' in answer
+    assert not [record for record in caplog.records if record.exc_info], "no traceback for what a client sends"
+    assert (await service.client.get("/")).status_code == 200
+
+
+async def test_a_client_that_leaves_before_it_sends_the_body(
+    service: RunningEmulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n"
+    for _ in range(3):
+        _, writer = await connect(service)
+        writer.write(head)
+        await writer.drain()
+        writer.close()
+    assert (await service.client.get("/")).status_code == 200
+    await until(lambda: service.emulator.fleet.in_hand == 0)
+    assert caplog.records == []
+
+
+async def connect(service: RunningEmulator) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", service.client.base_url.port)
+
+
+async def raw(service: RunningEmulator, request: bytes) -> str:
+    reader, writer = await connect(service)
+    writer.write(request)
+    answer = await asyncio.wait_for(reader.read(), 20)
+    writer.close()
+    return answer.decode()
 
 
 @pytest.mark.parametrize("stream", [True, False])

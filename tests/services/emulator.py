@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 
-from leapcell_emulator.emulator import Emulator, EmulatorOptions
+from leapcell_emulator.emulator import Emulator
+from leapcell_emulator.emulator_options import EmulatorOptions
 from leapcell_emulator.events import Event
 from leapcell_emulator.rules import Rules
 
@@ -21,11 +22,11 @@ PROJECTS = Path(__file__).parent / "emulator_projects"
 class RunningEmulator:
     """An emulator, a client of it, and what it said."""
 
-    def __init__(self, options: EmulatorOptions) -> None:
+    def __init__(self, options: EmulatorOptions, **services: Any) -> None:
         self.events: list[Event] = []
         self.lines: list[tuple[str, str]] = []
         self.emulator = Emulator(
-            options, on_event=self.events.append, on_line=lambda name, line: self.lines.append((name, line))
+            options, **services, on_event=self.events.append, on_line=lambda name, line: self.lines.append((name, line))
         )
         self.client: httpx.AsyncClient
 
@@ -44,10 +45,13 @@ class RunningEmulator:
 @contextlib.asynccontextmanager
 async def running(project: str | Path, **options: Any) -> AsyncIterator[RunningEmulator]:
     """Run a project; options that are rules are set as rules, the others are the emulator's."""
+    services = {"services": options.pop("services")} if "services" in options else {}
     own = {key: options.pop(key) for key in list(options) if key in EmulatorOptions.__dataclass_fields__}
     rules = Rules.from_options("default", {"cold_start": 0.0, **options})
     folder = PROJECTS / project if isinstance(project, str) else project
-    started = RunningEmulator(EmulatorOptions(**{"folder": folder, "port": 0, "build": False, **own}, rules=rules))
+    started = RunningEmulator(
+        EmulatorOptions(**{"folder": folder, "port": 0, "build": False, **own}, rules=rules), **services
+    )
     async with started.emulator, httpx.AsyncClient(base_url=started.emulator.url, timeout=20) as started.client:
         yield started
 

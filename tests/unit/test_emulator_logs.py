@@ -17,11 +17,27 @@ from leapcell_emulator.logs import KEPT_LINES, LINES_PER_SECOND, LONGEST_LINE, L
         ("touch: cannot touch '/x': Read-only file system", ("read_only", "The file system")),
         ("    sl = self._semlock = _multiprocessing.SemLock(", ("shared_memory", "The file system")),
         ("FileNotFoundError: '/dev/shm/x'", ("shared_memory", "/dev/shm/x")),
+        ("sqlite3.OperationalError: attempt to write a readonly database", ("read_only", "SQLite's database")),
+        ("sqlite3.OperationalError: unable to open database file", ("read_only", "A file of SQLite")),
+        ("PermissionError: [Errno 13] Permission denied: 'notes.txt'", None),
         ("INFO: GET /healthy", None),
     ],
 )
 def test_complaints(line: str, found: tuple[str, str] | None) -> None:
     assert complaint(line) == found
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("PermissionError: [Errno 13] Permission denied: 'notes.txt'", "notes.txt"),
+        ("Error: EACCES: permission denied, open '/x/notes.txt'", "/x/notes.txt"),
+        ("open notes.txt: permission denied", "notes.txt"),
+        ("bash: notes.txt: Permission denied", "notes.txt"),
+    ],
+)
+def test_landlocks_refusals(line: str, path: str) -> None:
+    assert complaint(line, landlock=True) == ("read_only", path)
 
 
 async def test_lines_are_split_and_the_last_needs_no_end() -> None:

@@ -82,6 +82,13 @@ def test_memory(written: str, megabytes: int) -> None:
     [
         (START + "\nregion: us", "the key region"),
         (START + "\nruntime: cobol", "the runtime cobol"),
+        (START + "\nruntime: python3.11", "It is taken for python."),
+        (START + "\nruntime: nodejs", "It is taken for node."),
+        (START + "\nstart_command: x", "Did you mean startCommand?"),
+        (START + "\nbuildcommand: x", "Did you mean buildCommand?"),
+        (START + "\nbuildComand: x", "Did you mean buildCommand?"),
+        (START + "\nram: 1gb", "Did you mean memory?"),
+        (START + "\nenv: {}", "set in LeapCell's dashboard, and here by --env."),
         ("startCommand: uvicorn main:app --port 9000", "listens on port 9000, but leapcell.yaml says 8080"),
         ("startCommand: gunicorn -b :9000 main:app", "listens on port 9000"),
         ("startCommand: gunicorn --bind=0.0.0.0:9000 main:app", "listens on port 9000"),

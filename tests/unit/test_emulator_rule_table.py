@@ -82,7 +82,7 @@ def test_the_journal_keeps_the_last_and_counts_all() -> None:
     journal = Journal(Rules(), heard.append)
     for number in range(KEPT + 10):
         journal.fire("read_only", found=str(number), instance="i1")
-        journal.served(ServedRequest(method="GET", path=f"/{number}", status=200, seconds=0.1))
+        journal.served(ServedRequest(method="GET", path=f"/{number}", status=200, seconds=0.1), {})
     state = journal.state()
     assert len(state["events"]) == len(state["requests"]) == KEPT
     assert state["requests"][-1]["path"] == f"/{KEPT + 9}"

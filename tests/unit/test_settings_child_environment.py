@@ -26,6 +26,9 @@ READS_THE_ENVIRONMENT = {
     "command.py": "`--exec` runs the developer's own command, as their shell would",
     "environment.py": "what the emulator's own programs get",
     "image.py": "PATH alone",
+    "interpreters.py": "PYENV_ROOT alone",
+    "kept_builds.py": "XDG_CACHE_HOME alone",
+    "tools.py": "RUSTUP_HOME alone",
     "services/rclone.py": "PATH alone",
 }
 INHERITS = {

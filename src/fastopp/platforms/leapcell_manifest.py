@@ -21,7 +21,8 @@ from fastopp.platforms.leapcell import (
 
 FILE_NAME: Final = "leapcell.yaml"
 KEYS: Final = ("runtime", "startCommand", "buildCommand", "port", "memory")
-RUNTIMES: Final = ("python", "javascript", "go", "rust")  # https://docs.leapcell.io/service
+# https://docs.leapcell.io/service; official examples say `node` for JavaScript.
+RUNTIMES: Final = ("python", "node", "javascript", "go", "rust")
 DEFAULT_MEMORY: Final = 512  # MB, as in the official examples
 
 _MEMORY: Final = re.compile(r"\s*(\d{1,9})\s*(mb?|mib|gb?|gib)?\s*", re.IGNORECASE | re.ASCII)

@@ -14,57 +14,52 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from leapcell_emulator.command_options import (
+    AsyncPortOption,
+    BuildCommandOption,
+    BuildOption,
+    CronOption,
+    DatabaseLatencyOption,
+    DatabaseOption,
+    EnvFileOption,
+    EnvOption,
+    ExecOption,
+    FailOnOption,
+    FolderOption,
+    HostToolsOption,
+    LoadOption,
+    MemoryOption,
+    PortOption,
+    ProfileOption,
+    PythonOption,
+    RebuildOption,
+    RecordOption,
+    RedisOption,
+    RegionLatencyOption,
+    RootDirectoryOption,
+    RuntimeOption,
+    SandboxOption,
+    SaveManifestOption,
+    SaveOption,
+    ServicePortOption,
+    ShowOption,
+    StartCommandOption,
+    StorageOption,
+    WatchOption,
+)
 from leapcell_emulator.documented import PORT
+from leapcell_emulator.environment import ENV_FILE
 from leapcell_emulator.errors import EmulatorError
 from leapcell_emulator.rule import Rule, parse_size
-from leapcell_emulator.rules import PROFILES, RULES, Rules
+from leapcell_emulator.rules import RULES, Rules
 from leapcell_emulator.screen import Screen, welcome
 
 if TYPE_CHECKING:
     from leapcell_emulator.emulator import Emulator
 
-ENV_FILE = ".env.leapcell"
 EXIT_FAILED = 1
 EXIT_MISUSED = 2
 _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-FolderOption = Annotated[Path, typer.Option(help="The project's folder, with leapcell.yaml in it.")]
-PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the public address; 0: any.")]
-AsyncPortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port of the address for Async; 0: any.")]
-BuildOption = Annotated[
-    bool, typer.Option(help="Run the build command in a new virtual environment, or use the current one.")
-]
-EnvOption = Annotated[
-    list[str] | None, typer.Option("--env", help="A variable of the service, NAME=VALUE; repeatable.")
-]
-EnvFileOption = Annotated[
-    Path | None,
-    typer.Option(
-        help=f"File with the service's variables, read for each deployment. Default: {ENV_FILE}, if it exists."
-    ),
-]
-ProfileOption = Annotated[str, typer.Option(help=f"Values of all rules: {', '.join(PROFILES)}.")]
-SandboxOption = Annotated[str, typer.Option(help="bubblewrap, landlock, or auto: the better one that is available.")]
-DatabaseOption = Annotated[bool, typer.Option(help="Run a PostgreSQL and set DATABASE_URL.")]
-StorageOption = Annotated[bool, typer.Option(help="Run an Object Storage and set S3_*.")]
-RedisOption = Annotated[
-    bool, typer.Option(help="Run a Redis and set REDIS_URL, and SSL_CERT_FILE to trust its certificate.")
-]
-ExecOption = Annotated[
-    str | None,
-    typer.Option(
-        "--exec",
-        help="Run this in a shell when all is up, then end with its status. It gets LEAPCELL_URL, LEAPCELL_ASYNC_URL "
-        "and the service's variables.",
-    ),
-]
-SaveOption = Annotated[Path | None, typer.Option(help="Save the services' data in this folder at the end.")]
-RecordOption = Annotated[
-    Path | None,
-    typer.Option(help="Write a JSON line for each request to this file, for `cost` and `capacity`."),
-]
-LoadOption = Annotated[Path | None, typer.Option(help="Load the services' data from this folder.")]
-CronOption = Annotated[Path | None, typer.Option(help="File with scheduled requests.")]
 
 
 async def _emulate(
@@ -82,21 +77,46 @@ async def _emulate(
     redis: RedisOption = False,
     cron: CronOption = None,
     execute: ExecOption = None,
+    fail_on: FailOnOption = None,
     save: SaveOption = None,
     load: LoadOption = None,
     record: RecordOption = None,
+    start_command: StartCommandOption = None,
+    build_command: BuildCommandOption = None,
+    memory: MemoryOption = None,
+    service_port: ServicePortOption = None,
+    runtime: RuntimeOption = None,
+    python: PythonOption = None,
+    root_directory: RootDirectoryOption = "",
+    save_manifest: SaveManifestOption = False,
+    host_tools: HostToolsOption = False,
+    show: ShowOption = None,
+    rebuild: RebuildOption = False,
+    watch: WatchOption = False,
+    region_latency: RegionLatencyOption = 0.0,
+    db_latency: DatabaseLatencyOption = 0.0,
     **rules: Any,  # noqa: ANN401 - one of each rule's type
 ) -> None:
     """Build the project and run it under LeapCell's rules, with a database, a bucket and a queue like LeapCell's.
 
-    Any project with a leapcell.yaml will do. Each rule has an option. Ctrl+C ends it and leaves nothing behind.
+    Any project will do: what leapcell.yaml does not say is set by options or guessed from the files. Each rule has an
+    option. Ctrl+C ends it and leaves nothing behind.
     """
     # 150 ms, which the help need not wait for
-    from leapcell_emulator.emulator import Emulator, EmulatorOptions  # noqa: PLC0415
+    from leapcell_emulator.emulator import Emulator  # noqa: PLC0415
+    from leapcell_emulator.emulator_options import EmulatorOptions  # noqa: PLC0415
+    from leapcell_emulator.kept_builds import default_folder  # noqa: PLC0415
     from leapcell_emulator.parts import make_services  # noqa: PLC0415
 
     if env_file is None and (folder / ENV_FILE).is_file():
         env_file = folder / ENV_FILE
+    settings = {
+        "startCommand": start_command,
+        "buildCommand": build_command,
+        "memory": memory,
+        "port": service_port,
+        "runtime": runtime,
+    }
     options = EmulatorOptions(
         folder=folder,
         rules=Rules.from_options(profile, rules),
@@ -110,18 +130,38 @@ async def _emulate(
         save=save,
         load=load,
         record=record,
+        settings={key: value for key, value in settings.items() if value is not None},
+        python=python,
+        root_directory=root_directory,
+        save_manifest=save_manifest,
+        host_tools=host_tools,
+        shown=tuple(path.resolve() for path in show or []),
+        builds=default_folder(),
+        rebuild=rebuild,
+        watch=watch,
+        latency=region_latency / 1000,
     )
+    failing = _read_rules(fail_on, execute)
     screen = Screen(sys.stderr if execute else sys.stdout)
     _end_on_signals()
     status = 0
     try:
-        services = make_services(database=database, object_storage=object_storage, redis=redis, cron=cron)
+        services = make_services(
+            database=database,
+            object_storage=object_storage,
+            redis=redis,
+            cron=cron,
+            database_latency=db_latency / 1000,
+        )
         async with Emulator(options, services=services, on_event=screen.event, on_line=screen.line) as emulator:
             screen.say(welcome(emulator))
             if execute is None:
                 await asyncio.Event().wait()
             else:
                 status = await _run(execute, emulator)
+                if fired := sorted({RULES[name].id for name in emulator.journal.serious} & failing):
+                    screen.say(f"Failed, since {', '.join(fired)} fired (--fail-on).")
+                    status = status or EXIT_FAILED
     except asyncio.CancelledError:
         # Ctrl+C or SIGTERM, after which everything has been put away.
         screen.say("The emulator has ended.")
@@ -173,6 +213,21 @@ def _read_pairs(pairs: list[str]) -> dict[str, str]:
             _fail(f"--env {pair} is not NAME=VALUE.", status=EXIT_MISUSED)
         variables[name] = value
     return variables
+
+
+def _read_rules(text: str | None, execute: str | None) -> set[str]:
+    """The numbers of the rules in `--fail-on`."""
+    if text is None:
+        return set()
+    if execute is None:
+        _fail("--fail-on has no effect without --exec.", status=EXIT_MISUSED)
+    known = {rule.id for rule in RULES.values()}
+    wanted = {name.strip().upper() for name in text.split(",") if name.strip()}
+    if wanted == {"ALL"}:
+        return known
+    if unknown := sorted(wanted - known):
+        _fail(f"--fail-on: there is no rule {', '.join(unknown)}.", hint="They are E1 to E20.", status=EXIT_MISUSED)
+    return wanted
 
 
 def _parse_size(text: str) -> int:

@@ -14,14 +14,17 @@ from typing import Final
 from leapcell_emulator import processes
 from leapcell_emulator.control_group import ControlGroup
 from leapcell_emulator.errors import Unavailable
+from leapcell_emulator.local_servers import LocalServers
 from leapcell_emulator.logs import LogReader
 from leapcell_emulator.loopback import HOST, free_port
 from leapcell_emulator.ports import PortRedirect
 from leapcell_emulator.rules import Rules
 from leapcell_emulator.sandbox import LAUNCHER, Room, Sandbox
+from leapcell_emulator.unfinished import Work, find_work
 
 LAUNCH_PATIENCE: Final = 10.0  # seconds until the sandbox stands
 TERM_PATIENCE: Final = 5.0  # seconds between SIGTERM and SIGKILL
+REMOVALS: Final = 50  # attempts to remove a control group, a second in all
 NO_PORT: Final = -1  # for a program that is no server
 _SHOWN_LINES: Final = 12
 _KEPT_BOUND: Final = 100
@@ -43,8 +46,12 @@ class ConfinedProcess:
         port: int,
         on_line: Callable[[str], None],
         on_bound: Callable[[str, int], None] = lambda _host, _port: None,
+        on_refused: Callable[[str, int], None] | None = None,
     ) -> None:
-        """`port` is the one that it believes to listen on; `on_line` hears its output, `on_bound` what it asks for."""
+        """`port` is the one that it believes to listen on; `on_line` hears its output, `on_bound` what it asks for.
+
+        With `on_refused`, which hears of them, it cannot reach servers of this machine.
+        """
         self.port = free_port()
         """The loopback address on which it really listens."""
         self.bound: list[tuple[str, int]] = []
@@ -58,6 +65,7 @@ class ConfinedProcess:
         self._wanted_port = port
         self._on_line = on_line
         self._on_bound = on_bound
+        self._servers = LocalServers(self._processes, on_refused) if on_refused is not None else None
         self._process: asyncio.subprocess.Process | None = None
         self._log: LogReader | None = None
         self._redirect: PortRedirect | None = None
@@ -103,7 +111,8 @@ class ConfinedProcess:
         """
         ours, theirs = socket.socketpair()
         options = self._sandbox.launch_options(self._room, self._rules)
-        launch = {"command": command, "folder": str(self._room.folder), "channel": theirs.fileno(), **options}
+        connect = self._servers is not None
+        launch = {"command": command, "channel": theirs.fileno(), "connect": connect, **options}
         launcher = [sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(launch)]
         with ours, theirs:
             self._process = await asyncio.create_subprocess_exec(
@@ -147,11 +156,18 @@ class ConfinedProcess:
             raise StartFailed(f"The sandbox could not be set up.{self.last_words()}")
         for descriptor in descriptors:
             self._redirect = PortRedirect(
-                descriptor, port=self._wanted_port, target=self.port, on_bind=self._note_bound
+                descriptor,
+                port=self._wanted_port,
+                target=self.port,
+                on_bind=self._note_bound,
+                refuses=self._servers.refuses if self._servers is not None else lambda _host, _port: False,
             )
         if not descriptors:
             # The kernel does not ask: then it listens where it says, and there can be only one.
             self.port = self._wanted_port
+
+    def _processes(self) -> list[int]:
+        return processes.descendants(self._root)
 
     def _note_bound(self, host: str, port: int) -> None:
         if (host, port) not in self.bound and len(self.bound) < _KEPT_BOUND:
@@ -161,6 +177,10 @@ class ConfinedProcess:
     def url(self, path: str) -> str:
         """The address of a path of it."""
         return f"http://{HOST}:{self.port}{path}"
+
+    def work(self, *, sleeping: bool) -> set[Work]:
+        """The threads that are not idle; `sleeping`: those too that sleep."""
+        return find_work(self._processes(), sleeping=sleeping) if self.alive else set()
 
     def freeze(self) -> None:
         """Stop all that it started."""
@@ -202,7 +222,10 @@ class ConfinedProcess:
         if self._redirect is not None:
             self._redirect.close()
         if self._group is not None:
-            self._group.remove()
+            for _ in range(REMOVALS):
+                if self._group.remove():
+                    break
+                await asyncio.sleep(0.02)
 
     async def _watch_end(self, process: asyncio.subprocess.Process, log: LogReader) -> None:
         reading = asyncio.create_task(log.read())

@@ -75,12 +75,14 @@ class ControlGroup:
                 )
         return None
 
-    def remove(self) -> None:
-        """Remove it; its processes have ended."""
-        for folder in self._folders:
+    def remove(self) -> bool:
+        """Remove it, and return whether it is gone: for a moment, a process that has ended still counts."""
+        for folder in tuple(self._folders):
             with contextlib.suppress(OSError):
                 folder.rmdir()
-        self._folders.clear()
+            if not folder.exists():
+                self._folders.remove(folder)
+        return not self._folders
 
     def _make(self, name: str, controller: str, second: dict[str, object], first: dict[str, object]) -> bool:
         for parent, limits in ((_version_2(), second), (_version_1(controller), first)):

@@ -7,72 +7,51 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from aiohttp import web
 
 from leapcell_emulator import saved
-from leapcell_emulator.documented import PORT
+from leapcell_emulator.deployer import Deployer, read_settings, show_guessed
+from leapcell_emulator.deployment import Deployment, Host
+from leapcell_emulator.emulator_options import EmulatorOptions
 from leapcell_emulator.environment import check_environment, read_env_file
-from leapcell_emulator.errors import BadRequest, Conflict
+from leapcell_emulator.errors import BadRequest, Conflict, NotFound
 from leapcell_emulator.events import Event, Journal, now
 from leapcell_emulator.fleet import Fleet
 from leapcell_emulator.gateway import PAGE, Gateway
-from leapcell_emulator.image import Image, build, copy_project, unbuilt
-from leapcell_emulator.instance import Deployment, Host
 from leapcell_emulator.loopback import HOST, listen
-from leapcell_emulator.manifest import Manifest, read_manifest
+from leapcell_emulator.manifest import Manifest
 from leapcell_emulator.page import Page
 from leapcell_emulator.record import Record
-from leapcell_emulator.rules import Rules
+from leapcell_emulator.references import resolve
+from leapcell_emulator.replay import replay
 from leapcell_emulator.sandbox_choice import choose_sandbox
 from leapcell_emulator.service import Service
+from leapcell_emulator.traffic import KEPT, Exchange, Traffic
+from leapcell_emulator.watch import watching
 from leapcell_emulator.workplace import Workplace
 
 INSTANCE_ACTIONS: Final = ("freeze", "thaw", "kill", "wipe", "sleep")
 """Actions on one instance: stop it even in the middle of a request, continue it, kill it, empty its /tmp, or
 give it up as for want of traffic."""
 
-EMULATOR_ACTIONS: Final = ("deploy", "deliver-twice")
-"""Actions on all instances: a new deployment, the next async request delivered twice."""
+EMULATOR_ACTIONS: Final = ("deploy", "deliver-twice", "replay", "run-cron")
+"""Actions on all instances: a new deployment, the next async request delivered twice, a request sent again (by its
+number), a timer's call now (by its place)."""
 
 
 class UnknownAction(BadRequest):
     """The emulator has no such action."""
 
 
+class UnknownRequest(NotFound):
+    """There is no such request, or it is too long ago."""
+
+
 class DeploymentRunning(Conflict):
     """A deployment is being made already."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmulatorOptions:
-    """The options besides the rules."""
-
-    folder: Path
-    """The project."""
-    rules: Rules = field(default_factory=Rules)
-    profile: str = "default"
-    port: int = PORT
-    """Of the public address; 0: any."""
-    async_port: int = PORT + 1
-    """Of the address for Async; 0: any."""
-    build: bool = True
-    """Whether to run the build command; without, the project runs in the environment of the emulator."""
-    variables: Mapping[str, str] = field(default_factory=dict)
-    """The service's environment as entered in the dashboard."""
-    env_file: Path | None = None
-    """More of it, read again for each deployment (E19); `variables` win."""
-    sandbox: str = "auto"
-    save: Path | None = None
-    """The folder that gets the services' data at the end."""
-    record: Path | None = None
-    """The file that gets a line for each request, and for each start and end of an instance."""
-    load: Path | None = None
-    """The folder that has them at the start."""
 
 
 class Emulator:
@@ -106,7 +85,11 @@ class Emulator:
         self._deploying = asyncio.Lock()
         self._exit = contextlib.AsyncExitStack()
         self._work: Workplace
+        self._deployer: Deployer
+        self.traffic = Traffic()
         self._port = 0
+        self._replaced: set[str] = set()
+        """Variables of the user's that a service sets."""
         self._services = dict(services(self))
 
     async def __aenter__(self) -> Self:
@@ -127,18 +110,19 @@ class Emulator:
 
     async def _start(self) -> None:
         options = self.options
-        self.manifest = read_manifest(options.folder)
+        self.manifest = read_settings(options)
         for warning in self.manifest.warnings:
             self.journal.say(warning, level="warning")
+        show_guessed(self.manifest, options, self.journal)
         # The port first: that it is taken should not be said after a build of five minutes.
-        if options.record is not None:
-            self.journal.record = self._exit.enter_context(Record(options.record))
         listener = self._exit.enter_context(
             contextlib.closing(listen(options.port, what="the project", option="--port"))
         )
         self._port = listener.getsockname()[1]
         if options.save is not None:  # nor that this cannot be done, at the end
             await asyncio.to_thread(saved.make_folder, options.save)
+        if options.record is not None:
+            self.journal.record = self._exit.enter_context(Record(options.record))
         sandbox = await asyncio.to_thread(choose_sandbox, options.sandbox)
         self._work = self._exit.enter_context(Workplace())
         host = Host(
@@ -149,55 +133,53 @@ class Emulator:
             on_line=self._on_line,
         )
         self.fleet = Fleet(host)
+        self._deployer = await self._exit.enter_async_context(
+            Deployer(
+                options,
+                sandbox=sandbox,
+                work=self._work,
+                journal=self.journal,
+                tell=lambda line: self._on_line("build", line),
+            )
+        )
         await asyncio.gather(*(self._exit.enter_async_context(service) for service in self._services.values()))
         if options.load is not None and not await saved.load(self._services, options.load):
             self.journal.say(f"Nothing is saved in {options.load}: all starts empty.", level="warning")
         self._exit.push_async_callback(self.fleet.close)
         await self.deploy()
-        runner = web.ServerRunner(
-            Gateway(self.fleet, self.rules, self.journal, Page(self).answer).server(), shutdown_timeout=0.5
-        )
+        gateway = Gateway(self.fleet, self.rules, self.journal, Page(self).answer, latency=options.latency)
+        self.traffic = gateway.traffic
+        runner = web.ServerRunner(gateway.server(), shutdown_timeout=0.5)
         await runner.setup()
         self._exit.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listener).start()
+        if options.watch:
+            await self._exit.enter_async_context(watching(options.folder, self.deploy, self.journal))
 
     async def deploy(self) -> None:
         """Copy and build the project as it is now, and let its instances replace those that run (E19).
 
-        Raises `DeploymentRunning`, `BuildFailed`, `ManifestError`, `EnvironmentRefused`, `StartFailed`.
+        Raises `DeploymentRunning`, `BuildFailed`, `ManifestError`, `EnvironmentRefused`, `StartFailed`, and what
+        `Deployer.make` does.
         """
         if self._deploying.locked():
             raise DeploymentRunning
         async with self._deploying:
             self._deployments += 1
             number = self._deployments
-            manifest = self.manifest = read_manifest(self.options.folder)
-            variables = self.variables
+            manifest = self.manifest = read_settings(self.options)
+            own, services = self._variables()
+            variables = {**services, **own}
             check_environment(variables, self.journal)
-            folder = self._work.deployment(number)
-            image = await self._make_image(folder, manifest, variables)
+            image = await self._deployer.make(number, manifest, own, services)
             begun = time.perf_counter()
-            async with contextlib.AsyncExitStack() as undo:
-                undo.push_async_callback(asyncio.to_thread, shutil.rmtree, folder, ignore_errors=True)
+            try:
                 await self.fleet.deploy(Deployment(number=number, image=image, manifest=manifest, variables=variables))
-                undo.pop_all()
+            except BaseException:  # a cancelled deployment too leaves no files
+                if all(instance.deployment.image is not image for instance in self.fleet.running()):
+                    await asyncio.to_thread(shutil.rmtree, image.folder.parent, ignore_errors=True)
+                raise
             self.start_seconds = time.perf_counter() - begun
-
-    async def _make_image(self, folder: Path, manifest: Manifest, variables: dict[str, str]) -> Image:
-        uncommitted = await asyncio.to_thread(copy_project, self.options.folder, folder / "project")
-        if uncommitted:
-            names = ", ".join(uncommitted[:5]) + (f" and {len(uncommitted) - 5} more" if len(uncommitted) > 5 else "")
-            self.journal.say(f"Not committed yet, so LeapCell would not see it: {names}", level="warning")
-        if not self.options.build or not manifest.build_command:
-            return unbuilt(folder)
-        return await build(
-            folder,
-            manifest,
-            sandbox=self.fleet.host.sandbox,
-            time_limit=self.rules.build_timeout,
-            variables=variables,
-            tell=lambda line: self._on_line("build", line),
-        )
 
     @property
     def url(self) -> str:
@@ -208,12 +190,25 @@ class Emulator:
     def variables(self) -> dict[str, str]:
         """The environment of the service as it is now, secrets and all. Raises `EnvironmentRefused`.
 
-        What the emulator's services say wins over what the user set, which may be the address of the real database.
+        What the emulator's services say wins over what the user set, which may be the address of the real database. A
+        variable that refers to them by `${…}` wins over both.
         """
-        variables = read_env_file(self.options.env_file) | dict(self.options.variables)
+        own, services = self._variables()
+        return {**services, **own}
+
+    def _variables(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The user's variables in force, and the services'. Raises `EnvironmentRefused`, `UnknownReference`."""
+        services: dict[str, str] = {}
         for service in self._services.values():
-            variables |= service.environment()
-        return variables
+            services |= service.environment()
+        given = read_env_file(self.options.env_file) | dict(self.options.variables)
+        own, referring = resolve(given, services)
+        for name in services.keys() & own.keys() - set(referring):
+            if own.pop(name) != services[name] and name not in self._replaced:
+                self._replaced.add(name)
+                message = f"{name} of yours is not used: it is the address of a service that the emulator runs."
+                self.journal.say(f"{message} Refer to it as ${{{name}}}.", level="warning")
+        return own, services
 
     def state(self) -> dict[str, Any]:
         """Everything the page shows, as JSON:
@@ -253,6 +248,20 @@ class Emulator:
             **journal,
         }
 
+    def request(self, number: str) -> dict[str, Any]:
+        """Return all of a request: `Exchange.details`. Raises `UnknownRequest`."""
+        return self._request(number).details(self.url)
+
+    def har(self) -> dict[str, Any]:
+        """Return the last requests as an HTTP Archive."""
+        return self.traffic.har(self.url)
+
+    def _request(self, number: str | None) -> Exchange:
+        found = self.traffic.find(number or "")
+        if found is None:
+            raise UnknownRequest(f"There is no request {number}.", hint=f"The last {KEPT} are kept.")
+        return found
+
     async def act(self, action: str, instance: str | None = None) -> str:
         """Do one of `INSTANCE_ACTIONS` (with the instance's name) or `EMULATOR_ACTIONS`, and say what was done.
 
@@ -264,6 +273,10 @@ class Emulator:
         if action == "deliver-twice" and "async_queue" in self._services:
             self._services["async_queue"].deliver_twice()  # type: ignore[attr-defined]  # this service's own
             return "The next async request will be delivered twice."
+        if action == "replay":
+            return await replay(self._request(instance), self.url)
+        if action == "run-cron" and "cron" in self._services:
+            return await self._services["cron"].run(instance or "0")  # type: ignore[attr-defined, no-any-return]  # as above
         if action not in INSTANCE_ACTIONS:
             known = ", ".join((*INSTANCE_ACTIONS, *EMULATOR_ACTIONS))
             raise UnknownAction(f"The emulator cannot {action}.", hint=f"It knows {known}.")

@@ -12,6 +12,9 @@ from leapcell_emulator.errors import BadRequest
 from leapcell_emulator.events import Journal
 from leapcell_emulator.rule import format_size
 
+ENV_FILE: Final = ".env.leapcell"
+"""The file with the service's variables that is read if it exists."""
+
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from leapcell_emulator.record import Record
 from leapcell_emulator.rules import RULES, Rules
 
 KEPT = 200  # events, and requests: what a page can show
+KEPT_LINES = 200  # of an instance's log for each request
 
 
 def now() -> str:
@@ -53,17 +54,22 @@ class ServedRequest:
     seconds: float
     instance: str = ""
     rule: str = ""
+    """The number of the rule that refused it or cut it off."""
+    rules: list[str] = field(default_factory=list)
+    """The numbers of all rules that fired in it, or in its instance's log since."""
     bytes_in: int = 0
     bytes_out: int = 0
-    queue: float = 0.0
-    """Seconds until an instance took it."""
-    cold: bool = False
-    """Whether it waited for an instance to start."""
-    frozen: float = 0.0
-    """Seconds that the instance had had no request before."""
-    processor: float | None = None
-    """Seconds of processor time; known with `--record` only."""
+    number: int = 0
+    """Its number among all, by which the page asks for more."""
     time: str = field(default_factory=now)
+
+
+@dataclass(slots=True)
+class Collected:
+    """The rules that fired and the lines that were logged for a request."""
+
+    rules: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
 
 class Journal:
@@ -78,7 +84,12 @@ class Journal:
         self.requests: deque[ServedRequest] = deque(maxlen=KEPT)
         self.fired: dict[str, int] = {}
         """Return the number of times that each rule fired, by its name."""
+        self.serious: set[str] = set()
+        """The names of those that fired as more than an information."""
         self._listener = listener
+        self._once: set[tuple[str, ...]] = set()
+        self._open: dict[str, list[Collected]] = {}
+        self._latest: dict[str, Collected] = {}
 
     def fire(self, name: str, *, level: str = "warning", instance: str = "", path: str = "", **values: object) -> Event:
         """Record that the rule with this name fired; `values` fill its message."""
@@ -96,37 +107,57 @@ class Journal:
             level=level,
         )
         self.fired[name] = self.fired.get(name, 0) + 1
+        if level != "info":
+            self.serious.add(name)
+            for collected in self._concerned(instance):
+                if rule.id not in collected.rules:
+                    collected.rules.append(rule.id)
         self._add(event)
         return event
+
+    def fire_once(self, name: str, *place: str, level: str = "warning", **values: str) -> None:
+        """As `fire`, but only the first time that the rule fires at this place."""
+        if (name, *place) not in self._once:
+            self._once.add((name, *place))
+            self.fire(name, level=level, **values)
+
+    def say_once(self, message: str, *, instance: str) -> None:
+        """As `say`, but a warning, and each message once."""
+        if ("", message) not in self._once:
+            self._once.add(("", message))
+            self.say(message, level="warning", instance=instance)
+
+    @contextlib.contextmanager
+    def request(self, instance: str, collected: Collected) -> Iterator[None]:
+        """Collect the rules that fire in an instance, and its log, while it has a request and until its next one."""
+        open_requests = self._open.setdefault(instance, [])
+        open_requests.append(collected)
+        self._latest[instance] = collected
+        try:
+            yield
+        finally:
+            # By identity: two that collected nothing yet are equal.
+            open_requests[:] = [each for each in open_requests if each is not collected]
+
+    def note_line(self, instance: str, line: str) -> None:
+        """Keep a line of an instance's log with its requests."""
+        for collected in self._concerned(instance):
+            if len(collected.lines) < KEPT_LINES:
+                collected.lines.append(line)
+
+    def _concerned(self, instance: str) -> list[Collected]:
+        """The requests in flight in an instance, or its last one: a line of a log may come after the answer."""
+        return self._open.get(instance) or [each for each in [self._latest.get(instance)] if each is not None]
 
     def say(self, message: str, *, level: str = "info", instance: str = "") -> None:
         """Record something that is not a rule's doing."""
         self._add(Event(message=message, level=level, instance=instance))
 
-    def served(
-        self, request: ServedRequest, *, seconds: float = 0.0, path: str = "", memory: int | None = None
-    ) -> None:
-        """Keep an answered request; the record gets its path without the query, and what the page does not show."""
+    def served(self, request: ServedRequest, measured: dict[str, Any]) -> None:
+        """Keep an answered request; the record gets `measured`, its line there."""
         self.requests.append(request)
         if self.record is not None:
-            end = time.time()
-            self.record.write(
-                "request",
-                start=end - seconds,
-                end=end,
-                queue=request.queue,
-                cold=request.cold,
-                frozen=request.frozen,
-                processor=request.processor,
-                memory=memory,
-                method=request.method,
-                path=path[:500],
-                status=request.status,
-                bytes_in=request.bytes_in,
-                bytes_out=request.bytes_out,
-                instance=request.instance,
-                rule=request.rule,
-            )
+            self.record.write("request", **measured)
 
     def _add(self, event: Event) -> None:
         self.events.append(event)

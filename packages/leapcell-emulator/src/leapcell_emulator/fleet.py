@@ -8,13 +8,13 @@ import itertools
 import shutil
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from leapcell_emulator.confined import StartFailed
+from leapcell_emulator.deployment import Deployment, Host
 from leapcell_emulator.errors import NotFound, Unavailable
-from leapcell_emulator.instance import Deployment, Host, Instance, State
-from leapcell_emulator.metering import Window
+from leapcell_emulator.instance import Instance, State
+from leapcell_emulator.traffic import Exchange
 
 WATCH_INTERVAL: Final = 0.5  # seconds between two looks at memory and at who has had no traffic
 KEPT_ENDED: Final = 6  # instances that are no more but still shown
@@ -40,16 +40,6 @@ class Slot:
         self.starting = asyncio.Lock()
         self.retired = False
         """Its deployment has been replaced: nothing starts here any more."""
-
-
-@dataclass(slots=True)
-class Turn:
-    """The instance that has a request, and how the request came to it."""
-
-    instance: Instance
-    cold: bool
-    """Whether the request waited for it to start."""
-    window: Window
 
 
 class Fleet:
@@ -104,8 +94,9 @@ class Fleet:
         await asyncio.gather(*(self._end(instance, f"Deployment {new.number} replaced it.") for instance in instances))
         found, limit = f"Deployment {new.number}", f"deployment {old[0].deployment.number}"
         self.host.journal.fire("deployment_overlap", found=found, limit=limit, level="info")
-        for folder in {slot.deployment.image.folder.parent for slot in old}:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        used = {slot.deployment.image.folder for slot in self._slots}
+        for folder in {slot.deployment.image.folder for slot in old} - used:
+            await asyncio.to_thread(shutil.rmtree, folder.parent, ignore_errors=True)
 
     async def _end(self, instance: Instance, reason: str, state: State = State.GONE) -> None:
         self._remember(instance)
@@ -115,8 +106,8 @@ class Fleet:
         await instance.stop(reason, politely=True, state=state)
 
     @contextlib.asynccontextmanager
-    async def turn(self) -> AsyncIterator[Turn]:
-        """The instance whose turn it is, running, for the time of one request.
+    async def instance(self, exchange: Exchange) -> AsyncIterator[Instance]:
+        """The instance whose turn it is, running, for the time of one request, which gets the times until then.
 
         Raises `TooManyRequests` (E12), and `StartFailed` when it has to be started and does not.
         """
@@ -125,33 +116,38 @@ class Fleet:
             raise TooManyRequests
         self.in_hand += 1
         try:
-            instance, cold = await self._next()
-            window = instance.begin()
+            instance = await self._next(exchange)
+            exchange.window = instance.begin()
+            exchange.queue = time.perf_counter() - exchange.begun - exchange.cold
             try:
-                yield Turn(instance, cold, window)
+                yield instance
             finally:
-                instance.end(window)
+                instance.end(exchange.window)
+                exchange.memory = instance.record.memory()
         finally:
             self.in_hand -= 1
 
-    async def _next(self) -> tuple[Instance, bool]:
-        """Return the instance whose turn it is, and whether it had to start first."""
+    async def _next(self, exchange: Exchange) -> Instance:
+        """Return the instance whose turn it is; if it has to start first, the exchange gets that time."""
         if not self._slots:
             raise StartFailed("No deployment is running.")
         slot = self._slots[self._turn % len(self._slots)]
         self._turn += 1
         if slot.instance is not None:  # the usual case, without waiting
-            return slot.instance, False
+            return slot.instance
+        begun = time.perf_counter()
         async with slot.starting:
             if slot.retired:
-                return await self._next()
+                return await self._next(exchange)
             if slot.instance is not None:  # another request has waited for it, and so has this one
-                return slot.instance, True
+                exchange.cold = time.perf_counter() - begun
+                return slot.instance
             self.cold_starts += 1
             await asyncio.sleep(self.host.rules.cold_start)
             instance = await self._start(slot)
+            exchange.cold = time.perf_counter() - begun
             self.host.journal.fire("cold_start", level="info", found=instance.name, instance=instance.name)
-            return instance, True
+            return instance
 
     async def _start(self, slot: Slot) -> Instance:
         if self._closed:

@@ -26,6 +26,7 @@ class HealthCheck:
     ) -> None:
         self._process, self._session, self._journal = process, session, journal
         self._name, self._port = name, port
+        self._status = 0
 
     async def wait(self, why_ended: Callable[[str], str]) -> None:
         """Until it answers. Raises `StartFailed`, which says what is wrong and what it printed last.
@@ -54,13 +55,18 @@ class HealthCheck:
     async def probe_strays(self) -> None:
         """Ask once for the paths that LeapCell misspells; any answer will do, and none."""
         for path in STRAY_HEALTH_PATHS:
-            await self._answers(path)
+            answer = f"with {self._status}" if await self._answers(path) else "by nothing"
+            found = f"{path} (answered {answer})"
+            self._journal.fire_once("stray_probes", path, found=found, instance=self._name, level="info")
 
     async def _answers(self, path: str) -> bool:
         headers = {"Host": f"{HOST}:{self._port}", "User-Agent": "kaithhealth", "Connection": "close"}
         try:
             url = self._process.url(path)
-            async with asyncio.timeout(POLL_PATIENCE), self._session.get(url, headers=headers) as answer:
+            # A redirect is an answer: to https, where an application insists on it.
+            asked = self._session.get(url, headers=headers, allow_redirects=False)
+            async with asyncio.timeout(POLL_PATIENCE), asked as answer:
+                self._status = answer.status
                 return answer.status > 0
         except (aiohttp.ClientError, OSError, TimeoutError):
             return False

@@ -1,34 +1,24 @@
-"""The parts of a deployment: a copy of the project, as git would clone it, and the result of the build command."""
+"""The parts of a deployment: a copy of the project, as git would clone it, and what the build command made of it."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from leapcell_emulator.confined import NO_PORT, ConfinedProcess
 from leapcell_emulator.environment import machine_environment
 from leapcell_emulator.errors import EmulatorError
-from leapcell_emulator.manifest import Manifest
-from leapcell_emulator.rules import RULES, Rules
-from leapcell_emulator.sandbox import Room, Sandbox
+from leapcell_emulator.sandbox import ENVIRONMENT, HOME, PROJECT, Mount
 
 # Never part of a clone, for a project that is not in git.
 _LEFT_OUT: Final = ("__pycache__", ".git", ".venv", "venv", "node_modules", ".env", ".mypy_cache", ".pytest_cache")
-# What installers keep between builds; theirs to write, so that a second build is quick.
-_CACHES: Final = (".cache", ".npm", "go", ".cargo")
-_KEPT_LINES: Final = 20
-
-
-class BuildFailed(EmulatorError):
-    """The build command failed."""
+PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""The PATH of a container."""
 
 
 class ProjectMissing(EmulatorError):
@@ -37,14 +27,39 @@ class ProjectMissing(EmulatorError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """A built deployment on disk."""
+    """A deployment on disk."""
 
     folder: Path
-    """The project."""
+    """The project, as it was copied."""
+    home: Path
+    """The home folder before the build: empty."""
     environment: dict[str, str]
-    """The PATH of its commands."""
-    programs: tuple[Path, ...] = ()
-    """The virtual environment that the build made."""
+    """The variables that its commands get before the service's."""
+    start: str = ""
+    """The folder in the project in which its commands run."""
+    layers: tuple[Path, ...] = ()
+    """Folders with what each step of the build wrote, by the place in the sandbox: `app`, `environment`, `usr`."""
+    programs: tuple[Path, ...] = field(default=())
+    """Folders of programs that its commands use, besides the system's."""
+    host_tools: bool = False
+
+    def mounts(self, system: Collection[str] = (), upper: Path | None = None) -> tuple[Mount, ...]:
+        """Return the folders of the sandbox that are this image's.
+
+        system: folders of the machine, `usr` and others, that may have been changed, or that may be now.
+        upper: the folder that gets what is written; None: nothing can be written.
+        """
+        bases = {PROJECT: [self.folder], ENVIRONMENT: [], HOME: [self.home]}
+        bases |= {f"/{name}": [Path("/", name)] for name in system}
+        mounts = []
+        for target, base in bases.items():
+            name = target.strip("/")
+            changed = [layer / name for layer in self.layers if (layer / name).is_dir()]
+            if upper is not None:
+                mounts.append(Mount(target=target, lowers=(*base, *changed), upper=upper / name))
+            elif changed or (base and name not in system):
+                mounts.append(Mount(target=target, lowers=(*base, *changed)))
+        return tuple(mounts)
 
 
 def copy_project(source: Path, target: Path) -> list[str]:
@@ -79,73 +94,15 @@ def _git(folder: Path, *arguments: str) -> list[str] | None:
     return os.fsdecode(answer.stdout).split("\0")[:-1] if answer.returncode == 0 else None
 
 
-async def build(
-    folder: Path,
-    manifest: Manifest,
-    *,
-    sandbox: Sandbox,
-    time_limit: float,
-    variables: dict[str, str],
-    tell: Callable[[str], None],
-) -> Image:
-    """Run the build command in `folder / "project"`, with a new virtual environment for Python.
-
-    Raises `BuildFailed` with the last lines of its output.
-    """
-    project, temp, environment_folder = folder / "project", folder / "build-tmp", folder / "environment"
-    temp.mkdir()
-    environment_folder.mkdir()
-    home = Path.home()
-    caches = (home / name for name in _CACHES)
-    room = Room(folder=project, temp=temp, writable=(project, environment_folder, *caches))
-    environment = base_environment()
-    quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_PROGRESS_BAR": "off", "HOME": str(home)}
-    try:
-        async with asyncio.timeout(time_limit or None):
-            if manifest.runtime == "python":
-                tell("Making a virtual environment")
-                command = shlex.join([sys.executable, "-m", "venv", str(environment_folder)])
-                await _run(command, room, sandbox, {**environment, **quiet}, tell)
-                environment["PATH"] = f"{environment_folder / 'bin'}:{environment['PATH']}"
-                environment["VIRTUAL_ENV"] = str(environment_folder)
-            tell(f"Building: {manifest.build_command}")
-            await _run(manifest.build_command, room, sandbox, {**environment, **variables, **quiet}, tell)
-    except TimeoutError:
-        rule = RULES["build_timeout"]
-        message = rule.message.format(limit=rule.format(time_limit))
-        raise BuildFailed(message, hint=f"{rule.evidence}: {rule.source}; {rule.option} changes it.") from None
-    shutil.rmtree(temp, ignore_errors=True)
-    return Image(folder=project, environment=environment, programs=(environment_folder,))
+def base_environment(*, host_tools: bool = False, more: Collection[str] = ()) -> dict[str, str]:
+    """Return the variables that a process gets by default: nothing of the developer's, but PATH with `host_tools`."""
+    path = os.environ.get("PATH", os.defpath) if host_tools else PATH
+    return {"PATH": ":".join([*more, path]), "LANG": "C.UTF-8", "HOME": HOME}
 
 
-async def _run(
-    command: str, room: Room, sandbox: Sandbox, variables: dict[str, str], tell: Callable[[str], None]
-) -> None:
-    """Run a command of the build as instances are run: it changes nothing else, and ends with us."""
-    process = ConfinedProcess(room, Rules(shared_memory=True), sandbox, port=NO_PORT, on_line=tell)
-    try:
-        await process.launch(command, variables)
-        await process.ended.wait()
-    finally:
-        await process.close()
-    if process.code != 0:
-        last = "\n".join(process.lines[-_KEPT_LINES:])
-        raise BuildFailed(f"The build command failed {process.exit_words}. Its last lines:\n\n{last}")
-
-
-def unbuilt(folder: Path) -> Image:
-    """The project without a build: its commands run in the environment that the emulator runs in."""
-    environment = base_environment()
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+def own_environment() -> dict[str, str]:
+    """Return the variables for a project without a build: its commands run in the environment of the emulator."""
+    variables = {"PATH": str(Path(sys.executable).parent)}
     if sys.prefix != sys.base_prefix:
-        environment["VIRTUAL_ENV"] = sys.prefix
-    return Image(folder=folder / "project", environment=environment)
-
-
-def base_environment() -> dict[str, str]:
-    """Return the variables that a process gets by default: from the developer's environment only PATH."""
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "LANG": "C.UTF-8",
-        "HOME": "/root",  # as in a container; not writable
-    }
+        variables["VIRTUAL_ENV"] = sys.prefix
+    return variables

@@ -7,28 +7,29 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 
 from leapcell_emulator import temp
 from leapcell_emulator.confined import TERM_PATIENCE, ConfinedProcess
+from leapcell_emulator.deployment import Deployment, Host
 from leapcell_emulator.documented import MIB
-from leapcell_emulator.events import Journal, now
+from leapcell_emulator.events import now
 from leapcell_emulator.health import HealthCheck
-from leapcell_emulator.image import Image
 from leapcell_emulator.instance_record import InstanceRecord
+from leapcell_emulator.instance_room import instance_room
 from leapcell_emulator.logs import complaint
 from leapcell_emulator.loopback import is_loopback
-from leapcell_emulator.manifest import Manifest
+from leapcell_emulator.machine import write_machine
 from leapcell_emulator.metering import Window
-from leapcell_emulator.rules import Rules
-from leapcell_emulator.sandbox import TEMP, Room, Sandbox
+from leapcell_emulator.sandbox import TEMP
+from leapcell_emulator.unfinished import Work
+from leapcell_emulator.unfinished_report import UnfinishedReport
 
 IDLE_CONNECTION: Final = 1.5  # seconds; below the shortest keep-alive of the usual servers (gunicorn's 2 s)
+SETTLING: Final = 0.003  # seconds that a process gets to finish what an answer leaves to do, if it is busy
 LARGEST_HEAD: Final = 16 * MIB  # bytes that aiohttp may read of a head; our own limits are lower and say more
 _SHOWN_LINES: Final = 50
 
@@ -42,30 +43,6 @@ class State(StrEnum):
     DORMANT = "dormant"
     """Ended for lack of traffic; the next request starts another."""
     GONE = "gone"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
-    """The common data of all instances of one deployment."""
-
-    number: int
-    image: Image
-    manifest: Manifest
-    variables: dict[str, str]
-    """The service's environment, as the dashboard holds it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
-    """The common data of all instances."""
-
-    rules: Rules
-    sandbox: Sandbox
-    journal: Journal
-    folder: Path
-    """Holds a folder for each instance."""
-    on_line: Callable[[str, str], None]
-    """Hears the name of an instance and a line of its log."""
 
 
 class Instance:
@@ -88,9 +65,7 @@ class Instance:
         self._rules, self._journal = host.rules, host.journal
         self._on_end = on_end
         self._folder = host.folder / name
-        self._temp = self._folder / "tmp"
-        image = deployment.image
-        self._room = Room(folder=image.folder, temp=self._temp, hidden=(host.folder,), readable=image.programs)
+        self._room = instance_room(deployment.image, self._rules, self._folder)
         self._process = ConfinedProcess(
             self._room,
             self._rules,
@@ -98,8 +73,13 @@ class Instance:
             port=deployment.manifest.port,
             on_line=self._line,
             on_bound=self._note_bound,
+            on_refused=None if self._room.host_tools else self._note_refused,
         )
         self.record = InstanceRecord(self._journal.record, name, self._process)
+        self.last_request = ""
+        """Method and path of the request that it got last."""
+        sleeping = deployment.manifest.runtime != "go"
+        self._unfinished = UnfinishedReport(name, self._process, self._journal, sleeping=sleeping)
         self._watch: asyncio.Task[None] | None = None
         self.session: aiohttp.ClientSession
 
@@ -107,8 +87,10 @@ class Instance:
 
     async def start(self) -> None:
         """Launch the start command and wait until the health path answers. Raises `StartFailed`."""
-        self._temp.mkdir(parents=True)
-        self._temp.chmod(0o1777)
+        self._room.temp.mkdir(parents=True)
+        self._room.temp.chmod(0o1777)
+        if self._room.machine is not None:
+            write_machine(self._room.machine, self.deployment.manifest.memory)
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_CONNECTION),
             auto_decompress=False,
@@ -158,6 +140,12 @@ class Instance:
         if self._rules.only_http and port not in (0, own) and not is_loopback(host):
             self._journal.fire("only_http", instance=self.name, limit=own, found=f"{self.name} has bound port {port}")
 
+    def _note_refused(self, host: str, port: int) -> None:
+        self._say(
+            f"{host}:{port} was refused: a server of this machine, and on LeapCell none is there. "
+            "--host-tools lets the application reach it."
+        )
+
     def url(self, path: str) -> str:
         """The address of a path here."""
         return self._process.url(path)
@@ -184,8 +172,20 @@ class Instance:
         self.record.end(window)
 
     def _rest(self) -> None:
-        if self._rules.freeze and self.in_hand == 0:
+        if not self._rules.freeze or self.in_hand:
+            return
+        if self.last_request and (work := self._unfinished.look()):
+            asyncio.get_running_loop().call_later(SETTLING, self._settle, work)
+        else:
             self.freeze()
+
+    def _settle(self, before: set[Work]) -> None:
+        """Freeze it, and report the work that was not only the end of the request."""
+        if self.in_hand or self.state is not State.RUNNING:
+            return
+        work = self._unfinished.remaining(before)
+        self.freeze()
+        self._unfinished.report(work, self.last_request)
 
     def freeze(self) -> None:
         """Stop every process of it."""
@@ -241,8 +241,8 @@ class Instance:
 
     async def wipe(self) -> None:
         """Empty its /tmp, as a move to another machine would."""
-        kept = [self._temp / path.relative_to(TEMP) for path in self._room.covered_by_temp()]
-        await asyncio.to_thread(temp.empty, self._temp, kept)
+        kept = [self._room.temp / path.relative_to(TEMP) for path in self._room.covered_by_temp()]
+        await asyncio.to_thread(temp.empty, self._room.temp, kept)
 
     def check_memory(self) -> None:
         """Kill it if it exceeds its memory, where the kernel does not cap that. Called now and then."""
@@ -255,7 +255,8 @@ class Instance:
 
     def _line(self, line: str) -> None:
         self._host.on_line(self.name, line)
-        found = complaint(line)
+        self._journal.note_line(self.name, line)
+        found = complaint(line, landlock=self._host.sandbox.name == "landlock")
         if found is None:
             return
         name, what = found
@@ -268,7 +269,7 @@ class Instance:
 
     def status(self) -> dict[str, Any]:
         """Return its status for the page."""
-        files, size = temp.usage(self._temp)
+        files, size = temp.usage(self._room.temp)
         return {
             "name": self.name,
             "deployment": self.deployment.number,

@@ -45,8 +45,9 @@ class LandlockSandbox:
     name = "landlock"
     words = (
         "Landlock: nothing can be written but a folder of each instance's own, named by TMPDIR (writing to /tmp by "
-        "name fails here although LeapCell allows it), no /dev/shm"
+        "name fails here although LeapCell allows it), no /dev/shm; the whole machine can be read"
     )
+    mounts = False
 
     def works(self) -> bool:
         """Return whether the kernel enforces it."""
@@ -59,14 +60,20 @@ class LandlockSandbox:
         return list(command)
 
     def launch_options(self, room: Room, rules: Rules) -> dict[str, Any]:
-        """The folders that can be written, and to see to it that nothing outlives the instance."""
-        writable = [str(room.temp), *(str(path) for path in room.writable if path.exists())]
+        """The folders that can be written, the one to start in, and to see to it that nothing outlives the instance."""
+        caches = [cache for cache, _ in room.caches]
+        writable = [str(room.temp), *(str(path) for path in (*room.writable, *caches) if path.exists())]
         writable += [device for device in _DEVICES if Path(device).exists()]
         if rules.shared_memory:
             writable.append(SHARED_MEMORY)
         if not rules.read_only:
             writable.append(str(room.folder))
-        return {"writable": writable, "packages": _packages(), "supervise": True}
+        return {
+            "folder": str(room.folder / room.start),
+            "writable": writable,
+            "packages": _packages(),
+            "supervise": True,
+        }
 
     def environment(self, room: Room) -> dict[str, str]:
         """Return the variables that name the folder where the instance may write."""

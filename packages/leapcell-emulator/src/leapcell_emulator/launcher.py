@@ -3,7 +3,7 @@
 Run as a file by the emulator's own Python, isolated (`-I -S`), so it imports the standard library only. It gets its
 task as JSON in its first argument: `command` and `folder`; `channel`, a socket to the emulator; `writable`, the only
 paths that can be written (null: the sandbox sees to it), and `packages`, where Landlock's is; `supervise`, whether to
-stay as a parent that lets nothing outlive the command.
+stay as a parent that lets nothing outlive the command; `connect`, whether the emulator decides about connections.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ SECCOMP_SET_MODE_FILTER = 1
 SECCOMP_FILTER_FLAG_NEW_LISTENER = 8
 SECCOMP_RET_ALLOW = 0x7FFF0000
 SECCOMP_RET_USER_NOTIF = 0x7FC00000
-# machine: (seccomp's number, bind's number, audit's name of the architecture)
-MACHINES = {"x86_64": (317, 49, 0xC000003E), "aarch64": (277, 200, 0xC00000B7)}
+# machine: (seccomp's number, bind's, connect's, audit's name of the architecture)
+MACHINES = {"x86_64": (317, 49, 42, 0xC000003E), "aarch64": (277, 200, 203, 0xC00000B7)}
 
 BPF_LOAD, BPF_JUMP_IF_EQUAL, BPF_RETURN = 0x20, 0x15, 0x06
 OFFSET_NUMBER, OFFSET_ARCHITECTURE = 0, 4
@@ -39,21 +39,24 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def listen_to_bind() -> int:
+def listen_to_addresses(*, connect: bool) -> int:
     """Have the kernel ask the emulator about every `bind` from here on; return the descriptor it asks on.
+
+    connect: about every `connect` too.
 
     Raises `OSError` where the kernel cannot.
     """
     if platform.machine() not in MACHINES:
         raise OSError(0, f"unknown machine {platform.machine()}")
-    seccomp, bind, architecture = MACHINES[platform.machine()]
+    seccomp, bind, connecting, architecture = MACHINES[platform.machine()]
     instructions = [
         (BPF_LOAD, 0, 0, OFFSET_ARCHITECTURE),
         (BPF_JUMP_IF_EQUAL, 0, 3, architecture),
         (BPF_LOAD, 0, 0, OFFSET_NUMBER),
-        (BPF_JUMP_IF_EQUAL, 0, 1, bind),
-        (BPF_RETURN, 0, 0, SECCOMP_RET_USER_NOTIF),
+        (BPF_JUMP_IF_EQUAL, 2, 0, bind),
+        (BPF_JUMP_IF_EQUAL, 1, 0, connecting if connect else bind),
         (BPF_RETURN, 0, 0, SECCOMP_RET_ALLOW),
+        (BPF_RETURN, 0, 0, SECCOMP_RET_USER_NOTIF),
     ]
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *row) for row in instructions))
     program = _Program(len(instructions), ctypes.addressof(code))
@@ -94,7 +97,7 @@ def main() -> None:
         allow_writing_only(launch["writable"], launch["packages"])
     descriptors = []
     with contextlib.suppress(OSError):
-        descriptors.append(listen_to_bind())
+        descriptors.append(listen_to_addresses(connect=launch["connect"]))
     socket.send_fds(channel, [b"ready"], descriptors)
     for descriptor in descriptors:
         os.close(descriptor)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from leapcell_emulator.rule import format_size
+from leapcell_emulator.documented import MIB
+from leapcell_emulator.rule import MEGABYTE, format_size
 from leapcell_emulator.rules import Rules
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
@@ -50,6 +51,11 @@ def check_answer(rules: Rules, method: str, headers: list[tuple[bytes, bytes]]) 
     total = size_of(headers)
     if rules.max_response_headers and total > rules.max_response_headers:
         raise Refused(502, "max_response_headers", format_size(total))
+
+
+def is_ambiguous(limit: int, size: int) -> bool:
+    """Return whether a size is within a limit of so many MiB, but not of so many MB; LeapCell's documents say MB."""
+    return limit > 0 and limit % MIB == 0 and limit // MIB * MEGABYTE < size <= limit
 
 
 def _exceeds(value: bytes, limit: int) -> bool:

@@ -19,11 +19,22 @@ _COMPLAINTS: Final = (
     (re.compile(r"(Read-only file system|EROFS|read-only file system)"), "read_only"),
     (re.compile(r"Permission denied: ['\"](?P<path>/[^'\"]+)"), "read_only"),
 )
+# Landlock refuses with EACCES: Python's message, Node.js's, and Go's and the shell's.
+_LANDLOCK: Final = re.compile(
+    r"Permission denied: ['\"](?P<path>[^'\"]+)|EACCES: permission denied, \w+ '(?P<node>[^']+)"
+    r"|(?P<other>[\w./@+-]+): [Pp]ermission denied"
+)
 _ERROR_PATH: Final = re.compile(r"['\"](/?[\w./@+-]+)['\"]\s*$")
 
 
-def complaint(line: str) -> tuple[str, str] | None:
+def complaint(line: str, *, landlock: bool = False) -> tuple[str, str] | None:
     """The rule that a log line complains of, and what it says was touched."""
+    if "database" in line and "readonly" in line:
+        return "read_only", "SQLite's database"
+    if "unable to open database file" in line:
+        return "read_only", "A file of SQLite"
+    if landlock and (match := _LANDLOCK.search(line)):
+        return "read_only", next(filter(None, match.groups()))
     for pattern, name in _COMPLAINTS:
         if match := pattern.search(line):
             path = match.groupdict().get("path") or (_ERROR_PATH.search(line) or [None, "The file system"])[1]

@@ -2,13 +2,18 @@
 
 There is no published schema. Five flat keys are seen in the official examples
 (github.com/leapcell/fastapi-hackernews-clone and others): `runtime`, `startCommand`, `buildCommand`, `port`, `memory`.
+The dashboard holds the same five, and a project without the file has them there only: options set them, and what is
+missing is guessed from the files (`guess.py`).
 """
 
 from __future__ import annotations
 
+import difflib
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from leapcell_emulator.documented import (
@@ -18,12 +23,44 @@ from leapcell_emulator.documented import (
     PORT,
 )
 from leapcell_emulator.errors import BadRequest
+from leapcell_emulator.guess import DOCKER, dockerfile_hint, guess
 from leapcell_emulator.loopback import is_port
 
 FILE_NAME: Final = "leapcell.yaml"
 KEYS: Final = ("runtime", "startCommand", "buildCommand", "port", "memory")
-RUNTIMES: Final = ("python", "javascript", "go", "rust")  # https://docs.leapcell.io/service
+# https://docs.leapcell.io/service; official examples say `node` for JavaScript.
+RUNTIMES: Final = ("python", "node", "javascript", "go", "rust")
 DEFAULT_MEMORY: Final = 512  # MB, as in the official examples
+
+# Names that other platforms use for a key, and what LeapCell keeps in the dashboard only.
+_MEANT: Final = MappingProxyType(
+    {
+        "command": "startCommand",
+        "cmd": "startCommand",
+        "run": "startCommand",
+        "start": "startCommand",
+        "install": "buildCommand",
+        "installcommand": "buildCommand",
+        "build": "buildCommand",
+        "language": "runtime",
+        "lang": "runtime",
+        "stack": "runtime",
+        "ram": "memory",
+        "mem": "memory",
+        "memorysize": "memory",
+        "targetport": "port",
+        "env": "--env",
+        "environment": "--env",
+        "envvars": "--env",
+        "variables": "--env",
+        "rootdir": "--root-directory",
+        "rootdirectory": "--root-directory",
+        "root": "--root-directory",
+        "pythonversion": "--python",
+        "python": "--python",
+        "cron": "--cron",
+    }
+)
 
 _MEMORY = re.compile(r"\s*(\d+)\s*(mb?|mib|gb?|gib)?\s*", re.IGNORECASE)
 
@@ -33,6 +70,9 @@ buildCommand: pip install -r requirements.txt
 startCommand: uvicorn main:app --host 0.0.0.0 --port 8080
 port: 8080
 memory: 512mb"""
+
+
+DOCKERFILE: Final = "LeapCell builds this project from its Dockerfile, which the emulator cannot."
 
 
 class ManifestError(BadRequest):
@@ -51,6 +91,8 @@ class Manifest:
     """MB."""
     warnings: tuple[str, ...] = field(default=())
     """Warnings, as sentences: the project runs all the same."""
+    guessed: tuple[str, ...] = field(default=())
+    """Keys that neither the file nor an option sets, with what they were guessed from."""
 
     @property
     def cpu_share(self) -> float:
@@ -68,33 +110,63 @@ class Manifest:
         }
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read the project's `leapcell.yaml`. Raises `ManifestError`, which says what is wrong and where."""
+def read_manifest(folder: Path, settings: Mapping[str, Any] = MappingProxyType({})) -> Manifest:
+    """Read the project's `leapcell.yaml`, if there is one; `settings` replace its keys, and the rest is guessed.
+
+    settings: as the dashboard holds them, by the manifest's keys.
+    Raises `ManifestError`, which says what is wrong and where.
+    """
     path = folder / FILE_NAME
+    if not folder.is_dir():
+        raise ManifestError(f"There is no folder {folder}.")
+    found = True
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        hint = f"Write one, for example:\n\n{EXAMPLE}"
-        raise ManifestError(f"There is no {FILE_NAME} in {folder.resolve()}.", hint=hint) from None
+        found = False
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} cannot be read: {error}.") from error
-    return parse_manifest(text)
+    written = _load(text) if found else {}
+    keys = {**written, **settings}
+    if keys.get("startCommand") and found:
+        return check_keys(keys)
+    runtime = _runtime(keys)
+    if runtime == DOCKER:
+        raise ManifestError(DOCKERFILE, hint=dockerfile_hint(folder))
+    guessed = guess(folder, runtime)
+    if not guessed.keys.get("startCommand") and not keys.get("startCommand"):
+        if (folder / "Dockerfile").is_file():
+            raise ManifestError(DOCKERFILE, hint=dockerfile_hint(folder))
+        if found:
+            return check_keys(keys)  # which says what is missing
+        hint = f"Set --start-command, or write {FILE_NAME}, for example:\n\n{EXAMPLE}"
+        raise ManifestError(
+            f"There is no {FILE_NAME} in {folder.resolve()}, and its files do not show how to start it.", hint=hint
+        )
+    used = {key: value for key, value in guessed.keys.items() if key == "startCommand" or key not in keys}
+    why = tuple(f"{key}: {value} ({guessed.reasons[key]})" for key, value in used.items())
+    return replace(check_keys({**keys, **used}), guessed=why)
 
 
 def parse_manifest(text: str) -> Manifest:
     """Read the text of a `leapcell.yaml`. Raises `ManifestError`."""
-    keys = _load(text)
-    warnings = [
-        f"{FILE_NAME}: the key {key} is not seen in any official example and does nothing here."
-        for key in keys
-        if key not in KEYS
-    ]
-    runtime = str(keys.get("runtime") or "python").lower()
-    if runtime not in RUNTIMES:
-        warnings.append(f"{FILE_NAME}: the runtime {runtime} is not one of {', '.join(RUNTIMES)}.")
+    return check_keys(_load(text))
+
+
+def check_keys(keys: Mapping[str, Any]) -> Manifest:
+    """Check the keys of a manifest. Raises `ManifestError`."""
+    warnings = [_unknown(key) for key in keys if key not in KEYS]
+    runtime = _runtime(keys) or "python"
+    if runtime == DOCKER:
+        raise ManifestError(DOCKERFILE, hint=dockerfile_hint())
+    written = str(keys.get("runtime") or runtime).lower()
+    if written not in RUNTIMES:
+        taken = f" It is taken for {runtime}." if runtime in RUNTIMES else ""
+        warnings.append(f"{FILE_NAME}: the runtime {written} is not one of {', '.join(RUNTIMES)}.{taken}")
     start = _command(keys, "startCommand")
     if not start:
-        raise ManifestError(f"{FILE_NAME} has no startCommand.", hint=f"Add one, for example:\n\n{EXAMPLE}")
+        hint = "\n".join([*warnings, f"Add one, for example:\n\n{EXAMPLE}"])
+        raise ManifestError(f"{FILE_NAME} has no startCommand.", hint=hint)
     port = _port(keys.get("port", PORT))
     return Manifest(
         runtime=runtime,
@@ -106,8 +178,47 @@ def parse_manifest(text: str) -> Manifest:
     )
 
 
+def save_manifest(manifest: Manifest, folder: Path) -> Path:
+    """Write the keys to a new `leapcell.yaml` and return its path. Raises `ManifestError`."""
+    import yaml  # type: ignore[import-untyped]  # noqa: PLC0415 - as in `_load`
+
+    path = folder / FILE_NAME
+    keys = {key: value for key, value in manifest.as_keys().items() if value != ""}
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            yaml.safe_dump(keys, file, sort_keys=False, width=1000)
+    except FileExistsError:
+        raise ManifestError(f"{path} exists already.", hint="Leave out --save-manifest.") from None
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be written: {error.strerror}.") from None
+    return path
+
+
+def _runtime(keys: Mapping[str, Any]) -> str:
+    """The runtime that a manifest says or means, `python` for `python3.11`; empty: it says none."""
+    runtime = str(keys.get("runtime") or "").lower()
+    if runtime in ("", DOCKER, *RUNTIMES):
+        return runtime
+    return _nearest(re.sub(r"[\d.]+$", "", runtime), RUNTIMES) or runtime
+
+
+def _unknown(key: str) -> str:
+    """Name a key that does nothing, and the one that was probably meant."""
+    plain = re.sub(r"[^a-z]", "", key.lower())
+    meant = _MEANT.get(plain) or {name.lower(): name for name in KEYS}.get(_nearest(plain, [k.lower() for k in KEYS]))
+    if meant is None:
+        return f"{FILE_NAME}: the key {key} is not seen in any official example and does nothing here."
+    if meant.startswith("--"):
+        return f"{FILE_NAME}: the key {key} does nothing: it is set in LeapCell's dashboard, and here by {meant}."
+    return f"{FILE_NAME}: the key {key} does nothing. Did you mean {meant}?"
+
+
+def _nearest(word: str, words: Sequence[str]) -> str:
+    return next(iter(difflib.get_close_matches(word, words, n=1)), "")
+
+
 def _load(text: str) -> dict[str, Any]:
-    import yaml  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with the extra; no stubs are published in it
+    import yaml  # noqa: PLC0415 - comes with the extra; no stubs are published in it
 
     try:
         keys = yaml.safe_load(text)
@@ -126,7 +237,7 @@ def _load(text: str) -> dict[str, Any]:
     return {str(key): value for key, value in keys.items()}
 
 
-def _command(keys: dict[str, Any], key: str) -> str:
+def _command(keys: Mapping[str, Any], key: str) -> str:
     value = keys.get(key)
     if value is None:
         return ""

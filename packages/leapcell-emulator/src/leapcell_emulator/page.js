@@ -211,9 +211,21 @@
       one.state, one.status, one.attempts > 1 && `× ${one.attempts}`]);
     const timers = (status.timers ?? []).map((one) => [one.method, one.path, one.schedule,
       `· ${plural(one.calls, "call")}, ${one.failures} failed`, one.due && `· next ${clock(one.due)}`]);
-    const lines = [...recent, ...timers].map((parts) => parts.filter(Boolean).join(" "));
-    show(card.children[4], lines.map((text, place) => ({ text, place })), ({ text, place }) => `${place} ${text}`,
-      ({ text }) => make("li", "mono", text));
+    const lines = [...recent, ...timers].map((parts, place) => ({
+      text: parts.filter(Boolean).join(" "), place, timer: place < recent.length ? null : place - recent.length,
+    }));
+    const key = ({ text, place, timer }) => (timer === null ? `${place} ${text}` : `timer ${timer}`);
+    show(card.children[4], lines, key, ({ timer }) => {
+      const line = make("li", "mono");
+      line.append(make("span"));
+      if (timer !== null) {
+        const button = make("button", "", "Run now");
+        Object.assign(button.dataset, { action: "run-cron", timer });
+        button.type = "button";
+        line.append(" ", button);
+      }
+      return line;
+    }, (line, { text }) => set(line.firstChild, text));
   }
 
   function showServices() {
@@ -278,12 +290,15 @@
     const row = make("tr", one.rule ? "refused" : "");
     const time = make("td", "narrow");
     time.append(make("time", "", clock(one.time)));
-    const request = make("td", "request mono", `${one.method} ${one.path}`);
+    const request = make("td", "request mono");
+    const open = make("button", "link mono", `${one.method} ${one.path}`);
+    Object.assign(open, { type: "button" }).dataset.request = one.number;
+    request.append(open);
     const bad = one.status >= 500 || one.status === 0 ? "status-bad" : one.status >= 400 ? "status-odd" : "";
     row.append(time, request, make("td", `narrow ${bad}`, one.status || "gone"),
       make("td", "number", (one.seconds * 1000).toFixed(1)), make("td", "narrow mono", one.instance || "–"),
       make("td", "number narrow", one.bytes_in ? size(one.bytes_in) : ""), make("td", "number narrow", size(one.bytes_out)),
-      make("td", "narrow", one.rule));
+      make("td", "narrow rules", one.rules.join(" ")));
     return row;
   }
 
@@ -294,7 +309,9 @@
       keys.set(key, (keys.get(key) ?? 0) + 1);
       return { ...one, key: `${key} ${keys.get(key)}` };
     });
-    show($("requests"), keyed.slice(-SHOWN).reverse(), (one) => one.key, createRequest);
+    // A rule may fire after the answer.
+    show($("requests"), keyed.slice(-SHOWN).reverse(), (one) => one.key, createRequest,
+      (row, one) => set(row.querySelector(".rules"), one.rules.join(" ")));
     $("no-requests").hidden = keyed.length > 0;
     $("requests-table").parentElement.hidden = keyed.length === 0;
   }
@@ -363,7 +380,7 @@
 
   document.addEventListener("click", ({ target }) => {
     const button = target.closest?.("button[data-action]");
-    if (button) act(button.dataset.action, button.closest("[data-instance]")?.dataset.instance);
+    if (button) act(button.dataset.action, button.dataset.timer ?? button.closest("[data-instance]")?.dataset.instance);
   });
   $("pause").addEventListener("click", () => setPaused(!paused));
   $("quiet-events").addEventListener("change", () => state && showEvents());
@@ -376,6 +393,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (event.target.closest("input, dialog")) return;
     const card = document.activeElement?.closest?.("[data-instance]");
     const press = (selector, place) => {
       const button = place?.querySelector(selector);

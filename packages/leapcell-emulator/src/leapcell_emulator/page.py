@@ -27,6 +27,7 @@ _FILES: Final = {
     PAGE: ("page.html", "text/html"),
     f"{PAGE}/page.css": ("page.css", "text/css"),
     f"{PAGE}/page.js": ("page.js", "text/javascript"),
+    f"{PAGE}/requests.js": ("requests.js", "text/javascript"),
 }
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -63,6 +64,14 @@ class Watched(Protocol):
         """Everything there is to see."""
         ...
 
+    def request(self, number: str) -> dict[str, Any]:
+        """All of a request."""
+        ...
+
+    def har(self) -> dict[str, Any]:
+        """The last requests as an HTTP Archive."""
+        ...
+
     async def act(self, action: str, instance: str | None = None) -> str:
         """Do something and say what was done."""
         ...
@@ -91,11 +100,18 @@ class Page:
             raise MethodNotAllowed
         if path == f"{PAGE}/state":
             return _json(self._emulator.state())
+        if path.startswith(f"{PAGE}/requests/"):
+            return _json(self._emulator.request(path.rpartition("/")[2]))
+        if path == f"{PAGE}/har":
+            answer = _json(self._emulator.har())
+            answer.headers["Content-Disposition"] = 'attachment; filename="emulator.har"'
+            return answer
         if path in _FILES:
             name, content_type = _FILES[path]
             text = await asyncio.to_thread(Path(__file__).with_name(name).read_text, encoding="utf-8")
             return web.Response(text=text, content_type=content_type, headers=_HEADERS)
-        raise NotFound(f"The emulator has no page {path}.", hint=f"It has {PAGE}, {PAGE}/state and {PAGE}/act.")
+        known = ", ".join(f"{PAGE}{below}" for below in ("", "/state", "/requests/1", "/har", "/act"))
+        raise NotFound(f"The emulator has no page {path}.", hint=f"It has {known}.")
 
     async def _act(self, request: web.BaseRequest) -> web.Response:
         if request.method != hdrs.METH_POST:
@@ -133,11 +149,12 @@ def check_origin(request: web.BaseRequest) -> None:
 
 
 async def _read_order(request: web.BaseRequest) -> tuple[str, str | None]:
-    """The action and the instance that the body names. Raises `BadRequest`."""
+    """The action that the body names, and the instance, request or timer. Raises `BadRequest`."""
     hint = 'Send {"action": "freeze", "instance": "i1"}.'
     try:
         order = json.loads(await request.read())
-        action, instance = order["action"], order.get("instance")
+        action = order["action"]
+        instance = next((order[key] for key in ("instance", "request", "timer") if order.get(key) is not None), None)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise BadRequest("The request body is not JSON with an action.", hint=hint) from None
     if not isinstance(action, str) or not isinstance(instance, str | None):

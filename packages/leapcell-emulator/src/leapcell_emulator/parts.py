@@ -13,11 +13,17 @@ from leapcell_emulator.services.cron import Cron, CronError, Timer, read_timers
 
 
 def make_services(
-    *, database: bool, object_storage: bool, cron: Path | None, redis: bool = False
+    *,
+    database: bool,
+    object_storage: bool,
+    cron: Path | None,
+    redis: bool = False,
+    database_latency: float = 0.0,
 ) -> Callable[[Emulator], Mapping[str, Service]]:
     """Create an emulator's services: they take their limits from its rules and report to its journal.
 
     cron: the file with the timers.
+    database_latency: seconds that a statement takes to the database and back.
     Raises `CronError`.
     """
 
@@ -31,7 +37,12 @@ def make_services(
         if database:
             from leapcell_emulator.services.postgres import Postgres, PostgresOptions  # noqa: PLC0415 - psycopg: 100 ms
 
-            options = PostgresOptions(pooler=rules.pooler)  # type: ignore[arg-type] # checked against its choices
+            options = PostgresOptions(
+                pooler=rules.pooler,  # type: ignore[arg-type] # checked against its choices
+                latency=database_latency,
+                max_connections=rules.db_max_connections,
+                tls=rules.db_tls,
+            )
             services["postgres"] = Postgres(options, notice=notice)
         if object_storage:
             from leapcell_emulator.services.object_storage import ObjectStorage, StorageOptions  # noqa: PLC0415

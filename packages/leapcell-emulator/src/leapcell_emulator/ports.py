@@ -3,7 +3,8 @@
 Every instance of a project listens on the same port, and may have it written in its code. So the kernel asks us about
 each `bind` of an instance (seccomp's user notification, Linux 5.6), and for that port we bind the socket ourselves:
 to the instance's port, on loopback. It may bind other ports; we note them, since "the wrong port" is what people
-get wrong. Nothing about the application or its language matters to this, and root is not needed.
+get wrong. Where that is wanted, it asks about each `connect` as well (`local_servers.py`). Nothing about the
+application or its language matters to this, and root is not needed.
 """
 
 from __future__ import annotations
@@ -29,18 +30,31 @@ _RECEIVE: Final = 0xC0000000 | _NOTIFICATION.size << 16 | ord("!") << 8  # SECCO
 _SEND: Final = 0xC0000000 | _RESPONSE.size << 16 | ord("!") << 8 | 1  # SECCOMP_IOCTL_NOTIF_SEND
 _CONTINUE: Final = 1  # SECCOMP_USER_NOTIF_FLAG_CONTINUE
 _PIDFD_GETFD: Final = 438  # the same on every architecture
+_CONNECTS: Final = (42, 203)  # x86_64, aarch64; the numbers of `bind` are 49 and 200
 _LONGEST_ADDRESS: Final = 128
 
 
 class PortRedirect:
     """Answers the kernel for one instance, on the running event loop, until its last process ends."""
 
-    def __init__(self, descriptor: int, *, port: int, target: int, on_bind: Callable[[str, int], None]) -> None:
-        """`port` is bound as `target` on loopback; `on_bind(address, port)` hears of every TCP or UDP address."""
+    def __init__(
+        self,
+        descriptor: int,
+        *,
+        port: int,
+        target: int,
+        on_bind: Callable[[str, int], None],
+        refuses: Callable[[str, int], bool],
+    ) -> None:
+        """`port` is bound as `target` on loopback; `on_bind(address, port)` hears of every TCP or UDP address.
+
+        `refuses(address, port)` decides about connections, where the kernel asks about them.
+        """
         self._descriptor = descriptor
         self._port = port
         self._target = target
         self._on_bind = on_bind
+        self._refuses = refuses
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(descriptor, self._answer)
 
@@ -62,24 +76,23 @@ class PortRedirect:
             fcntl.ioctl(self._descriptor, _RECEIVE, buffer)
         except OSError:  # the process ended while it asked
             return
-        identifier, pid, _, _, _, _, number, address, length, *_ = _NOTIFICATION.unpack(buffer)
+        identifier, pid, _, call, _, _, number, address, length, *_ = _NOTIFICATION.unpack(buffer)
         try:
-            result, flags = self._bind(pid, number, address, length)
+            asked = _address_in(pid, address, length)
+            if asked is None:
+                result, flags = 0, _CONTINUE
+            elif call in _CONNECTS:
+                refused = self._refuses(*asked[1:])
+                result, flags = (-errno.ECONNREFUSED, 0) if refused else (0, _CONTINUE)
+            else:
+                result, flags = self._bind(pid, number, *asked)
         except OSError:
             result, flags = 0, _CONTINUE
         with contextlib.suppress(OSError):
             fcntl.ioctl(self._descriptor, _SEND, bytearray(_RESPONSE.pack(identifier, 0, result, flags)))
 
-    def _bind(self, pid: int, number: int, address: int, length: int) -> tuple[int, int]:
+    def _bind(self, pid: int, number: int, family: int, host: str, port: int) -> tuple[int, int]:
         """Bind for the process, or let the kernel do it: (negative error number, flags)."""
-        with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:  # noqa: PTH123 - not a file but a process
-            memory.seek(address)
-            raw = memory.read(min(length, _LONGEST_ADDRESS))
-        family = int.from_bytes(raw[:2], "little")
-        if family not in (socket.AF_INET, socket.AF_INET6) or len(raw) < 8:
-            return 0, _CONTINUE
-        port = int.from_bytes(raw[2:4], "big")
-        host = socket.inet_ntop(family, raw[4:8] if family == socket.AF_INET else raw[8:24])
         self._on_bind(host, port)
         if port != self._port:
             return 0, _CONTINUE
@@ -94,6 +107,18 @@ class PortRedirect:
             except OSError as error:
                 return -(error.errno or errno.EINVAL), 0
         return 0, 0
+
+
+def _address_in(pid: int, address: int, length: int) -> tuple[int, str, int] | None:
+    """Return the family, host and port of an address in a process's memory; None: it is of another kind."""
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:  # noqa: PTH123 - not a file but a process
+        memory.seek(address)
+        raw = memory.read(min(length, _LONGEST_ADDRESS))
+    family = int.from_bytes(raw[:2], "little")
+    if family not in (socket.AF_INET, socket.AF_INET6) or len(raw) < (8 if family == socket.AF_INET else 24):
+        return None
+    host = socket.inet_ntop(family, raw[4:8] if family == socket.AF_INET else raw[8:24])
+    return family, host, int.from_bytes(raw[2:4], "big")
 
 
 def _socket_of(pid: int, number: int) -> socket.socket:

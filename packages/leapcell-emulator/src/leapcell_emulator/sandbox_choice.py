@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from leapcell_emulator.bubblewrap_sandbox import BubblewrapSandbox
 from leapcell_emulator.errors import BadRequest, EmulatorError
 from leapcell_emulator.landlock_sandbox import LandlockSandbox
-from leapcell_emulator.sandbox import BubblewrapSandbox, Sandbox
+from leapcell_emulator.sandbox import Sandbox
 
 CHOICES: Final = ("auto", "bubblewrap", "landlock")
 

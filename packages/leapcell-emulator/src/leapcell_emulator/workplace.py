@@ -32,6 +32,9 @@ class Workplace:
         unnamed.rename(self.folder / LOCK)
         self.instances = self.folder / "instances"
         self.instances.mkdir()
+        self.home = self.folder / "home"
+        """The home folder of projects before their builds."""
+        self.home.mkdir()
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,7 @@ from fastopp.platforms.leapcell import LEAPCELL
 
 try:
     from leapcell_emulator import command
-    from leapcell_emulator.environment import read_env_file
+    from leapcell_emulator.environment import ENV_FILE, read_env_file
 except ModuleNotFoundError as error:
     raise emulator_missing(error) from None
 
@@ -34,7 +34,7 @@ def emulate(**options: Any) -> None:  # noqa: ANN401 - each has its own type
 
 def _missing(folder: Path, pairs: list[str], env_file: Path | None) -> list[str]:
     """Return what a clone lacks, as `NAME=VALUE` for this run: .env.leapcell, which git ignores, sets both."""
-    file = env_file or folder / command.ENV_FILE
+    file = env_file or folder / ENV_FILE
     given = {pair.partition("=")[0] for pair in pairs} | (read_env_file(file).keys() if file.is_file() else set())
     values = {"SECRET_KEY": secrets.token_urlsafe(32), "FASTOPP_PLATFORM": LEAPCELL.name}
     values = {name: value for name, value in values.items() if name not in given}

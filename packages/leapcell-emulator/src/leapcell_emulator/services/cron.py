@@ -182,6 +182,14 @@ class Cron:
         """Nothing was kept."""
         return False
 
+    async def run(self, place: str) -> str:
+        """Call the application for the timer at this place, now, and describe the answer. Raises `CronError`."""
+        if not place.isdecimal() or int(place) >= len(self.timers):
+            raise CronError(f"There is no timer {place}.", hint=f"There are {len(self.timers)}, from 0.")
+        timer = self.timers[int(place)]
+        await self.call(timer)
+        return f"{timer.method} {timer.path} was answered with {timer.status or 'nothing'}."
+
     async def call(self, timer: Timer) -> None:
         """Call the application for a timer, now."""
         timer.calls += 1

@@ -24,7 +24,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from leapcell_emulator.services import s3_http, s3_oddities
+from leapcell_emulator.services import s3_http, s3_oddities, s3_presigned
 from leapcell_emulator.services.cdn import Cdn
 from leapcell_emulator.services.notices import Notice, Notices
 from leapcell_emulator.services.process import random_text
@@ -199,6 +199,11 @@ class ObjectStorage:
             return s3_http.error(403, "AccessDenied", "Buckets are made and deleted in the dashboard.")
         if self.options.blind_head and key and request.method == "HEAD":
             return web.Response(status=404)
+        if key and s3_presigned.is_presigned(request):
+            assert self._rclone  # noqa: S101 - as in `_pass_on`
+            return s3_presigned.answer(
+                request, root=self._rclone.root, access_key=self.access_key, secret_key=self.secret_key
+            )
         if not s3_http.is_signed(request):
             return s3_http.error(403, "AccessDenied", "The request is not signed.")
         if request.method == "PUT":

@@ -37,8 +37,12 @@ class PostgresOptions:
     pooler: Literal["transaction", "session"] = "transaction"
     pool_size: int = 20
     """Server connections that clients share; pgbouncer's default."""
+    tls: bool = True
+    """Whether connections without TLS are refused."""
     max_connections: int = 100
     """Clients at a time; pgbouncer's default."""
+    latency: float = 0.0
+    """Seconds that a statement takes to the database and back."""
     host: str = "localhost"
     """The host that the URL names."""
     port: int = 0
@@ -136,9 +140,19 @@ class Postgres:
         sharing = options.pooler == "transaction"
         watcher = Watcher(self._notices) if sharing else None
         size = options.pool_size
-        pooler = Pooler(server.socket, server.host, server.port, size=size, sharing=sharing, watcher=watcher)
+        pooler = Pooler(
+            server.socket,
+            server.host,
+            server.port,
+            size=size,
+            sharing=sharing,
+            watcher=watcher,
+            latency=options.latency,
+        )
         self._pooler = pooler
-        self._front = Front(pooler, context, max_connections=options.max_connections, notices=self._notices)
+        self._front = Front(
+            pooler, context, max_connections=options.max_connections, notices=self._notices, tls=options.tls
+        )
         await self._front.start(options.port)
 
     async def _stop(self) -> None:

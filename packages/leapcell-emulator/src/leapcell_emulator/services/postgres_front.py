@@ -21,12 +21,16 @@ class Front:
     context: with the certificate.
     max_connections: clients at a time.
     notices: called for the first refused one.
+    tls: whether TLS is insisted on.
     """
 
-    def __init__(self, pooler: Pooler, context: ssl.SSLContext, *, max_connections: int, notices: Notices) -> None:
+    def __init__(
+        self, pooler: Pooler, context: ssl.SSLContext, *, max_connections: int, notices: Notices, tls: bool = True
+    ) -> None:
         self.pooler = pooler
         self.context = context
         self.max_connections = max_connections
+        self.tls = tls
         self.notices = notices
         self.host = "127.0.0.1"
         self.port = 0
@@ -82,12 +86,14 @@ class Front:
                 packet = await wire.read_startup(reader)
         if code == wire.CANCEL_REQUEST:
             await self.pooler.cancel(packet)
-        elif not encrypted:
-            self.notices.once("pooler", "A database connection without TLS was refused")
+        elif self.tls and not encrypted:
+            self.notices.once("db_tls", "A database connection without TLS was refused")
             await _refuse(writer, "SSL required")
         elif self.connections > self.max_connections:
             self.refused += 1
-            self.notices.once("pooler", f"More than {self.max_connections} database connections: one was refused")
+            self.notices.once(
+                "db_max_connections", f"More than {self.max_connections} database connections: one was refused"
+            )
             await _refuse(writer, "no more connections allowed (max_client_conn)")
         else:
             await self.pooler.serve(packet, reader, writer)

@@ -26,6 +26,7 @@ from leapcell_emulator.services.postgres_server_pool import ServerConnection, Se
 TRACKED = frozenset({"application_name", "client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings"})
 _ACCEPTED = frozenset({name.lower() for name in TRACKED} | {"user", "database"})
 
+_SIGN_IN = 4  # times to the server and back, for TCP, TLS and the password
 _FINAL_STEP = 12  # AuthenticationSASLFinal, which wants no answer
 
 
@@ -52,11 +53,21 @@ class Pooler:
     size: server connections for a user and database.
     sharing: whether a server connection is shared at all; else a client keeps the one it signed in with.
     watcher: sees what the clients send.
+    latency: seconds that what a client sends takes to the server and back.
     """
 
     def __init__(
-        self, socket: Path, host: str, port: int, *, size: int, sharing: bool = True, watcher: Watcher | None = None
+        self,
+        socket: Path,
+        host: str,
+        port: int,
+        *,
+        size: int,
+        sharing: bool = True,
+        watcher: Watcher | None = None,
+        latency: float = 0.0,
     ) -> None:
+        self.latency = latency
         self.socket = socket
         self.host = host
         self.port = port
@@ -74,9 +85,11 @@ class Pooler:
         if self.sharing and unsupported:
             writer.write(wire.fatal(f"unsupported startup parameter: {unsupported}"))
             return await writer.drain()
+        if self.latency:
+            await asyncio.sleep(self.latency * _SIGN_IN)
         from_server, to_server = await asyncio.open_connection(self.host, self.port, limit=wire.CHUNK)
         server = ServerConnection(from_server, to_server)
-        client = Client(reader, writer, self._pool(parameters), watcher=self.watcher)
+        client = Client(reader, writer, self._pool(parameters), watcher=self.watcher, latency=self.latency)
         with contextlib.ExitStack() as undo:
             undo.callback(server.close)
             to_server.write(startup)
@@ -130,8 +143,15 @@ class Client:
     """A client that has a server connection only during its transactions."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pool: ServerPool, *, watcher: Watcher | None
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        pool: ServerPool,
+        *,
+        watcher: Watcher | None,
+        latency: float = 0.0,
     ) -> None:
+        self.latency = latency
         self.reader = reader
         self.writer = writer
         self.pool = pool
@@ -172,6 +192,8 @@ class Client:
                 return
             if not messages:
                 continue
+            if self.latency:
+                await asyncio.sleep(self.latency)
             if self._sharing and self.watcher:
                 self.watcher.look(messages)
             if not self.server:
