@@ -26,7 +26,7 @@ from fastopp.features.accounts.user_sessions import AccountChanged, add_session,
 from fastopp.features.emergency.grants import emergency_token
 from fastopp.testing import ManualClock
 from tests.services.databases import url_on
-from tests.services.ops_project import BEARER, PRODUCTION, Project, initialised, running, use_form_token
+from tests.services.ops_project import BEARER, PRODUCTION, QUIET, Project, initialised, running, use_form_token
 
 STAFF = ("staff@example.com", "test123")
 HERE = Client("192.0.2.1", "a test")
@@ -43,13 +43,13 @@ async def clock() -> ManualClock:
 
 @pytest.fixture
 async def project(url: str, tmp_path: Any, clock: ManualClock) -> AsyncIterator[Project]:
-    async with running(url, tmp_path, PRODUCTION, clock=clock) as project:
+    async with running(url, tmp_path, PRODUCTION | QUIET, clock=clock) as project:
         yield project
 
 
 @pytest.fixture
 async def either(each_url: str, tmp_path: Any) -> AsyncIterator[Project]:
-    async with running(each_url, tmp_path, PRODUCTION) as project:
+    async with running(each_url, tmp_path, PRODUCTION | QUIET) as project:
         yield project
 
 

@@ -21,11 +21,11 @@ from fastopp.tasks.worker.drain import drain
 from fastopp.testing import ManualClock
 from tests.integration.accounts_fixtures import *  # noqa: F403 - fixtures
 from tests.services.account_mails import BUDGET, PASSWORD, WITH_MAIL, later, mails, measured, path_in, token_in
-from tests.services.ops_project import BROWSER, Project, running
+from tests.services.ops_project import BROWSER, QUIET, Project, running
 
 OWNER = "staff@example.com"
 
-ENVIRON = WITH_MAIL
+ENVIRON = WITH_MAIL | QUIET
 
 
 async def ask(project: Project, email: str = OWNER, address: str = "203.0.113.9") -> httpx.Response:

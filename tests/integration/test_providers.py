@@ -26,7 +26,7 @@ from fastopp.features.second_factor.codes import STEP, code_at, new_secret
 from fastopp.testing import ManualClock
 from tests.services.databases import url_on
 from tests.services.identity_provider import CLIENT_ID, CLIENT_SECRET, PERSON, IdentityProvider, identity_provider
-from tests.services.ops_project import BROWSER, PRODUCTION, Project, initialised, running, use_form_token
+from tests.services.ops_project import BROWSER, PRODUCTION, QUIET, Project, initialised, running, use_form_token
 
 STAFF = "staff@example.com"
 PASSWORD = "test123"
@@ -53,7 +53,7 @@ def variables(jo: IdentityProvider, **more: str) -> dict[str, str]:
     secrets = {"CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET}
     named = {f"{name}_{key}": value for name in ("OIDC", "GITHUB") for key, value in secrets.items()}
     own = {"OIDC_ISSUER": jo.issuer, "OIDC_NAME": "Jo's", "GITHUB_URL": jo.issuer, "SITE_URL": SITE, "SIGN_UP": "open"}
-    return PRODUCTION | named | own | more
+    return PRODUCTION | QUIET | named | own | more
 
 
 @pytest.fixture

@@ -18,12 +18,12 @@ from fastopp.tasks.worker.drain import drain
 from fastopp.testing import ManualClock
 from tests.integration.accounts_fixtures import *  # noqa: F403 - fixtures
 from tests.services.account_mails import BUDGET, PASSWORD, WITH_MAIL, later, mails, measured, path_in, token_in
-from tests.services.ops_project import BROWSER, PRODUCTION, Project, running, use_form_token
+from tests.services.ops_project import BROWSER, PRODUCTION, QUIET, Project, running, use_form_token
 
 NEW, KNOWN = "New@Example.com", "staff@example.com"
 OPEN = WITH_MAIL | {"SIGN_UP": "open"}
 
-ENVIRON = OPEN | {"DB_TIMEOUT": "60"}  # sixty at once wait for a connection, on a busy machine for long
+ENVIRON = OPEN | QUIET | {"DB_TIMEOUT": "60"}  # sixty at once wait for a connection, on a busy machine for long
 
 
 async def sign_up(project: Project, email: str = NEW, *, address: str = "203.0.113.9", **typed: str) -> httpx.Response:

@@ -52,7 +52,7 @@ def environ(rclone, proxy):
     return {
         "STORAGE_TYPE": "s3", "S3_ENDPOINT_URL": proxy.endpoint, "S3_BUCKET": rclone.create_bucket(),
         "S3_ACCESS_KEY": ACCESS_KEY, "S3_SECRET_KEY": SECRET_KEY, "S3_REGION": REGION, "TASK_WORKER": "false",
-        "DB_POOL_SIZE": "2", "DB_MAX_OVERFLOW": "3",
+        "DB_POOL_SIZE": "2", "DB_MAX_OVERFLOW": "3", "MONITOR": "false",
     }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from fastopp.testing import ManualClock
 from tests.services.databases import Templates
 from tests.services.files import age_evidence, sweep
 from tests.services.files import evidence as recorded
-from tests.services.ops_project import PRODUCTION, Project, running
+from tests.services.ops_project import PRODUCTION, QUIET, Project, running
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import Fault, FaultProxy
 
@@ -80,7 +80,7 @@ def proxy(rclone: RcloneServer) -> Iterator[FaultProxy]:
 @asynccontextmanager
 async def site_with(proxy: FaultProxy, folder: Path, **environ: str) -> AsyncIterator[Site]:
     bucket = proxy.server.create_bucket()
-    own = LEAPCELL | {"S3_BUCKET": bucket, "S3_ENDPOINT_URL": proxy.endpoint} | environ
+    own = LEAPCELL | QUIET | {"S3_BUCKET": bucket, "S3_ENDPOINT_URL": proxy.endpoint} | environ
     clock = ManualClock()
     async with running(f"sqlite:///{folder}/t.db", folder, own, clock=clock) as project:
         yield Site(project, proxy, bucket, clock)

@@ -25,6 +25,8 @@ BEARER = {"Authorization": f"Bearer {OPS_TOKEN}"}
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 HTMX = {"HX-Request": "true"}
 PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "6c0f6e1b9a4d4c7e8f2a1b3c5d7e9f00"}
+QUIET = {"MONITOR": "false"}
+"""For tests that count statements and connections: figures are written at moments of their own."""
 LOOPBACK, ELSEWHERE = "127.0.0.1", "203.0.113.9"
 
 

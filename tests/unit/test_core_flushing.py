@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 
@@ -102,5 +103,5 @@ async def test_rules_are_evaluated_after_the_figures_are_written(monkeypatch):
             order.append(name)
 
         monkeypatch.setattr(module, "flush", flush)
-    await flush_features(None)
+    await flush_features(SimpleNamespace(tracing=None))
     assert order == ["monitor", "alerts"]

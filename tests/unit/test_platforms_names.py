@@ -29,7 +29,11 @@ PUBLIC = {
         '"LeapCellStorage": "fastopp.features.leapcell.storage"',
         '"migrate_leapcell": "fastopp.features.leapcell.migrations"',
     ),
-    "cli/oppman.py": ("async def migrate_leapcell",),  # oppman.py of projects imports it
+    "cli/oppman.py": (
+        "async def migrate_leapcell",  # oppman.py of projects imports it
+        '"fastopp.features.leapcell.estimates:cost"',  # about every platform, computed by what comes with this one
+        '"fastopp.features.leapcell.estimates:capacity"',
+    ),
     "cli/remote.py": ('site.get("/debug/leapcell")',),
     "features/debug/routes.py": ('@router.get("/leapcell"', '"leapcell_recommended"'),
 }

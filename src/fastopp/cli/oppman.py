@@ -117,11 +117,11 @@ COMMANDS: dict[str, Place] = {
         "Check the settings and migrations and, with --live, the database and storage that they name.",
     ),
     "cost": (
-        "fastopp.features.deployment.estimates:cost",
-        "Estimate what traffic costs a month on LeapCell, on Fly.io and on a small server, and what to change first.",
+        "fastopp.features.leapcell.estimates:cost",
+        "Estimate what traffic costs a month in each place, and what to change first.",
     ),
     "capacity": (
-        "fastopp.features.deployment.estimates:capacity",
+        "fastopp.features.leapcell.estimates:capacity",
         "Simulate the site under load: what breaks first, in one region or three, and which sizes avoid it.",
     ),
     "demo": ("fastopp.cli.own_project:demo", "Print where to find the demo's commands."),

@@ -14,8 +14,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastopp.core.runtime import Runtime
 from fastopp.database.errors import DatabaseUnavailable
 from fastopp.features.alerts import incidents, leases, new_errors
+from fastopp.features.alerts.chosen import rules_of
 from fastopp.features.alerts.models import MAX_DETAIL, MAX_TEXT, RuleState
-from fastopp.features.alerts.rules import NEW_ERROR, AlertRule, Measured, rules_of
+from fastopp.features.alerts.rules import NEW_ERROR, AlertRule, Measured
 from fastopp.features.alerts.site import Site
 from fastopp.tasks.failure import describe, mask
 

@@ -10,9 +10,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.core.runtime import Runtime
 from fastopp.features.alerts import incidents
+from fastopp.features.alerts.chosen import rules_of
 from fastopp.features.alerts.destinations import destinations_of
 from fastopp.features.alerts.models import ALL, AlertIncident, RuleState
-from fastopp.features.alerts.rules import NEW_ERROR, AlertRule, rules_of
+from fastopp.features.alerts.rules import NEW_ERROR, AlertRule
 
 OPEN_SHOWN: Final = 100
 PAST_SHOWN: Final = 50

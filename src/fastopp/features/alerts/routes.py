@@ -17,10 +17,10 @@ from fastopp.features.accounts.current_user import Operator
 from fastopp.features.accounts.detached import DetachedOperator
 from fastopp.features.accounts.models import User
 from fastopp.features.alerts import incidents
+from fastopp.features.alerts.chosen import rules_of
 from fastopp.features.alerts.flush import evaluate_now
 from fastopp.features.alerts.models import ALL
 from fastopp.features.alerts.overview import look
-from fastopp.features.alerts.rules import rules_of
 from fastopp.web.answers import NO_STORE, OperationRoute, is_htmx, prefers_html
 from fastopp.web.api_docs import problems
 from fastopp.web.templating import render

@@ -5,15 +5,11 @@ An app's `alerts.py` has its own in `RULES`. See docs/alerts.md.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from fastopp.core.apps import AppError
-
 if TYPE_CHECKING:
-    from fastopp.core.apps import App
-    from fastopp.core.runtime import Runtime
     from fastopp.features.alerts.site import Site
 
 Unit = Literal["", "share", "seconds", "hours", "times"]
@@ -95,29 +91,3 @@ NEWS: Final = AlertRule(
     threshold=1,
     hint="See /oppman/errors. It is over when they are resolved or ignored, or did not occur for an hour.",
 )
-
-
-def rules_of(runtime: Runtime) -> tuple[AlertRule, ...]:
-    """Return the rules that are evaluated: the default ones and those of apps, as ALERTS changes them.
-
-    Raises BrokenPart and AppError for an app's alerts.py that cannot be used.
-    """
-    from fastopp.features.alerts.defaults import DEFAULTS  # noqa: PLC0415 - they import what they measure
-
-    own = [rule for app in runtime.apps for rule in _rules_of_app(app)]
-    return tuple(_chosen((*DEFAULTS, NEWS, *own), runtime.settings.alert_choice.thresholds))
-
-
-def _rules_of_app(app: App) -> list[AlertRule]:
-    module = app.part("alerts", "RULES", Iterable)
-    rules = list(module.RULES) if module is not None else []
-    if not all(isinstance(rule, AlertRule) for rule in rules):
-        raise AppError(f"{app.package}.alerts: RULES has something that is not an AlertRule.")
-    return [replace(rule, id=f"{app.name}.{rule.id}") for rule in rules]
-
-
-def _chosen(rules: Iterable[AlertRule], thresholds: Mapping[str, float | None]) -> Iterable[AlertRule]:
-    for rule in rules:
-        threshold = thresholds.get(rule.id, rule.threshold)
-        if threshold is not None:
-            yield rule if threshold == rule.threshold else replace(rule, threshold=threshold)

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastopp.console.main_file import ProjectError
 from fastopp.console.output import error_console, plain_command
-from fastopp.features.deployment.emulator_package import emulator_missing
+from fastopp.features.leapcell.emulator_package import emulator_missing
 from fastopp.platforms.leapcell import LEAPCELL
 
 try:

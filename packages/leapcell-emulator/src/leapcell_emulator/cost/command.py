@@ -96,7 +96,7 @@ def cost(
     seed: SeedOption = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Estimate what traffic costs a month on LeapCell, on Fly.io and on a small server, and what to change first."""
+    """Estimate what traffic costs a month in each place, and what to change first."""
     options = {name: value for name, value in locals().items() if name != "as_json"}
     _print(lambda: _estimate(**options), as_json=as_json)
 

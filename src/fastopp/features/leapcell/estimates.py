@@ -6,7 +6,7 @@ import functools
 from typing import Any, Final
 
 from fastopp.console.output import plain_command
-from fastopp.features.deployment.emulator_package import emulator_missing
+from fastopp.features.leapcell.emulator_package import emulator_missing
 
 try:
     from leapcell_emulator.capacity import command as capacities
