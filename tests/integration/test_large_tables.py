@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import event
 
 from fastopp.database.session import Database
+from tests.gate import only_full
 from tests.services.databases import url_on
 from tests.services.demo import APPS, demo
 from tests.services.large_walk import ADMIN, EVERYBODY, SUPERUSER
@@ -39,7 +40,7 @@ async def large_demo(url: str, folder: Path) -> None:
             await connection.run_sync(analyse)
 
 
-url = url_on("sqlite", "psycopg", fill=large_demo)
+url = url_on(*only_full("sqlite"), "psycopg", fill=large_demo)
 
 
 @pytest.fixture
