@@ -52,6 +52,15 @@
   window.addEventListener("pagehide", () => source?.close());
   listen();
 
+  // A button that waits for its answer stays: htmx would not find where the answer of one that is gone belongs. The list
+  // is asked for again when the answer has come.
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    const current = list();
+    if (detail.target === current && detail.requestConfig.elt === current && current.querySelector(".htmx-request")) {
+      detail.shouldSwap = false;
+    }
+  });
+
   const opened = new Set();
   document.addEventListener("click", ({ target }) => {
     const details = target.closest?.("#tasks details[id] > summary")?.parentElement;
