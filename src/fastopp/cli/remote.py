@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +12,7 @@ import typer
 from rich.status import Status
 
 from fastopp.cli.remote_site import Answer, RemoteSite, WrongToken, describe_error
+from fastopp.cli.remote_target import Target
 from fastopp.console.options import JsonOption, YesOption
 from fastopp.console.output import EXIT_FAILED, EXIT_MISUSED, confirm, emit_json, error_console, fail, print_table, say
 from fastopp.errors import FastOppError
@@ -25,31 +25,6 @@ app = typer.Typer(
     help="Manage a deployed project without a shell: state, migrations, sample data, backups, tasks and errors.",
     no_args_is_help=True,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The site to call, and its credentials."""
-
-    url: str
-    token_env: str
-    timeout: float
-
-    @property
-    def token_at_hand(self) -> str:
-        """From the environment, not from the settings: this is another site's, and `.env` is about this project."""
-        return read_own_variables().get(self.token_env, "").strip()
-
-    def token(self) -> str:
-        """That, else asked for. Never an option: everyone on the machine can read those."""
-        token = self.token_at_hand
-        if not token and sys.stdin.isatty():
-            token = str(typer.prompt("Operations token", hide_input=True, err=True)).strip()
-        if not token:
-            fail(
-                f"There is no operations token: set {self.token_env} to the OPS_TOKEN of the site.", status=EXIT_MISUSED
-            )
-        return token
 
 
 @app.callback()
@@ -98,6 +73,8 @@ def status(
             )
         if "alerts" in answer:
             remote_alerts.tell(answer["alerts"])
+        elif alert and "token" not in answer:
+            say(f"The rules of alerts were not evaluated: {target.token_env} is not set.")
     if (
         answer.get("status") != "healthy"
         or answer.get("token") is False
