@@ -265,3 +265,10 @@ def test_every_error_text_has_a_cause_and_a_fix() -> None:
         cells = [cell.strip() for cell in row.strip("|").split("|")]
         assert len(cells) == 4, row
         assert all(cells[:3]), row
+
+
+def test_the_table_of_features_has_each_folder() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = text[text.index("| Folder of `features/` |") : text.index("The larger folders below them")]
+    named = re.findall(r"^\| `(\w+)/` \|", table, re.MULTILINE)
+    assert named == sorted(path.parent.name for path in (ROOT / "src/fastopp/features").glob("*/__init__.py"))
