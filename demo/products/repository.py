@@ -97,7 +97,7 @@ class ProductFilter(BaseModel):
     in_stock: Annotated[bool | None, EmptyIsNone, Field(description="Only those in stock, or only those not.")] = None
     sort: Annotated[Sort, Field(description="A column; with `-` in front from the highest to the lowest.")] = "name"
     page: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 1
-    after: Annotated[uuid.UUID | None, Field(description="Begin after this product, whatever `page` is.")] = None
+    after: Annotated[uuid.UUID | None, Field(description="Begin after this product; `page` does not count.")] = None
     before: Annotated[uuid.UUID | None, Field(description="End before this product, likewise.")] = None
 
     def as_query(self) -> str:

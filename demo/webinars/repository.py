@@ -35,7 +35,7 @@ _ORDER = (
     Key(col(WebinarRegistrant.webinar_date), descending=True),
     Key(col(WebinarRegistrant.webinar_title)),
     Key(func.lower(WebinarRegistrant.name)),
-    # The id settles ties, so that nobody is on two pages.
+    # The id settles ties, so that no registrant is on two pages.
     Key(col(WebinarRegistrant.id)),
 )
 """The order of every list: the latest webinar first, then by name. Indexes begin with whom a list shows."""
@@ -54,7 +54,7 @@ class PageGone(NotFound):
 
 
 class Audience(NamedTuple):
-    """How many registrants everybody may see, of how many webinars, and from how many companies."""
+    """The numbers of public registrants, of their webinars and of their companies."""
 
     attendees: Count
     webinars: Count

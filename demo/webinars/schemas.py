@@ -83,7 +83,7 @@ class AttendeeItem(BaseModel):
 
 
 HIDDEN: dict[str, Any] = {"email": None, "group": None, "notes": None}
-"""What is internal of an attendee, where everybody may see the answer."""
+"""The internal fields of an attendee, empty in an answer for visitors."""
 
 
 class AttendeeList(BaseModel):
