@@ -1,4 +1,4 @@
-"""What can go wrong in a chat, in words that give nothing away: a provider's own message may hold parts of the key."""
+"""The errors of a chat, in words that give nothing away: a provider's own message may hold parts of the key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from fastopp.errors import FastOppError
 
-MAX_RETRY_AFTER = 3600  # seconds; a longer wait is not worth telling
+MAX_RETRY_AFTER = 3600  # seconds; a longer wait is not worth naming
 
 
 class ChatError(FastOppError):

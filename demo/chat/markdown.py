@@ -1,4 +1,4 @@
-"""An answer's markdown as HTML that is safe to put into a page, whatever the model was talked into writing."""
+"""An answer's markdown as HTML that is safe to put into a page, regardless of what the model was made to write."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
-# No pictures: fetching one tells its host who reads what.
+# No pictures: by fetching one its host would learn who reads what.
 TAGS = (
     *("h1", "h2", "h3", "h4", "h5", "h6", "p", "blockquote", "pre", "hr", "ol", "ul", "li"),
     *("table", "thead", "tbody", "tr", "th", "td"),
@@ -21,7 +21,7 @@ SCHEMES = ("http", "https", "mailto")
 def to_html(text: str) -> str:
     """Render CommonMark with tables, strikethrough and line breaks as typed.
 
-    Raw HTML is shown as text. Links open in a new tab, tell it nothing, and lead to other sites only: one to this
+    Raw HTML is shown as text. Links open in a new tab, send it no address, and lead to other sites only: one to this
     site, like `/logout`, would act in the reader's name.
     """
     import nh3  # noqa: PLC0415 - only the chat needs it

@@ -88,7 +88,7 @@ async def try_out(settings: ChatSettings) -> dict[str, Any]:
 async def _ask(settings: ChatSettings, **payload: object) -> AsyncIterator[httpx.Response]:
     """Send a request and yield its answer, still unread, once the status is known to be 200.
 
-    Each request has a connection of its own: a kept one would not survive the pauses of a serverless process.
+    Each request has its own connection: a kept one would not survive the pauses of a serverless process.
     """
     import httpx  # noqa: PLC0415 - 120 ms
 

@@ -30,7 +30,7 @@ def _failure(description: str) -> dict[str, Any]:
 
 
 DENIED: dict[int | str, dict[str, Any]] = {
-    401: {"description": "A model would be asked, and nobody is signed in", "content": {PROBLEM_JSON: {}}},
+    401: {"description": "A model would be asked, and no user is signed in", "content": {PROBLEM_JSON: {}}},
     403: {"description": "A model would be asked, and the account is not staff", "content": {PROBLEM_JSON: {}}},
 }
 UNREADABLE: dict[int | str, dict[str, Any]] = {400: _failure("The request cannot be read"), **DENIED}
@@ -46,7 +46,7 @@ NOT_JSON = "The body is no JSON object."
 
 
 class ChatRoute(APIRoute):
-    """A route whose answers are never stored, and which says 400 to whatever it cannot read."""
+    """A route whose answers are never stored, and which answers 400 to all that it cannot read."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler."""
@@ -80,7 +80,7 @@ async def _chat_door(request: Request) -> None:
 async def may_chat(
     request: Request, database: DatabaseDep, settings: SettingsDep, chat: SettingsOf[ChatSettings]
 ) -> None:
-    """Dependency: canned answers are for everybody; a model's cost the owner money, so they are for staff.
+    """Dependency: canned answers are for everyone; a model's cost the owner money, so they are for staff.
 
     The session is closed again at once: an answer may take minutes, and connections are few.
     Raises NotSignedIn, StaffOnly, DatabaseUnavailable.
@@ -113,7 +113,7 @@ async def page(request: Request, chat: SettingsOf[ChatSettings], user: OptionalU
 
 @api.get("/test", dependencies=[MayChat], responses=DENIED, summary="Whether the AI service answers")
 async def test(chat: SettingsOf[ChatSettings]) -> dict[str, Any]:
-    """Asks the AI service for a few words. Failures are told with status 200, as FastOpp 0.4.8 does."""
+    """Asks the AI service for a few words. Failures are reported with status 200, as FastOpp 0.4.8 does."""
     if not service.is_live(chat):
         message = "OPENROUTER_API_KEY is not set, so the chat gives canned answers."
         return {"status": "error", "message": message, "api_key_length": 0}

@@ -1,4 +1,4 @@
-"""What the chat API takes and gives, with the bounds that keep a call's cost in check."""
+"""The requests and answers of the chat API, with the bounds that keep a call's cost in check."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ class ChatAnswer(BaseModel):
 
 
 class ChatFailure(BaseModel):
-    """Why there is no answer, in one or two sentences; beside the keys of every problem."""
+    """The reason why there is no answer, in one or two sentences; beside the keys of every problem."""
 
     error: str

@@ -1,4 +1,4 @@
-"""What visitors may type, and what they are told when it does not fit."""
+"""The form for visitors, and its messages."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ async def save_slogan(request: Request, form: FormOf[Slogan], before: Annotated[
 
 @router.get("/design-demo/pictures/{slug}")
 async def picture(request: Request, slug: str) -> Response:
-    """What the dialog shows of a picture."""
+    """Show a picture in the dialog."""
     found = next((picture for picture in PICTURES if picture.slug == slug), None)
     if found is None:
         raise NotFound("There is no such picture.")

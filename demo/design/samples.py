@@ -1,4 +1,4 @@
-"""What the page shows. All of it is made up, and the page says so."""
+"""The samples of the page. All of it is made up, and the page says so."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TOPICS = (
         "Analysis",
         "chart",
         "Numbers are counted by the database, never by the model. The model may say what they could mean.",
-        ("Queries that anybody can read", "Figures with their source", "A guess is called a guess"),
+        ("Queries that everyone can read", "Figures with their source", "A guess is called a guess"),
     ),
     Topic(
         "audiences",
@@ -60,7 +60,7 @@ TOPICS = (
 
 
 class Picture(NamedTuple):
-    """A picture of the gallery; `file` lies in this app's static folder."""
+    """A picture of the gallery; `file` is in this app's static folder."""
 
     slug: str
     title: str

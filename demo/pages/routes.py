@@ -21,7 +21,7 @@ PATIENCE = 2.0  # seconds for the database: the page says that it does not answe
 
 @router.get("/")
 async def home(request: Request, database: DatabaseDep, settings: SettingsDep, clock: ClockDep) -> Response:
-    """Where to go, how far the project is, and what to do next. Works without a database too."""
+    """Show where to go, the state of the project, and what to do next; also without a database."""
     user, found = None, state.ProjectState(reachable=False, tables=False)
     with suppress(DatabaseUnavailable):
         async with database.read(limit=PATIENCE) as session:
@@ -37,7 +37,7 @@ async def home(request: Request, database: DatabaseDep, settings: SettingsDep, c
 
 
 def cards(user: User | None) -> list[dict[str, str]]:
-    """Where this user may go from here."""
+    """Return the pages that this user may open."""
     shown = [
         _card("Database", "/database-demo", "database", "A product dashboard: search, filters, sorting and charts."),
         _card("Webinars", "/webinar-demo", "video", "Who comes to which webinar, with photos from the storage."),
@@ -47,7 +47,7 @@ def cards(user: User | None) -> list[dict[str, str]]:
     if user is not None and (user.is_staff or user.is_superuser):
         shown += [
             _card(
-                "Registrants", "/webinar-registrants", "users", "Photos, notes and status of everybody you look after."
+                "Registrants", "/webinar-registrants", "users", "Photos, notes and status of everyone you look after."
             ),
             _card(
                 "Admin panel", "/admin/", "settings", "Tables with the rights of your account, and a record of changes."

@@ -1,4 +1,4 @@
-"""How far this project is: what the home page shows, and what it says to do next."""
+"""The state of this project: what the home page shows, and what it says to do next."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN = (Product, WebinarRegistrant)
 
 
 class ProjectState(NamedTuple):
-    """What was found a moment ago."""
+    """The state as it was found a moment ago."""
 
     reachable: bool = True
     tables: bool = True
@@ -81,7 +81,7 @@ def checks(state: ProjectState, settings: Settings) -> list[dict[str, Any]]:
 
 
 def next_step(state: ProjectState, settings: Settings, user: User | None) -> NextStep | None:
-    """What brings this project further; None when nothing has to be done."""
+    """Return the next step of this project; None when nothing has to be done."""
     if not state.reachable:
         text = "The page looks again by itself. If it stays so, check DATABASE_URL."
         return NextStep("The database does not answer", text, href="/database-status", action="See the status")

@@ -1,4 +1,4 @@
-"""Who may do what with products, beside reading them on the dashboard, which anybody may."""
+"""The rights to products. Everyone may read them on the dashboard."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class PageGone(NotFound):
 
 
 class ProductFilter(BaseModel):
-    """Which products, in which order: the parameters that the page and the API share."""
+    """The filter and the order of products: the parameters that the page and the API share."""
 
     q: Annotated[CleanText, Field(max_length=100, description="Text in the name or the description.")] = ""
     category: Annotated[CleanText, Field(max_length=50, description="Exactly this category.")] = ""
@@ -137,7 +137,7 @@ class CategorySummary:
     price_min: float
     price_max: float
     matching: int
-    """How many of them the filter lets through."""
+    """The number of them that match the filter."""
     bands: tuple[int, ...] = ()
     """Products per price band, when asked for."""
 
@@ -205,7 +205,7 @@ async def _estimate(session: AsyncSession, wanted: ProductFilter, counted: Count
     counted = Count(total, "about")
     matching = counted
     if wanted.active:
-        # Whatever the order of the page: each filter has an index that ends with the name.
+        # Regardless of the order of the page: each filter has an index that ends with the name.
         order = [key.order() for key in _keys("name")]
         query: Any = select(literal_column("1")).select_from(_TABLE).where(wanted.condition()).order_by(*order)
         matching = await count_matching(session, query)
@@ -296,5 +296,5 @@ def _keys(sort: Sort) -> list[Key]:
     if sort != "-category":
         return keys
     # Those without a category are last in both directions. PostgreSQL finds them first when it reads backwards, unless
-    # they are told apart.
+    # the order says so.
     return [Key(_COLUMNS.category.is_(None)), keys[0]._replace(nulls_said=False), *keys[1:]]

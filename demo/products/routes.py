@@ -67,7 +67,7 @@ async def dashboard(
         context["catalogue"] = await service.load_catalogue(session, wanted, per_page=ROWS, bands=not table_only)
     except (DatabaseUnavailable, TablesMissing) as error:
         context["problem"] = error
-        # The table's place cannot say that everything is out of date, so htmx is told to swap the dashboard.
+        # The table's place cannot say that everything is out of date, so htmx has to swap the dashboard.
         swap = {"HX-Retarget": "#dashboard", "HX-Reselect": "#dashboard", "HX-Reswap": "outerHTML"}
         return render(request, "products/down.html", context, status_code=503, headers=error.headers | swap | VARY)
     if table_only:

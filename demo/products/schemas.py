@@ -1,4 +1,4 @@
-"""What /api/products answers, for the OpenAPI document. The answer itself is written without these classes."""
+"""The answer of /api/products, for the OpenAPI document. The answer itself is written without these classes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ProductItem(BaseModel):
 
 
 class CategoryCount(BaseModel):
-    """How many products a category has."""
+    """The number of products in a category."""
 
     category: str
     count: int

@@ -1,4 +1,4 @@
-"""What the dashboard and the API show: figures over the whole catalogue, and one page of what a filter lets through."""
+"""The content of the dashboard and the API: figures of the whole catalogue, and one page of the products that match."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Catalogue(NamedTuple):
 
     @property
     def total(self) -> int:
-        """How many products there are."""
+        """Return the number of products."""
         return self.figures.total.rows
 
     @property
     def matching(self) -> int:
-        """How many of them the filter lets through, on all pages."""
+        """Return the number of products that match the filter, on all pages."""
         return self.figures.matching.rows
 
     @property
@@ -57,7 +57,7 @@ class Catalogue(NamedTuple):
 
     @property
     def in_stock(self) -> int:
-        """How many products are in stock."""
+        """Return the number of products in stock."""
         return min(sum(category.in_stock for category in self.summary), self.total)
 
     @property

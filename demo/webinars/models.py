@@ -12,18 +12,18 @@ from fastopp.features.accounts.models import utc_now
 from fastopp.storage.references import uploads_under
 
 Status = Literal["registered", "confirmed", "attended", "cancelled", "no_show"]
-"""What a registrant's status may become. Older rows may hold any text."""
+"""The statuses that a registrant may get. Older rows may hold any text."""
 
 _LISTED = (text("webinar_date DESC"), "webinar_title", text("lower(name)"), "id")
 _LATEST = ("webinar_date", "id")
 
 
 class WebinarRegistrant(SQLModel, table=True):
-    """Somebody who signed up for a webinar."""
+    """A person who signed up for a webinar."""
 
     __tablename__ = "webinar_registrants"
     __table_args__ = (
-        # The pages' order, for everybody whom an account may see, and for each status.
+        # The pages' order, for all whom an account may see, and for each status.
         Index("ix_webinar_registrants_listed", *_LISTED),
         Index("ix_webinar_registrants_public", "is_public", *_LISTED),
         Index("ix_webinar_registrants_assigned", "assigned_sales_rep", *_LISTED),

@@ -1,4 +1,4 @@
-"""Who may do what with registrants."""
+"""The rights to registrants."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def assigned_to(user: User) -> ColumnElement[bool]:
 
 
 def public_rows(user: User) -> ColumnElement[bool]:
-    """The rows that everybody may see."""
+    """Return the rows that everyone may see."""
     return col(WebinarRegistrant.is_public).is_(True)
 
 

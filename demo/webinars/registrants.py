@@ -224,7 +224,7 @@ async def update_notes(
     request: Request,
     registrant_id: uuid.UUID,
     session: SessionDep,
-    by: ActorDep,  # before the form is looked at: who may not change anything is told nothing about it
+    by: ActorDep,  # before the form is looked at: a user who may not change it learns nothing about it
     notes: Annotated[str, Depends(notes_field)],
 ) -> Response:
     """For those who may edit the registrant. Empty notes are deleted."""
@@ -270,7 +270,7 @@ def _changed(
     *,
     status_code: int = 200,
 ) -> Response:
-    """A message, and for htmx the changed row beside it; without a row, the word to load the list anew."""
+    """A message, and for htmx the changed row beside it; without a row, the event that loads the list again."""
     row = registrant if "hx-request" in request.headers else None
     context: dict[str, Any] = {"message": message, "registrant": row}
     if by is not None:

@@ -62,7 +62,7 @@ class Audience(NamedTuple):
 
 
 class Paging(BaseModel):
-    """Which page of a list."""
+    """The page of a list."""
 
     page: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 1
     after: Annotated[uuid.UUID | None, Field(description="Begin after this one; `page` is not counted then.")] = None
@@ -70,7 +70,7 @@ class Paging(BaseModel):
 
 
 class RegistrantFilter(Paging):
-    """Which registrants: the parameters that the page and the API share."""
+    """The filter of registrants: the parameters that the page and the API share."""
 
     q: Annotated[CleanText, Field(max_length=100, description="Text in any field.")] = ""
     status: Annotated[Status | Literal[""], Field(description="Only those with this status.")] = ""
@@ -105,7 +105,7 @@ async def list_page(
 async def list_columns(
     session: AsyncSession, user: User | None, wanted: Paging, *, per_page: int
 ) -> list[dict[str, Any]]:
-    """The same as dictionaries, for an answer in JSON: with no user, of what everybody may see.
+    """The same as dictionaries, for an answer in JSON: without a user, of what everyone may see.
 
     Raises PageGone, PageTooFar.
     """
@@ -121,7 +121,7 @@ async def list_columns(
 
 
 async def count(session: AsyncSession, user: User, wanted: RegistrantFilter) -> tuple[Count, Count]:
-    """How many registrants the user may see, and how many of them fit the filter."""
+    """Return the number of registrants that the user may see, and of those that match the filter."""
     everyone: Any = PAGE_RIGHTS.restrict(select(literal_column("1")).select_from(WebinarRegistrant), user, TABLE)
     everyone = everyone.order_by(*(key.order() for key in _ORDER))
     sees_all = everyone.whereclause is None
@@ -138,19 +138,19 @@ async def find(
     query = select(WebinarRegistrant).where(col(WebinarRegistrant.id) == registrant_id)
     query = PAGE_RIGHTS.restrict(query, user, TABLE, action)
     if lock:
-        # No-op on SQLite, where a transaction begins as the only writer. Read anew, since others may have written.
+        # No-op on SQLite, where a transaction begins as the only writer. Read again, since others may have written.
         query = query.with_for_update().execution_options(populate_existing=True)
     return (await session.exec(query)).one_or_none()
 
 
 async def list_public(session: AsyncSession, *, page: int = 1, per_page: int = MAX_PER_PAGE) -> list[WebinarRegistrant]:
-    """One page of the registrants that everybody may see, grouped by webinar: the latest first. Raises PageTooFar."""
+    """Return one page of the public registrants, grouped by webinar: the latest first. Raises PageTooFar."""
     query = select(WebinarRegistrant).where(col(WebinarRegistrant.is_public).is_(True))
     return await _page(session, query, Paging(page=page), per_page)
 
 
 async def count_public(session: AsyncSession) -> Audience:
-    """Count whom everybody may see; where there are many, the webinars and companies of the first of them."""
+    """Count the public registrants; where there are many, the webinars and companies of the first of them."""
     public = select(WebinarRegistrant.webinar_title, WebinarRegistrant.company).where(
         col(WebinarRegistrant.is_public).is_(True)
     )

@@ -26,7 +26,7 @@ SHOWN = 200  # attendees on the page
 
 
 class AttendeePage(Paging):
-    """Which attendees."""
+    """The page of attendees."""
 
     per_page: Annotated[int, Field(ge=1, le=MAX_PER_PAGE)] = MAX_PER_PAGE
 
@@ -34,7 +34,7 @@ class AttendeePage(Paging):
 @router.get("/webinar-demo", include_in_schema=False)
 @cached(60, stale=3600, tags=["webinars"])
 async def showcase(request: Request, session: SessionDep, user: OptionalUser) -> Response:
-    """Everybody who may be shown, by webinar. While the database is down, visitors see the page of before.
+    """Show the public attendees by webinar. While the database is down, visitors see the page of before.
 
     If none is cached it says so, and tries again.
     """
@@ -54,7 +54,7 @@ async def showcase(request: Request, session: SessionDep, user: OptionalUser) ->
 
 @router.get(
     "/api/webinar-attendees",
-    summary="Attendees that everybody may see",
+    summary="Attendees that everyone may see",
     response_class=Response,
     responses={200: {"model": AttendeeList, "description": "The attendees"}, **NEEDS_DATABASE},
 )

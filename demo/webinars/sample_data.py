@@ -1,4 +1,4 @@
-"""Who the sample registrants are. The people and their companies are made up."""
+"""The sample registrants. The people and their companies are made up."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAUNCH = "Launching Your First AI Product"
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """Somebody registered for a webinar that is `days` ahead."""
+    """A person registered for a webinar that is `days` ahead."""
 
     name: str
     company: str
@@ -34,7 +34,7 @@ class Upcoming:
 
     @property
     def email(self) -> str:
-        """Their address, which tells one sample registrant from another."""
+        """Their address, which distinguishes sample registrants."""
         return email_of(self.name)
 
 
@@ -119,7 +119,7 @@ UPCOMING = (
 
 @dataclass(frozen=True, slots=True)
 class WithPhoto:
-    """Somebody of a past webinar, whose photo ships with the demo as `<first>_<last>.jpg`."""
+    """A person of a past webinar, whose photo ships with the demo as `<first>_<last>.jpg`."""
 
     name: str
     company: str
@@ -130,7 +130,7 @@ class WithPhoto:
 
     @property
     def email(self) -> str:
-        """Their address, which tells one sample registrant from another."""
+        """Their address, which distinguishes sample registrants."""
         return email_of(self.name)
 
     @property

@@ -1,4 +1,4 @@
-"""What the API takes and answers."""
+"""The requests and answers of the API."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class NewRegistrant(BaseModel):
     webinar_date: Annotated[AwareDatetime, BeforeValidator(_as_utc), Field(description="In UTC if it has no zone.")]
     status: Status = "registered"
     assigned_sales_rep: OptionalEmailText = ""
-    is_public: Annotated[bool, Field(description="Shown to everybody on the webinar page.")] = False
+    is_public: Annotated[bool, Field(description="Shown to everyone on the webinar page.")] = False
     notes: NotesText = ""
 
 
@@ -67,7 +67,7 @@ class RegistrantList(BaseModel):
 
 
 class AttendeeItem(BaseModel):
-    """An attendee as everybody sees them. `email`, `group` and `notes` are null unless staff ask."""
+    """An attendee as everyone sees them. `email`, `group` and `notes` are null unless staff ask."""
 
     id: uuid.UUID
     name: str
@@ -104,7 +104,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 NEEDS_DATABASE: Responses = {503: {"description": "The database does not answer"} | PROBLEM}
 NEEDS_STAFF: Responses = {
-    401: {"description": "Nobody is signed in"} | PROBLEM,
+    401: {"description": "No user is signed in"} | PROBLEM,
     403: {"description": "The account may not do this"} | PROBLEM,
     **NEEDS_DATABASE,
 }
@@ -118,7 +118,7 @@ CHANGES_BY_FORM: Responses = {**CHANGES_ONE, **_BAD_FORM}
 ADDS: Responses = {
     201: html_fragment("A message that contains the word “successfully”"),
     303: {"description": "To the page, for a browser without scripts"},
-    409: {"description": "Somebody with this email address is registered already"} | PROBLEM,
+    409: {"description": "A person with this email address is registered already"} | PROBLEM,
     **NEEDS_STAFF,
     **_BAD_FORM,
 }

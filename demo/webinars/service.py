@@ -1,4 +1,4 @@
-"""What happens to registrants. Every function works within the session's transaction, which its caller commits."""
+"""The changes of registrants. Every function works within the session's transaction, which its caller commits."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class NoPhoto(NotFound):
 
 
 class EmailTaken(Conflict):
-    """Somebody with this email address is registered already."""
+    """A person with this email address is registered already."""
 
     hint = "Search for the address, or use another one."
 
 
 class Actor(NamedTuple):
-    """Who changes something, and by which request: what the audit log records."""
+    """The user who changes something, and the request: what the audit log records."""
 
     user: User
     request: Request
@@ -68,7 +68,7 @@ async def get(
 
 
 async def add(session: AsyncSession, actor: Actor, new: NewRegistrant) -> WebinarRegistrant:
-    """Register somebody. Raises MayNotAdd, EmailTaken."""
+    """Register a person. Raises MayNotAdd, EmailTaken."""
     if not PAGE_RIGHTS.can(actor.user, "create", TABLE):
         raise MayNotAdd
     registrant = WebinarRegistrant.model_validate(

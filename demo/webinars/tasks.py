@@ -18,7 +18,7 @@ from fastopp.tasks.task import task
 async def check_photos(context: TaskContext) -> dict[str, Any]:
     """Look whether each registrant's photo is still there, and forget those that are not.
 
-    A disk that does not last, or somebody's hand in the bucket, takes photos away; a row that names one is then wrong.
+    A disk that does not last, or a hand in the bucket, takes photos away; a row that names one is then wrong.
     """
     storage = context.runtime.storage
     async with context.runtime.database.read() as session:
@@ -37,7 +37,7 @@ async def check_photos(context: TaskContext) -> dict[str, Any]:
         except FileMissing:
             async with context.transaction() as session:
                 found = await session.get(WebinarRegistrant, registrant_id, with_for_update=True)
-                # Meanwhile somebody may have given a new photo.
+                # Meanwhile a user may have given a new photo.
                 if found is not None and found.photo_url == url:
                     found.photo_url = None
                     session.add(found)
