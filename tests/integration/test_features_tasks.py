@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from fastopp.features.jobs import tasks as cleaning
 from fastopp.storage.evidence import discard
+from fastopp.tasks.context import TaskContext
 from fastopp.tasks.wake_tokens import WakeClaims, issue_token, read_token
 from tests.gate import each_database, only_full
 from tests.services.ops_project import BEARER, PRODUCTION
@@ -216,7 +217,10 @@ async def test_cleaning_up(project, client, tmp_path, monkeypatch):
 
     done = await client.post("/async/clean-up")
     assert done.status_code == 200, done.text
-    assert done.json()["details"] == {"jobs": 6, "files": 0, "mails": 0, "errors": 0, "cached": 0}
+    accounts = ("sessions", "links", "audit_entries", "deleted_accounts")
+    kinds = (*accounts, "incidents", "cached_values", "errors", "mails", "files")
+    assert done.json()["details"] == {"jobs": 6, **dict.fromkeys(kinds, 0)}
+    assert done.json()["message"] == "Removed: 6 jobs."
     left = {task["id"] for task in (await client.get("/async/tasks")).json()["tasks"]}
     assert left >= {*ids[5:], waiting, done.json()["task_id"]}
     assert left.isdisjoint(gone)
@@ -224,7 +228,26 @@ async def test_cleaning_up(project, client, tmp_path, monkeypatch):
     listed = ", ".join(map(str, gone))
     assert await execute(project, f"SELECT count(*) FROM task_runs WHERE job_id IN ({listed})") == 0
     again = await client.post("/async/clean-up", json={"keep_days": 3000})
-    assert again.json()["details"] == {"jobs": 0, "files": 0, "mails": 0, "errors": 0, "cached": 0}
+    assert again.json()["details"] == {"jobs": 0, **dict.fromkeys(kinds, 0)}
+
+
+async def test_cleaning_up_goes_on_where_its_time_was_up(project, client, tmp_path, monkeypatch):
+    monkeypatch.setattr(cleaning, "LOOKED_AT", 3)
+    for _ in range(8):
+        await client.post("/async/note", json={"path": str(tmp_path / "notes")})
+    looked_after, remove_next = [], cleaning._remove_next
+
+    async def noting(session, keep_days, *, after):
+        looked_after.append(after)
+        return await remove_next(session, keep_days, after=after)
+
+    stops = iter([False, True])
+    monkeypatch.setattr(cleaning, "_remove_next", noting)
+    monkeypatch.setattr(TaskContext, "should_stop", lambda _context: next(stops, False))
+    while (answer := await client.post("/async/clean-up")).json()["status"] != "success":
+        assert len(looked_after) < 10, answer.text
+    assert looked_after == sorted(set(looked_after))
+    assert len(looked_after) > 3
 
 
 async def test_cleaning_up_files(project, client, uploads):
