@@ -99,6 +99,21 @@ def test_any_command_keeps_all_its_parts(command: str) -> None:
     assert whole.replace(" ", "") == command.strip().replace(" ", "") or found.rest == command
 
 
+WORDS = (
+    "sudo", "npx", "uv", "pip", "pip3", "python", "python3", "-m", "install", "i", "ci", "add", "npm", "yarn", "pnpm",
+    "apt-get", "apt", "update", "-y", "-r", "-c", "-e", "--requirement", "--requirement=", "requirements.txt", ".",
+    "pyproject.toml", "playwright", "go", "mod", "download", "build", "run", "exec", "&&", "--index-url", "--prefix", "",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=6))
+def test_any_words_of_known_commands_can_be_read(words: list[str]) -> None:
+    command = " ".join(words)
+    found = plan(command, Path("/nowhere"))
+    assert found.known in command
+    assert command.strip().endswith(found.rest.strip())
+
+
 def test_a_digest_changes_with_what_it_is_of(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1")
     seen = {

@@ -14,6 +14,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -169,7 +170,9 @@ class Builder:
             self._tell(f"Nothing that {what} reads has changed: it is used again ({_words(age)} old; --rebuild)")
             return layer
         layer = await asyncio.to_thread(self._kept.begin) if self._kept is not None else folder / "first-layer"
-        try:
+        async with AsyncExitStack() as undo:
+            if self._kept is not None:
+                undo.push_async_callback(asyncio.to_thread, self._kept.discard, layer)
             room = self._room(folder, image, layer)
             if plan.manifest.runtime == "python":
                 self._tell(f"Making a virtual environment with Python {plan.python.version}")
@@ -178,10 +181,7 @@ class Builder:
                 self._tell(f"Building: {parts.known}")
                 await self._run(parts.known, room, plan, image)
             await asyncio.to_thread(delete_work, layer)
-        except BaseException:
-            if self._kept is not None:
-                await asyncio.to_thread(self._kept.discard, layer)
-            raise
+            undo.pop_all()
         return await asyncio.to_thread(self._kept.keep, layer, key) if self._kept is not None else layer
 
     def _key(self, project: Path, plan: BuildPlan, parts: build_inputs.Plan) -> str:

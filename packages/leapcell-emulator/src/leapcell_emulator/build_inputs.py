@@ -107,12 +107,10 @@ def _inputs(words: list[str], project: Path) -> set[str] | None:
         words = words[1:]
     if words[:2] in (["python", "-m"], ["python3", "-m"]):
         words = words[2:]
-    if words[:2] == ["uv", "pip"]:
+    if words[:2] == ["uv", "pip"] or words[:1] == ["npx"]:
         words = words[1:]
     if not words or any("$" in word or "`" in word or word == _UNKNOWN for word in words):
         return None
-    if words[0] == "npx":
-        words = words[1:]
     known: dict[str, Callable[[list[str], Path], set[str] | None]] = {
         "pip": _pip,
         "pip3": _pip,
