@@ -102,7 +102,7 @@ def test_any_command_keeps_all_its_parts(command: str) -> None:
 WORDS = (
     "sudo", "npx", "uv", "pip", "pip3", "python", "python3", "-m", "install", "i", "ci", "add", "npm", "yarn", "pnpm",
     "apt-get", "apt", "update", "-y", "-r", "-c", "-e", "--requirement", "--requirement=", "requirements.txt", ".",
-    "pyproject.toml", "playwright", "go", "mod", "download", "build", "run", "exec", "&&", "--index-url", "--prefix", "",
+    "pyproject.toml", "playwright", "go", "mod", "download", "build", "run", "exec", "&&", "--index-url", "--prefix",
 )  # fmt: skip
 
 
