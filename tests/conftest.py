@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
 import pytest
@@ -35,6 +36,16 @@ def pytest_collection_finish() -> None:
     """Have the garbage collector leave alone what stays to the end: libraries, and thousands of tests."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Forget the project that a test's commands imported in this process: the next has another, or other settings."""
+    path = list(sys.path)
+    result = yield
+    sys.path[:] = path
+    sys.modules.pop("main", None)
+    return result
 
 
 @pytest.hookimpl(wrapper=True)

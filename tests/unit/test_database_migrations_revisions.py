@@ -126,7 +126,6 @@ def test_the_folder_is_found(folder, tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    monkeypatch.delitem(__import__("sys").modules, "main", raising=False)
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "main.py").write_text("raise SystemExit")
     assert find_migrations() == folder.resolve()
