@@ -18,10 +18,13 @@ PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "k" * 16 + "0123456789a
 
 @pytest.fixture(autouse=True)
 def own_logging() -> Iterator[None]:
-    """Put the process's logging back as it was."""
+    """Begin with logging as in a new process, whatever a test has started here; put it back in the end."""
     names = ("", *logs.SERVER_LOGGERS, "sqlalchemy.engine", logs.REQUESTS)
     loggers = [logging.getLogger(name) for name in names]
     before = [(each, each.handlers[:], each.level, each.propagate, each.filters[:]) for each in loggers]
+    for each in loggers[1:]:
+        each.handlers[:], each.propagate, each.filters[:] = [], True, []
+        each.setLevel(logging.NOTSET)
     yield
     for each, handlers, level, propagate, filters in before:
         each.handlers[:], each.propagate, each.filters[:] = handlers, propagate, filters
