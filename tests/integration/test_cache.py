@@ -42,7 +42,7 @@ async def make_store(
 
     def of_database(clock: Clock = SYSTEM_CLOCK, *, max_entries: int = 100, max_bytes: int = 10_000_000) -> Store:
         database = open_database(url)
-        return SQLStore(database, max_bytes=max_bytes, max_entries=max_entries, clock=clock)
+        return SQLStore(database, max_bytes=max_bytes, max_entries=max_entries, patience=MINUTE.seconds, clock=clock)
 
     def of_redis(clock: Clock = SYSTEM_CLOCK, *, max_entries: int = 100, max_bytes: int = 0) -> Store:
         opened.append(RedisStore(server.url, max_entries=max_entries, clock=clock))
@@ -329,6 +329,30 @@ async def test_without_a_store_there_are_stale_copies_and_computations() -> None
     clock.advance(600)
     assert await get(cache, compute) == (b"copy", "stale")
     assert await cache.clean_up() == 0
+
+
+async def test_a_claim_that_came_too_late_holds_nobody_up(
+    make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, compute = ManualClock(), Counter()
+    store = make_store(clock)
+    here, there = Cache(store, clock=clock), Cache(make_store(clock), clock=clock)
+    tried = []
+
+    async def late(key: str, token: str, seen: str) -> bool:
+        tried.append(await lease(key, token, seen))
+        raise StoreUnavailable
+
+    lease = store.lease
+    monkeypatch.setattr(store, "lease", late)
+    assert [await get(here, compute) for _ in range(2)] == [(b"1", "bypass"), (b"2", "bypass")]
+    assert tried == [True]  # for a while it is not tried again
+    assert await get(there, compute) == (b"3", "miss")
+    assert await get(here, compute) == (b"3", "hit")
+
+    clock.advance(61)
+    monkeypatch.undo()
+    assert await get(here, compute) == (b"4", "miss")
 
 
 async def test_a_large_value_is_not_kept(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:

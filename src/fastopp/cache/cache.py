@@ -24,7 +24,7 @@ MAX_VALUE: Final = 1024 * 1024
 """Bytes of a value; a larger one is computed each time."""
 
 AFTER_FAILURE: Final = 5.0
-"""Seconds for which a store that failed is not asked again."""
+"""Seconds for which a store that failed is not asked again, or not written where it can be read."""
 
 PASS: Final = 5.0
 """Seconds for which a key whose value was not to be kept is computed by each caller, without a claim."""
@@ -82,6 +82,7 @@ class Cache:
         self._passed: OrderedDict[str, float] = OrderedDict()
         self._changes = 0  # invalidations by this process
         self._down_until = 0.0
+        self._read_only_until = 0.0
 
     @property
     def enabled(self) -> bool:
@@ -275,10 +276,15 @@ class Cache:
 
     async def _lease(self, key: str, token: str, seen: str) -> bool | None:
         assert self.store  # noqa: S101 - callers have looked
+        if self._clock.monotonic() < self._read_only_until:
+            return None
         try:
             return await self.store.lease(key, token, seen)
         except StoreUnavailable as error:  # of a SQLite file another process may be writing: it can be read
             log.warning("The cache cannot be written: %s", error)
+            self._read_only_until = self._clock.monotonic() + AFTER_FAILURE
+            with suppress(StoreUnavailable):  # it may have been claimed too late, and others would wait for the value
+                await self.store.release(key, token)
             return None
 
 

@@ -39,12 +39,20 @@ class SQLStore:
     ----------
     max_bytes: of all values together. A process may exceed it by a sixteenth before it looks.
     max_entries: the number of values.
+    patience: seconds that a statement may take.
     """
 
     def __init__(
-        self, database: Database, *, max_bytes: int, max_entries: int = MAX_ENTRIES, clock: Clock = SYSTEM_CLOCK
+        self,
+        database: Database,
+        *,
+        max_bytes: int,
+        max_entries: int = MAX_ENTRIES,
+        patience: float = PATIENCE,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._database = database
+        self._patience = patience
         self._clock = clock
         self._max_bytes = max_bytes
         self._max_entries = max_entries
@@ -147,7 +155,7 @@ class SQLStore:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
         try:
-            async with asyncio.timeout(PATIENCE), self._database.autocommit() as connection:
+            async with asyncio.timeout(self._patience), self._database.autocommit() as connection:
                 yield connection
         except (DatabaseUnavailable, TablesMissing, SQLAlchemyError, TimeoutError) as error:
             raise StoreUnavailable(str(error)) from error
