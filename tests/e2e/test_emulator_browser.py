@@ -6,31 +6,41 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.services.axe import complaints_async, hold_still_async
 from tests.services.browser import ARGUMENTS
 from tests.services.emulator import RunningEmulator, running
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # for the browser, which all tests share
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def emulator() -> AsyncIterator[RunningEmulator]:
     async with running("plain_fastapi", max_request_body=1000) as started:
         yield started
 
 
-@pytest.fixture
-async def page(emulator: RunningEmulator, chromium_path: str) -> AsyncIterator[Page]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(chromium_path: str) -> AsyncIterator[Browser]:
+    async with (
+        async_playwright() as playwright,
+        await playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS) as running,
+    ):
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(emulator: RunningEmulator, browser: Browser) -> AsyncIterator[Page]:
     complaints: list[str] = []
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
-        shown = await browser.new_page()
-        shown.on("console", lambda message: complaints.append(message.text))
-        shown.on("pageerror", lambda error: complaints.append(str(error)))
-        await shown.goto(f"{emulator.emulator.url}/__emulator")
-        await expect(shown.locator("#live")).to_have_text("live")
-        yield shown
-        await browser.close()
+    shown = await browser.new_page()
+    shown.on("console", lambda message: complaints.append(message.text))
+    shown.on("pageerror", lambda error: complaints.append(str(error)))
+    await shown.goto(f"{emulator.emulator.url}/__emulator")
+    await expect(shown.locator("#live")).to_have_text("live")
+    yield shown
+    await shown.close()
     # A refused action is said on the page, and by Chromium too.
     assert [complaint for complaint in complaints if "status of 404" not in complaint] == []
 
