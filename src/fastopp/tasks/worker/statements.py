@@ -51,7 +51,7 @@ WITH candidate AS MATERIALIZED (
     FOR UPDATE OF job SKIP LOCKED
 )
 UPDATE procrastinate_jobs AS job SET status = 'doing', worker_id = :worker_id
-FROM candidate WHERE job.id = candidate.id
+WHERE id = ANY (ARRAY(SELECT id FROM candidate))
 RETURNING {", ".join(f"job.{column.name}" for column in _JOB)}
 """).columns(*_JOB),
     finish=text(f"""
