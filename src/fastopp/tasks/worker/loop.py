@@ -15,7 +15,7 @@ from fastopp.errors import Unavailable
 from fastopp.tasks.limits import UNSURE
 from fastopp.tasks.outcome import Outcome
 from fastopp.tasks.worker.attempt import Attempt
-from fastopp.tasks.worker.finisher import Finisher
+from fastopp.tasks.worker.finisher import GATHER_JOBS, Finisher
 from fastopp.tasks.worker.pace import Pace
 from fastopp.tasks.worker.presence import Presence
 from fastopp.tasks.worker.store import Clash, Job, JobStore
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 GIVE_BACK_AFTER = 1.0
 """Seconds after which it gives jobs back that it could not begin, since the one before took longer than usual."""
 
-ATTEMPTS_AND_ENDINGS = 16
-"""Jobs that a worker holds for each function that may run: those whose end is being written are among them."""
+ENDINGS = 2 * GATHER_JOBS
+"""Jobs that a worker holds though their function has returned, since their end is yet to be written."""
 
 POLL_ABORTS = 2.0  # seconds between two questions whether a running job is to be aborted, where nothing is heard
 _A_LITTLE = 0.005  # seconds; the database's clock is not to be a hair behind
@@ -69,7 +69,7 @@ class WorkLoop:
         self._queues, self._only, self._until_idle, self._deadline = queues, only, until_idle, deadline
         self._left = 1 if only is not None else limit
         self._pace = Pace(concurrency, runtime.clock)
-        self._most = concurrency * ATTEMPTS_AND_ENDINGS
+        self._most = concurrency + ENDINGS
         # Separate threads: FastAPI's are for requests. A detached one keeps its slot until it ends.
         self._threads = anyio.CapacityLimiter(3 * concurrency)
         self._finisher = Finisher(store, more=self._ends_soon)
@@ -229,7 +229,7 @@ class WorkLoop:
             working = asyncio.create_task(self._work(attempt), name=f"job {job.id}")
             self._attempts[working] = attempt
             working.add_done_callback(self._ended)
-        if not self._ready or (self._news and self._room() > 0):
+        if not self._ready or (self._news and not self._changed.is_set() and self._room() > 0):
             self._changed.set()
 
     async def _work(self, attempt: Attempt) -> None:

@@ -14,7 +14,7 @@ than `AHEAD_SECONDS`: the less each statement brought there, the busier they wou
 AHEAD_AT_MOST = 0.5
 """Seconds; of its tasks that others could do meanwhile."""
 
-AHEAD_JOBS = 64
+AHEAD_JOBS = 128
 """The most jobs it takes at a time for that."""
 
 
