@@ -21,7 +21,8 @@ from fastopp.features.alerts.models import AlertIncident, RuleState
 from fastopp.features.alerts.names import SEND
 from fastopp.features.database_backups.stored import new_key
 from fastopp.features.health import probes
-from fastopp.features.monitor.models import HOUR, MINUTE, MonitorFigures, MonitorInstance
+from fastopp.features.monitor.models import MonitorFigures, MonitorInstance
+from fastopp.features.monitor.periods import HOUR, MINUTE
 from fastopp.recording import REQUEST, TASK
 from fastopp.settings.alerting import Webhook
 from fastopp.storage.select import backup_storage

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from fastopp.features.database_backups.commands import app
 from fastopp.features.monitor import commands
-from fastopp.features.monitor.models import DAY, HOUR, TOTAL
+from fastopp.features.monitor.periods import DAY, FOUR_HOURS, TOTAL
 from fastopp.recording import Key
 from tests.services.databases import url_on
 from tests.services.figures import figures, put, put_statement, row
@@ -43,7 +43,7 @@ async def record(url: str, folder) -> None:
             project,
             [
                 row(SLOW, now, figures(0.6, 1.0)),
-                row(SLOW, now - 3 * DAY, figures(2.0), HOUR),
+                row(SLOW, now - 3 * DAY, figures(2.0), FOUR_HOURS),
                 row(SLOW, 0, figures(*[0.6] * 9), 60) | {"period": TOTAL},
             ],
         )
