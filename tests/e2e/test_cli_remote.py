@@ -96,6 +96,7 @@ def test_a_project_is_set_up_and_kept(remote_site: Site, tmp_path: Path) -> None
     assert (other.returncode, "another key" in other.stderr) == (1, True)
     assert "database: " in succeed(project, *command, environ=token | {"BACKUP_KEY": remote_site.environ["SECRET_KEY"]})
     assert json.loads(succeed(project, *words(remote_site, "errors", "--json"), environ=token))["errors"] == []
+    assert json.loads(succeed(project, *words(remote_site, "slow", "--json"), environ=token))["recorded"] is True
     assert "backup-database\tsucceeded" in succeed(project, *words(remote_site, "tasks"), environ=token)
     assert "No incident is open" in succeed(project, *words(remote_site, "status", "--alert"), environ=token)
     told = json.loads(succeed(project, *words(remote_site, "status", "--alert", "--json"), environ=token))

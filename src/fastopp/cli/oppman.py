@@ -143,7 +143,7 @@ COMMANDS: dict[str, Place] = {
     ),
     "remote": (
         "fastopp.cli.remote:app",
-        "Manage a deployed project without a shell: state, migrations, sample data, backups, tasks and errors.",
+        "Manage a deployed project without a shell: state, migrations, data, backups, tasks, errors, slow queries.",
     ),
     "tasks": ("fastopp.features.jobs.commands:app", "Manage tasks: list, run, cancel and retry them."),
     "alerts": (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,17 +11,16 @@ import typer
 from rich.status import Status
 
 from fastopp.cli.remote_site import Answer, RemoteSite, WrongToken, describe_error
-from fastopp.cli.remote_target import Target
+from fastopp.cli.remote_target import Target, backup_key
 from fastopp.console.options import JsonOption, YesOption
 from fastopp.console.output import EXIT_FAILED, EXIT_MISUSED, confirm, emit_json, error_console, fail, print_table, say
 from fastopp.errors import FastOppError
 from fastopp.features.database_backups.encrypted_file import encrypted
-from fastopp.settings.loading import read_own_variables
 
 TOKEN = "OPS_TOKEN"  # noqa: S105 - the name of a variable
 
 app = typer.Typer(
-    help="Manage a deployed project without a shell: state, migrations, sample data, backups, tasks and errors.",
+    help="Manage a deployed project without a shell: state, migrations, data, backups, tasks, errors, slow queries.",
     no_args_is_help=True,
 )
 
@@ -165,7 +163,7 @@ def restore(
         path = "/admin/restore-database"
         parameters: Answer = {"confirm": "RESTORE", "force": force}
         if database and Path(database).is_file():
-            with encrypted(Path(database), lambda: _backup_key(key_env)) as file:
+            with encrypted(Path(database), lambda: backup_key(key_env)) as file:
                 answer["database"] = site.run(path, file=file, **parameters)
         elif database:
             answer["database"] = site.run(path, key=database, **parameters)
@@ -214,14 +212,19 @@ def errors(
         tell(answer)
 
 
-def _backup_key(variable: str) -> str:
-    """Return the key under which the site opens backups, from the environment or asked for: it is no option."""
-    key = read_own_variables().get(variable, "").strip()
-    if not key and sys.stdin.isatty():
-        key = str(typer.prompt("BACKUP_KEY or SECRET_KEY of the site", hide_input=True, err=True)).strip()
-    if not key:
-        fail(f"Set {variable} to the BACKUP_KEY, or else the SECRET_KEY, of the site.", status=EXIT_MISUSED)
-    return key
+@app.command("slow")
+def slow(
+    context: typer.Context,
+    span: Annotated[Literal["hour", "day", "week"], typer.Option(help="The time up to now.")] = "week",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """List the site's slow queries, those with the most time in total first."""
+    from fastopp.cli.remote_slow import ask, tell  # noqa: PLC0415 - only here
+
+    answer = _operate(context, lambda site: ask(site, span), as_json=as_json)
+    if not as_json:
+        tell(answer)
 
 
 def _operate(context: typer.Context, operation: Callable[[RemoteSite], Answer], *, as_json: bool) -> Answer:

@@ -34,3 +34,13 @@ class Target:
                 f"There is no operations token: set {self.token_env} to the OPS_TOKEN of the site.", status=EXIT_MISUSED
             )
         return token
+
+
+def backup_key(variable: str) -> str:
+    """Return the key under which the site opens backups, from the environment or asked for: it is no option."""
+    key = read_own_variables().get(variable, "").strip()
+    if not key and sys.stdin.isatty():
+        key = str(typer.prompt("BACKUP_KEY or SECRET_KEY of the site", hide_input=True, err=True)).strip()
+    if not key:
+        fail(f"Set {variable} to the BACKUP_KEY, or else the SECRET_KEY, of the site.", status=EXIT_MISUSED)
+    return key

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from sqlalchemy import inspect
 
+from fastopp.budget import Budget
 from fastopp.core.runtime import Runtime
-from fastopp.features.errors.budget import Budget
 from fastopp.features.errors.describing import Description, describe
 from fastopp.features.errors.fingerprint import Fingerprints, Identity
 from fastopp.features.errors.models import MAX_MESSAGE, MAX_NAME, MAX_PLACE, MAX_ROUTE, MAX_TYPE

@@ -18,9 +18,9 @@ from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 from sentry_sdk.utils import Dsn
 
+from fastopp.budget import Budget
 from fastopp.certificates import trusted_certificates
 from fastopp.core.runtime import Runtime
-from fastopp.features.errors.budget import Budget
 from fastopp.features.errors.release import release_of
 from fastopp.features.sentry.events import event_of
 from fastopp.reporting import Occurrence
