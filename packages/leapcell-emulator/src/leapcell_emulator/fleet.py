@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import shutil
 import time
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from leapcell_emulator.confined import StartFailed
@@ -105,11 +104,11 @@ class Fleet:
                 await instance.idle.wait()
         await instance.stop(reason, politely=True, state=state)
 
-    @contextlib.asynccontextmanager
-    async def instance(self, exchange: Exchange) -> AsyncIterator[Instance]:
-        """The instance whose turn it is, running, for the time of one request, which gets the times until then.
+    async def take(self, exchange: Exchange) -> Instance:
+        """Return the instance whose turn it is, running, for one request, which gets the times until then.
 
-        Raises `TooManyRequests` (E12), and `StartFailed` when it has to be started and does not.
+        Call `give_back` after it. Raises `TooManyRequests` (E12), and `StartFailed` when it has to be started and does
+        not.
         """
         rules = self.host.rules
         if rules.max_concurrency and self.in_hand >= rules.max_concurrency:
@@ -117,15 +116,19 @@ class Fleet:
         self.in_hand += 1
         try:
             instance = await self._next(exchange)
-            exchange.window = instance.begin()
-            exchange.queue = time.perf_counter() - exchange.begun - exchange.cold
-            try:
-                yield instance
-            finally:
-                instance.end(exchange.window)
-                exchange.memory = instance.record.memory()
-        finally:
+        except BaseException:  # a client that goes away while an instance starts has no request either
             self.in_hand -= 1
+            raise
+        exchange.instance = instance.name
+        exchange.window = instance.begin()
+        exchange.queue = time.perf_counter() - exchange.begun - exchange.cold
+        return instance
+
+    def give_back(self, instance: Instance, exchange: Exchange) -> None:
+        """End a request."""
+        self.in_hand -= 1
+        instance.end(exchange.window)
+        exchange.memory = instance.record.memory()
 
     async def _next(self, exchange: Exchange) -> Instance:
         """Return the instance whose turn it is; if it has to start first, the exchange gets that time."""
