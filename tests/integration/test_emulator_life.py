@@ -12,9 +12,10 @@ import psutil
 import pytest
 
 from fastopp.platforms.base import MIB
+from leapcell_emulator.actions import UnknownAction
 from leapcell_emulator.build import BuildFailed
 from leapcell_emulator.control_group import ControlGroup
-from leapcell_emulator.emulator import DeploymentRunning, UnknownAction
+from leapcell_emulator.emulator import DeploymentRunning
 from leapcell_emulator.fleet import UnknownInstance
 from leapcell_emulator.parts import make_services
 from leapcell_emulator.services.cron import CronError

@@ -42,7 +42,7 @@ _HEADERS: Final = {
 class ForeignHost(Forbidden):
     """The emulator's page is for this machine only."""
 
-    hint = "Open it at http://127.0.0.1 or http://localhost."
+    hint = "Open it at 127.0.0.1, localhost, or a name below localhost."
 
 
 class ForeignOrigin(Forbidden):
@@ -136,14 +136,14 @@ def check_host(request: web.BaseRequest) -> None:
         host = URL(f"http://{request.headers.get(hdrs.HOST, '')}").host
     except ValueError:
         host = None
-    if host not in LOOPBACK:
+    if host not in LOOPBACK and not (host or "").endswith(".localhost"):  # which resolves to this machine: RFC 6761
         raise ForeignHost
 
 
 def check_origin(request: web.BaseRequest) -> None:
     """Raises `ForeignOrigin` for what a page of another origin sends, or makes a browser send."""
     origin = request.headers.get(hdrs.ORIGIN)
-    same = origin is None or origin == f"http://{request.headers.get(hdrs.HOST)}"
+    same = origin is None or origin == f"{request.scheme}://{request.headers.get(hdrs.HOST)}"
     if HEADER not in request.headers or not same:
         raise ForeignOrigin
 
