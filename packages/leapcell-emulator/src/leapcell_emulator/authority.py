@@ -1,6 +1,6 @@
 """A certificate authority of this user, so that a browser can use https with the emulator (`--https`).
 
-It is made once and kept, since a browser is told once to trust it. It can speak for `localhost`, the names below it and
+It is made once and kept, since a browser asks its user once. It can speak for `localhost`, the names below it and
 loopback addresses only (RFC 5280, 4.2.1.10), so that a copy of its key is of no use anywhere else.
 """
 
@@ -54,7 +54,7 @@ class Authority:
         """Raises `AuthorityUnusable`."""
         kept = folder / "authority"
         self.certificate = kept / "root.pem"
-        """What a browser is told to trust."""
+        """The certificate that browsers have to trust."""
         key = kept / "root.key"
         try:
             if not self.certificate.is_file():
@@ -63,7 +63,7 @@ class Authority:
         except (OSError, ValueError, TypeError) as error:
             raise AuthorityUnusable(
                 f"The certificate authority in {kept} cannot be used: {error}.",
-                hint="Delete the folder; the next start makes another, which the browser has to be told to trust.",
+                hint="Delete the folder; the next start makes another, which browsers do not trust yet.",
             ) from error
 
     def server_context(self, name: str, folder: Path) -> ssl.SSLContext:
@@ -78,7 +78,7 @@ class Authority:
         return context
 
     def bundle(self, folder: Path) -> Path:
-        """Write the authority beside the public ones to a file, for programs that are told by a variable."""
+        """Write the authority beside the public ones to a file, for programs that read its name from a variable."""
         path = folder / "authorities.pem"
         public = ssl.get_default_verify_paths().cafile or certifi.where()
         path.write_bytes(Path(public).read_bytes() + b"\n" + self.certificate.read_bytes())

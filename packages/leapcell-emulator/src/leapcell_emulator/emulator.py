@@ -29,8 +29,10 @@ from leapcell_emulator.manifest import Manifest
 from leapcell_emulator.page import Page
 from leapcell_emulator.record import Record
 from leapcell_emulator.references import resolve
+from leapcell_emulator.rule_changes import LIVE
 from leapcell_emulator.sandbox_choice import choose_sandbox
 from leapcell_emulator.service import Service
+from leapcell_emulator.services.look import Table
 from leapcell_emulator.traffic import KEPT, Exchange, Traffic
 from leapcell_emulator.watch import watching
 from leapcell_emulator.workplace import Workplace
@@ -64,12 +66,14 @@ class Emulator:
     ) -> None:
         self.options = options
         # As from LeapCell's edge, where all is https.
-        self.rules = replace(options.rules, forwarded_proto="https") if options.https else options.rules
+        proto = "https" if options.https else options.rules.forwarded_proto
+        self.rules = replace(options.rules, forwarded_proto=proto)
         self.journal = Journal(self.rules, on_event)
         self.started = now()
         self.start_seconds = 0.0
         """Seconds from the end of the build to the first instances' answers."""
         self.fleet: Fleet
+        self.gateway: Gateway
         self.manifest: Manifest
         self._on_line = on_line or (lambda _name, _line: None)
         self.deployments = 0
@@ -136,7 +140,9 @@ class Emulator:
             self.journal.say(f"Nothing is saved in {options.load}: all starts empty.", level="warning")
         self._exit.push_async_callback(self.fleet.close)
         await self.deploy()
-        gateway = Gateway(self.fleet, self.rules, self.journal, Page(self).answer, latency=options.latency)
+        gateway = self.gateway = Gateway(
+            self.fleet, self.rules, self.journal, Page(self).answer, latency=options.latency
+        )
         self.traffic = gateway.traffic
         runner = web.ServerRunner(gateway.server(), shutdown_timeout=0.5)
         await runner.setup()
@@ -221,7 +227,8 @@ class Emulator:
           `manifest` (the keys of leapcell.yaml), `sandbox` (how E1 is enforced, in words);
         - `deployment`: number of the newest; `deploying`: whether it is still being made;
         - `in_hand`: requests at the moment; `cold_starts`: how many instances a request had to wait for;
-        - `rules`: `Rules.describe()`, with `fired` (count) for each;
+        - `latency_ms`: what a request takes to the region and back;
+        - `rules`: `Rules.describe()`, with `fired` (count) and `live` (whether it can be changed now) for each;
         - `instances`: list of `{name, deployment, state (starting|running|frozen|dormant|gone), in_hand, served, pid,
           memory (bytes or null), memory_limit, memory_limited, cpu_seconds, cpu_limited, since (ISO time),
           ended (why, or ""), temp_files, temp_bytes, log (last lines)}`, the ended ones last;
@@ -246,7 +253,11 @@ class Emulator:
             "deploying": self._deploying.locked(),
             "in_hand": self.fleet.in_hand,
             "cold_starts": self.fleet.cold_starts,
-            "rules": [{**rule, "fired": fired.get(rule["name"], 0)} for rule in self.rules.describe()],
+            "latency_ms": round(self.gateway.latency * 1000, 3),
+            "rules": [
+                {**rule, "fired": fired.get(rule["name"], 0), "live": rule["name"] in LIVE}
+                for rule in self.rules.describe()
+            ],
             "instances": self.fleet.status(),
             "services": {name: service.status() for name, service in self.services.items()},
             **journal,
@@ -266,6 +277,23 @@ class Emulator:
         if found is None:
             raise UnknownRequest(f"There is no request {number}.", hint=f"The last {KEPT} are kept.")
         return found
+
+    async def look(self, service: str, name: str, after: int) -> Table:
+        """Return what a service holds, or what is in the part of this name, after so many rows.
+
+        Raises `NotFound`, `BadRequest`.
+        """
+        running = self.services.get(service)
+        table = await running.look(name, after) if running is not None else None
+        if table is None:
+            raise NotFound(f"There is nothing to see of {service}.", hint=f"There are {', '.join(self.services)}.")
+        return table
+
+    def find_object(self, key: str) -> Path:
+        """Return the file of an object in the bucket. Raises `NotFound`."""
+        if "object_storage" not in self.services:
+            raise NotFound("No Object Storage runs.")
+        return self.services["object_storage"].find(key)  # type: ignore[attr-defined, no-any-return]  # its own
 
     async def act(self, action: str, target: str | None = None) -> str:
         """Do one of `Actions` with this target, and say what was done. Raises as it does."""

@@ -185,8 +185,8 @@ class Fleet:
             self._ended = [*ending, *self._ended[-KEPT_ENDED:], instance]
 
     async def _watch_all(self) -> None:
-        dormant_after = self.host.rules.dormant_after
         while True:
+            dormant_after = self.host.rules.dormant_after
             await asyncio.sleep(min(WATCH_INTERVAL, dormant_after / 4) if dormant_after else WATCH_INTERVAL)
             for instance in self.running():
                 instance.check_memory()
@@ -203,6 +203,14 @@ class Fleet:
         self._remember(instance)
         await instance.idle.wait()
         await instance.stop(reason, state=State.DORMANT)
+
+    def apply_freezing(self) -> None:
+        """Stop or continue those without a request, after the rule has changed."""
+        for instance in self.running():
+            if self.host.rules.freeze:
+                instance.rest()
+            else:
+                instance.thaw()
 
     async def kill(self, instance: Instance) -> None:
         """End an instance at once, in the middle of its requests too."""

@@ -41,7 +41,7 @@ class Gateway:
         self, fleet: Fleet, rules: Rules, journal: Journal, page: PageHandler | None = None, *, latency: float = 0.0
     ) -> None:
         """`page` answers below `/__emulator`; `latency` is what a request takes to the region and back, in seconds."""
-        self._latency = latency
+        self.latency = latency
         self._fleet, self._rules, self._journal = fleet, rules, journal
         self._page = page
         self._last_instance = ""
@@ -68,8 +68,8 @@ class Gateway:
         count = Exchange(method=request.method, path=request.path_qs, raw_headers=request.raw_headers)
         count.read = not request.body_exists
         try:
-            if self._latency:
-                await asyncio.sleep(self._latency)
+            if self.latency:
+                await asyncio.sleep(self.latency)
             return await self._answer(request, count)
         finally:
             count.seconds = round(time.perf_counter() - count.begun, 4)

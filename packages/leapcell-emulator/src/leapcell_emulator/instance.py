@@ -126,7 +126,7 @@ class Instance:
         self.state = State.RUNNING
         self.last_used = time.monotonic()
         self._watch = asyncio.create_task(self._watch_end())
-        self._rest()
+        self.rest()
 
     async def _become_healthy(self) -> None:
         """Ask until anything answers (E9), and once for the paths that LeapCell misspells (E10)."""
@@ -172,10 +172,11 @@ class Instance:
         self.last_used = time.monotonic()
         if self.in_hand == 0:
             self.idle.set()
-            self._rest()
+            self.rest()
         self.record.end(window)
 
-    def _rest(self) -> None:
+    def rest(self) -> None:
+        """Stop it, if the rules say so and it has no request."""
         if not self._rules.freeze or self.in_hand:
             return
         if self.last_request and (work := self._unfinished.look()):

@@ -41,9 +41,12 @@ def _rule(default: Any, rule_id: str, title: str, message: str, source: str, evi
     return field(default=default, metadata={"rule": rule})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Rules:
-    """The values in force. The defaults are LeapCell's, the newer where its documents disagree."""
+    """The values in force. The defaults are LeapCell's, the newer where its documents disagree.
+
+    Those in `rule_changes.py` may change while the emulator runs.
+    """
 
     # fmt: off
     read_only: bool = _rule(
