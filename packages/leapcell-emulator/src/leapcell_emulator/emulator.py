@@ -70,8 +70,7 @@ class Emulator:
         self.rules = replace(options.rules, forwarded_proto=proto)
         self.journal = Journal(self.rules, on_event)
         self.started = now()
-        self.start_seconds = 0.0
-        """Seconds from the end of the build to the first instances' answers."""
+        self.start_seconds = 0.0  # from the end of the build to the first instances' answers
         self.fleet: Fleet
         self.gateway: Gateway
         self.manifest: Manifest
@@ -149,10 +148,13 @@ class Emulator:
         self._exit.push_async_callback(runner.cleanup)
         await self._address.serve(runner, self._work.folder)
         if options.watch:
-            await self._exit.enter_async_context(watching(options.folder, self.deploy, self.journal))
+            watched = watching(options.folder, lambda: self.deploy(at_once=True), self.journal)
+            await self._exit.enter_async_context(watched)
 
-    async def deploy(self) -> None:
+    async def deploy(self, *, at_once: bool = False) -> None:
         """Copy and build the project as it is now, and let its instances replace those that run (E19).
+
+        at_once: as soon as one of them answers.
 
         Raises `DeploymentRunning`, `BuildFailed`, `ManifestError`, `EnvironmentRefused`, `StartFailed`, and what
         `Deployer.make` does.
@@ -169,7 +171,8 @@ class Emulator:
             image = await self._deployer.make(number, manifest, own, services)
             begun = time.perf_counter()
             try:
-                await self.fleet.deploy(Deployment(number=number, image=image, manifest=manifest, variables=variables))
+                made = Deployment(number=number, image=image, manifest=manifest, variables=variables)
+                await self.fleet.deploy(made, at_once=at_once)
             except BaseException:  # a cancelled deployment too leaves no files
                 if all(instance.deployment.image is not image for instance in self.fleet.running()):
                     await asyncio.to_thread(shutil.rmtree, image.folder.parent, ignore_errors=True)
@@ -279,10 +282,7 @@ class Emulator:
         return found
 
     async def look(self, service: str, name: str, after: int) -> Table:
-        """Return what a service holds, or what is in the part of this name, after so many rows.
-
-        Raises `NotFound`, `BadRequest`.
-        """
+        """Return what a service holds, or what is in its part of this name. Raises `NotFound`, `BadRequest`."""
         running = self.services.get(service)
         table = await running.look(name, after) if running is not None else None
         if table is None:
@@ -291,9 +291,9 @@ class Emulator:
 
     def find_object(self, key: str) -> Path:
         """Return the file of an object in the bucket. Raises `NotFound`."""
-        if "object_storage" not in self.services:
+        if (storage := self.services.get("object_storage")) is None:
             raise NotFound("No Object Storage runs.")
-        return self.services["object_storage"].find(key)  # type: ignore[attr-defined, no-any-return]  # its own
+        return storage.find(key)  # type: ignore[attr-defined, no-any-return]  # its own
 
     async def act(self, action: str, target: str | None = None) -> str:
         """Do one of `Actions` with this target, and say what was done. Raises as it does."""

@@ -86,7 +86,7 @@ class Watched(Protocol):
         ...
 
     def find_object(self, key: str) -> Path:
-        """The file of an object in the bucket."""
+        """Return the file of an object in the bucket."""
         ...
 
     async def act(self, action: str, instance: str | None = None) -> str:
