@@ -121,7 +121,7 @@ def test_every_setting_is_documented() -> None:
 def test_every_variable_that_the_docs_name_exists() -> None:
     """Upper case words in code that end like settings do."""
     # Those that are no setting: other names of DATABASE_URL and its parts, and names of the emulator's services.
-    others = {"DATABASE_DSN", "DB_HOST", "LEAPCELL_URL", "REDIS_URL", "S3_HOST", "S3_PORT"}
+    others = {"DATABASE_DSN", "DB_HOST", "LEAPCELL_URL", "PUBLIC_URL", "REDIS_URL", "S3_HOST", "S3_PORT"}
     known = {variable.name for variable in variables(kinds())} | others
     looks_like = re.compile(
         r"^(?:S3|DB|OPENROUTER|SUPERUSER|LEAPCELL|FASTOPP|FLY)_[A-Z_]+$|^[A-Z]+_(?:KEY|URL|TOKEN|DIR)$"

@@ -92,6 +92,19 @@ HostToolsOption = Annotated[
         help="Show the project this whole machine, read-only: its folders, your PATH, its local servers.",
     ),
 ]
+HttpsOption = Annotated[
+    bool,
+    typer.Option(
+        "--https",
+        help="Serve https at the project's own name below leapcell.localhost, by a certificate authority of yours.",
+    ),
+]
+PersistentOption = Annotated[
+    bool,
+    typer.Option(
+        "--persistent", help="LeapCell's persistent mode: the same as --profile persistent, no serverless rule applies."
+    ),
+]
 WatchOption = Annotated[bool, typer.Option("--watch", help="Deploy again when a file of the project changes.")]
 RegionLatencyOption = Annotated[
     float, typer.Option(min=0, help="Milliseconds that a request takes to the region and back.", metavar="MS")

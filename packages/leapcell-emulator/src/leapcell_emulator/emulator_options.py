@@ -50,6 +50,8 @@ class EmulatorOptions:
     """Folders of this machine that the project can read, at the same place."""
     builds: Path | None = None
     """The folder that keeps what builds install; None: it is not kept."""
+    https: Path | None = None
+    """The folder of the certificate authority; None: the public address is plain HTTP."""
     watch: bool = False
     """Whether to deploy again when a file changes."""
     latency: float = 0.0

@@ -21,16 +21,16 @@ from leapcell_emulator.health import HealthCheck
 from leapcell_emulator.instance_record import InstanceRecord
 from leapcell_emulator.instance_room import instance_room
 from leapcell_emulator.logs import complaint
-from leapcell_emulator.loopback import is_loopback
+from leapcell_emulator.loopback import HOST, is_loopback
 from leapcell_emulator.machine import write_machine
 from leapcell_emulator.metering import Window
 from leapcell_emulator.sandbox import TEMP
 from leapcell_emulator.unfinished import Work
 from leapcell_emulator.unfinished_report import UnfinishedReport
+from leapcell_emulator.upstream import IDLE_CONNECTION, Upstream
+from leapcell_emulator.upstream_connection import LARGEST_HEAD
 
-IDLE_CONNECTION: Final = 1.5  # seconds; below the shortest keep-alive of the usual servers (gunicorn's 2 s)
 SETTLING: Final = 0.003  # seconds that a process gets to finish what an answer leaves to do, if it is busy
-LARGEST_HEAD: Final = 16 * MIB  # bytes that aiohttp may read of a head; our own limits are lower and say more
 _SHOWN_LINES: Final = 50
 
 
@@ -81,7 +81,10 @@ class Instance:
         sleeping = deployment.manifest.runtime != "go"
         self._unfinished = UnfinishedReport(name, self._process, self._journal, sleeping=sleeping)
         self._watch: asyncio.Task[None] | None = None
+        self.upstream: Upstream
+        """Its connections."""
         self.session: aiohttp.ClientSession
+        """For its health and WebSockets."""
 
     # Start
 
@@ -118,11 +121,12 @@ class Instance:
             self.ended = str(error).partition("\n")[0]
             await self._clear()
             raise
+        self.upstream = Upstream(HOST, self._process.port)
         self.record.started(memory=manifest.memory)
         self.state = State.RUNNING
         self.last_used = time.monotonic()
         self._watch = asyncio.create_task(self._watch_end())
-        self._rest()
+        self.rest()
 
     async def _become_healthy(self) -> None:
         """Ask until anything answers (E9), and once for the paths that LeapCell misspells (E10)."""
@@ -168,10 +172,11 @@ class Instance:
         self.last_used = time.monotonic()
         if self.in_hand == 0:
             self.idle.set()
-            self._rest()
+            self.rest()
         self.record.end(window)
 
-    def _rest(self) -> None:
+    def rest(self) -> None:
+        """Stop it, if the rules say so and it has no request."""
         if not self._rules.freeze or self.in_hand:
             return
         if self.last_request and (work := self._unfinished.look()):
@@ -237,6 +242,7 @@ class Instance:
         await self._process.close()
         with contextlib.suppress(AttributeError):
             await self.session.close()
+            self.upstream.close()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     async def wipe(self) -> None:

@@ -24,11 +24,17 @@ _LANDLOCK: Final = re.compile(
     r"Permission denied: ['\"](?P<path>[^'\"]+)|EACCES: permission denied, \w+ '(?P<node>[^']+)"
     r"|(?P<other>[\w./@+-]+): [Pp]ermission denied"
 )
+# Most lines complain of nothing: one look finds that.
+_SUSPECT: Final = re.compile(
+    r"SemLock|/dev/shm|shm_open|shared_memory|read-only|erofs|permission denied|database", re.IGNORECASE
+)
 _ERROR_PATH: Final = re.compile(r"['\"](/?[\w./@+-]+)['\"]\s*$")
 
 
 def complaint(line: str, *, landlock: bool = False) -> tuple[str, str] | None:
     """The rule that a log line complains of, and what it says was touched."""
+    if _SUSPECT.search(line) is None:
+        return None
     if "database" in line and "readonly" in line:
         return "read_only", "SQLite's database"
     if "unable to open database file" in line:
