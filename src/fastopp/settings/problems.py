@@ -120,6 +120,12 @@ def _secrets(settings: SettingsFields) -> Iterator[SettingProblem]:
     secrets = "Run `python oppman.py secrets` and set the line that it prints."
     if not settings.development and (what := _wrong_with_key(settings.secret_key.get_secret_value())):
         yield SettingProblem("SECRET_KEY", what, secrets)
+    if previous := settings.secret_key_previous.get_secret_value():
+        fix = "Set it to the value that SECRET_KEY had, or remove it."
+        if previous == settings.secret_key.get_secret_value():
+            yield SettingProblem("SECRET_KEY_PREVIOUS", "The same as SECRET_KEY.", fix)
+        elif not settings.development and (what := _wrong_with_key(previous)):
+            yield SettingProblem("SECRET_KEY_PREVIOUS", what, fix)
     if 0 < len(settings.ops_token.get_secret_value()) < MIN_OPS_TOKEN:
         what = f"Must be at least {MIN_OPS_TOKEN} characters, or it can be guessed."
         yield SettingProblem("OPS_TOKEN", what, secrets)

@@ -72,7 +72,7 @@ def install(
     app.add_middleware(SameSiteMiddleware)
     app.add_middleware(HostMiddleware, settings=settings)
     app.add_middleware(BodyMiddleware)
-    app.add_middleware(SchemeAwareSessions, secret_key=settings.secret_key.get_secret_value())
+    app.add_middleware(SchemeAwareSessions, signing_keys=settings.signing_keys)
     app.add_middleware(ConditionalMiddleware)
     app.add_middleware(RelativeRedirectMiddleware)
     app.add_middleware(
