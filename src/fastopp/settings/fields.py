@@ -134,8 +134,8 @@ class SettingsFields(BaseModel):
     release: str = Field(
         "",
         max_length=100,
-        description="Name of the release that runs, like a commit, for errors. Default: the version in the project's "
-        "`pyproject.toml`.",
+        description="Name of the release that runs, like a commit, for errors and `/health`. Default: the label of "
+        "the platform's image, or the id that a build computes, or the version in the project's `pyproject.toml`.",
     )
     access_token_expire_minutes: int = Field(30, ge=1, le=60 * 24 * 365, description="Lifetime of a sign-in token.")
     ops_token: SecretStr = Field(

@@ -12,13 +12,13 @@ from pydantic import BaseModel, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.core.dependencies import RuntimeDep, SessionDep
+from fastopp.core.release_id import release_id
 from fastopp.core.runtime import Runtime
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.current_user import Operator
 from fastopp.features.accounts.models import User
 from fastopp.features.errors import groups
 from fastopp.features.errors.models import EVENTS_OF_GROUP, ErrorEvent, ErrorGroup, State
-from fastopp.features.errors.release import release_of
 from fastopp.web.answers import NO_STORE, OperationRoute, is_htmx, prefers_html
 from fastopp.web.api_docs import problems
 from fastopp.web.forms import CleanText
@@ -143,7 +143,7 @@ async def _changed(
     *,
     by_next: bool = False,
 ) -> Response:
-    release, now = release_of(runtime.settings, FilePath.cwd()), runtime.clock.now()
+    release, now = release_id(runtime.settings, FilePath.cwd()), runtime.clock.now()
     group = await groups.change_state(session, error_id, state, now=now, release=release, by_next=by_next)
     if operator is not None:
         changes = {"state": state, "type": group.type}

@@ -22,6 +22,7 @@ from fastopp.checks.runner import run_checks, select
 from fastopp.console.checking import print_report, read_context
 from fastopp.console.main_file import find_project_apps
 from fastopp.console.output import EXIT_FAILED, fail, plain_command, say
+from fastopp.core.release_id import write_release
 from fastopp.platforms.leapcell import LEAPCELL
 
 
@@ -37,6 +38,7 @@ def leapcell_build(
         _install()
     if check:  # before the rest, which takes longer, since it may end the build
         _check()
+    say(f"This is release {write_release(Path.cwd())}.")  # of what is in git, before the rest generates more
     _compile_packages()
     _run(context, "compile")
     _compress()
