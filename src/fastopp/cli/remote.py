@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from fastopp.cli.remote_release import smoke_test, wait
-from fastopp.cli.remote_target import Target, carry_out, chosen_target
+from fastopp.cli.remote_target import Target, carry_out, chosen_target, token_works
 from fastopp.console.options import JsonOption, YesOption
 from fastopp.console.output import EXIT_FAILED, EXIT_MISUSED, confirm, fail, print_table, say
 from fastopp.console.remote_site import Answer, RemoteSite, WrongToken
@@ -53,7 +53,7 @@ def status(
     def ask(site: RemoteSite) -> Answer:
         answer = site.health()
         if target.token_at_hand:
-            answer["token"] = _token_works(site)
+            answer["token"] = token_works(site)
         if alert and answer.get("token") and answer["checks"].get("database", {}).get("status") == "healthy":
             answer["alerts"] = remote_alerts.ask(site)
         return answer
@@ -230,14 +230,6 @@ def _backup_key(variable: str) -> str:
 def _operate(context: typer.Context, operation: Callable[[RemoteSite], Answer], *, as_json: bool) -> Answer:
     target = chosen_target(context)
     return carry_out(target, target.token(), operation, as_json=as_json)
-
-
-def _token_works(site: RemoteSite) -> bool:
-    try:
-        site.get("/debug/leapcell")
-    except WrongToken:
-        return False
-    return True
 
 
 def _details(check: Answer) -> str:

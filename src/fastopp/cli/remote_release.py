@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import typer
 
-from fastopp.cli.remote_target import carry_out, chosen_target
+from fastopp.cli.remote_target import carry_out, chosen_target, token_works
 from fastopp.console.options import JsonOption
 from fastopp.console.output import EXIT_FAILED, EXIT_MISUSED, fail, print_table, say
-from fastopp.console.remote_site import Answer, NoAnswer, NotFastOpp, RemoteSite, WrongToken
+from fastopp.console.remote_site import Answer, NoAnswer, NotFastOpp, RemoteSite
 from fastopp.platforms.base import HEALTH_PATHS
 
 IN_A_ROW: Final = 3  # answers of the new release: for a while, old instances answer too
@@ -105,11 +105,8 @@ def _smoke(site: RemoteSite, release: str, paths: list[str], *, token: bool) -> 
         status = site.page(file).status_code
         yield Outcome(f"file {file}", status == 200, f"{status}")
     if token:
-        try:
-            site.get("/debug/leapcell")
-            yield Outcome("token", True, "accepted")
-        except WrongToken as error:
-            yield Outcome("token", False, error.message)
+        works = token_works(site)
+        yield Outcome("token", works, "accepted" if works else "not accepted")
 
 
 def _own_files(site: RemoteSite, page: str) -> Iterator[str]:

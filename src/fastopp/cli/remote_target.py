@@ -11,7 +11,7 @@ import typer
 from rich.status import Status
 
 from fastopp.console.output import EXIT_FAILED, EXIT_MISUSED, emit_json, error_console, fail
-from fastopp.console.remote_site import Answer, RemoteSite, describe_error
+from fastopp.console.remote_site import Answer, RemoteSite, WrongToken, describe_error
 from fastopp.errors import FastOppError
 from fastopp.settings.loading import read_own_variables
 
@@ -65,6 +65,15 @@ def carry_out(target: Target, token: str, operation: Callable[[RemoteSite], Answ
     if as_json:
         emit_json(answer)
     return answer
+
+
+def token_works(site: RemoteSite) -> bool:
+    """Return whether a site accepts the token."""
+    try:
+        site.get("/debug/leapcell")
+    except WrongToken:
+        return False
+    return True
 
 
 def _teller(waiting: Status, began: float, *, quiet: bool) -> Callable[[str], None]:
