@@ -145,6 +145,10 @@ COMMANDS: dict[str, Place] = {
         "fastopp.features.files.commands:app",
         "Back up, restore and compare uploaded files.",
     ),
+    "static": (
+        "fastopp.features.static_files.commands:app",
+        "Static files at a CDN: put them there, and check that they are there.",
+    ),
     "remote": (
         "fastopp.cli.remote:app",
         "Manage a deployed project without a shell: state, migrations, sample data, backups, tasks and errors.",

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Final, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urljoin
 
 import typer
 
 from fastopp.cli.remote_target import carry_out, chosen_target, token_works
 from fastopp.console.options import JsonOption
 from fastopp.console.output import EXIT_FAILED, EXIT_MISUSED, fail, print_table, say
-from fastopp.console.remote_site import Answer, NoAnswer, NotFastOpp, RemoteSite
+from fastopp.console.remote_site import Answer, NoAnswer, NotFastOpp, RemoteSite, status_of
 from fastopp.platforms.base import HEALTH_PATHS
 
 IN_A_ROW: Final = 3  # answers of the new release: for a while, old instances answer too
@@ -100,18 +100,10 @@ def _smoke(site: RemoteSite, release: str, paths: list[str], *, token: bool) -> 
     for path in paths:
         page = site.page(path)
         yield Outcome(f"page {path}", page.status_code < 400, f"{page.status_code}")
-        files |= dict.fromkeys(_own_files(site, page.text))
+        files |= dict.fromkeys(urljoin(f"{site.url}{path}", address) for address in _STATIC.findall(page.text))
     for file in [*files][:MOST_FILES]:
-        status = site.page(file).status_code
-        yield Outcome(f"file {file}", status == 200, f"{status}")
+        status = status_of(file)
+        yield Outcome(f"file {file}", status == 200, str(status or "no answer"))
     if token:
         works = token_works(site)
         yield Outcome("token", works, "accepted" if works else "not accepted")
-
-
-def _own_files(site: RemoteSite, page: str) -> Iterator[str]:
-    """The scripts and style sheets of a page that the site serves itself."""
-    for address in _STATIC.findall(page):
-        parts = urlsplit(address)
-        if parts.netloc in ("", urlsplit(site.url).netloc) and parts.path.startswith("/"):
-            yield parts.path + (f"?{parts.query}" if parts.query else "")

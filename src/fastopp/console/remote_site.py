@@ -211,6 +211,14 @@ class RemoteSite:
         return answer
 
 
+def status_of(url: str) -> int | None:
+    """Return the status of a file, at a CDN perhaps: it is asked for without the token. None if nothing answers."""
+    try:
+        return httpx.get(url, timeout=CONNECT_TIMEOUT).status_code
+    except httpx.HTTPError:
+        return None
+
+
 def site_url(text: str) -> str:
     """Return scheme, host and port of the URL that was entered. Raises `AddressRefused`."""
     text = text.strip()

@@ -197,6 +197,11 @@ class SettingsFields(BaseModel):
     s3_cdn_url: str = Field(
         "", description="Public URL of the bucket, including its name: browsers load uploaded files from there."
     )
+    static_cdn_url: str = Field(
+        "",
+        description="Public URL of the bucket, including its name, from which browsers load static files: style "
+        "sheets, scripts, fonts. A build or `oppman.py static upload` stores them there. Ignored in development.",
+    )
     s3_quota_mb: int | None = Field(
         None,
         ge=0,

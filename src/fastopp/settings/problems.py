@@ -156,7 +156,12 @@ def _database_url(settings: SettingsFields, given: frozenset[str]) -> Iterator[S
 
 
 def _object_storage(settings: SettingsFields, given: frozenset[str]) -> Iterator[SettingProblem]:
-    for variable, url in (("S3_ENDPOINT_URL", settings.s3_endpoint_url), ("S3_CDN_URL", settings.s3_cdn_url)):
+    addresses = {
+        "S3_ENDPOINT_URL": settings.s3_endpoint_url,
+        "S3_CDN_URL": settings.s3_cdn_url,
+        "STATIC_CDN_URL": settings.static_cdn_url,
+    }
+    for variable, url in addresses.items():
         if url and not _ADDRESS.match(url):
             yield SettingProblem(variable, "Not a valid URL.", "Use the https:// URL that the dashboard shows.")
     present = [name for name in OBJECT_STORAGE_VARIABLES if name in given]

@@ -27,6 +27,7 @@ from fastopp.web.middleware.recording import RecordingMiddleware
 from fastopp.web.middleware.redirects import RelativeRedirectMiddleware
 from fastopp.web.middleware.sessions import SchemeAwareSessions
 from fastopp.web.navigation import MANAGEMENT, MenuItem
+from fastopp.web.published import read_note
 from fastopp.web.templating import FRAMEWORK_STATIC, Templates
 
 
@@ -50,6 +51,7 @@ def install(
     description: of the site, in a sentence. Its name is the application's title.
     """
     root = project or Path.cwd()
+    published = read_note(root, settings)
     app.state.templates = Templates(
         settings,
         directories=template_folders(apps, root),
@@ -57,6 +59,7 @@ def install(
         name=app.title,
         description=description,
         catalogues=catalogue_folders(apps, root),
+        published=published,
     )
     app.state.navigation = [*navigation, *MANAGEMENT]
     app.router.dependencies.append(Depends(verify_csrf_token))
@@ -76,7 +79,10 @@ def install(
     app.add_middleware(ConditionalMiddleware)
     app.add_middleware(RelativeRedirectMiddleware)
     app.add_middleware(
-        SecurityHeadersMiddleware, production=not settings.development, asset_origin=asset_origin(settings)
+        SecurityHeadersMiddleware,
+        production=not settings.development,
+        asset_origin=asset_origin(settings),
+        static_source=published.address if published else "",
     )
     app.add_middleware(RequestIdMiddleware)
     app.add_middleware(CompressionMiddleware)

@@ -42,6 +42,7 @@ def leapcell_build(
     _compile_packages()
     _run(context, "compile")
     _compress()
+    _publish()
 
 
 def _run(context: typer.Context, name: str) -> None:
@@ -77,6 +78,13 @@ def _compress() -> None:
     from fastopp.web.statics import compress_ahead  # noqa: PLC0415 - as above
 
     say(f"{compress_ahead(static_folders(find_project_apps(), Path.cwd()))} static files are compressed.")
+
+
+def _publish() -> None:
+    from fastopp.features.static_files.commands import publish_in_build  # noqa: PLC0415 - imports FastAPI
+    from fastopp.settings import read_variables  # noqa: PLC0415 - imports Pydantic
+
+    publish_in_build(read_variables()[0])
 
 
 def _check() -> None:
