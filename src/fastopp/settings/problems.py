@@ -15,6 +15,7 @@ from fastopp.settings.database_url import DatabaseURLError
 from fastopp.settings.mail_url import MailURLError, parse_sender
 from fastopp.settings.observing import ObservingSettings
 from fastopp.settings.problem import SettingProblem
+from fastopp.settings.regional import RegionalSettings
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -153,6 +154,15 @@ def _database_url(settings: SettingsFields, given: frozenset[str]) -> Iterator[S
         _ = settings.database
     except DatabaseURLError as error:
         yield SettingProblem("DATABASE_URL", error.message, error.hint or "")
+        return
+    try:
+        replica = settings.read_database if isinstance(settings, RegionalSettings) else None
+    except DatabaseURLError as error:
+        yield SettingProblem("DATABASE_READ_URL", error.message, error.hint or "")
+        return
+    if replica is not None and {replica.backend, settings.database.backend} != {"postgresql"}:
+        fix = "Use the URL of a PostgreSQL replica of DATABASE_URL, or remove it."
+        yield SettingProblem("DATABASE_READ_URL", "Only PostgreSQL has replicas.", fix)
 
 
 def _object_storage(settings: SettingsFields, given: frozenset[str]) -> Iterator[SettingProblem]:

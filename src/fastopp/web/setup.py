@@ -23,6 +23,7 @@ from fastopp.web.middleware.headers import (
     asset_origin,
 )
 from fastopp.web.middleware.hosts import HostMiddleware
+from fastopp.web.middleware.positions import PositionMiddleware
 from fastopp.web.middleware.recording import RecordingMiddleware
 from fastopp.web.middleware.redirects import RelativeRedirectMiddleware
 from fastopp.web.middleware.sessions import SchemeAwareSessions
@@ -70,6 +71,8 @@ def install(
     # The last one added is the first to see a request.
     if settings.development:
         developer_errors.install(app, settings, apps)
+    if settings.database_read_url.get_secret_value():
+        app.add_middleware(PositionMiddleware)
     app.add_middleware(problems.UnhandledErrorMiddleware)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(SameSiteMiddleware)
