@@ -38,6 +38,12 @@ _INDEXES = {
     "AND indexdef NOT LIKE '%UNIQUE%'",
 }
 
+# What is lost in a power cut is filled again.
+_FASTER = {
+    "sqlite": ("PRAGMA synchronous = OFF", "PRAGMA cache_size = -500000", "PRAGMA temp_store = MEMORY"),
+    "postgresql": ("SET synchronous_commit = off", "SET maintenance_work_mem = '256MB'"),
+}
+
 
 class Measured(NamedTuple):
     """The answers of one address."""
@@ -79,6 +85,8 @@ async def _fill(backend: str, url: str) -> None:
     began = time.perf_counter()
     async with in_autocommit(engine).connect() as connection:
         dialect = connection.dialect.name
+        for setting in _FASTER[dialect]:
+            await connection.exec_driver_sql(setting)
         indexes = (await connection.execute(text(_INDEXES[dialect]))).all()
         keys = await connection.run_sync(_keys)
         rebuilt = [(name, sql) for name, sql in indexes if name not in keys]

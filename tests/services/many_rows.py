@@ -118,7 +118,9 @@ def _columns(dialect: str) -> Mapping[str, dict[str, str]]:
             attempts="1", abort_requested=when("1 = 0"),
         ),
         "procrastinate_events": made(
-            job_id="(SELECT max(id) FROM procrastinate_jobs) - n % 1000", type=_EVENT[dialect].format("succeeded"),
+            job_id="(SELECT max(id) FROM procrastinate_jobs) "
+            "- n % (SELECT max(id) - min(id) + 1 FROM procrastinate_jobs)",
+            type=_EVENT[dialect].format("succeeded"),
             at=before,
         ),
         "task_requests": made(digest="'d' || n", task="'mail.send'", claimed_at=before),

@@ -67,7 +67,7 @@ class Flusher:
             self._timer = asyncio.get_running_loop().call_later(wait, self._in_time, soon)
 
     async def keep_looking(self) -> None:
-        """Flush every `INTERVAL` seconds also while nothing happens, for what is looked at in flushes; never returns.
+        """Flush every `INTERVAL` seconds also while nothing happens, for what flushes look at. Never return.
 
         Nothing is written then, and with MONITOR=false nothing is recorded either.
         """

@@ -22,7 +22,7 @@ class TaskProcess:
         self.registry = registry
         self.limits = limits or TaskLimits()
         self.beside: list[Beside] = []
-        """What a worker that stays does beside its tasks, until it is cancelled. It must not fail."""
+        """Work beside the tasks of a worker that stays, which cancels it in the end. It must not fail."""
         self._wakes: list[Wake] = [] if wake is None else [wake]
 
     def add_wake(self, wake: Wake) -> None:
