@@ -75,7 +75,19 @@ async def _parallel() -> None:
         proxy = await stack.enter_async_context(
             _process(*program, "benchmarks.bare_proxy", str(proxy_port), server.url)
         )
-        options = ["--no-build", "--async-port", "0", "--no-database", "--no-object-storage", "--port", str(port)]
+        # Without a log of each request, as the server that is asked straight.
+        start = "uvicorn main:app --port 8080 --log-level error --no-access-log"
+        options = [
+            "--start-command",
+            start,
+            "--no-build",
+            "--async-port",
+            "0",
+            "--no-database",
+            "--no-object-storage",
+            "--port",
+            str(port),
+        ]
         emulator = await stack.enter_async_context(
             _process(*program, "leapcell_emulator", "emulate", "--folder", str(PLAIN), *options)
         )

@@ -241,6 +241,21 @@ async def test_memory_is_watched_where_the_kernel_cannot_cap_it(monkeypatch: pyt
         assert service.instance("i1")["ended"].startswith("i1 ")
 
 
+async def test_a_tmp_of_limited_size() -> None:
+    async with running("plain_fastapi", instances=1, tmp_size=1024 * 1024) as service:
+        written = await service.client.post("/write", params={"path": "/tmp/small"})
+        assert written.text == '"written"'
+        assert service.instance("i1")["temp_files"] == 1
+        fill = {"path": "/tmp/large", "size": 2 * 1024 * 1024}
+        assert "No space left on device" in (await service.client.post("/write", params=fill)).text
+        await until(lambda: service.fired("tmp_size"))
+        assert service.fired("tmp_size")[0].message == "/tmp is full: 1 MiB."
+        assert service.instance("i1")["temp_bytes"] <= 1024 * 1024
+        await service.emulator.act("wipe", "i1")
+        assert service.instance("i1")["temp_files"] == 0
+        assert (await service.client.post("/write", params={"path": "/tmp/small"})).text == '"written"'
+
+
 async def test_the_share_of_a_processor() -> None:
     async with running("plain_fastapi", instances=1, cpu_share=True) as service:
         instance = service.instance("i1")

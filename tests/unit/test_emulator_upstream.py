@@ -113,6 +113,19 @@ async def test_an_interrupted_answer(answer: bytes | None, why: str) -> None:
             await whole(await upstream.ask("GET", GET))
 
 
+@pytest.mark.parametrize("first", [HEAD + b"Content-Length: 2\r\n\r\nok", b"HTTP/1.1 204 No Content\r\n\r\n"])
+async def test_an_answer_that_nobody_asked_for_ends_the_connection(first: bytes) -> None:
+    second = b"HTTP/1.1 500 Not Asked For\r\nX-Second: 1\r\nContent-Length: 3\r\n\r\nbad"
+    async with served(first + second, first) as (upstream, script):
+        connection = await upstream.ask("GET", GET)
+        assert (connection.status, b"X-Second" in dict(connection.headers)) == (204 if b"204" in first else 200, False)
+        assert await whole(connection) in (b"ok", b"")
+        again = await upstream.ask("GET", GET)
+        assert again.status != 500
+        await whole(again)
+        assert script.connections == 2
+
+
 async def test_a_head_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upstream_connection, "LARGEST_HEAD", 100_000)
     async with served(HEAD + b"X: " + b"x" * 300_000) as (upstream, _):

@@ -39,6 +39,7 @@ from leapcell_emulator.command_options import (
     RedisOption,
     RegionLatencyOption,
     RootDirectoryOption,
+    RouteOption,
     RuntimeOption,
     SandboxOption,
     SaveManifestOption,
@@ -75,6 +76,7 @@ async def _emulate(
     profile: ProfileOption = "default",
     persistent: PersistentOption = False,
     https: HttpsOption = False,
+    route: RouteOption = None,
     sandbox: SandboxOption = "auto",
     database: DatabaseOption = True,
     object_storage: StorageOption = True,
@@ -147,6 +149,7 @@ async def _emulate(
         builds=default_folder(),
         rebuild=rebuild,
         watch=watch,
+        routes=tuple(route or []),
         https=authority.default_folder() if https else None,
         latency=region_latency / 1000,
     )

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from leapcell_emulator import processes
@@ -175,6 +176,11 @@ class ConfinedProcess:
         if (host, port) not in self.bound and len(self.bound) < _KEPT_BOUND:
             self.bound.append((host, port))
             self._on_bound(host, port)
+
+    def inside(self, path: str) -> Path | None:
+        """Return a path below its root as this machine sees it; None: it has ended."""
+        found = self._processes() if self.alive else []
+        return Path(f"/proc/{found[0]}/root{path}") if found else None
 
     def url(self, path: str) -> str:
         """The address of a path of it."""

@@ -29,17 +29,14 @@ from leapcell_emulator.manifest import Manifest
 from leapcell_emulator.page import Page
 from leapcell_emulator.record import Record
 from leapcell_emulator.references import resolve
+from leapcell_emulator.routes import read_routes
 from leapcell_emulator.rule_changes import LIVE
 from leapcell_emulator.sandbox_choice import choose_sandbox
 from leapcell_emulator.service import Service
 from leapcell_emulator.services.look import Table
-from leapcell_emulator.traffic import KEPT, Exchange, Traffic
+from leapcell_emulator.traffic import Exchange, Traffic
 from leapcell_emulator.watch import watching
 from leapcell_emulator.workplace import Workplace
-
-
-class UnknownRequest(NotFound):
-    """There is no such request, or it is too long ago."""
 
 
 class DeploymentRunning(Conflict):
@@ -105,6 +102,7 @@ class Emulator:
 
     async def _start(self) -> None:
         options = self.options
+        routes = read_routes(options.routes)
         self.manifest = read_settings(options)
         for warning in self.manifest.warnings:
             self.journal.say(warning, level="warning")
@@ -139,11 +137,10 @@ class Emulator:
             self.journal.say(f"Nothing is saved in {options.load}: all starts empty.", level="warning")
         self._exit.push_async_callback(self.fleet.close)
         await self.deploy()
-        gateway = self.gateway = Gateway(
-            self.fleet, self.rules, self.journal, Page(self).answer, latency=options.latency
-        )
-        self.traffic = gateway.traffic
-        runner = web.ServerRunner(gateway.server(), shutdown_timeout=0.5)
+        page = Page(self).answer
+        self.gateway = Gateway(self.fleet, self.rules, self.journal, page, latency=options.latency, routes=routes)
+        self.traffic = self.gateway.traffic
+        runner = web.ServerRunner(self.gateway.server(), shutdown_timeout=0.5)
         await runner.setup()
         self._exit.push_async_callback(runner.cleanup)
         await self._address.serve(runner, self._work.folder)
@@ -276,10 +273,7 @@ class Emulator:
 
     def exchange(self, number: str | None) -> Exchange:
         """Return a request with its answer. Raises `UnknownRequest`."""
-        found = self.traffic.find(number or "")
-        if found is None:
-            raise UnknownRequest(f"There is no request {number}.", hint=f"The last {KEPT} are kept.")
-        return found
+        return self.traffic.get(number or "")
 
     async def look(self, service: str, name: str, after: int) -> Table:
         """Return what a service holds, or what is in its part of this name. Raises `NotFound`, `BadRequest`."""

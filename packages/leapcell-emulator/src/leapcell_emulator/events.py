@@ -48,7 +48,7 @@ class Event:
     time: str = field(default_factory=now)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ServedRequest:
     """A request that was answered, by an instance or by a rule."""
 
@@ -66,7 +66,13 @@ class ServedRequest:
     bytes_out: int = 0
     number: int = 0
     """Its number among all, by which the page asks for more."""
-    time: str = field(default_factory=now)
+    at: float = field(default_factory=time)
+    """Unix time of its end."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for the page, with its `time` as text."""
+        values = asdict(self)
+        return {**values, "time": as_iso(values.pop("at"))}
 
 
 @dataclass(slots=True)
@@ -171,6 +177,6 @@ class Journal:
         """Events and requests, oldest first, and how often each rule fired."""
         return {
             "events": [asdict(event) for event in self.events],
-            "requests": [asdict(request) for request in self.requests],
+            "requests": [request.as_json() for request in self.requests],
             "fired": dict(self.fired),
         }

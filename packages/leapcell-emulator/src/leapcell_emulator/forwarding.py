@@ -24,6 +24,7 @@ _HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     )
 )
+_TEXT: Final = ("utf-8", "surrogateescape")
 # Written by the gateway itself.
 _REPLACED: Final = frozenset((b"expect", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
 
@@ -70,16 +71,12 @@ def is_chunked(request: web.BaseRequest) -> bool:
 
 def answer_head(status: int, reason: bytes, headers: RawHeaders, body: bytes | None) -> web.StreamResponse:
     """Return an answer to write to the client; without a `body`, it is to come."""
-    passed = CIMultiDict(decoded(header for header in headers if header[0].lower() not in _HOP_BY_HOP))
+    passed = CIMultiDict(decoded([header for header in headers if header[0].lower() not in _HOP_BY_HOP]))
     if body is not None:
-        return web.Response(status=status, reason=_text(reason) or None, headers=passed, body=body)
-    return web.StreamResponse(status=status, reason=_text(reason) or None, headers=passed)
+        return web.Response(status=status, reason=reason.decode(*_TEXT) or None, headers=passed, body=body)
+    return web.StreamResponse(status=status, reason=reason.decode(*_TEXT) or None, headers=passed)
 
 
 def decoded(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
     """Return headers as text."""
-    return [(_text(name), _text(value)) for name, value in headers]
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
+    return [(name.decode(*_TEXT), value.decode(*_TEXT)) for name, value in headers]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 import aiohttp
@@ -19,6 +19,7 @@ from leapcell_emulator.fleet import Fleet, TooManyRequests
 from leapcell_emulator.forwarding import answer_head, decoded, is_chunked, passed_headers, request_head
 from leapcell_emulator.instance import Instance
 from leapcell_emulator.limits import Refused, check_answer, check_head, is_ambiguous
+from leapcell_emulator.routes import Route, find_route, pass_on
 from leapcell_emulator.rule import format_size
 from leapcell_emulator.rules import Rules
 from leapcell_emulator.short_log import ShortLog
@@ -38,9 +39,20 @@ class Gateway:
     """Answers every request with an instance's answer, or with what the rule says that stands in the way."""
 
     def __init__(
-        self, fleet: Fleet, rules: Rules, journal: Journal, page: PageHandler | None = None, *, latency: float = 0.0
+        self,
+        fleet: Fleet,
+        rules: Rules,
+        journal: Journal,
+        page: PageHandler | None = None,
+        *,
+        latency: float = 0.0,
+        routes: Sequence[Route] = (),
     ) -> None:
-        """`page` answers below `/__emulator`; `latency` is what a request takes to the region and back, in seconds."""
+        """`page` answers below `/__emulator`; `latency` is what a request takes to the region and back, in seconds.
+
+        routes: the paths that other services answer.
+        """
+        self._routes = routes
         self.latency = latency
         self._fleet, self._rules, self._journal = fleet, rules, journal
         self._page = page
@@ -96,6 +108,8 @@ class Gateway:
             target = read_target(request.method, request.raw_path)
             if isinstance(target, int):
                 return _text(count, target, "")
+            if self._routes and (route := find_route(self._routes, request.path)):
+                return await pass_on(request, target, route, count, self._rules.forwarded_proto)
             instance = await self._fleet.take(count)
             instance.last_request = f"{request.method} {request.path}"
             self._journal.begin(instance.name, count.collected)

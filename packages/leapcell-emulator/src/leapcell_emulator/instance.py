@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -20,7 +21,7 @@ from leapcell_emulator.events import now
 from leapcell_emulator.health import HealthCheck
 from leapcell_emulator.instance_record import InstanceRecord
 from leapcell_emulator.instance_room import instance_room
-from leapcell_emulator.logs import complaint
+from leapcell_emulator.logs import complaint, is_enforced
 from leapcell_emulator.loopback import HOST, is_loopback
 from leapcell_emulator.machine import write_machine
 from leapcell_emulator.metering import Window
@@ -247,8 +248,14 @@ class Instance:
 
     async def wipe(self) -> None:
         """Empty its /tmp, as a move to another machine would."""
-        kept = [self._room.temp / path.relative_to(TEMP) for path in self._room.covered_by_temp()]
-        await asyncio.to_thread(temp.empty, self._room.temp, kept)
+        folder = self._temp()
+        kept = [folder / path.relative_to(TEMP) for path in self._room.covered_by_temp()]
+        await asyncio.to_thread(temp.empty, folder, kept)
+
+    def _temp(self) -> Path:
+        """Its /tmp: a folder of ours, or where its size is limited a separate file system."""
+        limited = self._rules.tmp_size and self._host.sandbox.mounts
+        return (self._process.inside(TEMP) if limited else None) or self._room.temp
 
     def check_memory(self) -> None:
         """Kill it if it exceeds its memory, where the kernel does not cap that. Called now and then."""
@@ -263,19 +270,15 @@ class Instance:
         self._host.on_line(self.name, line)
         self._journal.note_line(self.name, line)
         found = complaint(line, landlock=self._host.sandbox.name == "landlock")
-        if found is None:
-            return
-        name, what = found
-        enforced = self._rules.read_only if name == "read_only" else not self._rules.shared_memory
-        if enforced:
-            self._journal.fire(name, found=what, instance=self.name)
+        if found is not None and is_enforced(self._rules, found[0]):
+            self._journal.fire(found[0], found=found[1], instance=self.name)
 
     def _say(self, message: str, level: str = "warning") -> None:
         self._journal.say(message, level=level, instance=self.name)
 
     def status(self) -> dict[str, Any]:
         """Return its status for the page."""
-        files, size = temp.usage(self._room.temp)
+        files, size = temp.usage(self._temp())
         return {
             "name": self.name,
             "deployment": self.deployment.number,

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from leapcell_emulator.rules import Rules
+
 KEPT_LINES: Final = 300
 LONGEST_LINE: Final = 8192  # bytes; the rest of a longer one is left out
 LINES_PER_SECOND: Final = 200  # passed on; a flood is counted and not shown
@@ -18,6 +20,7 @@ _COMPLAINTS: Final = (
     (re.compile(r"(SemLock|/dev/shm|shm_open|shared_memory)"), "shared_memory"),
     (re.compile(r"(Read-only file system|EROFS|read-only file system)"), "read_only"),
     (re.compile(r"Permission denied: ['\"](?P<path>/[^'\"]+)"), "read_only"),
+    (re.compile(r"No space left on device|ENOSPC|database or disk is full"), "tmp_size"),
 )
 # Landlock refuses with EACCES: Python's message, Node.js's, and Go's and the shell's.
 _LANDLOCK: Final = re.compile(
@@ -26,7 +29,8 @@ _LANDLOCK: Final = re.compile(
 )
 # Most lines complain of nothing: one look finds that.
 _SUSPECT: Final = re.compile(
-    r"SemLock|/dev/shm|shm_open|shared_memory|read-only|erofs|permission denied|database", re.IGNORECASE
+    r"SemLock|/dev/shm|shm_open|shared_memory|read-only|erofs|permission denied|database|no space left|enospc",
+    re.IGNORECASE,
 )
 _ERROR_PATH: Final = re.compile(r"['\"](/?[\w./@+-]+)['\"]\s*$")
 
@@ -46,6 +50,13 @@ def complaint(line: str, *, landlock: bool = False) -> tuple[str, str] | None:
             path = match.groupdict().get("path") or (_ERROR_PATH.search(line) or [None, "The file system"])[1]
             return name, path or ""
     return None
+
+
+def is_enforced(rules: Rules, name: str) -> bool:
+    """Return whether a rule that a line complains of is in force."""
+    if name == "tmp_size":
+        return rules.tmp_size > 0
+    return rules.read_only if name == "read_only" else not rules.shared_memory
 
 
 class LogReader:

@@ -58,6 +58,10 @@ class Rules:
         "/dev/shm was used: there is no shared memory on LeapCell, use pipes or sockets.",  # noqa: S108 - a text
         TROUBLE, Evidence.DOCUMENTED,
     )
+    tmp_size: int = _rule(
+        0, "E1", "Largest /tmp of an instance, which then counts as its memory (LeapCell's size is unknown)",
+        "/tmp is full: {limit}.", OBSERVED, Evidence.INFERRED, unit="bytes",  # noqa: S108 - a text
+    )
     instances: int = _rule(
         2, "E3", "Instances, which take requests in turn",
         "The request went to {found}.", LIFE, Evidence.DOCUMENTED, unit="instances",

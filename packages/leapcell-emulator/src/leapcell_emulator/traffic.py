@@ -10,6 +10,7 @@ from time import perf_counter
 from time import time as clock
 from typing import Any, Final
 
+from leapcell_emulator.errors import NotFound
 from leapcell_emulator.events import Collected, ServedRequest, as_iso
 from leapcell_emulator.forwarding import decoded
 from leapcell_emulator.metering import Window
@@ -21,6 +22,10 @@ KEPT_BODY: Final = 64 * 1024
 """Bytes that are kept of each body."""
 
 Headers = list[tuple[str, str]]
+
+
+class UnknownRequest(NotFound):
+    """There is no such request, or it is too long ago."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -165,9 +170,12 @@ class Traffic:
         exchange.number = self._count
         self._kept.append(exchange)
 
-    def find(self, number: str) -> Exchange | None:
-        """The exchange with this number, if it is kept."""
-        return next((each for each in self._kept if str(each.number) == number), None)
+    def get(self, number: str) -> Exchange:
+        """Return the exchange with this number. Raises `UnknownRequest`."""
+        for each in self._kept:
+            if str(each.number) == number:
+                return each
+        raise UnknownRequest(f"There is no request {number}.", hint=f"The last {KEPT} are kept.")
 
     def har(self, url: str) -> dict[str, Any]:
         """Return them as an HTTP Archive: http://www.softwareishard.com/blog/har-12-spec/."""

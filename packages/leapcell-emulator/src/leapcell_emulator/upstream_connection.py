@@ -203,6 +203,9 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """End the head; an interim one (1xx) is not passed on."""
         assert self._parser is not None  # noqa: S101 - it calls this
+        if self._has_head:  # a second answer, to no request
+            self._keep = False
+            return
         status = self._parser.get_status_code()
         if 100 <= status < 200 and status != 101:
             self._interim, self.headers, self.reason = True, [], b""
