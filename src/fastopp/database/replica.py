@@ -1,4 +1,4 @@
-"""A replica of the database, for reading near to the instance, and the position that tells how far it is.
+"""A replica of the database, for reading near to the instance, and positions in its log.
 
 A position is one of PostgreSQL's write-ahead log (an LSN), as a number. After a write the browser keeps the primary's
 position. A replica that has not replayed that much shows the time before, so the primary is read instead.
@@ -74,7 +74,7 @@ def is_on_replica(session: AsyncSession) -> bool:
 
 
 class Replica:
-    """One replica, with a pool of its own."""
+    """One replica, with a separate pool."""
 
     def __init__(self, engine: AsyncEngine, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.engine = engine

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 WAKE_VARIABLE = "LEAPCELL_ASYNC_URL"
 PRODUCTION_MARKERS = ("railway_environment", "leapcell_environment")
 """Settings of which any value means production."""
-SET_BY_PLATFORMS = frozenset({"port", "railway_environment", "fly_app_name", "fly_image_ref"})
+SET_BY_PLATFORMS = frozenset(
+    {"port", "railway_environment", "fly_app_name", "fly_image_ref", "fly_region", "primary_region"}
+)
 """Settings that a platform sets by itself."""
 
 # Without TLS only on this machine, since a token is sent there; no user, no path: it is the service's own address.
@@ -32,6 +34,12 @@ class PlatformSettings(BaseModel):
     leapcell_app_name: str = Field("", description="Any value selects LeapCell.")
     fly_app_name: str = Field("", description="Set by Fly.io.")
     fly_image_ref: str = Field("", description="Set by Fly.io: the image that runs. Its label names the release.")
+    fly_region: str = Field("", description="Set by Fly.io: the region of this machine.")
+    primary_region: str = Field(
+        "",
+        description="Set by Fly.io from `fly.toml`: the region of the database. Machines elsewhere have requests that "
+        "write sent there.",
+    )
     leapcell_async_url: str = Field(
         "",
         description="The service's `https://….leapcell-async.dev` URL. With it, a queued task is run "
@@ -51,6 +59,11 @@ class PlatformSettings(BaseModel):
     def wake_url(self) -> str:
         """The URL whose requests the platform queues, to wake the application; empty where there is none."""
         return self.leapcell_async_url
+
+    @property
+    def writing_region(self) -> str:
+        """The region to which requests that write are sent; empty for this one."""
+        return self.primary_region if self.fly_region and self.fly_region != self.primary_region else ""
 
     @property
     def image_release(self) -> str:

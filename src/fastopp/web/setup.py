@@ -26,6 +26,7 @@ from fastopp.web.middleware.hosts import HostMiddleware
 from fastopp.web.middleware.positions import PositionMiddleware
 from fastopp.web.middleware.recording import RecordingMiddleware
 from fastopp.web.middleware.redirects import RelativeRedirectMiddleware
+from fastopp.web.middleware.replay import ReplayMiddleware, replay_target
 from fastopp.web.middleware.sessions import SchemeAwareSessions
 from fastopp.web.navigation import MANAGEMENT, MenuItem
 from fastopp.web.published import read_note
@@ -78,6 +79,8 @@ def install(
     app.add_middleware(SameSiteMiddleware)
     app.add_middleware(HostMiddleware, settings=settings)
     app.add_middleware(BodyMiddleware)
+    if replay_target(settings):
+        app.add_middleware(ReplayMiddleware, settings=settings)
     app.add_middleware(SchemeAwareSessions, signing_keys=settings.signing_keys)
     app.add_middleware(ConditionalMiddleware)
     app.add_middleware(RelativeRedirectMiddleware)

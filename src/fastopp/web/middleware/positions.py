@@ -19,7 +19,7 @@ LIFETIME: Final = 60 * 60  # seconds; a replica that is further behind is of no 
 
 
 class PositionMiddleware:
-    """Tells clients that have written how far a replica must be for them."""
+    """Adds to the answer of a request that has written how far a replica must be for its client."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
