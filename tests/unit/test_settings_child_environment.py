@@ -24,6 +24,7 @@ CANARY = "canary-of-this-test"
 READS_THE_ENVIRONMENT = {
     "settings/loading.py": "the settings",
     "platforms/detection.py": "the platform, before there are settings",
+    "authority.py": "XDG_STATE_HOME alone",
     "command.py": "`--exec` runs the developer's own command, as their shell would",
     "environment.py": "what the emulator's own programs get",
     "image.py": "PATH alone",
