@@ -24,6 +24,7 @@ READS_THE_ENVIRONMENT = {
     "settings/loading.py": "the settings",
     "platforms/detection.py": "the platform, before there are settings",
     "command.py": "`--exec` runs the developer's own command, as their shell would",
+    "authority.py": "XDG_STATE_HOME alone",
     "environment.py": "what the emulator's own programs get",
     "image.py": "PATH alone",
     "interpreters.py": "PYENV_ROOT alone",

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from leapcell_emulator.errors import BadRequest
 from leapcell_emulator.replay import replay
 from leapcell_emulator.rule_changes import change
 
 if TYPE_CHECKING:
-    from leapcell_emulator.emulator import Emulator
+    from leapcell_emulator.fleet import Fleet
+    from leapcell_emulator.gateway import Gateway
     from leapcell_emulator.instance import Instance
+    from leapcell_emulator.rules import Rules
+    from leapcell_emulator.service import Service
     from leapcell_emulator.services.postgres import Postgres
+    from leapcell_emulator.traffic import Exchange
 
 INSTANCE_ACTIONS: Final = ("freeze", "thaw", "kill", "wipe", "sleep")
 """Actions on one instance: stop it even in the middle of a request, continue it, kill it, empty its /tmp, or
@@ -48,10 +52,33 @@ class UnknownAction(BadRequest):
     """The emulator has no such action."""
 
 
+class Controlled(Protocol):
+    """The interface that actions need: the `Emulator`."""
+
+    fleet: Fleet
+    gateway: Gateway
+    rules: Rules
+    services: dict[str, Service]
+    deployments: int
+
+    @property
+    def local_url(self) -> str:
+        """The address in plain HTTP."""
+        ...
+
+    async def deploy(self) -> None:
+        """Replace the instances."""
+        ...
+
+    def exchange(self, number: str | None) -> Exchange:
+        """Return a request."""
+        ...
+
+
 class Actions:
     """The actions on one emulator."""
 
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self, emulator: Controlled) -> None:
         self._emulator = emulator
 
     async def act(self, action: str, target: str | None = None) -> str:
