@@ -7,17 +7,17 @@ import math
 from typing import TYPE_CHECKING, Final, Protocol
 
 from leapcell_emulator.errors import BadRequest
-from leapcell_emulator.fleet import Fleet
-from leapcell_emulator.gateway import Gateway
-from leapcell_emulator.instance import Instance
 from leapcell_emulator.replay import replay
 from leapcell_emulator.rule_changes import change
-from leapcell_emulator.rules import Rules
-from leapcell_emulator.service import Service
-from leapcell_emulator.traffic import Exchange
 
 if TYPE_CHECKING:
+    from leapcell_emulator.fleet import Fleet
+    from leapcell_emulator.gateway import Gateway
+    from leapcell_emulator.instance import Instance
+    from leapcell_emulator.rules import Rules
+    from leapcell_emulator.service import Service
     from leapcell_emulator.services.postgres import Postgres
+    from leapcell_emulator.traffic import Exchange
 
 INSTANCE_ACTIONS: Final = ("freeze", "thaw", "kill", "wipe", "sleep")
 """Actions on one instance: stop it even in the middle of a request, continue it, kill it, empty its /tmp, or
@@ -52,33 +52,33 @@ class UnknownAction(BadRequest):
     """The emulator has no such action."""
 
 
-class Running(Protocol):
-    """What the actions act on: the `Emulator`."""
+class Controlled(Protocol):
+    """The interface that actions need: the `Emulator`."""
 
-    deployments: int
     fleet: Fleet
     gateway: Gateway
     rules: Rules
     services: dict[str, Service]
+    deployments: int
 
     @property
     def local_url(self) -> str:
-        """Its address in plain HTTP."""
+        """The address in plain HTTP."""
         ...
 
     async def deploy(self) -> None:
-        """Deploy the project as it is now."""
+        """Replace the instances."""
         ...
 
     def exchange(self, number: str | None) -> Exchange:
-        """Return a request with its answer. Raises `UnknownRequest`."""
+        """Return a request."""
         ...
 
 
 class Actions:
     """The actions on one emulator."""
 
-    def __init__(self, emulator: Running) -> None:
+    def __init__(self, emulator: Controlled) -> None:
         self._emulator = emulator
 
     async def act(self, action: str, target: str | None = None) -> str:
