@@ -26,6 +26,7 @@ from fastopp.recording import REQUEST, TASK
 from fastopp.settings.alerting import Webhook
 from fastopp.storage.select import backup_storage
 from fastopp.testing import ManualClock
+from tests.gate import any_database
 from tests.services.alert_app.state import State
 from tests.services.databases import url_on
 from tests.services.ops_project import BEARER, BROWSER, PRODUCTION, Project, initialised, running, settings_of
@@ -161,6 +162,7 @@ async def test_each_rule_arrives_once_within_a_minute_and_once_more_when_it_is_o
         assert each.headers["webhook-signature"] == f"v1,{expected}"
 
 
+@any_database
 async def test_a_value_between_both_limits_changes_nothing(project, hook, clock):
     State.stock = 5.0  # 95 of 90
     await turn(project, clock)
@@ -243,6 +245,7 @@ async def test_muted(project, hook, clock):
         assert told(hook) == {("alert_app.stock", "opened"): 2}
 
 
+@any_database
 async def test_a_rule_that_fails_changes_nothing_and_stops_no_other(project, hook, clock):
     State.stock = 0.0
     await turn(project, clock)
