@@ -33,4 +33,4 @@ def only_full(*values: Any) -> list[Any]:
 
 
 any_database = pytest.mark.parametrize("url", ["sqlite", *only_full("psycopg")], indirect=True)
-"""Have the gate run a test on SQLite alone, although its fixture has both databases: it cannot tell them apart."""
+"""Have the gate run a test on SQLite alone, although its fixture has both databases: it cannot distinguish them."""
