@@ -32,6 +32,7 @@ from fastopp.storage.select import backup_storage
 from fastopp.tasks.worker import worker
 from fastopp.tasks.worker.worker import worker_in_background
 from fastopp.testing import ManualClock
+from tests.gate import any_database
 from tests.services.alert_app.state import State
 from tests.services.databases import url_on
 from tests.services.ops_project import BEARER, BROWSER, PRODUCTION, Project, initialised, running, settings_of
@@ -172,6 +173,7 @@ def test_each_default_rule_has_a_test():
     assert {rule.id for rule in DEFAULTS} | {NEW_ERROR} == ALL_RULES - {"alert_app.stock"} | ELSEWHERE
 
 
+@any_database
 async def test_a_value_between_both_limits_changes_nothing(project, hook, clock):
     State.stock = 5.0  # 95 of 90
     await turn(project, clock)
@@ -254,6 +256,7 @@ async def test_muted(project, hook, clock):
         assert told(hook) == {("alert_app.stock", "opened"): 2}
 
 
+@any_database
 async def test_a_rule_that_fails_changes_nothing_and_stops_no_other(project, hook, clock):
     State.stock = 0.0
     await turn(project, clock)
