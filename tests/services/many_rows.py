@@ -79,7 +79,8 @@ def _columns(dialect: str) -> Mapping[str, dict[str, str]]:
             group=one_of("marketing", "sales", "support"),
         ),
         "sessions": made(
-            id=id_, user_id=_ANY_USER.replace("'admin@example.com'", "'user1@example.com'"), kind="'browser'",
+            id=id_, user_id=_ANY_USER.replace("'admin@example.com'", "'user' || (1 + n % 1000) || '@example.com'"),
+            kind="'browser'",
             created_at=before, expires_at=after,
         ),
         "account_links": made(
