@@ -22,7 +22,8 @@ START_PATIENCE = 60  # seconds for a process to answer
 
 def processor_seconds(pid: int) -> float:
     """User and system time since a process began, of all its threads, ended ones too, in nanosecond steps."""
-    return time.clock_gettime((~pid << 3) | 2)  # what clock_getcpuclockid(3) returns, which Python does not offer
+    clock = (~pid << 3) | 2  # what clock_getcpuclockid(3) returns, which Python does not offer
+    return time.clock_gettime(clock)
 
 
 @dataclass(frozen=True, slots=True)

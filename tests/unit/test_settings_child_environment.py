@@ -26,7 +26,6 @@ READS_THE_ENVIRONMENT = {
     "platforms/detection.py": "the platform, before there are settings",
     "authority.py": "XDG_STATE_HOME alone",
     "command.py": "`--exec` runs the developer's own command, as their shell would",
-    "authority.py": "XDG_STATE_HOME alone",
     "environment.py": "what the emulator's own programs get",
     "image.py": "PATH alone",
     "interpreters.py": "PYENV_ROOT alone",

@@ -42,7 +42,8 @@ def error_reports(scope: Mapping[str, Any]) -> ErrorReports | None:
 
 
 # What FastAPI calls below is asynchronous though it waits for nothing: a plain function would be sent to a
-# worker thread, which costs each request as much as its routing.
+# worker thread, which costs each request as much as its routing. Each takes the request rather than `RuntimeDep`, since
+# FastAPI solves a dependency's dependencies separately.
 
 
 async def _runtime(request: Request) -> Runtime:
@@ -52,34 +53,34 @@ async def _runtime(request: Request) -> Runtime:
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]
 
 
-async def get_settings(runtime: RuntimeDep) -> Settings:
+async def get_settings(request: Request) -> Settings:
     """The settings of this process."""
-    return runtime.settings
+    return get_runtime(request).settings
 
 
-async def get_storage(runtime: RuntimeDep) -> Storage:
+async def get_storage(request: Request) -> Storage:
     """The storage of uploaded files."""
-    return runtime.storage
+    return get_runtime(request).storage
 
 
-async def get_database(runtime: RuntimeDep) -> Database:
+async def get_database(request: Request) -> Database:
     """The database, for a handler that needs a separate transaction."""
-    return runtime.database
+    return get_runtime(request).database
 
 
-async def get_clock(runtime: RuntimeDep) -> Clock:
+async def get_clock(request: Request) -> Clock:
     """The clock of this process."""
-    return runtime.clock
+    return get_runtime(request).clock
 
 
-async def get_cache(runtime: RuntimeDep) -> Cache:
+async def get_cache(request: Request) -> Cache:
     """The cache that all instances share."""
-    return runtime.shared_cache
+    return get_runtime(request).shared_cache
 
 
-async def get_primary_session(request: Request, runtime: RuntimeDep) -> AsyncIterator[AsyncSession]:
+async def get_primary_session(request: Request) -> AsyncIterator[AsyncSession]:
     """A session for this request as `get_session` gives it, and never at a replica."""
-    database = runtime.database
+    database = get_runtime(request).database
     async with database.read() if request.method in READ_ONLY_METHODS else database.transaction() as session:
         yield session
 
@@ -124,11 +125,10 @@ CacheDep = Annotated[Cache, Depends(get_cache)]
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]  # ends before the answer is sent
 
 
-async def get_tasks(request: Request, runtime: RuntimeDep, session: PrimarySessionDep) -> TaskService:
+async def get_tasks(request: Request, session: PrimarySessionDep) -> TaskService:
     """The task service; tasks are queued only if this request's transaction is committed."""
-    if request.method in READ_ONLY_METHODS:
-        return runtime.tasks
-    return runtime.tasks.within(session)
+    tasks = get_runtime(request).tasks
+    return tasks if request.method in READ_ONLY_METHODS else tasks.within(session)
 
 
 TasksDep = Annotated[TaskService, Depends(get_tasks)]

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Collection, Coroutine
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -14,6 +13,7 @@ import anyio
 from fastopp.errors import Unavailable
 from fastopp.tasks.limits import UNSURE
 from fastopp.tasks.outcome import Outcome
+from fastopp.tasks.worker.aborts import look_for_aborts
 from fastopp.tasks.worker.attempt import Attempt
 from fastopp.tasks.worker.finisher import GATHER_JOBS, Finisher
 from fastopp.tasks.worker.pace import Pace
@@ -31,7 +31,6 @@ GIVE_BACK_AFTER = 1.0
 ENDINGS = 2 * GATHER_JOBS
 """Jobs that a worker holds though their function has returned, since their end is yet to be written."""
 
-POLL_ABORTS = 2.0  # seconds between two questions whether a running job is to be aborted, where nothing is heard
 _A_LITTLE = 0.005  # seconds; the database's clock is not to be a hair behind
 
 
@@ -117,7 +116,7 @@ class WorkLoop:
     async def _run(self, beside: Collection[Coroutine[Any, Any, None]], stop_timeout: float, poll: float) -> None:
         own = (
             self.presence.keep_alive(self._limits.heartbeat_interval),
-            self._look_for_aborts(),
+            look_for_aborts(self._store, self.presence, self._attempts.values(), self._aborts),
             self._end_in_time(stop_timeout),
         )
         helpers = [asyncio.create_task(each) for each in (*own, *beside)]
@@ -155,8 +154,7 @@ class WorkLoop:
     def _room(self) -> int:
         """Return the number of jobs to take now.
 
-        While short ones are done, the next are taken before none is left; what was given back is not taken again before
-        a function has ended.
+        The next are taken before none is left; what was given back, not before a function has ended.
         """
         if len(self._attempts) >= self._most or not (self._pace.free or self._ready):
             return 0
@@ -171,9 +169,7 @@ class WorkLoop:
         try:
             if self._clock.monotonic() < self._unsure_until:
                 await self._put_back_unknown()
-            began = self._clock.monotonic()
             jobs = await self._take(room)
-            self._pace.took(self._clock.monotonic() - began)
         except Clash:
             await self.presence.heartbeat()
         except Unavailable as error:
@@ -186,15 +182,17 @@ class WorkLoop:
             jobs = [job for job in jobs if job.id not in known]
             if self._left is not None:
                 self._left -= len(jobs)
-            self._ready = deque(sorted([*self._ready, *jobs], key=lambda job: (-job.priority, job.id)))
+            self._ready = deque(sorted([*self._ready, *jobs], key=Job.order))
             self._moved_at = self._clock.monotonic()
             self._begin_ready()
 
     async def _take(self, room: int) -> list[Job]:
+        began = self._clock.monotonic()
         if self._only is not None:
             jobs = await self._store.claim(self._only, self.presence.worker_id)
         else:
             jobs = await self._store.fetch(self._queues, self.presence.worker_id, room)
+        self._pace.took(self._clock.monotonic() - began)
         tasks = self._runtime.task_process.registry
         # Of tasks that can ask for it, what earlier attempts have saved.
         asking = [job.id for job in jobs if job.task_name in tasks and tasks[job.task_name].takes_context]
@@ -292,21 +290,6 @@ class WorkLoop:
 
     def _job_ids(self) -> set[int]:
         return {attempt.job.id for attempt in self._attempts.values()} | {job.id for job in self._ready}
-
-    async def _look_for_aborts(self) -> None:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_ABORTS):
-                    await self._aborts.wait()
-            self._aborts.clear()
-            try:
-                held = await self._store.held(self.presence.worker_id) if self._attempts else {}
-            except Unavailable as error:
-                log.debug("Jobs to abort could not be looked for: %s", error)
-                continue
-            for attempt in self._attempts.values():
-                if held.get(attempt.job.id):
-                    attempt.abort()
 
     async def _end_in_time(self, stop_timeout: float) -> None:
         """Cancel what still runs `stop_timeout` seconds after the stop."""

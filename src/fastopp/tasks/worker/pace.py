@@ -51,7 +51,7 @@ class Pace:
         """A function has ended."""
         took = self._clock.monotonic() - self._running.pop(job_id)
         # The last ten or so count. One alone must not: on a busy machine a short function may have waited long for the
-        # processor, and of four workers each would take a few jobs at a time then, and each of these costs a statement.
+        # processor, and of four workers each would take a few jobs at a time then, and more statements would be needed.
         self._usual = took if self._usual == float("inf") else 0.9 * self._usual + 0.1 * took
 
     def took(self, seconds: float) -> None:

@@ -53,6 +53,10 @@ class Job(NamedTuple):
         """Return the job of a row."""
         return cls(row.id, row.task_name, row.args, row.attempts, row.lock, row.priority)
 
+    def order(self) -> tuple[int, int]:
+        """Return the key by which jobs are done."""
+        return -self.priority, self.id
+
 
 class JobStore:
     """Runs a worker's statements. All methods raise DatabaseUnavailable, TablesMissing."""
@@ -79,11 +83,11 @@ class JobStore:
         await self._changes(delete(workers).where(workers.c.id == worker_id).returning(workers.c.id))
 
     async def fetch(self, queues: Collection[str] | None, worker_id: int, limit: int) -> list[Job]:
-        """Take the next jobs, in any order. Raises Clash."""
+        """Take the next jobs, the first to be done first. Raises Clash."""
         given = {"queues": json.dumps(list(queues)) if queues else None, "worker_id": worker_id, "limit": limit}
         async with self._connect() as connection:
             rows = (await connection.execute(self._statements.fetch, given)).all()
-        return [Job.of(row) for row in rows]
+        return sorted((Job.of(row) for row in rows), key=Job.order)
 
     async def claim(self, job_id: int, worker_id: int) -> list[Job]:
         """Take this job, whether or not its time has come; nothing when it does not wait or its lock is held.
