@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.server import ROOT, serve
+import psutil
+
+from benchmarks.load import load
+from benchmarks.server import ROOT, Server, serve
 from leapcell_emulator.emulator import Emulator, EmulatorOptions
+from leapcell_emulator.loopback import free_port
 from leapcell_emulator.rules import Rules
 
 PROJECTS = ROOT / "tests" / "services" / "emulator_projects"
@@ -18,10 +24,15 @@ PLAIN = PROJECTS / "plain_fastapi"
 PLAIN_APP = "tests.services.emulator_projects.plain_fastapi.main:app"
 REQUESTS = 1000  # of each kind, in turn
 COLD_STARTS = 3
+PARALLEL = 20  # connections
+ROUNDS = 7
 SECRETS = {"SECRET_KEY": "a-key-for-a-benchmark-of-32-characters", "FASTOPP_PLATFORM": "leapcell"}
 
 LEGEND = f"""\
 Added: medians of {REQUESTS} requests over one connection each, straight to uvicorn and through the emulator in turn.
+Parallel: {PARALLEL} connections, {REQUESTS} requests in each of {ROUNDS} rounds: in turn straight to uvicorn, through a
+proxy that only passes on (aiohttp on both sides), and through the emulator with two instances of the same application;
+medians, and the processor time of the process that is asked.
 Cold: from a request to a dormant instance to its answer, with the 29 % of a processor that 512 MB buy, and the 250 ms
 that LeapCell adds; medians of {COLD_STARTS}.
 """
@@ -32,6 +43,7 @@ async def run() -> None:
     print(LEGEND)
     await _added(freeze=True)
     await _added(freeze=False)
+    await _parallel()
     await _start()
     await _cold("bare FastAPI", PLAIN, "/", {})
     await _cold("FastOpp, its health path", ROOT, "/kaithhealth", SECRETS)
@@ -52,6 +64,62 @@ async def _added(*, freeze: bool) -> None:
     name = "frozen between requests" if freeze else "not frozen"
     added, direct = median(times[through]) - median(times[straight]), median(times[straight])
     print(f"{'added to a request, ' + name:45}{added * 1000:8.2f} ms   (straight: {direct * 1000:.2f} ms)", flush=True)
+
+
+async def _parallel() -> None:
+    """What the gateway costs under load, beside a proxy that does nothing else."""
+    proxy_port, port = free_port(), free_port()
+    program = [sys.executable, "-m"]
+    async with serve(PLAIN_APP) as server, contextlib.AsyncExitStack() as stack:
+        await server.first_answer("/kaithhealth")
+        proxy = await stack.enter_async_context(
+            _process(*program, "benchmarks.bare_proxy", str(proxy_port), server.url)
+        )
+        # Without a log of each request, as the server that is asked straight.
+        start = "uvicorn main:app --port 8080 --log-level error --no-access-log"
+        options = [
+            "--start-command",
+            start,
+            "--no-build",
+            "--async-port",
+            "0",
+            "--no-database",
+            "--no-object-storage",
+            "--port",
+            str(port),
+        ]
+        emulator = await stack.enter_async_context(
+            _process(*program, "leapcell_emulator", "emulate", "--folder", str(PLAIN), *options)
+        )
+        servers = {
+            "uvicorn": server,
+            "a bare proxy": Server(psutil.Process(proxy.pid), proxy_port),
+            "the emulator": Server(psutil.Process(emulator.pid), port),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in servers}
+        spent: dict[str, list[float]] = {name: [] for name in servers}
+        for each in servers.values():
+            await each.first_answer("/kaithhealth")
+        for _ in range(ROUNDS):
+            for name, each in servers.items():
+                before = each.processor_seconds()
+                rates[name].append(await load(each.port, "/kaithhealth", REQUESTS, connections=PARALLEL))
+                spent[name].append((each.processor_seconds() - before) / REQUESTS)
+    for name in servers:
+        ratio = median(rate / straight for rate, straight in zip(rates[name], rates["uvicorn"], strict=True))
+        took = f"{median(spent[name]) * 1000:.2f} ms of a processor"
+        print(f"{'parallel: ' + name:45}{median(rates[name]):8.0f} /s {ratio:6.2f} x   {took}", flush=True)
+
+
+@contextlib.asynccontextmanager
+async def _process(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    nowhere = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=nowhere, stderr=nowhere)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        await process.wait()
 
 
 async def _start() -> None:

@@ -20,6 +20,12 @@ ROOT = Path(__file__).parent.parent
 START_PATIENCE = 60  # seconds for a process to answer
 
 
+def processor_seconds(pid: int) -> float:
+    """User and system time since a process began, of all its threads, ended ones too, in nanosecond steps."""
+    clock = (~pid << 3) | 2  # what clock_getcpuclockid(3) returns, which Python does not offer
+    return time.clock_gettime(clock)
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A running server."""
@@ -33,9 +39,8 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def processor_seconds(self) -> float:
-        """User and system time since the process began, of all its threads, ended ones too, in nanosecond steps."""
-        clock = (~self.process.pid << 3) | 2  # what clock_getcpuclockid(3) returns, which Python does not offer
-        return time.clock_gettime(clock)
+        """User and system time since the process began."""
+        return processor_seconds(self.process.pid)
 
     def resident_bytes(self) -> int:
         """Resident memory."""

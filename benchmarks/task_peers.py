@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from benchmarks.server import ROOT
+from benchmarks.server import ROOT, processor_seconds
 
 Order = Callable[[int], Awaitable[object]]
 Orders = dict[str, Order]
@@ -45,6 +45,10 @@ class PeerProcess:
         """Send an order and wait: how long it took."""
         self.order(*words)
         return float(self.answer())
+
+    def processor_seconds(self) -> float:
+        """User and system time since the process began."""
+        return processor_seconds(self._process.pid)
 
 
 @contextmanager

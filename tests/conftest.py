@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -20,6 +21,7 @@ from tests.services.front import Certificates, Front
 from tests.services.pgbouncer import find_pgbouncer
 from tests.services.pooler import Pooler
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
+from tests.services.run_wide import folder_of_run, running_once
 from tests.services.s3 import RcloneServer, find_rclone
 
 pytest_plugins = ["tests.collected", "tests.gate", "tests.schedule", "tests.shared"]
@@ -59,16 +61,25 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
+def postgres(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A PostgreSQL of this run's own."""
-    with Postgres() as server:
+
+    @contextmanager
+    def start() -> Iterator[str]:
+        with Postgres() as server:
+            yield server.socket_folder
+
+    path = folder_of_run(request.config, tmp_path_factory) / "postgres"
+    with running_once(path, start) as folder, Postgres(folder) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def templates(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Templates:
     """Databases that are made once and copied."""
-    return Templates(tmp_path_factory.mktemp("templates"), lambda: request.getfixturevalue("postgres"))
+    folder = folder_of_run(request.config, tmp_path_factory) / "templates"
+    folder.mkdir(exist_ok=True)
+    return Templates(folder, lambda: request.getfixturevalue("postgres"))
 
 
 @pytest.fixture(scope="session")

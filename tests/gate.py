@@ -30,3 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def only_full(*values: Any) -> list[Any]:
     """Return parameters that only `script/test --all` tries; a tuple is several at once."""
     return [pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=full) for value in values]
+
+
+any_database = pytest.mark.parametrize("url", ["sqlite", *only_full("psycopg")], indirect=True)
+"""Have the gate run a test on SQLite alone, although its fixture has both databases: it cannot distinguish them."""

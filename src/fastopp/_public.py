@@ -39,6 +39,7 @@ MODULES = {
     "Retry": "fastopp.tasks.retry",
     "RuntimeDep": "fastopp.core.dependencies",
     "SeedStep": "fastopp.core.apps",
+    "PrimarySessionDep": "fastopp.core.dependencies",
     "SessionDep": "fastopp.core.dependencies",
     "Settings": "fastopp.settings",
     "SettingsDep": "fastopp.core.dependencies",

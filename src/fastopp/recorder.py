@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from fastopp.budget import Budget
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.frozen_time import FrozenTime
 from fastopp.recording import (
@@ -29,7 +30,7 @@ from fastopp.recording import (
 )
 
 INTERVAL: Final = 10.0  # seconds from one flush to the next
-ERROR_INTERVAL: Final = 1.0  # seconds, after an answer of 5xx
+SOON_AT_ONCE, SOON_EVERY = 10, 1.0  # flushes after errors (5xx) that may follow each other, and seconds until one more
 MINUTE: Final = 60
 
 MAX_NAME: Final = 200  # characters
@@ -72,6 +73,7 @@ class Recorder:
         self._unwritten: Batch | None = None
         self._number = 0
         self._flushed_at = float("-inf")
+        self._soon = Budget(clock, SOON_AT_ONCE, SOON_EVERY)
         self._running = 0
         self._begun = 0
 
@@ -162,8 +164,11 @@ class Recorder:
     # Flushes
 
     def is_due(self, *, soon: bool = False) -> bool:
-        """Return whether it is time for a flush; `soon` after an error, or where no request may follow."""
-        return self._clock.monotonic() - self._flushed_at >= (ERROR_INTERVAL if soon else INTERVAL)
+        """Return whether it is time for a flush; `soon` after an error, or where no request may follow.
+
+        Errors are flushed at once, each by itself, unless there are many of them.
+        """
+        return self._clock.monotonic() - self._flushed_at >= INTERVAL or (soon and self._soon.has_one())
 
     def due_in(self) -> float:
         """Return the seconds until it is time for a flush."""
@@ -172,6 +177,7 @@ class Recorder:
     def take(self) -> Batch | None:
         """Return the figures to write: those of an earlier flush whose outcome is unknown, or else all new ones."""
         self._flushed_at = self._clock.monotonic()
+        self._soon.take()
         if self._unwritten is None and self._figures:
             self._number += 1
             self._unwritten = Batch(self._number, self._figures, self._statements)

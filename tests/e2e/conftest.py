@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,16 +17,18 @@ from tests.services.site import PATIENCE, SECRET_KEY, Site, copy_project, succee
 
 @pytest.fixture(scope="session")
 def seeded_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project on SQLite with its sample data; for copying, not for changing."""
+    """A project on SQLite with its sample data; for copying, not for changing or running."""
     project = copy_project(tmp_path_factory.mktemp("seeded") / "project")
     succeed(project, "oppdemo.py", "init")
     return project
 
 
 @pytest.fixture(scope="session")
-def site(seeded_project: Path) -> Iterator[Site]:
+def site(seeded_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The project as it is on somebody's own machine. Tests leave its data as they found it."""
-    with Site(seeded_project) as running:
+    project = tmp_path_factory.mktemp("shared") / "project"
+    shutil.copytree(seeded_project, project)
+    with Site(project) as running:
         yield running
 
 

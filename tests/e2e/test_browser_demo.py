@@ -6,11 +6,13 @@ Whatever a page does here, it leaves no message on the console, breaks no policy
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,7 +23,7 @@ from tests.gate import full, only_full
 from tests.services.browser import ARGUMENTS
 from tests.services.front import Front, Network
 from tests.services.postgres import ENCODED_PASSWORD, USER, Postgres
-from tests.services.site import Site, account, copy_project, succeed
+from tests.services.site import Site, copy_project, succeed
 
 PHONE = {"width": 320, "height": 800}  # the narrowest that WCAG 1.4.10 asks for
 
@@ -49,10 +51,10 @@ ADMIN = (
 
 
 @pytest.fixture(scope="module")
-def own_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def own_site(seeded_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A seeded project that these tests change."""
-    project = copy_project(tmp_path_factory.mktemp("browser") / "project")
-    succeed(project, "oppdemo.py", "init")
+    project = tmp_path_factory.mktemp("browser") / "project"
+    shutil.copytree(seeded_project, project)
     with Site(project) as running:
         yield running
 
@@ -104,19 +106,16 @@ def page(chromium: Browser, own_site: Site, watch: list[Watch]) -> Iterator[Page
     assert watched.hosts <= {f"127.0.0.1:{own_site.port}", ""}  # no host: data: and blob: addresses
 
 
+@pytest.fixture(scope="module")
+def cookies(own_site: Site) -> list[Any]:
+    return own_site.cookies()
+
+
 @pytest.fixture
-def admin(page: Page) -> Page:
+def admin(page: Page, cookies: list[Any]) -> Page:
     """The same window, with the superuser signed in."""
-    sign_in(page, "admin@example.com", "/webinar-registrants")
+    page.context.add_cookies(cookies)
     return page
-
-
-def sign_in(page: Page, email: str, next_page: str) -> None:
-    page.goto(f"/login?next={next_page}")
-    page.get_by_label("Email").fill(email)
-    page.get_by_label("Password").fill(account(email)["password"])
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"**{next_page}")
 
 
 def picture(folder: Path, colour: str) -> Path:

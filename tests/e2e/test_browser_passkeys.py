@@ -52,7 +52,7 @@ def site(seeded_project: Path, tmp_path: Path) -> Iterator[Site]:
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser(chromium_path: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
@@ -117,6 +117,7 @@ def test_register_sign_in_and_remove(site: Site, browser: Browser) -> None:
     page.goto("/login")
     page.get_by_role("button", name=BUTTON).click()
     expect(page.get_by_text("This passkey does not sign in here.")).to_be_visible()
+    context.close()
 
 
 def test_without_a_passkey_the_page_says_so(site: Site, browser: Browser) -> None:
@@ -125,6 +126,7 @@ def test_without_a_passkey_the_page_says_so(site: Site, browser: Browser) -> Non
     page.goto("/login")
     page.get_by_role("button", name=BUTTON).click()
     expect(page.get_by_text("No passkey was used.")).to_be_visible()
+    page.context.close()
 
 
 def _form_token(page: str) -> str:

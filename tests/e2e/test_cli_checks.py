@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fastopp.console.main_file import remove_apps
 from tests.services.checks_project import GOOD
 from tests.services.site import copy_project, environment, run_command, succeed
 
@@ -93,8 +94,15 @@ def test_misuse(project: Path) -> None:
     assert "missing.env" in done.stderr
 
 
+def small_project(folder: Path) -> Path:
+    """A project with a part of the demo: each check reads all that a project has."""
+    project = copy_project(folder / "project")
+    remove_apps(project / "main.py", ["demo.pages", "demo.webinars", "demo.design", "demo.chat"])
+    return project
+
+
 def test_models_without_a_migration(tmp_path: Path) -> None:
-    project = copy_project(tmp_path / "project")
+    project = small_project(tmp_path)
     models = project / "demo/products/models.py"
     text = models.read_text()
     models.write_text(
@@ -109,7 +117,7 @@ def test_models_without_a_migration(tmp_path: Path) -> None:
 
 
 def test_a_broken_migration(tmp_path: Path) -> None:
-    project = copy_project(tmp_path / "project")
+    project = small_project(tmp_path)
     last = max((project / "alembic/versions").glob("*.py"))
     last.write_text(
         last.read_text().replace("def upgrade() -> None:", "def upgrade() -> None:\n    raise ValueError('soup')")
@@ -120,7 +128,7 @@ def test_a_broken_migration(tmp_path: Path) -> None:
 
 
 def test_a_migration_that_is_not_committed(tmp_path: Path) -> None:
-    project = copy_project(tmp_path / "project")
+    project = small_project(tmp_path)
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
         subprocess.run([*git, *words], cwd=project, check=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fastopp.console.main_file import add_apps
+from fastopp.console.main_file import add_apps, remove_apps
 from leapcell_emulator.loopback import free_port
 from tests.services.site import copy_project, run_command
 
@@ -74,7 +74,10 @@ def checked(project: Path, **environ: str) -> list[tuple[str, str, str]]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    return copy_project(tmp_path / "project")
+    """A project with a part of the demo: each check reads all that a project has."""
+    project = copy_project(tmp_path / "project")
+    remove_apps(project / "main.py", ["demo.pages", "demo.webinars", "demo.design", "demo.chat"])
+    return project
 
 
 def test_mistakes_in_modules(project: Path) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fastopp.cli.remote_site import (
+from fastopp.cli.remote_release import wait_for
+from fastopp.console.remote_site import (
     PATIENCE,
     AddressRefused,
     NoAnswer,
@@ -42,6 +43,7 @@ def remote_site(tmp_path_factory: pytest.TempPathFactory, rclone: RcloneServer) 
         "DATABASE_URL": f"sqlite:///{folder}/app.db",
         "UPLOAD_DIR": str(folder / "uploads"),
         "SUPERUSER_EMAIL": "owner@example.com",
+        "RELEASE": "r7",
         **object_storage(rclone),
     }
     with Site(copy_project(folder / "project"), environ) as running:
@@ -96,7 +98,19 @@ def test_a_project_is_set_up_and_kept(remote_site: Site, tmp_path: Path) -> None
     assert (other.returncode, "another key" in other.stderr) == (1, True)
     assert "database: " in succeed(project, *command, environ=token | {"BACKUP_KEY": remote_site.environ["SECRET_KEY"]})
     assert json.loads(succeed(project, *words(remote_site, "errors", "--json"), environ=token))["errors"] == []
+    assert json.loads(succeed(project, *words(remote_site, "slow", "--json"), environ=token))["recorded"] is True
     assert "backup-database\tsucceeded" in succeed(project, *words(remote_site, "tasks"), environ=token)
+    waited = succeed(project, *words(remote_site, "wait", "--release", "r7"))
+    assert "runs release r7" in waited
+    smoke = json.loads(succeed(project, *words(remote_site, "check", "--release", "r7", "--json"), environ=token))
+    steps = [step["step"] for step in smoke["steps"]]
+    assert {"liveness", "release", "database", "migrations", "storage", "page /", "token"} <= set(steps)
+    assert sum(step.startswith("file http") and "/static/" in step for step in steps) >= 2
+    command = words(remote_site, "check", "--release", "r8", "--path", "/", "--path", "/not-there")
+    failed = run_command(project, *command, environ={"OPS_TOKEN": "wrong" * 8})
+    assert failed.returncode == 1
+    found = [line.split("\t")[0] for line in failed.stdout.splitlines() if "\tfailed" in line]
+    assert found == ["release", "page /not-there", "token"]
     assert "No incident is open" in succeed(project, *words(remote_site, "status", "--alert"), environ=token)
     told = json.loads(succeed(project, *words(remote_site, "status", "--alert", "--json"), environ=token))
     assert "health" in [rule["id"] for rule in told["alerts"]["rules"]]
@@ -236,6 +250,28 @@ def test_a_site_that_is_no_fastopp_has_no_health() -> None:
     for reply in (DONE, GATEWAY, (404, {}, b"")):
         with server(reply) as url, RemoteSite(url, timeout=5) as site, pytest.raises(NotFastOpp):
             site.health()
+
+
+def health_of(release: str) -> Reply:
+    return (503, {}, json.dumps({"status": "unhealthy", "release": release, "checks": {}}).encode())
+
+
+def test_a_release_is_waited_for_until_only_it_answers() -> None:
+    """Old instances, outages and pages of the platform in between."""
+    old, new = health_of("old"), health_of("new")
+    pauses: list[float] = []
+    with (
+        server(old, (0, {}, b""), GATEWAY, new, old, new, new, new) as url,
+        RemoteSite(url, timeout=600, sleep=pauses.append) as site,
+    ):
+        assert wait_for(site, "new")["release"] == "new"
+    assert pauses == [5, 5, 5, 1, 5, 1, 1]
+    with (
+        server(old) as url,
+        RemoteSite(url, timeout=0.5) as site,
+        pytest.raises(OperationFailed, match=r"--timeout\. Release old answers"),
+    ):
+        wait_for(site, "new")
 
 
 def test_tls_of_nobody_known(certificates: Certificates) -> None:

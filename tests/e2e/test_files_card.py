@@ -37,7 +37,7 @@ def site(seeded_project: Path, rclone: RcloneServer, tmp_path: Path) -> Iterator
             yield running, proxy
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser(chromium_path: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
@@ -77,6 +77,7 @@ def test_it_compares_and_shows_that_a_backup_goes_on(site: tuple[Site, FaultProx
     press(page, "backup")
     expect(state.get_by_role("progressbar").first).to_be_visible()
     assert complaints == []
+    page.close()
 
 
 def test_without_javascript_the_work_is_done_in_the_request(
@@ -99,3 +100,4 @@ def test_without_javascript_the_work_is_done_in_the_request(
     page.goto("/oppman/")
     press(page, "verify")
     expect(page.get_by_text("Both sides are the same: 3 files.")).to_be_visible()
+    page.close()

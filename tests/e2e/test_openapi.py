@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.gate import only_full
-from tests.services.site import Site, account, copy_project, succeed
+from tests.services.site import Site, account
 
 CHECKS = (
     "not_a_server_error",
@@ -27,10 +28,10 @@ EXCLUDED = {
 
 
 @pytest.fixture(scope="module")
-def throwaway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def throwaway(seeded_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A seeded project that may be ruined."""
-    project = copy_project(tmp_path_factory.mktemp("openapi") / "project")
-    succeed(project, "oppdemo.py", "init")
+    project = tmp_path_factory.mktemp("openapi") / "project"
+    shutil.copytree(seeded_project, project)
     with Site(project) as running:
         yield running
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from fastopp.console.main_file import add_apps
 from tests.gate import full
 from tests.services.browser import ARGUMENTS
-from tests.services.site import PATIENCE, Site, account, copy_project, succeed
+from tests.services.site import PATIENCE, Site
 from tests.services.task_app import write_app
 
 SECONDS = 1000  # of playwright's milliseconds
@@ -22,11 +23,11 @@ PHONE = {"width": 390, "height": 800}
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    project = copy_project(tmp_path_factory.mktemp("tasks-page") / "project")
+def project(seeded_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = tmp_path_factory.mktemp("tasks-page") / "project"
+    shutil.copytree(seeded_project, project)
     write_app(project)
     add_apps(project / "main.py", ["chores"])
-    succeed(project, "oppdemo.py", "init")
     return project
 
 
@@ -50,23 +51,23 @@ def complaints() -> list[str]:
     return []
 
 
-def sign_in(page: Page, complaints: list[str]) -> Page:
+def open_tasks(page: Page, site: Site, complaints: list[str]) -> Page:
+    """Open the page of tasks as the superuser."""
     page.on(
         "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
     )
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto("/login?next=/oppman/tasks")
-    for name, value in account("admin@example.com").items():
-        page.locator(f"input[name={name}]").fill(value)
-    page.keyboard.press("Enter")
-    page.wait_for_url(re.compile(r"^http://[^/]+/oppman/tasks$"))
+    page.context.add_cookies(site.cookies())
+    answer = page.goto("/oppman/tasks")
+    assert answer
+    assert answer.status == 200
     return page
 
 
 @pytest.fixture
 def admin(chromium: Browser, site: Site, complaints: list[str]) -> Iterator[Page]:
     with chromium.new_context(base_url=site.url) as context:
-        yield sign_in(context.new_page(), complaints)
+        yield open_tasks(context.new_page(), site, complaints)
     assert complaints == []
 
 
@@ -195,7 +196,7 @@ def test_it_fits_a_phone(admin: Page) -> None:
 
 def test_without_javascript(chromium: Browser, site: Site) -> None:
     with chromium.new_context(base_url=site.url, java_script_enabled=False) as context:
-        page = sign_in(context.new_page(), [])
+        page = open_tasks(context.new_page(), site, [])
         press_start(page, "add")
         page.wait_for_url(re.compile(r"/oppman/tasks/\d+$"))
         expect(page.locator("#main")).to_contain_text("succeeded", timeout=15 * SECONDS)  # it reloads itself
@@ -207,7 +208,7 @@ def test_an_open_stream_does_not_hold_the_server_up(chromium: Browser, project: 
     with Site(project, name="stopping") as site, chromium.new_context(base_url=site.url) as context:
         page = context.new_page()
         with page.expect_request("**/oppman/tasks/events"):
-            sign_in(page, [])
+            open_tasks(page, site, [])
         page.wait_for_timeout(500)
         began = time.monotonic()
         site.signal(signal.SIGTERM)
@@ -224,7 +225,7 @@ def test_where_only_requests_have_a_processor_the_page_works(
     environ = {"FASTOPP_PLATFORM": "leapcell", "ENVIRONMENT": "development", "UPLOAD_DIR": "static/uploads"}
     environ["DATABASE_URL"] = "sqlite:///./test.db"
     with Site(project, environ, name="leapcell") as site, chromium.new_context(base_url=site.url) as context:
-        page = sign_in(context.new_page(), complaints)
+        page = open_tasks(context.new_page(), site, complaints)
         assert "data-stream" not in page.content()
         row = row_of(page, start(page, "slow"))
         expect(row).to_contain_text("running", timeout=15 * SECONDS)

@@ -27,6 +27,7 @@ from fastopp.features.accounts.tokens import issue_token
 from fastopp.features.accounts.user_sessions import add_session
 from fastopp.features.passkeys.models import Passkey
 from fastopp.features.second_factor.models import RecoveryCode, SecondFactor
+from tests.gate import any_database
 from tests.services.account_app.models import Complaint, Order
 from tests.services.databases import url_on
 from tests.services.ops_project import ADMIN, BROWSER, PRODUCTION, Project, initialised, running, use_form_token
@@ -221,6 +222,7 @@ async def test_the_export_has_what_belongs_to_the_user(project: Project, monkeyp
         assert secret not in answer.text, secret
 
 
+@any_database
 async def test_an_export_is_bounded(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "MAX_BYTES", 200)
     with pytest.raises(ExportTooBig):
@@ -229,6 +231,7 @@ async def test_an_export_is_bounded(project: Project, monkeypatch: pytest.Monkey
         assert (await browser.get("/account/export")).status_code == 413
 
 
+@any_database
 async def test_a_large_export_goes_to_disk(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     user = await user_of(project)
     monkeypatch.setattr(exporting, "IN_MEMORY", 100)
@@ -240,6 +243,7 @@ async def test_a_large_export_goes_to_disk(project: Project, monkeypatch: pytest
     assert file.closed
 
 
+@any_database
 async def test_links_of_apps_are_on_the_page(project: Project) -> None:
     async with project.signed_in(*STAFF) as browser:
         page = (await browser.get("/account", headers=BROWSER)).text

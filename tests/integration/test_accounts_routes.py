@@ -62,7 +62,7 @@ def make_settings(tmp_path: Path, **changes: Any) -> Settings:
 
 
 def make_app(settings: Settings, database: Database) -> FastAPI:
-    sessions = Middleware(SchemeAwareSessions, secret_key=settings.secret_key.get_secret_value())
+    sessions = Middleware(SchemeAwareSessions, signing_keys=settings.signing_keys)
     app = FastAPI(middleware=[sessions, Middleware(problems.UnhandledErrorMiddleware)])
     app.router.dependencies.append(Depends(verify_csrf_token))
     problems.install(app)

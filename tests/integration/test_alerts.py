@@ -14,18 +14,25 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import col, delete
 
+from fastopp.core import flushing
 from fastopp.features.alerts import evaluation, incidents, leases
+from fastopp.features.alerts.defaults import DEFAULTS
 from fastopp.features.alerts.delivery import Limits, WebhookDelayed, WebhookRefused, deliver
 from fastopp.features.alerts.messages import Message
 from fastopp.features.alerts.models import AlertIncident, RuleState
 from fastopp.features.alerts.names import SEND
+from fastopp.features.alerts.rules import NEW_ERROR
 from fastopp.features.database_backups.stored import new_key
 from fastopp.features.health import probes
-from fastopp.features.monitor.models import HOUR, MINUTE, MonitorFigures, MonitorInstance
+from fastopp.features.monitor.models import MonitorFigures, MonitorInstance
+from fastopp.features.monitor.periods import HOUR, MINUTE
 from fastopp.recording import REQUEST, TASK
 from fastopp.settings.alerting import Webhook
 from fastopp.storage.select import backup_storage
+from fastopp.tasks.worker import worker
+from fastopp.tasks.worker.worker import worker_in_background
 from fastopp.testing import ManualClock
+from tests.gate import any_database
 from tests.services.alert_app.state import State
 from tests.services.databases import url_on
 from tests.services.ops_project import BEARER, BROWSER, PRODUCTION, Project, initialised, running, settings_of
@@ -112,6 +119,7 @@ async def add(project: Project, *rows: Any) -> None:
         session.add_all(rows)
 
 
+ELSEWHERE = {"storage", "connections", "backup"}  # further default rules, each with a test of its own below
 ALL_RULES = {
     "health", "server-errors", "latency", "failed-tasks", "old-tasks", "memory", "new-error", "alert_app.stock",
 }  # fmt: skip
@@ -119,7 +127,7 @@ ALL_RULES = {
 
 async def test_each_rule_arrives_once_within_a_minute_and_once_more_when_it_is_over(project, hook, clock):
     await project.runtime.tasks.queue("mail.clean-up")
-    clock.advance(1801)
+    clock.advance(1900)  # since the clock began, which was before the task was queued
     State.healthy, State.stock = False, 1.0
     await add(
         project,
@@ -161,6 +169,11 @@ async def test_each_rule_arrives_once_within_a_minute_and_once_more_when_it_is_o
         assert each.headers["webhook-signature"] == f"v1,{expected}"
 
 
+def test_each_default_rule_has_a_test():
+    assert {rule.id for rule in DEFAULTS} | {NEW_ERROR} == ALL_RULES - {"alert_app.stock"} | ELSEWHERE
+
+
+@any_database
 async def test_a_value_between_both_limits_changes_nothing(project, hook, clock):
     State.stock = 5.0  # 95 of 90
     await turn(project, clock)
@@ -243,6 +256,7 @@ async def test_muted(project, hook, clock):
         assert told(hook) == {("alert_app.stock", "opened"): 2}
 
 
+@any_database
 async def test_a_rule_that_fails_changes_nothing_and_stops_no_other(project, hook, clock):
     State.stock = 0.0
     await turn(project, clock)
@@ -314,6 +328,22 @@ async def test_a_flush_evaluates_and_a_drain_beats(sqlite_url, tmp_path, hook, c
         hook.status = 500
         assert (await client.post("/async/drain", headers=BEARER)).status_code == 200
         assert Counter(each.path for each in hook.received) == {"/hook": 1, "/beat": 2}
+
+
+@pytest.mark.parametrize("monitor", ["true", "false"])
+async def test_a_worker_evaluates_while_nobody_asks(sqlite_url, tmp_path, hook, clock, monkeypatch, monitor):
+    monkeypatch.setattr(flushing, "INTERVAL", 0.01)
+    monkeypatch.setattr(worker, "START_DELAY", 0.0)
+    State.stock = 0.0
+    own = environ(hook, MONITOR=monitor)
+    async with running(sqlite_url, tmp_path, own, APPS, clock=clock) as project, worker_in_background(project.runtime):
+        async with asyncio.timeout(60):
+            began = clock.monotonic()
+            while not hook.received:
+                clock.advance(1)
+                await asyncio.sleep(0.05)
+    assert told(hook) == {("alert_app.stock", "opened"): 1}
+    assert clock.monotonic() - began < 60
 
 
 async def test_a_webhook_that_is_down_gets_the_message_later(sqlite_url, tmp_path, hook, clock):
@@ -409,6 +439,11 @@ async def test_connections_are_counted_where_the_database_has_a_limit(url, tmp_p
         await turn(project, clock)
         expected = {("connections", "opened"): 1} if project.runtime.database.url.backend == "postgresql" else {}
         assert told(hook) == expected
+    async with running(url, tmp_path, environ(hook, ALERTS="connections=0.9"), APPS, clock=clock) as project:
+        for _ in range(3):
+            await turn(project, clock)
+        expected |= {("connections", "resolved"): 1} if expected else {}
+        assert told(hook) == expected
 
 
 async def test_a_full_bucket_and_an_old_backup(sqlite_url, tmp_path, hook, clock, rclone):
@@ -429,3 +464,9 @@ async def test_a_full_bucket_and_an_old_backup(sqlite_url, tmp_path, hook, clock
         assert told(hook) == {("storage", "opened"): 1, ("backup", "opened"): 1}
         await turn(project, clock, 600)
         assert told(hook) == {("storage", "opened"): 1, ("backup", "opened"): 1, ("storage", "resolved"): 1}
+    enough = environ(hook, **bucket | {"ALERTS": "old-tasks=off, backup=100"})
+    async with running(sqlite_url, tmp_path, enough, APPS, clock=clock) as project:
+        for _ in range(2):
+            await turn(project, clock, 600)
+    expected = {(rule, event): 1 for rule in ("storage", "backup") for event in ("opened", "resolved")}
+    assert told(hook) == expected

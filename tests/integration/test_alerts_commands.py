@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fastopp.cli import remote_alerts
-from fastopp.cli.remote_site import NotFastOpp
+from fastopp.console.remote_site import NotFastOpp
 from fastopp.features.alerts import commands, evaluation
 from tests.services.alert_app.state import State
 from tests.services.databases import url_on

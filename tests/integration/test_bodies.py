@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -39,6 +40,7 @@ OPEN = {  # what everyone may send a body to
 }
 
 
+@cache
 def every_route() -> list[tuple[str, str]]:
     """Method and path of every route of the project, with something in place of each parameter."""
     settings = load_settings(ENVIRON, env_file=Path("/nonexistent"))

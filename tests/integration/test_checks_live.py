@@ -18,6 +18,7 @@ from fastopp.features.accounts.models import User
 from fastopp.features.accounts.passwords import hash_password
 from fastopp.features.accounts.service import add_if_missing
 from leapcell_emulator.services.postgres import Postgres
+from leapcell_emulator.services.postgres_server import PostgresServer
 from tests.services.checks_project import KEY, context, local, make_project, run_async
 from tests.services.s3 import ACCESS_KEY, SECRET_KEY, RcloneServer
 from tests.services.s3_faults import Fault, FaultProxy, OddServer
@@ -69,9 +70,16 @@ async def test_a_pooler_whose_servers_take_turns_is_recognised(project: Path) ->
     assert finding.message.startswith("A transaction pooler was detected")
 
 
-async def test_too_many_connections(project: Path, tls_url: str) -> None:
-    looked_at = context(project, DATABASE_URL=tls_url, DB_POOL_SIZE="100", DB_MAX_OVERFLOW="100")
-    assert len(await run_async("W113", looked_at)) == 1
+async def test_too_many_connections(project: Path) -> None:
+    server = PostgresServer(max_connections=100)  # the shared one allows more
+    try:
+        await server.start(within=120)
+        url = f"postgresql://postgres@/postgres?host={server.folder}&port={server.port}"
+        for size, found in (("50", 0), ("100", 1)):
+            looked_at = context(project, DATABASE_URL=url, DB_POOL_SIZE=size, DB_MAX_OVERFLOW=size)
+            assert len(await run_async("W113", looked_at)) == found
+    finally:
+        await server.stop()
 
 
 async def test_sqlite_has_no_tls_and_no_pooler(project: Path, tmp_path: Path) -> None:

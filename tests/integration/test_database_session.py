@@ -179,7 +179,7 @@ async def test_times_are_right_wherever_the_server_is(database: Database) -> Non
     if database.url.backend == "postgresql" and database.url.query.get("sslmode") != "require":
         async with database.transaction() as session:
             connection = await session.connection()
-            await connection.execute(text("alter role current_user set timezone = 'Asia/Kolkata'"))
+            await connection.execute(text(f"alter database {database.url.database} set timezone = 'Asia/Kolkata'"))
         await database.dispose()
         async with database.read() as session:
             assert (await (await session.connection()).execute(text("show timezone"))).scalar() == "Asia/Kolkata"
@@ -194,8 +194,9 @@ async def test_times_are_right_wherever_the_server_is(database: Database) -> Non
         assert found.tzinfo is UTC
     finally:
         if database.url.backend == "postgresql":
+            reset = text(f"alter database {database.url.database} reset timezone")
             async with database.transaction() as session:
-                await (await session.connection()).execute(text("alter role current_user reset timezone"))
+                await (await session.connection()).execute(reset)
 
 
 async def test_a_cancelled_transaction_is_undone_and_leaves_no_broken_connection(database: Database) -> None:

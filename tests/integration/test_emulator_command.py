@@ -233,6 +233,7 @@ def test_the_users_own_database_is_left_alone(tmp_path: Path) -> None:
         (["--python", "3.12"], 1, "--python has no effect without a build."),
         (["--memory", "64mb"], 1, "LeapCell offers 128 to 7076 MB."),
         (["--save-manifest"], 1, "exists already"),
+        (["--persistent", "--profile", "strict"], 2, "--persistent and --profile strict exclude each other."),
         (["--fail-on", "E1"], 2, "--fail-on has no effect without --exec."),
         (["--fail-on", "E1,E99", "--exec", "true"], 2, "there is no rule E99."),
     ],

@@ -12,10 +12,12 @@ import psutil
 import pytest
 
 from fastopp.platforms.base import MIB
+from leapcell_emulator.actions import UnknownAction
 from leapcell_emulator.build import BuildFailed
 from leapcell_emulator.control_group import ControlGroup
-from leapcell_emulator.emulator import DeploymentRunning, UnknownAction
+from leapcell_emulator.emulator import DeploymentRunning
 from leapcell_emulator.fleet import UnknownInstance
+from leapcell_emulator.loopback import free_port
 from leapcell_emulator.parts import make_services
 from leapcell_emulator.services.cron import CronError
 from leapcell_emulator.workplace import Workplace
@@ -126,6 +128,24 @@ async def test_a_changed_file_is_deployed(tmp_path: Path) -> None:
         assert (await service.client.get("/")).text == "changed /"
 
 
+async def test_a_watched_change_is_served_by_the_first_instance_that_is_up(tmp_path: Path) -> None:
+    """The one that is not yet up follows; the old ones take no request any more."""
+    project = copy_of("plain_http", tmp_path)
+    server = project / "server.py"
+    async with running(project, instances=2, watch=True, deployment_overlap=60.0) as service:
+        # Only one of the two gets the port; the other is slow.
+        slow = (
+            "import socket, time\nturn = socket.socket()\ntry:\n"
+            f"    turn.bind(('127.0.0.1', {free_port()}))\nexcept OSError:\n    time.sleep(1.5)\n\n"
+        )
+        text = server.read_text().replace("os.getpid()", "'changed'")
+        server.write_text(text.replace('make_server("", 8080', slow + 'make_server("", 8080'))
+        await until(lambda: any(one.deployment.number == 2 for one in service.emulator.fleet.running()))
+        for _ in range(3):
+            assert (await service.client.get("/")).text == "changed /"
+        await until(lambda: [one.deployment.number for one in service.emulator.fleet.running()] == [2, 2])
+
+
 async def test_a_timer_is_run_on_demand(tmp_path: Path) -> None:
     cron = tmp_path / "cron.yaml"
     cron.write_text("cron: [{path: /tick, every: 3600}]")
@@ -219,6 +239,21 @@ async def test_memory_is_watched_where_the_kernel_cannot_cap_it(monkeypatch: pyt
         await until(lambda: service.fired("memory_cap"))
         await until(lambda: service.instance("i1")["state"] == "gone")
         assert service.instance("i1")["ended"].startswith("i1 ")
+
+
+async def test_a_tmp_of_limited_size() -> None:
+    async with running("plain_fastapi", instances=1, tmp_size=1024 * 1024) as service:
+        written = await service.client.post("/write", params={"path": "/tmp/small"})
+        assert written.text == '"written"'
+        assert service.instance("i1")["temp_files"] == 1
+        fill = {"path": "/tmp/large", "size": 2 * 1024 * 1024}
+        assert "No space left on device" in (await service.client.post("/write", params=fill)).text
+        await until(lambda: service.fired("tmp_size"))
+        assert service.fired("tmp_size")[0].message == "/tmp is full: 1 MiB."
+        assert service.instance("i1")["temp_bytes"] <= 1024 * 1024
+        await service.emulator.act("wipe", "i1")
+        assert service.instance("i1")["temp_files"] == 0
+        assert (await service.client.post("/write", params={"path": "/tmp/small"})).text == '"written"'
 
 
 async def test_the_share_of_a_processor() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -26,6 +28,17 @@ from tests.services.pgbouncer import PgBouncerModel, find_pgbouncer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+NAMESPACE = ("unshare", "--user", "--map-root-user")
+START = """
+import asyncio
+from leapcell_emulator.services.postgres import Postgres
+
+async def main():
+    async with Postgres() as database:
+        print("up", database.url.partition(":")[0])
+
+asyncio.run(main())
+"""
 MANY = MIN_CONNECTIONS * 2
 """Transactions after which a client has met some server connection twice."""
 
@@ -439,3 +452,27 @@ async def test_a_database_that_is_far_away_and_takes_no_tls() -> None:
             assert await one(connection, "select 1") == 1
             assert asyncio.get_running_loop().time() - begun >= 0.05
         assert far.status()["notices"] == []
+
+
+@pytest.mark.parametrize("nested", [True, False])
+async def test_in_a_user_namespace_with_one_id(nested: bool) -> None:
+    """As in many containers. Where there is no other user and none can be made, the message says so."""
+    if subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:  # noqa: ASYNC221 - a moment
+        pytest.skip("no user namespaces can be made here")
+    forbid = "" if nested else "echo 0 > /proc/sys/user/max_user_namespaces && "
+    process = await asyncio.create_subprocess_exec(
+        *NAMESPACE,
+        "sh",
+        "-c",
+        f'{forbid}exec "$0" -c "$1"',
+        sys.executable,
+        START,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, error = await process.communicate()
+    if nested:
+        assert (process.returncode, out) == (0, b"up postgresql\n"), error.decode()
+    else:
+        assert "This user namespace has no other user" in error.decode()
+        assert "Errno" not in error.decode()

@@ -18,6 +18,7 @@ from fastopp.features.errors import error_sink, groups, storing
 from fastopp.features.errors.models import ErrorEvent, ErrorGroup
 from fastopp.tasks.worker.store import open_store
 from fastopp.testing import ManualClock
+from tests.gate import only_full
 from tests.services.databases import url_on
 from tests.services.front import BlackHole
 from tests.services.ops_project import BEARER, BROWSER, PRODUCTION, Project, initialised, running
@@ -82,6 +83,7 @@ async def test_one_group_and_the_request_that_the_error_page_names(project, cloc
     assert event.instance
 
 
+@pytest.mark.parametrize("url", ["psycopg", *only_full("sqlite")], indirect=True)
 async def test_a_thousand_errors_are_one_group_and_at_most_fifty_events(project, clock):
     async with project.client() as client:
         for _ in range(10):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.services import forks
+from tests.services.commands import Commands
 from tests.services.databases import url_on
 from tests.services.migrations import copy_migrations, migrated
 
@@ -41,22 +40,15 @@ url = url_on("sqlite", "psycopg", fill=migrated)
 
 
 @pytest.fixture
-def oppman(tmp_path: Path, url: str) -> Callable[..., str]:
+def oppman(tmp_path: Path, url: str) -> Iterator[Callable[..., str]]:
     copy_migrations(tmp_path)
     (tmp_path / "library").mkdir()
     for name, text in (("__init__", ""), ("models", MODELS), ("admin", ADMIN)):
         (tmp_path / f"library/{name}.py").write_text(text)
     apps = "['library', 'demo.products', 'demo.webinars']"
     (tmp_path / "main.py").write_text(f"from fastopp import FastOpp\napp = FastOpp(apps={apps})\n")
-
-    def run(*words: str) -> str:
-        environ = {"DATABASE_URL": url, "PATH": "", "PYTHONPATH": str(ROOT)}
-        command = ["-W", "error", "-c", (ROOT / "oppman.py").read_text(), *words]
-        done: subprocess.CompletedProcess[str] = forks.run(command, cwd=tmp_path, text=True, env=environ)
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    return run
+    with Commands(tmp_path, {"DATABASE_URL": url, "PATH": "", "PYTHONPATH": str(ROOT)}) as commands:
+        yield commands.succeed
 
 
 def missing(oppman: Callable[..., str]) -> list[str]:

@@ -8,7 +8,7 @@ import re
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import pytest
 
 from fastopp.console.main_file import add_apps
 from tests.services import forks
-from tests.services.site import copy_project, run_command, start_command, succeed
+from tests.services.commands import Commands
+from tests.services.site import copy_project, environment, run_command, start_command, succeed
 from tests.services.task_app import write_app
 
 QUEUE = """
@@ -54,53 +55,60 @@ def project(seeded: Path) -> Path:
     return seeded
 
 
+@pytest.fixture
+def oppman(project: Path) -> Iterator[Commands]:
+    """Its commands, for tests of what they do; those of a start and an end have a process each."""
+    with Commands(project, environment()) as commands:
+        yield commands
+
+
 def queue(project: Path, *tasks: str) -> list[str]:
     """Queue tasks, each with its arguments behind its name; their numbers."""
     return succeed(project, "-c", QUEUE, *tasks).split()
 
 
-def tasks_json(project: Path, *words: str) -> Any:
-    return json.loads(succeed(project, "oppman.py", "tasks", *words, "--json"))
+def tasks_json(oppman: Commands, *words: str) -> Any:
+    return json.loads(oppman.succeed("tasks", *words, "--json"))
 
 
-def test_list_show_cancel_retry_drain(project: Path) -> None:
+def test_list_show_cancel_retry_drain(project: Path, oppman: Commands) -> None:
     good, bad, gone = queue(project, 'add {"a": 40}', "break", "add")
-    listed = tasks_json(project, "list")
+    listed = tasks_json(oppman, "list")
     assert [(str(task["id"]), task["status"]) for task in listed] == [
         (gone, "waiting"),
         (bad, "waiting"),
         (good, "waiting"),
     ]
-    lines = succeed(project, "oppman.py", "tasks", "list").splitlines()
+    lines = oppman.succeed("tasks", "list").splitlines()
     assert lines[0].split("\t") == ["Id", "State", "Task", "Attempts", "Message"]
     assert lines[3].split("\t")[:3] == [good, "waiting", "add"]
 
-    assert "cancelled" in succeed(project, "oppman.py", "tasks", "cancel", gone)
+    assert "cancelled" in oppman.succeed("tasks", "cancel", gone)
 
-    drained = run_command(project, "oppman.py", "tasks", "drain", "--json")
+    drained = oppman.run("tasks", "drain", "--json")
     assert drained.returncode == 1  # one has failed
     report = json.loads(drained.stdout)
     assert (report["done"], report["failed"], report["left"]) == (1, 1, 0)
 
-    assert tasks_json(project, "show", good)["result"] == 42
-    shown = succeed(project, "oppman.py", "tasks", "show", bad)
+    assert tasks_json(oppman, "show", good)["result"] == 42
+    shown = oppman.succeed("tasks", "show", bad)
     assert "ValueError: the <b>reason</b>" in shown
     assert "1/3 so far" in shown
     filters = ("--status", "failed", "--name", "break", "--queue", "weak", "--before", gone, "--limit", "1")
-    assert [str(task["id"]) for task in tasks_json(project, "list", *filters)] == [bad]
-    assert tasks_json(project, "list", "--status", "succeeded", "--before", good) == []
+    assert [str(task["id"]) for task in tasks_json(oppman, "list", *filters)] == [bad]
+    assert tasks_json(oppman, "list", "--status", "succeeded", "--before", good) == []
 
-    assert "is waiting again" in succeed(project, "oppman.py", "tasks", "retry", bad)
-    done = run_command(project, "oppman.py", "tasks", "retry", good)
+    assert "is waiting again" in oppman.succeed("tasks", "retry", bad)
+    done = oppman.run("tasks", "retry", good)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert status_of(project, bad) == "todo"
-    assert run_command(project, "oppman.py", "tasks", "drain", "--limit", "1").returncode == 1
-    queued = succeed(project, "oppman.py", "tasks", "queue", "add", "--args", '{"a": 1}', "--json")
+    assert oppman.run("tasks", "drain", "--limit", "1").returncode == 1
+    queued = oppman.succeed("tasks", "queue", "add", "--args", '{"a": 1}', "--json")
     assert json.loads(queued)["args"] == {"a": 1}
-    assert "1 done, 0 failed" in succeed(project, "oppman.py", "tasks", "drain", "--seconds", "60", "--limit", "5")
+    assert "1 done, 0 failed" in oppman.succeed("tasks", "drain", "--seconds", "60", "--limit", "5")
 
 
-def test_misuse_is_said_in_words(project: Path) -> None:
+def test_misuse_is_said_in_words(oppman: Commands) -> None:
     for words, status in (
         (("queue", "no-such"), 1),
         (("queue", "add", "--args", "[1]"), 2),
@@ -108,7 +116,7 @@ def test_misuse_is_said_in_words(project: Path) -> None:
         (("retry", "999999"), 1),
         (("list", "--status", "odd"), 2),
     ):
-        done = run_command(project, "oppman.py", "tasks", *words)
+        done = oppman.run("tasks", *words)
         assert (done.returncode, "Traceback" in done.stderr) == (status, False), words
         assert done.stderr
 

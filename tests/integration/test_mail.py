@@ -15,6 +15,7 @@ from fastopp.features.mail.models import MailMessage
 from fastopp.features.mail.service import open_mail
 from fastopp.tasks.models import jobs
 from fastopp.testing import ManualClock
+from tests.gate import any_database
 from tests.services.databases import url_on
 from tests.services.mail_server import IN_URL, PASSWORD, mail_server
 from tests.services.ops_project import BEARER, BROWSER, PRODUCTION, Project, initialised, running
@@ -67,6 +68,7 @@ async def make_due(project: Project) -> None:
         await (await session.connection()).execute(text("UPDATE procrastinate_jobs SET scheduled_at = NULL"))
 
 
+@any_database
 async def test_from_the_request_to_the_recipient(project, server):
     answer = await post(project, to="jo@example.com,ann@example.com", name="<b>Jo\r\nBcc: eve@example.com")
     assert answer.json() == {"mails": [1, 2]}
@@ -100,6 +102,7 @@ async def test_with_the_transaction_or_not_at_all(project, server):
     assert len(server.taken) == 1
 
 
+@any_database
 async def test_a_refused_recipient_is_shown_and_can_be_tried_again(project, server):
     server.recipient_answers["ann@example.com"] = "550 5.1.1 No such user"
     await post(project, to="jo@example.com,ann@example.com")
@@ -121,6 +124,7 @@ async def test_a_refused_recipient_is_shown_and_can_be_tried_again(project, serv
     assert {row.state for row in await project.all(MailMessage)} == {"sent"}
 
 
+@any_database
 async def test_a_server_that_is_down_loses_nothing(project, server):
     server.data_answers = ["451 4.3.0 Try later", None, "554 5.7.1 Spam"]
     await post(project, to="jo@example.com")
@@ -196,6 +200,7 @@ async def test_no_body_is_kept_for_longer_than_a_day(project, server, clock):
     assert await project.all(MailMessage) == []
 
 
+@any_database
 async def test_a_mail_that_nothing_sent_for_a_day_is_not_sent(project, server, clock):
     await post(project, to="jo@example.com")
     clock.advance(DAY)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert
 
@@ -15,6 +17,9 @@ from tests.services.databases import url_on
 from tests.services.migrations import migrated
 from tests.services.ops_project import BEARER, Project, running
 from tests.services.task_app import write_app
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
 
 url = url_on("sqlite", *only_full("psycopg", "asyncpg"))
 migrated_url = url_on("sqlite", *only_full("psycopg", "asyncpg"), fill=migrated)
@@ -66,6 +71,48 @@ async def test_for_operators_only(project):
         assert answer.headers["content-type"].startswith("application/openmetrics-text")
         assert answer.text.endswith("# EOF\n")
         assert answer.headers["cache-control"] == "no-store"
+
+
+@each_database
+async def test_strict_parsers_read_all_of_it(project):
+    """In place of `promtool check metrics`: both formats, names and units by convention, and no series twice."""
+    async with project.client() as client:
+        head = await client.head("/metrics", headers=BEARER)
+        assert (head.status_code, head.content) == (200, b"")
+        await client.get("/nothing")
+        await project.runtime.tasks.queue("add")
+        await project.runtime.tasks.queue("break")
+        await project.runtime.tasks.drain(timedelta(seconds=20))
+        await put(project, "counted", 1)
+        await project.runtime.flusher.flush()
+        plain = (await client.get("/metrics", headers=BEARER)).text
+        openmetrics = (await client.get("/metrics", headers=BEARER | {"Accept": OPENMETRICS})).text
+    families = [*text_string_to_metric_families(plain)]
+    strict = [*parse_openmetrics(openmetrics)]
+    assert {family.name for family in families} == {family.name for family in strict}
+    assert len(families) == len({family.name for family in families}) > 20
+    for what in ("HELP", "TYPE"):
+        named = [line.split()[2] for line in plain.splitlines() if line.startswith(f"# {what} ")]
+        assert len(named) == len({*named}) >= len(families)
+    samples = [line.rpartition(" ")[0] for line in plain.splitlines() if not line.startswith("#")]
+    assert len(samples) == len({*samples})
+    for family in strict:
+        assert family.documentation
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", family.name)
+        assert ":" not in family.name
+        assert family.type != "histogram" or family.name.endswith(("_seconds", "_bytes"))
+        for sample in family.samples:
+            suffix = sample.name.removeprefix(family.name)
+            assert suffix in SUFFIXES[family.type]
+            assert all(re.fullmatch(r"[a-z_]+", label) for label in sample.labels)
+            assert not re.search(r"_(ms|milliseconds|minutes|kb|mb|kilobytes|percent)(_|$)", sample.name)
+    assert {family.type for family in strict} == {*SUFFIXES}
+    sent = {
+        (sample.labels["http_request_method"], sample.labels["http_route"]): sample.value
+        for family in strict if family.name == "http_server_response_body_bytes"
+        for sample in family.samples
+    }  # fmt: skip
+    assert (sent["HEAD", "/metrics"], sent["GET", "(none)"] > 0) == (0, True)
 
 
 @each_database

@@ -166,7 +166,8 @@ async def test_a_database_that_isolates_more(postgres, postgres_database):
     with psycopg.connect(postgres.url(postgres_database), autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(%s)", [migration_lock.LOCK_KEY])
         processes = [start(postgres.url(postgres_database), ROOT) for _ in range(2)]
-        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        waiting = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND {here}"
         while other.execute(waiting).fetchone() != (2,):  # noqa: ASYNC110 - only the server knows who waits
             await asyncio.sleep(0.02)
     for process in processes:

@@ -9,13 +9,14 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
+from fastopp.cli import remote_slow
 from fastopp.features.database_backups.commands import app
 from fastopp.features.monitor import commands
-from fastopp.features.monitor.models import DAY, HOUR, TOTAL
+from fastopp.features.monitor.periods import DAY, FOUR_HOURS, TOTAL
 from fastopp.recording import Key
 from tests.services.databases import url_on
 from tests.services.figures import figures, put, put_statement, row
-from tests.services.ops_project import initialised, running, settings_of
+from tests.services.ops_project import BEARER, initialised, running, settings_of
 
 url = url_on("sqlite", fill=initialised)
 
@@ -43,7 +44,7 @@ async def record(url: str, folder) -> None:
             project,
             [
                 row(SLOW, now, figures(0.6, 1.0)),
-                row(SLOW, now - 3 * DAY, figures(2.0), HOUR),
+                row(SLOW, now - 3 * DAY, figures(2.0), FOUR_HOURS),
                 row(SLOW, 0, figures(*[0.6] * 9), 60) | {"period": TOTAL},
             ],
         )
@@ -61,6 +62,29 @@ def test_slow_statements(settings, url, tmp_path):
         [found] = json.loads(run("--span", span, "--json"))
         assert (found["statement"], found["count"]) == (SQL, count)
     assert found["bounds"]["p50"] == [0.5, 0.6]
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_slow_statements_of_a_deployed_site(url, tmp_path, capsys, recorded):
+    """What `remote slow` prints of the site's answer."""
+
+    async def answer(*, fill: bool):
+        if fill:
+            await record(url, tmp_path)
+        given = {"MONITOR": str(recorded).lower()}
+        async with running(url, tmp_path, given) as site, site.client(headers=BEARER) as client:
+            found = (await client.get(remote_slow.PATH, params={"span": "week"})).json()
+        return remote_slow.ask(SimpleNamespace(get=lambda _path, **_: found), "week")
+
+    remote_slow.tell(asyncio.run(answer(fill=False)))
+    shown = capsys.readouterr().out
+    assert shown == (
+        "No slow query was recorded.\n" if recorded else "Slow queries are not recorded: MONITOR is false there.\n"
+    )
+    remote_slow.tell(asyncio.run(answer(fill=True)))
+    shown = capsys.readouterr().out
+    assert "3.6 s" in shown
+    assert "shop/routes.py, line 12" in shown
 
 
 @pytest.mark.parametrize(("name", "value"), [("MONITOR", "false"), ("SLOW_QUERY_MS", "0")])

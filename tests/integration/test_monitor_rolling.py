@@ -16,7 +16,8 @@ from fastopp.features.monitor import rolling
 from fastopp.features.monitor.columns import SUMS
 from fastopp.features.monitor.flush import describe_instance
 from fastopp.features.monitor.metrics import read_totals
-from fastopp.features.monitor.models import DAY, HOUR, MonitorFigures, MonitorInstance, MonitorStatement
+from fastopp.features.monitor.models import MonitorFigures, MonitorInstance, MonitorStatement
+from fastopp.features.monitor.periods import DAY, FOUR_HOURS, HOUR, KEPT_IN_DAYS, MINUTE, TOTAL
 from fastopp.features.monitor.writing import write
 from fastopp.recording import Batch, Figures, Key, Statement, Work
 from tests.services.databases import url_on
@@ -55,7 +56,11 @@ async def add(project: Project, number: int, now: int, chance: random.Random) ->
 
 
 async def sums(project: Project, *, total: bool) -> dict[str, float]:
-    rows = [row for row in await project.all(MonitorFigures) if (row.period == 0) == total]
+    return await sums_of(project, *((TOTAL,) if total else KEPT_IN_DAYS))
+
+
+async def sums_of(project: Project, *periods: int) -> dict[str, float]:
+    rows = [row for row in await project.all(MonitorFigures) if row.period in periods]
     return {column: pytest.approx(sum(getattr(row, column) for row in rows)) for column in SUMS}
 
 
@@ -102,9 +107,11 @@ async def test_roll_up_keeps_every_sum_and_little_else(project):
         await add(project, number, START + number * 7 * 60, chance)
     before = await sums(project, total=False)
     assert before == await sums(project, total=True)
+    for period in (MINUTE, HOUR):
+        assert await sums_of(project, period) == before
     await clean_up(project, START + 2 * DAY)
     hours = await project.all(MonitorFigures)
-    assert {row.period for row in hours} == {0, HOUR}
+    assert {row.period for row in hours} == {0, HOUR, FOUR_HOURS}
     assert await sums(project, total=False) == before
     await clean_up(project, START + 2 * DAY)
     assert await project.all(MonitorFigures) == hours
@@ -120,11 +127,11 @@ async def test_roll_up_keeps_every_sum_and_little_else(project):
     assert await project.all(MonitorInstance) == []
 
 
-async def test_a_late_flush_to_an_hour_that_was_rolled_up_is_added(project):
+async def test_a_late_flush_to_a_day_that_was_rolled_up_is_added(project):
     chance = random.Random(6)
     await add(project, 1, START, chance)
-    await clean_up(project, START + 2 * DAY)
+    await clean_up(project, START + 20 * DAY)
     await add(project, 2, START, chance)
-    await clean_up(project, START + 2 * DAY)
-    assert {row.period for row in await project.all(MonitorFigures)} == {0, HOUR}
+    await clean_up(project, START + 20 * DAY)
+    assert {row.period for row in await project.all(MonitorFigures)} == {0, DAY}
     assert await sums(project, total=False) == await sums(project, total=True)

@@ -1,4 +1,4 @@
-"""The kept figures: batches are added up once, in minutes and totals, whichever instance writes them."""
+"""The kept figures: batches are added up once, in each period and the total, whichever instance writes them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from fastopp.features.monitor.flush import describe_instance
 from fastopp.features.monitor.models import MonitorFigures, MonitorInstance, MonitorStatement
+from fastopp.features.monitor.periods import FOUR_HOURS, HOUR
 from fastopp.features.monitor.writing import write
 from fastopp.recorder import Recorder
 from fastopp.recording import BOUNDS, Batch, Figures, Key, Statement, Work
@@ -52,6 +53,10 @@ async def test_batches_are_added_up(project):
     total = totals[0, "/"]
     assert (total.count, total.queries, total.bytes, total.slowest) == (4, 8, 40, 1000.0)
     assert (total.seconds, total.database_seconds) == (pytest.approx(1003.1005), pytest.approx(501.55025))
+    for period in (HOUR, FOUR_HOURS):
+        assert (await rows(project, period))[0, "/"].model_dump(exclude={"period"}) == total.model_dump(
+            exclude={"period"}
+        )
     expected = [0] * (len(BOUNDS) + 1)
     expected[0] = expected[BOUNDS.index(0.1)] = expected[BOUNDS.index(5.0)] = expected[-1] = 1
     assert total.buckets == expected

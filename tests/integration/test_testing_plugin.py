@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from fastopp.storage.base import Storage
 from fastopp.testing import ClientAs, ManualClock, MemoryStorage, Outbox, Project, Run, plugin
 from fastopp.testing.databases import Template, open_template
 from tests.services.migrations import ROOT
-from tests.services.postgres import Postgres
+from tests.services.postgres import PASSWORD, USER, Postgres
 
 LONGEST_COPY = 0.02  # seconds
 
@@ -142,16 +143,22 @@ async def names(url: str) -> list[str]:
 def test_copies_on_postgresql(postgres: Postgres, tmp_path: Path) -> None:
     import asyncio
 
-    def databases() -> set[str]:
-        with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres") as connection:
-            return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+    owner = f"copies_{os.getpid()}"
 
-    before, apps = databases(), list_apps(ROOT / "main.py")
-    with open_template(postgres.url(), apps, ROOT / "alembic", tmp_path) as template:
+    def databases() -> int:
+        counted = f"SELECT count(*) FROM pg_database WHERE datdba = '{owner}'::regrole"
+        with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres") as connection:
+            return int(connection.execute(counted).fetchone()[0])  # type: ignore[index]
+
+    postgres.execute(f"CREATE ROLE {owner} LOGIN CREATEDB PASSWORD '{PASSWORD}'")
+    url = postgres.url().replace(f"{USER}:", f"{owner}:", 1)
+    with open_template(url, list_apps(ROOT / "main.py"), ROOT / "alembic", tmp_path) as template:
         for _ in range(2):
-            with template(tmp_path) as url:
-                assert asyncio.run(names(url)) == ["Lamp"]
-    assert databases() == before
+            with template(tmp_path) as copy:
+                assert asyncio.run(names(copy)) == ["Lamp"]
+                assert databases() == 2
+    assert databases() == 0
+    postgres.execute(f"DROP ROLE {owner}")
 
 
 def test_mails_are_caught(project: Project, run: Run, outbox: Outbox) -> None:

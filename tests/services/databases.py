@@ -13,21 +13,22 @@ import pytest
 
 from tests.services.aside import run_aside
 from tests.services.postgres import Postgres
+from tests.services.run_wide import made_once
 
 Fill = Callable[[str, Path], Coroutine[Any, Any, None]]
 """Fills an empty database, given its URL, and a folder, for files, which is copied with it."""
 
 
 class Templates:
-    """Databases that are filled at their first use, and copied for each test.
+    """Databases that are filled at their first use in a run, and copied for each test.
 
-    `postgres` starts the server when it is called.
+    folder: shared by the workers of the run.
+    postgres: starts the server when it is called.
     """
 
     def __init__(self, folder: Path, postgres: Callable[[], Postgres]) -> None:
         self._folder = folder
         self._postgres = postgres
-        self._made: dict[tuple[Fill, bool], tuple[Path, str]] = {}
 
     @contextmanager
     def copied(self, kind: str, folder: Path, fill: Fill | None = None) -> Iterator[str]:
@@ -48,15 +49,18 @@ class Templates:
         yield postgres.url(name).replace("postgresql://", f"postgresql+{kind}://")
         postgres.drop_database(name)
 
-    def _template(self, fill: Fill, *, sqlite: bool) -> tuple[Path, str]:
+    def _template(self, fill: Fill, *, sqlite: bool) -> tuple[str, str]:
         """Return the folder of a template and, on PostgreSQL, the database's name."""
-        if (fill, sqlite) not in self._made:
+        server = "sqlite" if sqlite else Path(self._postgres().socket_folder).name
+
+        def make() -> tuple[str, str]:
             folder = Path(mkdtemp(dir=self._folder))
             name = "" if sqlite else self._postgres().create_database()
-            url = f"sqlite:///{folder}/test.db" if sqlite else self._postgres().url(name)
-            run_aside(fill(url, folder))
-            self._made[fill, sqlite] = folder, name
-        return self._made[fill, sqlite]
+            run_aside(fill(f"sqlite:///{folder}/test.db" if sqlite else self._postgres().url(name), folder))
+            return str(folder), name
+
+        folder, name = made_once(self._folder / f"{server}-{fill.__module__}.{fill.__qualname__}.json", make)
+        return folder, name
 
 
 def url_on(*kinds: str, fill: Fill | None = None) -> Any:

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from fastopp.features.monitor.columns import BUCKETS
-from fastopp.features.monitor.models import MINUTE, MonitorFigures, MonitorInstance, MonitorStatement
+from fastopp.features.monitor.columns import BUCKETS, PLACE, SLOWEST, SUMS
+from fastopp.features.monitor.models import MonitorFigures, MonitorInstance, MonitorStatement
+from fastopp.features.monitor.periods import FOUR_HOURS, HOUR, MINUTE
 from fastopp.recording import Figures, Key
 from tests.services.ops_project import Project
 
@@ -30,8 +31,23 @@ def row(key: Key, since: int, found: Figures, period: int = MINUTE) -> dict[str,
     return {"period": period, "since": since // period * period, **key._asdict(), **values, **buckets}
 
 
+def in_all_periods(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows as flushes write them: what is in a minute is also in its hour and its four hours."""
+    kept: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for given in rows:
+        for period in (MINUTE, HOUR, FOUR_HOURS) if given["period"] == MINUTE else (given["period"],):
+            made = given | {"period": period, "since": given["since"] // period * period if period else 0}
+            there = kept.setdefault(tuple(made[name] for name in PLACE), made)
+            if there is not made:
+                there |= {name: there[name] + made[name] for name in SUMS}
+                there[SLOWEST] = max(there[SLOWEST], made[SLOWEST])
+    return list(kept.values())
+
+
 async def put(project: Project, rows: Iterable[dict[str, Any]], table: Any = MonitorFigures) -> None:
     """Write rows."""
+    if table is MonitorFigures:
+        rows = in_all_periods(rows)
     async with project.runtime.database.transaction() as session:
         await (await session.connection()).execute(insert(table), list(rows))
 

@@ -29,12 +29,14 @@ PIPE, DEVNULL, STDOUT = subprocess.PIPE, subprocess.DEVNULL, subprocess.STDOUT
 
 SERVER = Path(__file__).with_name("forkserver.py")
 LIBRARIES = (
-    "aiosqlite", "alembic.command", "argon2", "asyncio", "bcrypt", "fastapi", "httpx", "itsdangerous", "jinja2", "jwt",
-    "nh3", "obstore", "PIL.Image", "croniter", "prometheus_client", "psycopg", "pwdlib", "rich.console",
+    "aiosqlite", "alembic.command", "anyio._backends._asyncio", "argon2", "asyncio", "bcrypt", "fastapi", "httpx",
+    "itsdangerous", "jinja2.ext", "jwt", "nh3", "obstore", "PIL.Image", "croniter", "prometheus_client", "psycopg",
+    "pwdlib", "python_multipart", "rich.console",
     "rich.table", "rich.progress", "sqladmin", "sqlalchemy.dialects.postgresql.asyncpg",
     "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite.aiosqlite", "sqlalchemy.ext.asyncio",
-    "sqlmodel", "typer", "typer.rich_utils", "uvicorn", "uvicorn.lifespan.on",
+    "sqlmodel", "starlette_compress", "typer", "typer.rich_utils", "uvicorn", "uvicorn.lifespan.on",
     "uvicorn.protocols.http.httptools_impl", "uvloop",
+    *(["pydantic.v1"] if sys.version_info < (3, 14) else []),  # which FastAPI imports there
 )  # fmt: skip
 
 

@@ -79,7 +79,8 @@ def _columns(dialect: str) -> Mapping[str, dict[str, str]]:
             group=one_of("marketing", "sales", "support"),
         ),
         "sessions": made(
-            id=id_, user_id=_ANY_USER.replace("'admin@example.com'", "'user1@example.com'"), kind="'browser'",
+            id=id_, user_id=_ANY_USER.replace("'admin@example.com'", "'user' || (1 + n % 1000) || '@example.com'"),
+            kind="'browser'",
             created_at=before, expires_at=after,
         ),
         "account_links": made(
@@ -118,7 +119,9 @@ def _columns(dialect: str) -> Mapping[str, dict[str, str]]:
             attempts="1", abort_requested=when("1 = 0"),
         ),
         "procrastinate_events": made(
-            job_id="(SELECT max(id) FROM procrastinate_jobs) - n % 1000", type=_EVENT[dialect].format("succeeded"),
+            job_id="(SELECT max(id) FROM procrastinate_jobs) "
+            "- n % (SELECT max(id) - min(id) + 1 FROM procrastinate_jobs)",
+            type=_EVENT[dialect].format("succeeded"),
             at=before,
         ),
         "task_requests": made(digest="'d' || n", task="'mail.send'", claimed_at=before),

@@ -192,6 +192,13 @@ class Site:
             client.headers["X-CSRF-Token"] = form_token_of(client)
             yield client
 
+    def cookies(self, email: str = "admin@example.com") -> list[Any]:
+        """What a browser has after it has signed in, as Playwright's `add_cookies` takes it."""
+        with self.client() as client:
+            answer = client.post("/login", data=account(email))
+            assert answer.status_code == 302, answer.text
+            return [{"name": each.name, "value": each.value, "url": self.url} for each in client.cookies.jar]
+
 
 def form_token_of(client: httpx.Client, page: str = "/database-status") -> str:
     """The form token on a page."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,7 +25,6 @@ from tests.services.postgres import USER, Postgres
 APP = "tests.services.errands"
 SHORT = TaskLimits(heartbeat_interval=0.3, stalled_after=1.5, look_for_stalled=0.5)
 """For workers in processes of their own: a test does not wait half a minute until one counts as dead."""
-DATABASE = "tasks"
 
 
 @asynccontextmanager
@@ -48,17 +48,18 @@ async def open_project(
 
 def empty_postgres_database(postgres: Postgres) -> str:
     """The name of a database with the tables, empty but for the users and the sample data; made once, then emptied."""
+    name = f"tasks_{os.getpid()}"  # other workers of the run have theirs on the same server
     with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres") as connection:
-        exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
+        exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
     if not exists:
-        postgres.execute(f"create database {DATABASE} owner {USER}")
-        asyncio.run(_make(postgres.url(DATABASE)))
+        postgres.execute(f"create database {name} owner {USER}")
+        asyncio.run(_make(postgres.url(name)))
     emptied = (
         "procrastinate_jobs, procrastinate_events, procrastinate_periodic_defers, procrastinate_workers, task_runs, "
         "task_requests"
     )
-    postgres.execute(f"truncate {emptied}, effects restart identity cascade", database=DATABASE)
-    return DATABASE
+    postgres.execute(f"truncate {emptied}, effects restart identity cascade", database=name)
+    return name
 
 
 def make_sqlite_template(folder: Path) -> Path:

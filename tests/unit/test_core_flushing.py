@@ -57,6 +57,35 @@ async def test_an_answer_waits_for_a_flush_but_not_for_long(monkeypatch):
     assert (process.began, process.ended) == (2, 2)
 
 
+async def test_an_error_waits_for_a_flush_that_began_before_it_and_has_its_own():
+    process = Process(inside=True)
+    process.work()
+    first = asyncio.create_task(process.flusher.before_end(soon=False))
+    await asyncio.sleep(0)
+    process.work()
+    second = asyncio.create_task(process.flusher.before_end(soon=True))
+    await asyncio.sleep(0)
+    assert process.began == 1
+    process.let.set()
+    await asyncio.gather(first, second)
+    assert (process.began, process.ended, process.recorder.pending) == (2, 2, False)
+
+
+async def test_where_the_process_runs_on_an_error_beside_a_flush_is_written_soon(monkeypatch):
+    monkeypatch.setattr(flushing, "SOON_EVERY", 0.001)
+    process = Process(inside=False)
+    process.work()
+    process.flusher.after()
+    await asyncio.sleep(0)
+    process.work()
+    process.flusher.after(soon=True)
+    process.let.set()
+    while process.ended < 2:
+        process.over.clear()
+        await process.over.wait()
+    assert not process.recorder.pending
+
+
 async def test_where_the_process_runs_on_the_rest_is_written_in_time(monkeypatch):
     process = Process(inside=False)
     process.let.set()

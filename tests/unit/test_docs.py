@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -57,9 +58,15 @@ def read(page: Path) -> str:
     return page.read_text(encoding="utf-8")
 
 
+@cache
+def blocks(page: Path) -> list[Token]:
+    """The blocks of a page, read once for all tests."""
+    return markdown.parse(read(page))
+
+
 def tokens(page: Path) -> Iterator[Token]:
     """All of a page, what is inside paragraphs and tables too."""
-    for token in markdown.parse(read(page)):
+    for token in blocks(page):
         yield token
         yield from token.children or ()
 
@@ -68,9 +75,10 @@ def fences(page: Path, language: str) -> Iterator[Token]:
     return (token for token in tokens(page) if token.type == "fence" and token.info.strip() == language)
 
 
+@cache
 def anchors(page: Path) -> set[str]:
     """The names that GitHub gives to a page's headings."""
-    block = markdown.parse(read(page))
+    block = blocks(page)
     headings = [block[i + 1].content for i, token in enumerate(block) if token.type == "heading_open"]
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -88,6 +96,11 @@ def generator() -> ModuleType:
     module = module_from_spec(spec)
     loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def every_command(generator: ModuleType) -> list[str]:
+    return [name for program in generator.PROGRAMS for name, _ in generator.commands(program)]
 
 
 def test_what_is_generated_is_up_to_date(generator: ModuleType) -> None:
@@ -108,7 +121,7 @@ def test_every_setting_is_documented() -> None:
 def test_every_variable_that_the_docs_name_exists() -> None:
     """Upper case words in code that end like settings do."""
     # Those that are no setting: other names of DATABASE_URL and its parts, and names of the emulator's services.
-    others = {"DATABASE_DSN", "DB_HOST", "LEAPCELL_URL", "REDIS_URL", "S3_HOST", "S3_PORT"}
+    others = {"DATABASE_DSN", "DB_HOST", "LEAPCELL_URL", "PUBLIC_URL", "REDIS_URL", "S3_HOST", "S3_PORT"}
     known = {variable.name for variable in variables(kinds())} | others
     looks_like = re.compile(
         r"^(?:S3|DB|OPENROUTER|SUPERUSER|LEAPCELL|FASTOPP|FLY)_[A-Z_]+$|^[A-Z]+_(?:KEY|URL|TOKEN|DIR)$"
@@ -118,20 +131,18 @@ def test_every_variable_that_the_docs_name_exists() -> None:
         assert {name for name in named if looks_like.fullmatch(name)} <= known, page.name
 
 
-def test_every_command_is_documented(generator: ModuleType) -> None:
+def test_every_command_is_documented(every_command: list[str]) -> None:
     page = read(ROOT / "docs/commands.md")
-    every = [name for program in generator.PROGRAMS for name, _ in generator.commands(program)]
-    assert len(every) > 50
-    assert [name for name in every if not re.search(rf"\| `{re.escape(name)}[` ]", page)] == []
+    assert len(every_command) > 50
+    assert [name for name in every_command if not re.search(rf"\| `{re.escape(name)}[` ]", page)] == []
 
 
 @each_page()
-def test_every_command_that_the_docs_name_exists(page: Path, generator: ModuleType) -> None:
-    every = {name for program in generator.PROGRAMS for name, _ in generator.commands(program)}
+def test_every_command_that_the_docs_name_exists(page: Path, every_command: list[str]) -> None:
     text = "\n".join(token.content for token in tokens(page) if token.type in ("code_inline", "fence"))
     named = set(re.findall(r"\b(opp(?:man|demo)\.py(?: migrate)? [a-z]\w*)", text))
     named |= set(re.findall(r"^(fastopp [a-z]\w*)", text, re.MULTILINE))
-    assert named - {"oppman.py shop"} <= every  # the app of the examples
+    assert named - {"oppman.py shop"} <= set(every_command)  # the app of the examples
 
 
 def documented_routes() -> dict[tuple[str, str], str]:
@@ -234,7 +245,7 @@ def test_every_block_has_a_language(page: Path) -> None:
 
 @each_page()
 def test_a_page_begins_with_what_it_is_for(page: Path) -> None:
-    block = markdown.parse(read(page))
+    block = blocks(page)
     assert [token.type for token in block[:4]] == ["heading_open", "inline", "heading_close", "paragraph_open"]
     assert block[0].tag == "h1"
 

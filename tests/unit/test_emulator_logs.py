@@ -21,6 +21,8 @@ from leapcell_emulator.logs import KEPT_LINES, LINES_PER_SECOND, LONGEST_LINE, L
         ("sqlite3.OperationalError: unable to open database file", ("read_only", "A file of SQLite")),
         ("PermissionError: [Errno 13] Permission denied: 'notes.txt'", None),
         ("INFO: GET /healthy", None),
+        ("OSError: [Errno 28] No space left on device: '/tmp/x'", ("tmp_size", "/tmp/x")),
+        ("sqlite3.OperationalError: database or disk is full", ("tmp_size", "The file system")),
     ],
 )
 def test_complaints(line: str, found: tuple[str, str] | None) -> None:

@@ -26,6 +26,13 @@ def test_every_row_of_the_list_is_there() -> None:
     assert {rule.id for rule in RULES.values()} == {f"E{number}" for number in range(1, 21)}
 
 
+def test_persistent_mode_has_no_rule_of_serverless_mode() -> None:
+    rules = Rules.from_options("persistent", {"max_request_body": 5})
+    assert (rules.freeze, rules.read_only, rules.websockets, rules.shared_memory) == (False, False, True, True)
+    assert (rules.instances, rules.dormant_after, rules.cold_start, rules.request_timeout) == (1, 0, 0, 0)
+    assert (rules.max_request_body, rules.db_tls, rules.only_http) == (5, True, True)
+
+
 def test_profiles() -> None:
     assert Rules.from_options() == Rules()
     assert Rules.from_options("old").max_request_body == 5 * MIB

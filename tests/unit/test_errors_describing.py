@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel, SecretStr
 from starlette.datastructures import FormData
 
+from fastopp.budget import Budget
 from fastopp.clock import SYSTEM_CLOCK
-from fastopp.features.errors.budget import Budget
 from fastopp.features.errors.describing import MAX_TEXT, MAX_TRACEBACK, describe
 from fastopp.settings import load_settings
 from fastopp.testing import ManualClock

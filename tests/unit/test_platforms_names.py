@@ -34,7 +34,7 @@ PUBLIC = {
         '"fastopp.features.leapcell.estimates:cost"',  # about every platform, computed by what comes with this one
         '"fastopp.features.leapcell.estimates:capacity"',
     ),
-    "cli/remote.py": ('site.get("/debug/leapcell")',),
+    "cli/remote_target.py": ('site.get("/debug/leapcell")',),
     "features/debug/routes.py": ('@router.get("/leapcell"', '"leapcell_recommended"'),
 }
 OLD_NAMES = "_moved.py"

@@ -9,7 +9,8 @@ import re
 import sys
 import textwrap
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def is_name(node: ast.AST, *names: str) -> bool:
     return isinstance(node, ast.Name) and node.id in names
 
 
+@cache
 def names_of(kind: type) -> set[str]:
     """The attributes that a class defines, those that its methods set on `self` included."""
     names = {*vars(kind), *vars(kind).get("__annotations__", {})}
@@ -79,9 +81,9 @@ def test_a_library_with_private_names_in_use_has_an_upper_bound(library: str) ->
     assert "<" in requirement
 
 
-def own_names(tree: ast.AST) -> Iterator[str]:
+def own_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """The names that a module defines, or sets on its objects."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 yield node.name
@@ -89,9 +91,9 @@ def own_names(tree: ast.AST) -> Iterator[str]:
                 yield name
 
 
-def used_names(tree: ast.AST) -> Iterator[str]:
+def used_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """The private names that a module imports or takes from an object."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Import(names=aliases):
                 yield from (part for alias in aliases for part in alias.name.split("."))
@@ -135,8 +137,9 @@ def test_every_private_name_in_use_is_listed() -> None:
         tree = ast.parse(file.read_text(encoding="utf-8"))
         place = file.relative_to(source).as_posix()
         module = ".".join(file.relative_to(source.parent).with_suffix("").parts).removesuffix(".__init__")
-        own = set(own_names(tree))
-        used = {name.removeprefix("super.") for name in used_names(tree) if name not in own}
+        nodes = list(ast.walk(tree))
+        own = set(own_names(nodes))
+        used = {name.removeprefix("super.") for name in used_names(nodes) if name not in own}
         found |= {(place, name) for name in used if is_private(name)}
         found |= {(place, name) for name in names_shared_with_bases(module, tree)}
     listed = {(private.used_in, private.name) for private in PRIVATE_NAMES}

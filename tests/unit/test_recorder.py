@@ -6,7 +6,7 @@ import pytest
 
 from fastopp.database.recorded import normalised
 from fastopp.process_age import process_age
-from fastopp.recorder import Recorder
+from fastopp.recorder import SOON_AT_ONCE, SOON_EVERY, Recorder
 from fastopp.recording import BOUNDS, MAX_SERIES, OTHER, Figures, Key, Statement, Work
 from fastopp.testing.clock import ManualClock
 
@@ -65,6 +65,15 @@ async def test_flushes_have_a_pace(recorder, clock):
     assert recorder.is_due(soon=True)
     clock.advance(9)
     assert recorder.is_due()
+
+
+async def test_errors_are_flushed_at_once_but_not_without_end(recorder, clock):
+    for _ in range(SOON_AT_ONCE):
+        assert recorder.is_due(soon=True)
+        recorder.take()
+    assert not recorder.is_due(soon=True)
+    clock.advance(SOON_EVERY)
+    assert recorder.is_due(soon=True)
 
 
 async def test_series_are_bounded_also_over_a_long_outage(recorder, clock):

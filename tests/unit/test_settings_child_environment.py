@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ CANARY = "canary-of-this-test"
 READS_THE_ENVIRONMENT = {
     "settings/loading.py": "the settings",
     "platforms/detection.py": "the platform, before there are settings",
+    "authority.py": "XDG_STATE_HOME alone",
     "command.py": "`--exec` runs the developer's own command, as their shell would",
     "environment.py": "what the emulator's own programs get",
     "image.py": "PATH alone",
@@ -41,22 +43,24 @@ STARTS = {"run", "Popen", "call", "check_call", "check_output", "create_subproce
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
     """Each call of something that starts a program."""
-    for name, tree in modules():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                owner = ast.unparse(node.func.value)
-                starts = node.func.attr in STARTS and owner in ("subprocess", "asyncio") and node.args
-                if (starts and ast.unparse(node.func) != "asyncio.run") or (owner, node.func.attr[:4]) == (
-                    "os",
-                    "exec",
-                ):
-                    yield name, node
+    for name, call, node in attributes():
+        if call and isinstance(node.value, ast.Name):
+            starts = node.attr in STARTS and node.value.id in ("subprocess", "asyncio") and call.args
+            if (starts and ast.unparse(node) != "asyncio.run") or (node.value.id, node.attr[:4]) == ("os", "exec"):
+                yield name, call
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
+@cache
+def attributes() -> list[tuple[str, ast.Call | None, ast.Attribute]]:
+    """Each attribute that a module names, as in `os.environ`, and the call if it is called."""
+    found: list[tuple[str, ast.Call | None, ast.Attribute]] = []
     for folder in (FRAMEWORK, EMULATOR):
         for path in folder.rglob("*.py"):
-            yield path.relative_to(folder).as_posix(), ast.parse(path.read_text())
+            name = path.relative_to(folder).as_posix()
+            nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+            called = {id(node.func): node for node in nodes if isinstance(node, ast.Call)}
+            found += [(name, called.get(id(node)), node) for node in nodes if isinstance(node, ast.Attribute)]
+    return found
 
 
 def test_each_program_is_given_its_variables() -> None:
@@ -66,10 +70,7 @@ def test_each_program_is_given_its_variables() -> None:
 
 def test_the_environment_is_read_in_few_places() -> None:
     reads = {
-        name
-        for name, tree in modules()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv")
+        name for name, _, node in attributes() if node.attr in ("environ", "getenv") and ast.unparse(node.value) == "os"
     }
     assert reads == set(READS_THE_ENVIRONMENT)
 

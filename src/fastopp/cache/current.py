@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from fastopp.cache.cache import Cache
 
 
+CACHED_MARK = "fastopp_cached"
+"""An attribute of handlers with `@cached`."""
+
+
 class Current(NamedTuple):
     """A cache, and how it may be used at the moment."""
 

@@ -34,6 +34,8 @@ class Mode(StrEnum):
     """It connects to the database or the Object Storage."""
     MEASURE = "measure"
     """It starts the application on this machine."""
+    DRIFT = "drift"
+    """It asks the deployed site."""
     INSTALL = "install"
     """It asks the package index."""
 

@@ -55,6 +55,8 @@ class CheckContext:
     """The settings classes of the apps; none when one of them is faulty."""
     names: frozenset[str] = frozenset()
     """Of all variables, those of the operating system and of other programs included."""
+    site: str = ""
+    """The address of the deployed site; SITE_URL if it is empty."""
     trial_run: TrialRun | None = None
     """The measurement, once it was made."""
     _found: dict[Callable[[CheckContext], Any], Any] = field(default_factory=dict, init=False, repr=False)

@@ -124,6 +124,10 @@ COMMANDS: dict[str, Place] = {
         "fastopp.features.leapcell.estimates:capacity",
         "Simulate the site under load: what breaks first, in one region or three, and which sizes avoid it.",
     ),
+    "release": (
+        "fastopp.features.deployment.release_command:release",
+        "Print the id of this code, which a build gives to the release and `/health` shows.",
+    ),
     "demo": ("fastopp.cli.own_project:demo", "Print where to find the demo's commands."),
     "clean": (
         "fastopp.cli.own_project:clean",
@@ -141,9 +145,13 @@ COMMANDS: dict[str, Place] = {
         "fastopp.features.files.commands:app",
         "Back up, restore and compare uploaded files.",
     ),
+    "static": (
+        "fastopp.features.static_files.commands:app",
+        "Static files at a CDN: put them there, and check that they are there.",
+    ),
     "remote": (
         "fastopp.cli.remote:app",
-        "Manage a deployed project without a shell: state, migrations, sample data, backups, tasks and errors.",
+        "Manage a deployed project without a shell: state, migrations, data, backups, tasks, errors, slow queries.",
     ),
     "tasks": ("fastopp.features.jobs.commands:app", "Manage tasks: list, run, cancel and retry them."),
     "alerts": (

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.status import Status
 
-from fastopp.cli.remote_site import Answer, RemoteSite, WrongToken, describe_error
-from fastopp.cli.remote_target import Target
+from fastopp.cli.remote_release import smoke_test, wait
+from fastopp.cli.remote_target import Target, backup_key, carry_out, chosen_target, token_works
 from fastopp.console.options import JsonOption, YesOption
-from fastopp.console.output import EXIT_FAILED, EXIT_MISUSED, confirm, emit_json, error_console, fail, print_table, say
-from fastopp.errors import FastOppError
+from fastopp.console.output import EXIT_FAILED, confirm, print_table, say
+from fastopp.console.remote_site import Answer, RemoteSite, WrongToken
 from fastopp.features.database_backups.encrypted_file import encrypted
-from fastopp.settings.loading import read_own_variables
 
 TOKEN = "OPS_TOKEN"  # noqa: S105 - the name of a variable
 
 app = typer.Typer(
-    help="Manage a deployed project without a shell: state, migrations, sample data, backups, tasks and errors.",
+    help="Manage a deployed project without a shell: state, migrations, data, backups, tasks, errors, slow queries.",
     no_args_is_help=True,
 )
 
@@ -50,19 +46,20 @@ def status(
     """Report whether database, migrations and storage work. Status 1 if one does not. Needs no token."""
     from fastopp.cli import remote_alerts  # noqa: PLC0415 - only here
 
-    target = _target(context)
+    target = chosen_target(context)
 
     def ask(site: RemoteSite) -> Answer:
         answer = site.health()
         if target.token_at_hand:
-            answer["token"] = _token_works(site)
+            answer["token"] = token_works(site)
         if alert and answer.get("token") and answer["checks"].get("database", {}).get("status") == "healthy":
             answer["alerts"] = remote_alerts.ask(site)
         return answer
 
-    answer = _carry_out(target, target.token_at_hand, ask, as_json=as_json)
+    answer = carry_out(target, target.token_at_hand, ask, as_json=as_json)
     if not as_json:
-        say(f"{target.url}: {answer.get('status')}, on {answer.get('platform', 'an unknown platform')}")
+        release = f", release {answer['release']}" if answer.get("release") else ""
+        say(f"{target.url}: {answer.get('status')}, on {answer.get('platform', 'an unknown platform')}{release}")
         rows = [[name, str(check.get("status")), _details(check)] for name, check in answer["checks"].items()]
         print_table(["check", "status", "details"], rows)
         if "token" in answer:
@@ -81,6 +78,10 @@ def status(
         or remote_alerts.is_loud(answer.get("alerts", {}))
     ):
         raise typer.Exit(EXIT_FAILED)
+
+
+app.command("wait")(wait)
+app.command("check")(smoke_test)
 
 
 @app.command("migrate")
@@ -155,7 +156,7 @@ def restore(
 
     An unencrypted FILE is encrypted before it is sent.
     """
-    target = _target(context)
+    target = chosen_target(context)
     if database:
         doing = "Replace every row in" if force else "Fill"
         confirm(f"{doing} the database of {target.url} from {database}?", yes=yes)
@@ -165,7 +166,7 @@ def restore(
         path = "/admin/restore-database"
         parameters: Answer = {"confirm": "RESTORE", "force": force}
         if database and Path(database).is_file():
-            with encrypted(Path(database), lambda: _backup_key(key_env)) as file:
+            with encrypted(Path(database), lambda: backup_key(key_env)) as file:
                 answer["database"] = site.run(path, file=file, **parameters)
         elif database:
             answer["database"] = site.run(path, key=database, **parameters)
@@ -214,63 +215,24 @@ def errors(
         tell(answer)
 
 
-def _backup_key(variable: str) -> str:
-    """Return the key under which the site opens backups, from the environment or asked for: it is no option."""
-    key = read_own_variables().get(variable, "").strip()
-    if not key and sys.stdin.isatty():
-        key = str(typer.prompt("BACKUP_KEY or SECRET_KEY of the site", hide_input=True, err=True)).strip()
-    if not key:
-        fail(f"Set {variable} to the BACKUP_KEY, or else the SECRET_KEY, of the site.", status=EXIT_MISUSED)
-    return key
+@app.command("slow")
+def slow(
+    context: typer.Context,
+    span: Annotated[Literal["hour", "day", "week"], typer.Option(help="The time up to now.")] = "week",
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """List the site's slow queries, those with the most time in total first."""
+    from fastopp.cli.remote_slow import ask, tell  # noqa: PLC0415 - only here
+
+    answer = _operate(context, lambda site: ask(site, span), as_json=as_json)
+    if not as_json:
+        tell(answer)
 
 
 def _operate(context: typer.Context, operation: Callable[[RemoteSite], Answer], *, as_json: bool) -> Answer:
-    target = _target(context)
-    return _carry_out(target, target.token(), operation, as_json=as_json)
-
-
-def _target(context: typer.Context) -> Target:
-    """The chosen site. The option is not marked as needed, since `--help` of a command below needs none."""
-    target: Target = context.obj
-    if not target.url:
-        fail("Missing --url. Pass it before the subcommand: --url https://your-app.example.com.", status=EXIT_MISUSED)
-    return target
-
-
-def _carry_out(target: Target, token: str, operation: Callable[[RemoteSite], Answer], *, as_json: bool) -> Answer:
-    """Do something with the site. What goes on is shown on standard error, the answer as JSON if that is wanted."""
-    began = time.monotonic()
-    try:
-        with error_console.status(f"Waiting for {target.url}") as waiting:
-            site = RemoteSite(target.url, token, timeout=target.timeout, report=_teller(waiting, began, quiet=as_json))
-            with site:
-                answer = operation(site)
-    except FastOppError as error:
-        if as_json:
-            emit_json(describe_error(error))
-            raise typer.Exit(EXIT_FAILED) from None
-        fail(error)
-    if as_json:
-        emit_json(answer)
-    return answer
-
-
-def _teller(waiting: Status, began: float, *, quiet: bool) -> Callable[[str], None]:
-    def tell(text: str) -> None:
-        line = f"{time.monotonic() - began:.0f} s: {text}"
-        waiting.update(line)
-        if not quiet and not error_console.is_terminal:
-            error_console.print(line, markup=False)
-
-    return tell
-
-
-def _token_works(site: RemoteSite) -> bool:
-    try:
-        site.get("/debug/leapcell")
-    except WrongToken:
-        return False
-    return True
+    target = chosen_target(context)
+    return carry_out(target, target.token(), operation, as_json=as_json)
 
 
 def _details(check: Answer) -> str:

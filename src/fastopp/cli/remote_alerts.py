@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fastopp.cli.remote_site import Answer, NotFastOpp, RemoteSite
 from fastopp.console.output import say
+from fastopp.console.remote_site import Answer, NotFastOpp, RemoteSite
 
 PATH = "/oppman/alerts/evaluate"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fastopp.cli.remote_site import Answer, RemoteSite
 from fastopp.console.output import EXIT_MISUSED, fail, print_table, say
+from fastopp.console.remote_site import Answer, RemoteSite
 
 PATH = "/oppman/errors"
 

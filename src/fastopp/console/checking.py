@@ -26,6 +26,11 @@ EnvFileOption = Annotated[
     Path | None, typer.Option(help="Read the settings from this file instead of the environment and .env.")
 ]
 LiveOption = Annotated[bool, typer.Option("--live", help="Also connect to the database and the Object Storage.")]
+DriftOption = Annotated[
+    bool,
+    typer.Option("--drift", help="Also compare settings, release and migrations with the deployed site."),
+]
+SiteOption = Annotated[str, typer.Option("--url", help="The deployed site, for --drift. Default: SITE_URL.")]
 FailLevelOption = Annotated[Level, typer.Option(help="The lowest level that ends with status 1.")]
 SkipOption = Annotated[list[str] | None, typer.Option(help="An id to skip, like W203; may be repeated.")]
 
@@ -35,12 +40,13 @@ def env_file_of(platform: Platform) -> Path:
     return Path(f".env.{platform.name}")
 
 
-def read_context(env_file: Path | None, *, platform: Platform | None = None) -> CheckContext:
+def read_context(env_file: Path | None, *, platform: Platform | None = None, site: str = "") -> CheckContext:
     """Read the project in the current folder, with the settings of a file alone, or of the environment.
 
     Parameters
     ----------
     platform: judge them as those of a service there. Its file is the default, and `.env` is not read.
+    site: the address of the deployed site.
     """
     if platform and env_file is None and env_file_of(platform).is_file():
         env_file = env_file_of(platform)
@@ -49,7 +55,7 @@ def read_context(env_file: Path | None, *, platform: Platform | None = None) -> 
     environ: dict[str, str] | None = None if env_file is None else {}
     if platform and env_file is None:
         env_file = NO_FILE  # .env is this machine's
-    return CheckContext.read(
+    context = CheckContext.read(
         Path.cwd(),
         environ=environ,
         env_file=env_file,
@@ -57,6 +63,8 @@ def read_context(env_file: Path | None, *, platform: Platform | None = None) -> 
         load_apps=find_project_apps,
         load_main=_import_main,
     )
+    context.site = site
+    return context
 
 
 def _import_main() -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from fastopp.core.background import BackgroundWork
 from fastopp.core.features import features_with
-from fastopp.recorder import INTERVAL, Recorder
+from fastopp.recorder import INTERVAL, SOON_EVERY, Recorder
 from fastopp.recording import current_work
 
 log = logging.getLogger(__name__)
@@ -42,23 +42,38 @@ class Flusher:
         self._recorder = recorder
         self._background = background
         self._timer: asyncio.TimerHandle | None = None
+        self._running: asyncio.Event | None = None
 
     async def before_end(self, *, soon: bool) -> None:
         """Flush inside a request, before the end of its answer, if it is time. Returns in time in any case."""
-        ended = self._start(soon=soon)
-        if ended is not None:
-            try:
-                async with asyncio.timeout(PATIENCE):
+        try:
+            async with asyncio.timeout(PATIENCE):
+                if soon and self._running is not None:
+                    await self._running.wait()  # it may have begun before this error, and cannot have it
+                ended = self._start(soon=soon)
+                if ended is not None:
                     await ended.wait()
-            except TimeoutError:
-                log.debug("A flush takes long")
+        except TimeoutError:
+            log.debug("A flush takes long")
 
     def after(self, *, soon: bool = False) -> None:
         """Flush beside what follows, now or when it is time."""
-        if self._start(soon=soon) is None and self._timer is None and self._recorder.enabled and not self.inside:
-            # If a flush is running, or one has failed a moment ago, in a whole interval.
-            wait = self._recorder.due_in() or INTERVAL
-            self._timer = asyncio.get_running_loop().call_later(wait, self._in_time)
+        if self._start(soon=soon) is not None or self.inside or not self._recorder.enabled:
+            return
+        if self._timer is None or soon:
+            self.close()
+            # If a flush is running, or one has failed a moment ago, in a whole interval; after an error sooner.
+            wait = SOON_EVERY if soon else self._recorder.due_in() or INTERVAL
+            self._timer = asyncio.get_running_loop().call_later(wait, self._in_time, soon)
+
+    async def keep_looking(self) -> None:
+        """Flush every `INTERVAL` seconds also while nothing happens, for what flushes look at. Never return.
+
+        Nothing is written then, and with MONITOR=false nothing is recorded either.
+        """
+        while True:
+            await asyncio.sleep(INTERVAL)
+            self._start(soon=False, look=True)
 
     async def at_end(self) -> None:
         """Write what is left at the end of the process, within `LAST_LIMIT` seconds."""
@@ -73,14 +88,16 @@ class Flusher:
             self._timer.cancel()
             self._timer = None
 
-    def _in_time(self) -> None:
+    def _in_time(self, soon: bool) -> None:  # noqa: FBT001 - a callback
         self._timer = None
         if self._recorder.pending:
-            self.after()
+            self.after(soon=soon)
 
-    def _start(self, *, soon: bool, last: bool = False) -> asyncio.Event | None:
+    def _start(self, *, soon: bool, last: bool = False, look: bool = False) -> asyncio.Event | None:
         """Start a flush if it is time: an event that is set at its end."""
-        if self.flush is None or not self._recorder.enabled or not (last or self._recorder.is_due(soon=soon)):
+        if self.flush is None or not (self._recorder.enabled or look):
+            return None
+        if not (last or look or self._recorder.is_due(soon=soon)):
             return None
         flush, ended = self.flush, asyncio.Event()
 
@@ -91,7 +108,10 @@ class Flusher:
             finally:
                 ended.set()
 
-        return ended if self._background.start(NAME, run, limit=LIMIT) else None
+        if not self._background.start(NAME, run, limit=LIMIT):
+            return None
+        self._running = ended
+        return ended
 
 
 async def flush_features(runtime: Any) -> None:  # noqa: ANN401 - a Runtime, which is above this module

@@ -113,6 +113,7 @@ async def open_runtime(
         if settings.platform.background_cpu:
             tracing.when_full = partial(background.start, "push", tracing.push, limit=LIMIT)
     flusher = Flusher(recorder, background, inside=not settings.platform.background_cpu)
+    tasks.beside.append(flusher.keep_looking)
     runtime = Runtime(
         settings,
         database,

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from fastopp.clock import SYSTEM_CLOCK, Clock
-from fastopp.database.errors import outage_reason, tables_missing, unavailable
+from fastopp.database.errors import READ_ONLY, ReplicaIsReadOnly, outage_reason, tables_missing, unavailable
 from fastopp.database.pool import RECYCLE_AFTER, BoundedPool, Driver, check_idle_connections
 from fastopp.settings.database_url import DatabaseURL
 
@@ -23,6 +23,7 @@ def create_engine(
     max_overflow: int,
     timeout: float,
     statement_timeout: float | None = None,
+    replica: bool = False,
     clock: Clock = SYSTEM_CLOCK,
 ) -> AsyncEngine:
     """An engine for a database URL. It connects when it is first used.
@@ -37,6 +38,7 @@ def create_engine(
     max_overflow: connections to open beyond those.
     timeout: seconds within which a connection must be ready.
     statement_timeout: seconds a statement may take; `timeout` by default. A migration wants more.
+    replica: the server is a replica, so that a refused write is a mistake and no outage.
 
     Raises
     ------
@@ -62,7 +64,7 @@ def create_engine(
     assert isinstance(pool, BoundedPool)  # noqa: S101 - it is the poolclass above
     pool.target = url.masked
     pool.clock = clock
-    _translate_errors(engine.sync_engine, url)
+    _translate_errors(engine.sync_engine, url, replica=replica)
     return engine
 
 
@@ -108,12 +110,14 @@ def _create_postgresql(
     return engine, driver
 
 
-def _translate_errors(engine: Engine, url: DatabaseURL) -> None:
+def _translate_errors(engine: Engine, url: DatabaseURL, *, replica: bool) -> None:
     @event.listens_for(engine, "handle_error")
     def translate(context: ExceptionContext) -> None:
         error = context.original_exception
         if not isinstance(error, Exception):  # a cancellation
             return
+        if replica and getattr(error, "sqlstate", None) == READ_ONLY:
+            raise ReplicaIsReadOnly from error
         if context.is_disconnect or outage_reason(error):
             context.is_disconnect = context.is_disconnect or isinstance(error, OSError)  # asyncpg's way to time out
             raise unavailable(url.masked, error) from error

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
-from fastopp.errors import Unavailable
+from fastopp.errors import FastOppError, Unavailable
 
 # SQLSTATE classes and codes that say "not now" rather than "not so".
 # Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _OUTAGE_CLASSES = ("08", "53", "58")  # connection, resources (too many connections, disk full), system
+READ_ONLY = "25006"
 _OUTAGE_CODES = frozenset({
-    "25006",  # read-only: this server has become a standby
+    READ_ONLY,  # read-only: this server has become a standby
     "57P01", "57P02", "57P03", "57P05",  # shut down, crashed, starting up, idle session ended
 })  # fmt: skip
 _REASONS = {"25006": "It is read-only.", "53100": "Its disk is full."}
@@ -42,6 +43,12 @@ _REFUSALS = (
     (r"too many|no more connections|connection slots are reserved", "It has too many connections."),
     (r"failed to resolve host|name or service not known|name resolution", "The name of its host is unknown."),
 )
+
+
+class ReplicaIsReadOnly(FastOppError):
+    """This request reads a replica of the database, which cannot be written."""
+
+    hint = "Write in a POST, or use `runtime.database.transaction()`: both go to the primary."
 
 
 class DatabaseUnavailable(Unavailable):

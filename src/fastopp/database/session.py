@@ -16,6 +16,7 @@ from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.engine import create_engine, in_autocommit
 from fastopp.database.errors import DatabaseUnavailable, unavailable
 from fastopp.database.recorded import add_to_work
+from fastopp.database.replica import NEVER_REACHED, WRITTEN, Replica, note_write, position_of_lsn
 from fastopp.database.statements import record_statements
 from fastopp.settings import Settings
 from fastopp.settings.database_url import DatabaseURL
@@ -59,6 +60,8 @@ class Database:
         """The synchronous inside of the sessions of transactions."""
         self.session_info: dict[str, Any] = {}
         """The first entries of their `info`."""
+        self.replica: Replica | None = None
+        """For `read_near`."""
         self._reading = in_autocommit(engine)
 
     @classmethod
@@ -79,7 +82,9 @@ class Database:
         if settings.monitor:
             repeated = settings.repeated_queries if settings.development else 0
             add_to_work(engine, slow=settings.slow_query_ms / 1000, repeated=repeated)
-        return cls(settings.database, engine)
+        database = cls(settings.database, engine)
+        database.replica = Replica.from_settings(settings, clock=clock)
+        return database
 
     @asynccontextmanager
     async def read(self, *, limit: float | None = None) -> AsyncIterator[AsyncSession]:
@@ -99,12 +104,35 @@ class Database:
         await _committed(session)
 
     @asynccontextmanager
+    async def read_near(self, position: int) -> AsyncIterator[AsyncSession | None]:
+        """A session as `read` gives it, at the replica; None if there is none, or none that has reached a position."""
+        session = await self.replica.open(position) if self.replica is not None else None
+        if session is None:
+            yield None
+            return
+        async with session:
+            yield session
+        await _committed(session)
+
+    async def position(self) -> int:
+        """Return the primary's position, which a replica must have reached to show all writes up to now.
+
+        One round trip. Where it cannot be asked for, the one that no replica ever reaches.
+        """
+        try:
+            async with self.autocommit() as connection:
+                return position_of_lsn(str((await connection.execute(WRITTEN)).scalar_one()))
+        except DatabaseUnavailable:
+            return NEVER_REACHED
+
+    @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session whose changes are committed together at the end, or not at all when an exception leaves it."""
         options: dict[str, Any] = {"sync_session_class": self.session_class, "info": self.session_info}
         async with AsyncSession(self.engine, expire_on_commit=False, **options) as session:
             yield session
             await session.commit()
+        note_write()
         await _committed(session)
 
     @asynccontextmanager
@@ -115,4 +143,6 @@ class Database:
 
     async def dispose(self) -> None:
         """Close all connections. A session that is still open keeps its own until it ends."""
+        if self.replica is not None:
+            await self.replica.dispose()
         await self.engine.dispose()

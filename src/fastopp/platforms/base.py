@@ -68,6 +68,12 @@ class Platform:
     """The request header to which the platform's own proxies append the address that they were called from."""
     proxies: int = 1
     """The number of those proxies. Entries further to the left come from the client."""
+    replay_header: str | None = None
+    """The header of an answer that has its proxy send the request to another region, as `region=NAME`."""
+    replayed_header: str | None = None
+    """The header of a request that it has sent there."""
+    max_replayed_body: int | None = None
+    """Of a request that it can send there."""
     requires_tls: bool = False
     """The database is reached over a network that others share: TLS unless the URL says otherwise."""
     private_domains: tuple[str, ...] = ()

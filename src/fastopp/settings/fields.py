@@ -52,6 +52,11 @@ class SettingsFields(BaseModel):
         description="Key that signs sessions and tokens; at least 32 characters. Required in production; "
         "on your own machine the default is derived from the machine.",
     )
+    secret_key_previous: SecretStr = Field(
+        SecretStr(""),
+        description="The key before, for the time of a change: what it signed or encrypted is still accepted, and "
+        "nothing new is signed with it. At least 32 characters.",
+    )
     debug: bool = Field(False, description="Log at debug level, SQL included (never its values).")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line shown.")
     host: str = Field("127.0.0.1", description="Address that `oppman.py runserver` listens on.")
@@ -129,8 +134,8 @@ class SettingsFields(BaseModel):
     release: str = Field(
         "",
         max_length=100,
-        description="Name of the release that runs, like a commit, for errors. Default: the version in the project's "
-        "`pyproject.toml`.",
+        description="Name of the release that runs, like a commit, for errors and `/health`. Default: the label of "
+        "the platform's image, or the id that a build computes, or the version in the project's `pyproject.toml`.",
     )
     access_token_expire_minutes: int = Field(30, ge=1, le=60 * 24 * 365, description="Lifetime of a sign-in token.")
     ops_token: SecretStr = Field(
@@ -192,6 +197,11 @@ class SettingsFields(BaseModel):
     s3_cdn_url: str = Field(
         "", description="Public URL of the bucket, including its name: browsers load uploaded files from there."
     )
+    static_cdn_url: str = Field(
+        "",
+        description="Public URL of the bucket, including its name, from which browsers load static files: style "
+        "sheets, scripts, fonts. A build or `oppman.py static upload` stores them there. Ignored in development.",
+    )
     s3_quota_mb: int | None = Field(
         None,
         ge=0,
@@ -245,9 +255,20 @@ class SettingsFields(BaseModel):
         return (self.s3_endpoint_url or f"https://s3.{self.s3_region}.amazonaws.com").rstrip("/")
 
     @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """SECRET_KEY, which signs and encrypts, and then the one before, if it is still accepted."""
+        previous = self.secret_key_previous.get_secret_value()
+        return (self.secret_key.get_secret_value(), *([previous] if previous else []))
+
+    @property
+    def signing_keys(self) -> list[str]:
+        """The same as itsdangerous takes them: the oldest first, and the last one signs."""
+        return [*reversed(self.secret_keys)]
+
+    @property
     def backup_keys(self) -> tuple[str, ...]:
         """The secrets of database backups: the first one encrypts, any of them may decrypt."""
-        return tuple(filter(None, (self.backup_key.get_secret_value(), self.secret_key.get_secret_value())))
+        return tuple(filter(None, (self.backup_key.get_secret_value(), *self.secret_keys)))
 
     @property
     def site(self) -> str:

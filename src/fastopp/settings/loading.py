@@ -23,11 +23,12 @@ from fastopp.settings.mail_url import MailURLError
 from fastopp.settings.observing import ObservingSettings
 from fastopp.settings.problem import SettingProblem
 from fastopp.settings.problems import SettingsError, environment_too_big, explain_all, find_problems
+from fastopp.settings.regional import RegionalSettings
 
 AppKind = TypeVar("AppKind", bound=AppSettings)
 
 
-class Settings(PlatformSettings, ObservingSettings, SettingsFields):
+class Settings(PlatformSettings, RegionalSettings, ObservingSettings, SettingsFields):
     """The configuration of one process."""
 
     _of_apps: dict[type[AppSettings], AppSettings] = PrivateAttr(default_factory=dict)

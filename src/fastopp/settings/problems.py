@@ -15,6 +15,7 @@ from fastopp.settings.database_url import DatabaseURLError
 from fastopp.settings.mail_url import MailURLError, parse_sender
 from fastopp.settings.observing import ObservingSettings
 from fastopp.settings.problem import SettingProblem
+from fastopp.settings.regional import RegionalSettings
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -120,6 +121,12 @@ def _secrets(settings: SettingsFields) -> Iterator[SettingProblem]:
     secrets = "Run `python oppman.py secrets` and set the line that it prints."
     if not settings.development and (what := _wrong_with_key(settings.secret_key.get_secret_value())):
         yield SettingProblem("SECRET_KEY", what, secrets)
+    if previous := settings.secret_key_previous.get_secret_value():
+        fix = "Set it to the value that SECRET_KEY had, or remove it."
+        if previous == settings.secret_key.get_secret_value():
+            yield SettingProblem("SECRET_KEY_PREVIOUS", "The same as SECRET_KEY.", fix)
+        elif not settings.development and (what := _wrong_with_key(previous)):
+            yield SettingProblem("SECRET_KEY_PREVIOUS", what, fix)
     if 0 < len(settings.ops_token.get_secret_value()) < MIN_OPS_TOKEN:
         what = f"Must be at least {MIN_OPS_TOKEN} characters, or it can be guessed."
         yield SettingProblem("OPS_TOKEN", what, secrets)
@@ -147,10 +154,24 @@ def _database_url(settings: SettingsFields, given: frozenset[str]) -> Iterator[S
         _ = settings.database
     except DatabaseURLError as error:
         yield SettingProblem("DATABASE_URL", error.message, error.hint or "")
+        return
+    try:
+        replica = settings.read_database if isinstance(settings, RegionalSettings) else None
+    except DatabaseURLError as error:
+        yield SettingProblem("DATABASE_READ_URL", error.message, error.hint or "")
+        return
+    if replica is not None and {replica.backend, settings.database.backend} != {"postgresql"}:
+        fix = "Use the URL of a PostgreSQL replica of DATABASE_URL, or remove it."
+        yield SettingProblem("DATABASE_READ_URL", "Only PostgreSQL has replicas.", fix)
 
 
 def _object_storage(settings: SettingsFields, given: frozenset[str]) -> Iterator[SettingProblem]:
-    for variable, url in (("S3_ENDPOINT_URL", settings.s3_endpoint_url), ("S3_CDN_URL", settings.s3_cdn_url)):
+    addresses = {
+        "S3_ENDPOINT_URL": settings.s3_endpoint_url,
+        "S3_CDN_URL": settings.s3_cdn_url,
+        "STATIC_CDN_URL": settings.static_cdn_url,
+    }
+    for variable, url in addresses.items():
         if url and not _ADDRESS.match(url):
             yield SettingProblem(variable, "Not a valid URL.", "Use the https:// URL that the dashboard shows.")
     present = [name for name in OBJECT_STORAGE_VARIABLES if name in given]

@@ -204,5 +204,5 @@ def _agreed(settings: Settings, key: str, ticket: str, clock: Clock) -> tuple[in
 
 
 def _tickets(settings: Settings) -> URLSafeSerializer:
-    secret = settings.secret_key.get_secret_value()
-    return URLSafeSerializer(secret, salt="direct upload", signer_kwargs={"digest_method": hashlib.sha256})
+    keys = settings.signing_keys
+    return URLSafeSerializer(keys, salt="direct upload", signer_kwargs={"digest_method": hashlib.sha256})

@@ -10,12 +10,14 @@ from fastopp.storage.errors import InvalidKey
 
 UPLOADS_URL = "/static/uploads/"
 RESERVED = "backups"
-"""The folder of the Object Storage that holds no uploads: backups of the database, and uploads that are not complete.
+"""The folder of the Object Storage that holds no uploads: backups of the database, incomplete uploads, static files.
 
 No route serves it, no backup of files copies it, and no upload may go there under its own name.
 """
 STAGING = f"{RESERVED}/staging/"
 """Before the final key of a direct upload: where it is until it has been checked."""
+PUBLISHED = f"{RESERVED}/static"
+"""The static files that browsers load from the CDN, in one folder for each state of them."""
 
 MAX_KEY_BYTES = 1024  # S3's limit, https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 

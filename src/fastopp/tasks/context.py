@@ -65,7 +65,7 @@ class TaskContext:
         self.name = name
         self.attempt = attempt
         self.place: dict[str, Any] = place or {}
-        self._saved_place = copy.deepcopy(self.place)
+        self._saved_place = copy.deepcopy(self.place) if self.place else {}
         self._worker_id = worker_id
         self._report = report
         self._save = save
@@ -166,7 +166,9 @@ class TaskContext:
             # The lock keeps others from taking the job over until the commit.
             fence: Any = select(jobs.c.id, *self._freezing_limit()).where(*mine).with_for_update()
             if finish:
-                ended = {"status": "succeeded", "attempts": jobs.c.attempts + 1, "abort_requested": False}
+                ended: dict[str, Any] = {
+                    "status": "succeeded", "attempts": jobs.c.attempts + 1, "abort_requested": False, "worker_id": None
+                }  # fmt: skip
                 fence = update(jobs).where(*mine).values(ended).returning(jobs.c.id, *self._freezing_limit())
             if self._closed or (await connection.execute(fence)).first() is None:
                 raise JobLost

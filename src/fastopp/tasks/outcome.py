@@ -35,11 +35,11 @@ class Outcome:
 
     def as_json(self) -> dict[str, Any]:
         """For the statement that writes many of them."""
-        return {
+        given = {
             "id": self.job_id,
             "status": self.status,
             "counted": int(self.counted),
             "pause": self.pause,
             "keep": self.run is not None,
-            **asdict(self.run or Run()),
         }
+        return given | asdict(self.run) if self.run else given

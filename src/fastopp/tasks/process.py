@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from fastopp.tasks.limits import TaskLimits
 from fastopp.tasks.registry import TaskRegistry
@@ -11,6 +12,7 @@ from fastopp.tasks.registry import TaskRegistry
 log = logging.getLogger(__name__)
 
 Wake = Callable[[], Awaitable[object]]
+Beside = Callable[[], Coroutine[Any, Any, None]]
 
 
 class TaskProcess:
@@ -19,6 +21,8 @@ class TaskProcess:
     def __init__(self, registry: TaskRegistry, wake: Wake | None = None, limits: TaskLimits | None = None) -> None:
         self.registry = registry
         self.limits = limits or TaskLimits()
+        self.beside: list[Beside] = []
+        """Work beside the tasks of a worker that stays, which cancels it in the end. It must not fail."""
         self._wakes: list[Wake] = [] if wake is None else [wake]
 
     def add_wake(self, wake: Wake) -> None:

@@ -172,7 +172,8 @@ class WakeClaims:
 def _serializer(settings: Settings) -> Any:  # noqa: ANN401 - the library is imported late
     from itsdangerous import URLSafeSerializer  # noqa: PLC0415 - as above
 
-    key = settings.secret_key.get_secret_value()
     return URLSafeSerializer(
-        key, salt=_PURPOSE, signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256}
+        settings.signing_keys,
+        salt=_PURPOSE,
+        signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
     )

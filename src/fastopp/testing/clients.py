@@ -93,7 +93,7 @@ async def _browser(project: Project, user: User | None) -> dict[str, Any]:
         response.headers[csrf_tokens.HEADER] = csrf_tokens.token(request)
         await response(scope, receive, send)
 
-    sessions = SchemeAwareSessions(begin, secret_key=project.settings.secret_key.get_secret_value())
+    sessions = SchemeAwareSessions(begin, signing_keys=project.settings.signing_keys)
     base_url = f"http://{HOST}"
     async with httpx.AsyncClient(transport=_transport(sessions), base_url=base_url) as client:
         answer = await client.get("/")

@@ -19,7 +19,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from fastopp.cache.cache import Plan, Uncached
-from fastopp.cache.current import Current, current_cache
+from fastopp.cache.current import CACHED_MARK, Current, current_cache
 from fastopp.cache.errors import NotCacheable
 from fastopp.cache.keys import is_in_transaction, key_of
 from fastopp.cache.store import LONGEST
@@ -72,6 +72,7 @@ def cached(
             result: T = await call(current, args, kwargs)
             return result
 
+        setattr(wrapper, CACHED_MARK, True)
         return wrapper
 
     return decorate

@@ -23,10 +23,13 @@ from fastopp.web.middleware.headers import (
     asset_origin,
 )
 from fastopp.web.middleware.hosts import HostMiddleware
+from fastopp.web.middleware.positions import PositionMiddleware
 from fastopp.web.middleware.recording import RecordingMiddleware
 from fastopp.web.middleware.redirects import RelativeRedirectMiddleware
+from fastopp.web.middleware.replay import ReplayMiddleware, replay_target
 from fastopp.web.middleware.sessions import SchemeAwareSessions
 from fastopp.web.navigation import MANAGEMENT, MenuItem
+from fastopp.web.published import read_note
 from fastopp.web.templating import FRAMEWORK_STATIC, Templates
 
 
@@ -50,6 +53,7 @@ def install(
     description: of the site, in a sentence. Its name is the application's title.
     """
     root = project or Path.cwd()
+    published = read_note(root, settings)
     app.state.templates = Templates(
         settings,
         directories=template_folders(apps, root),
@@ -57,6 +61,7 @@ def install(
         name=app.title,
         description=description,
         catalogues=catalogue_folders(apps, root),
+        published=published,
     )
     app.state.navigation = [*navigation, *MANAGEMENT]
     app.router.dependencies.append(Depends(verify_csrf_token))
@@ -67,16 +72,23 @@ def install(
     # The last one added is the first to see a request.
     if settings.development:
         developer_errors.install(app, settings, apps)
+    if settings.database_read_url.get_secret_value():
+        app.add_middleware(PositionMiddleware)
     app.add_middleware(problems.UnhandledErrorMiddleware)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(SameSiteMiddleware)
     app.add_middleware(HostMiddleware, settings=settings)
     app.add_middleware(BodyMiddleware)
-    app.add_middleware(SchemeAwareSessions, secret_key=settings.secret_key.get_secret_value())
+    if replay_target(settings):
+        app.add_middleware(ReplayMiddleware, settings=settings)
+    app.add_middleware(SchemeAwareSessions, signing_keys=settings.signing_keys)
     app.add_middleware(ConditionalMiddleware)
     app.add_middleware(RelativeRedirectMiddleware)
     app.add_middleware(
-        SecurityHeadersMiddleware, production=not settings.development, asset_origin=asset_origin(settings)
+        SecurityHeadersMiddleware,
+        production=not settings.development,
+        asset_origin=asset_origin(settings),
+        static_source=published.address if published else "",
     )
     app.add_middleware(RequestIdMiddleware)
     app.add_middleware(CompressionMiddleware)

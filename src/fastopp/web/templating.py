@@ -32,6 +32,7 @@ from fastopp.web.languages import (
 )
 from fastopp.web.navigation import visible_navigation
 from fastopp.web.nonces import page_nonce
+from fastopp.web.published import PublishedSet
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -53,6 +54,7 @@ class Templates:
     static: folders behind /static, in the same order; `static_url` hashes the files in them.
     catalogues: folders of translations, in the same order.
     name, description: of the site, for titles, header and footer.
+    published: the static files that are at a CDN.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class Templates:
         catalogues: Sequence[Path] = (),
         name: str = "FastOpp",
         description: str = "",
+        published: PublishedSet | None = None,
     ) -> None:
         self.settings = settings
+        self.published = published
         self.name = name
         self.description = description
         self.directories = (*directories, FRAMEWORK_TEMPLATES)
@@ -131,7 +135,9 @@ class Templates:
         return len(names)
 
     def static_url(self, path: str) -> str:
-        """`/static/<path>?v=<hash of the content>`: such an address may be cached for ever."""
+        """`/static/<path>?v=<hash of the content>`, or the file at the CDN: such an address may be cached for ever."""
+        if self.published is not None and (address := self.published.url(path)):
+            return address
         known = self._addresses.get(path)
         if known is not None and not self.settings.development:  # where a file may change, it is looked at each time
             return known[1]

@@ -71,10 +71,11 @@ class BubblewrapSandbox:
             "1777",
             "--tmpfs",
             _HIDDEN,
-            "--bind",
-            str(room.temp),
-            TEMP,
         ]
+        if rules.tmp_size and not building:
+            arguments += ["--perms", "1777", "--size", str(rules.tmp_size), "--tmpfs", TEMP]
+        else:
+            arguments += ["--bind", str(room.temp), TEMP]
         if not room.host_tools:
             arguments += ["--tmpfs", "/run", "--ro-bind-try", _RESOLVER, _RESOLVER]
         if rules.shared_memory:

@@ -27,8 +27,10 @@ from leapcell_emulator.command_options import (
     FailOnOption,
     FolderOption,
     HostToolsOption,
+    HttpsOption,
     LoadOption,
     MemoryOption,
+    PersistentOption,
     PortOption,
     ProfileOption,
     PythonOption,
@@ -37,6 +39,7 @@ from leapcell_emulator.command_options import (
     RedisOption,
     RegionLatencyOption,
     RootDirectoryOption,
+    RouteOption,
     RuntimeOption,
     SandboxOption,
     SaveManifestOption,
@@ -51,7 +54,7 @@ from leapcell_emulator.documented import PORT
 from leapcell_emulator.environment import ENV_FILE
 from leapcell_emulator.errors import EmulatorError
 from leapcell_emulator.rule import Rule, parse_size
-from leapcell_emulator.rules import RULES, Rules
+from leapcell_emulator.rules import PERSISTENT, RULES, Rules
 from leapcell_emulator.screen import Screen, welcome
 
 if TYPE_CHECKING:
@@ -71,6 +74,9 @@ async def _emulate(
     env: EnvOption = None,
     env_file: EnvFileOption = None,
     profile: ProfileOption = "default",
+    persistent: PersistentOption = False,
+    https: HttpsOption = False,
+    route: RouteOption = None,
     sandbox: SandboxOption = "auto",
     database: DatabaseOption = True,
     object_storage: StorageOption = True,
@@ -103,6 +109,7 @@ async def _emulate(
     option. Ctrl+C ends it and leaves nothing behind.
     """
     # 150 ms, which the help need not wait for
+    from leapcell_emulator import authority  # noqa: PLC0415
     from leapcell_emulator.emulator import Emulator  # noqa: PLC0415
     from leapcell_emulator.emulator_options import EmulatorOptions  # noqa: PLC0415
     from leapcell_emulator.kept_builds import default_folder  # noqa: PLC0415
@@ -117,6 +124,9 @@ async def _emulate(
         "port": service_port,
         "runtime": runtime,
     }
+    if persistent and profile not in ("default", PERSISTENT):
+        _fail(f"--persistent and --profile {profile} exclude each other.", status=EXIT_MISUSED)
+    profile = PERSISTENT if persistent else profile
     options = EmulatorOptions(
         folder=folder,
         rules=Rules.from_options(profile, rules),
@@ -139,6 +149,8 @@ async def _emulate(
         builds=default_folder(),
         rebuild=rebuild,
         watch=watch,
+        routes=tuple(route or []),
+        https=authority.default_folder() if https else None,
         latency=region_latency / 1000,
     )
     failing = _read_rules(fail_on, execute)
@@ -191,6 +203,7 @@ async def _run(text: str, emulator: Emulator) -> int:
         env={
             **os.environ,
             **emulator.variables,
+            **emulator.trust,
             "LEAPCELL_URL": urls["public"],
             "LEAPCELL_ASYNC_URL": urls.get("async", ""),
         },

@@ -92,6 +92,25 @@ HostToolsOption = Annotated[
         help="Show the project this whole machine, read-only: its folders, your PATH, its local servers.",
     ),
 ]
+HttpsOption = Annotated[
+    bool,
+    typer.Option(
+        "--https",
+        help="Serve https at the project's own name below leapcell.localhost, by a certificate authority of yours.",
+    ),
+]
+PersistentOption = Annotated[
+    bool,
+    typer.Option(
+        "--persistent", help="LeapCell's persistent mode: the same as --profile persistent, no serverless rule applies."
+    ),
+]
+RouteOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--route", help="A path that another emulator answers, like /api=http://127.0.0.1:8090; repeatable, at most 10."
+    ),
+]
 WatchOption = Annotated[bool, typer.Option("--watch", help="Deploy again when a file of the project changes.")]
 RegionLatencyOption = Annotated[
     float, typer.Option(min=0, help="Milliseconds that a request takes to the region and back.", metavar="MS")

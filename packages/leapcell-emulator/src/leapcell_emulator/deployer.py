@@ -48,6 +48,8 @@ class Deployer:
 
     async def __aenter__(self) -> Self:
         options = self._options
+        if options.rules.tmp_size and not self._sandbox.mounts:
+            self._journal.say("--tmp-size has no effect: only Bubblewrap limits /tmp.", level="warning")
         layered = await asyncio.to_thread(system_folders, self._sandbox, self._work.folder)
         if options.builds is not None and layered is not None:
             with contextlib.suppress(OSError):  # then nothing is kept

@@ -50,6 +50,10 @@ class EmulatorOptions:
     """Folders of this machine that the project can read, at the same place."""
     builds: Path | None = None
     """The folder that keeps what builds install; None: it is not kept."""
+    routes: tuple[str, ...] = ()
+    """Paths that another emulator answers: `/api=http://127.0.0.1:8090`."""
+    https: Path | None = None
+    """The folder of the certificate authority; None: the public address is plain HTTP."""
     watch: bool = False
     """Whether to deploy again when a file changes."""
     latency: float = 0.0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from time import time
 from typing import Any
 
 from leapcell_emulator.record import Record
@@ -18,7 +18,12 @@ KEPT_LINES = 200  # of an instance's log for each request
 
 def now() -> str:
     """The time, as JSON carries it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return as_iso(time())
+
+
+def as_iso(unix: float) -> str:
+    """Return a Unix time as JSON carries it."""
+    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +48,7 @@ class Event:
     time: str = field(default_factory=now)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ServedRequest:
     """A request that was answered, by an instance or by a rule."""
 
@@ -61,7 +66,13 @@ class ServedRequest:
     bytes_out: int = 0
     number: int = 0
     """Its number among all, by which the page asks for more."""
-    time: str = field(default_factory=now)
+    at: float = field(default_factory=time)
+    """Unix time of its end."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for the page, with its `time` as text."""
+        values = asdict(self)
+        return {**values, "time": as_iso(values.pop("at"))}
 
 
 @dataclass(slots=True)
@@ -127,17 +138,15 @@ class Journal:
             self._once.add(("", message))
             self.say(message, level="warning", instance=instance)
 
-    @contextlib.contextmanager
-    def request(self, instance: str, collected: Collected) -> Iterator[None]:
+    def begin(self, instance: str, collected: Collected) -> None:
         """Collect the rules that fire in an instance, and its log, while it has a request and until its next one."""
-        open_requests = self._open.setdefault(instance, [])
-        open_requests.append(collected)
+        self._open.setdefault(instance, []).append(collected)
         self._latest[instance] = collected
-        try:
-            yield
-        finally:
-            # By identity: two that collected nothing yet are equal.
-            open_requests[:] = [each for each in open_requests if each is not collected]
+
+    def end(self, instance: str, collected: Collected) -> None:
+        """End a request that began."""
+        # By identity: two that collected nothing yet are equal.
+        self._open[instance] = [each for each in self._open[instance] if each is not collected]
 
     def note_line(self, instance: str, line: str) -> None:
         """Keep a line of an instance's log with its requests."""
@@ -168,6 +177,6 @@ class Journal:
         """Events and requests, oldest first, and how often each rule fired."""
         return {
             "events": [asdict(event) for event in self.events],
-            "requests": [asdict(request) for request in self.requests],
+            "requests": [request.as_json() for request in self.requests],
             "fired": dict(self.fired),
         }

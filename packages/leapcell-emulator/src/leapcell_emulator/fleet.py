@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import shutil
 import time
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from leapcell_emulator.confined import StartFailed
@@ -57,14 +56,24 @@ class Fleet:
         self._names = (f"i{number}" for number in itertools.count(1))
         self._watch: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
+        self._joining: set[asyncio.Task[None]] = set()
 
-    async def deploy(self, deployment: Deployment) -> None:
+    async def deploy(self, deployment: Deployment, *, at_once: bool = False) -> None:
         """Start a deployment's instances; when they answer they take their turns, the old ones go a little later (E19).
+
+        at_once: the first that answers replaces the old ones, and the others follow when they do.
 
         Raises `StartFailed`; the old ones stay then.
         """
         rules = self.host.rules
+        for joining in self._joining:
+            joining.cancel()  # of a deployment that is replaced before it was complete
+        await asyncio.gather(*self._joining, return_exceptions=True)
         fresh = [Slot(deployment) for _ in range(rules.instances)]
+        if at_once:
+            fresh = await self._start_first(fresh)
+            self._take_over(fresh, deployment, overlap=0.0)
+            return
         try:
             async with asyncio.TaskGroup() as starts:  # the first that fails ends the others, which would fail as well
                 for slot in fresh:
@@ -74,18 +83,59 @@ class Fleet:
             if isinstance(error, BaseExceptionGroup):
                 raise error.exceptions[0] from None
             raise
+        self._take_over(fresh, deployment, overlap=rules.deployment_overlap)
+
+    async def _start_first(self, fresh: list[Slot]) -> list[Slot]:
+        """Start all, wait for the first, and return those that are up. Raises `StartFailed`, and the others end."""
+        starts = {asyncio.create_task(self._start(slot)): slot for slot in fresh}
+        try:
+            done, pending = await asyncio.wait(starts, return_when=asyncio.FIRST_COMPLETED)
+            for start in done:
+                start.result()
+        except BaseException:  # a cancelled deployment too leaves nothing running
+            for start in starts:
+                start.cancel()
+            await asyncio.gather(*starts, return_exceptions=True)
+            await asyncio.gather(*(slot.instance.stop("Its deployment failed.") for slot in fresh if slot.instance))
+            raise
+        for start in pending:
+            joining = asyncio.create_task(self._join(starts[start], start))
+            self._joining.add(joining)
+            joining.add_done_callback(self._joining.discard)
+        return [starts[start] for start in done]
+
+    async def _join(self, slot: Slot, start: asyncio.Task[Instance]) -> None:
+        """Let one more instance take its turns when it is up."""
+        try:
+            await start
+        except StartFailed as error:
+            self.host.journal.say(f"{error} The deployment has an instance less.", level="error")
+            return
+        except asyncio.CancelledError:
+            start.cancel()
+            await asyncio.gather(start, return_exceptions=True)
+            if slot.instance is not None:  # it was up already
+                await slot.instance.stop("Its deployment was replaced.")
+            raise
+        self._slots.append(slot)
+
+    def _take_over(self, fresh: list[Slot], deployment: Deployment, *, overlap: float) -> None:
+        """Let a deployment's instances take their turns, and the old ones go after so many seconds."""
         old = [slot for slot in self._slots if slot.deployment is not deployment]
         self._slots += fresh
         if self._watch is None:
             self._watch = asyncio.create_task(self._watch_all())
-        if old:
-            task = asyncio.create_task(self._retire(old, deployment))
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
+        if not old:
+            return
+        if not overlap:
+            self._slots = fresh
+        task = asyncio.create_task(self._retire(old, deployment, overlap))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
 
-    async def _retire(self, old: list[Slot], new: Deployment) -> None:
+    async def _retire(self, old: list[Slot], new: Deployment, overlap: float) -> None:
         """Let the old ones take requests a little longer, finish their requests in flight, and end them."""
-        await asyncio.sleep(self.host.rules.deployment_overlap)
+        await asyncio.sleep(overlap)
         self._slots = [slot for slot in self._slots if slot not in old]
         for slot in old:
             async with slot.starting:
@@ -105,11 +155,11 @@ class Fleet:
                 await instance.idle.wait()
         await instance.stop(reason, politely=True, state=state)
 
-    @contextlib.asynccontextmanager
-    async def instance(self, exchange: Exchange) -> AsyncIterator[Instance]:
-        """The instance whose turn it is, running, for the time of one request, which gets the times until then.
+    async def take(self, exchange: Exchange) -> Instance:
+        """Return the instance whose turn it is, running, for one request, which gets the times until then.
 
-        Raises `TooManyRequests` (E12), and `StartFailed` when it has to be started and does not.
+        Call `give_back` after it. Raises `TooManyRequests` (E12), and `StartFailed` when it has to be started and does
+        not.
         """
         rules = self.host.rules
         if rules.max_concurrency and self.in_hand >= rules.max_concurrency:
@@ -117,15 +167,19 @@ class Fleet:
         self.in_hand += 1
         try:
             instance = await self._next(exchange)
-            exchange.window = instance.begin()
-            exchange.queue = time.perf_counter() - exchange.begun - exchange.cold
-            try:
-                yield instance
-            finally:
-                instance.end(exchange.window)
-                exchange.memory = instance.record.memory()
-        finally:
+        except BaseException:  # a client that goes away while an instance starts has no request either
             self.in_hand -= 1
+            raise
+        exchange.instance = instance.name
+        exchange.window = instance.begin()
+        exchange.queue = time.perf_counter() - exchange.begun - exchange.cold
+        return instance
+
+    def give_back(self, instance: Instance, exchange: Exchange) -> None:
+        """End a request."""
+        self.in_hand -= 1
+        instance.end(exchange.window)
+        exchange.memory = instance.record.memory()
 
     async def _next(self, exchange: Exchange) -> Instance:
         """Return the instance whose turn it is; if it has to start first, the exchange gets that time."""
@@ -182,8 +236,8 @@ class Fleet:
             self._ended = [*ending, *self._ended[-KEPT_ENDED:], instance]
 
     async def _watch_all(self) -> None:
-        dormant_after = self.host.rules.dormant_after
         while True:
+            dormant_after = self.host.rules.dormant_after
             await asyncio.sleep(min(WATCH_INTERVAL, dormant_after / 4) if dormant_after else WATCH_INTERVAL)
             for instance in self.running():
                 instance.check_memory()
@@ -201,6 +255,14 @@ class Fleet:
         await instance.idle.wait()
         await instance.stop(reason, state=State.DORMANT)
 
+    def apply_freezing(self) -> None:
+        """Stop or continue those without a request, after the rule has changed."""
+        for instance in self.running():
+            if self.host.rules.freeze:
+                instance.rest()
+            else:
+                instance.thaw()
+
     async def kill(self, instance: Instance) -> None:
         """End an instance at once, in the middle of its requests too."""
         self._empty(instance)
@@ -210,7 +272,7 @@ class Fleet:
     async def close(self) -> None:
         """End all instances and wait for it."""
         self._closed = True
-        tasks = [task for task in (self._watch, *self._retiring) if task is not None]
+        tasks = [task for task in (self._watch, *self._retiring, *self._joining) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
-from yarl import URL
 
 from leapcell_emulator.confined import StartFailed
 from leapcell_emulator.documented import MIB
 from leapcell_emulator.events import Journal
 from leapcell_emulator.fleet import Fleet, TooManyRequests
-from leapcell_emulator.instance import LARGEST_HEAD, Instance
+from leapcell_emulator.forwarding import answer_head, decoded, is_chunked, passed_headers, request_head
+from leapcell_emulator.instance import Instance
 from leapcell_emulator.limits import Refused, check_answer, check_head, is_ambiguous
+from leapcell_emulator.routes import Route, find_route, pass_on
 from leapcell_emulator.rule import format_size
 from leapcell_emulator.rules import Rules
 from leapcell_emulator.short_log import ShortLog
 from leapcell_emulator.target import Target, read_target
 from leapcell_emulator.traffic import Exchange, Traffic
+from leapcell_emulator.upstream import InstanceGone
+from leapcell_emulator.upstream_connection import LARGEST_HEAD, Connection, Interrupted
 from leapcell_emulator.websocket import relay
 
-# Between two neighbours only: RFC 9110, 7.6.1.
-HOP_BY_HOP: Final = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
 PAGE: Final = "/__emulator"
 CLIENT_GONE: Final = 499  # as nginx logs it: there is no client to answer
 
@@ -50,10 +39,21 @@ class Gateway:
     """Answers every request with an instance's answer, or with what the rule says that stands in the way."""
 
     def __init__(
-        self, fleet: Fleet, rules: Rules, journal: Journal, page: PageHandler | None = None, *, latency: float = 0.0
+        self,
+        fleet: Fleet,
+        rules: Rules,
+        journal: Journal,
+        page: PageHandler | None = None,
+        *,
+        latency: float = 0.0,
+        routes: Sequence[Route] = (),
     ) -> None:
-        """`page` answers below `/__emulator`; `latency` is what a request takes to the region and back, in seconds."""
-        self._latency = latency
+        """`page` answers below `/__emulator`; `latency` is what a request takes to the region and back, in seconds.
+
+        routes: the paths that other services answer.
+        """
+        self._routes = routes
+        self.latency = latency
         self._fleet, self._rules, self._journal = fleet, rules, journal
         self._page = page
         self._last_instance = ""
@@ -77,16 +77,17 @@ class Gateway:
         """Answer one request."""
         if self._page is not None and (request.path == PAGE or request.path.startswith(PAGE + "/")):
             return await self._page(request)
-        count = Exchange(method=request.method, path=request.path_qs, headers=list(request.headers.items()))
+        count = Exchange(method=request.method, path=request.path_qs, raw_headers=request.raw_headers)
         count.read = not request.body_exists
         try:
-            if self._latency:
-                await asyncio.sleep(self._latency)
+            if self.latency:
+                await asyncio.sleep(self.latency)
             return await self._answer(request, count)
         finally:
             count.seconds = round(time.perf_counter() - count.begun, 4)
             self.traffic.add(count)
-            self._journal.served(count.row(), count.measured(request.path))
+            measured = count.measured(request.path) if self._journal.record is not None else {}
+            self._journal.served(count.row(), measured)
 
     def _remark_on_turns(self, request: web.BaseRequest, instance: Instance) -> None:
         """Report once that a client's next request went to another instance (E3), and what was added (E13)."""
@@ -101,23 +102,19 @@ class Gateway:
         self._last_instance = instance.name
 
     async def _answer(self, request: web.BaseRequest, count: Exchange) -> web.StreamResponse:
-        with contextlib.ExitStack() as stack:
-            return await self._answer_by_an_instance(request, count, stack)
-
-    async def _answer_by_an_instance(
-        self, request: web.BaseRequest, count: Exchange, stack: contextlib.ExitStack
-    ) -> web.StreamResponse:
+        instance: Instance | None = None
         try:
-            check_head(self._rules, request.method, request.raw_path, list(request.raw_headers))
+            check_head(self._rules, request.method, request.raw_path, request.raw_headers)
             target = read_target(request.method, request.raw_path)
             if isinstance(target, int):
                 return _text(count, target, "")
-            async with self._fleet.instance(count) as instance:
-                count.instance = instance.name
-                instance.last_request = f"{request.method} {request.path}"
-                stack.enter_context(self._journal.request(instance.name, count.collected))
-                self._remark_on_turns(request, instance)
-                return await self._forward(request, target, instance, count)
+            if self._routes and (route := find_route(self._routes, request.path)):
+                return await pass_on(request, target, route, count, self._rules.forwarded_proto)
+            instance = await self._fleet.take(count)
+            instance.last_request = f"{request.method} {request.path}"
+            self._journal.begin(instance.name, count.collected)
+            self._remark_on_turns(request, instance)
+            return await self._forward(request, target, instance, count)
         except Refused as refused:
             return self._refuse(request, count, refused)
         except TooManyRequests as error:
@@ -125,6 +122,10 @@ class Gateway:
         except StartFailed as error:
             self._journal.say(str(error), level="error", instance=count.instance)
             return _text(count, 503, f"{error.message.partition(chr(10))[0]}\n")
+        finally:
+            if instance is not None:
+                self._fleet.give_back(instance, count)
+                self._journal.end(instance.name, count.collected)
 
     async def _forward(
         self, request: web.BaseRequest, target: Target, instance: Instance, count: Exchange
@@ -133,45 +134,46 @@ class Gateway:
         response: web.StreamResponse | None = None
         try:
             async with asyncio.timeout(self._rules.request_timeout or None) as limit:
+                headers = passed_headers(request, target, proto=self._rules.forwarded_proto)
                 if request.headers.get("Expect", "").lower() == "100-continue":
                     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 if request.headers.get("Upgrade", "").lower() == "websocket":  # allowed: `check_head` has let it pass
                     count.status = 101
-                    return await relay(request, instance, self._headers(request, target))
+                    return await relay(request, instance, CIMultiDict(decoded(headers)))
                 sent = time.perf_counter()
-                upstream = await instance.session.request(
+                chunked = is_chunked(request)
+                upstream = await instance.upstream.ask(
                     request.method,
-                    URL(instance.url(target.path), encoded=True),
-                    headers=self._headers(request, target),
-                    data=self._body(request, count) if request.body_exists else None,
-                    allow_redirects=False,
-                    skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
+                    request_head(request.method, target.path, headers, chunked=chunked),
+                    self._body(request, count) if request.body_exists else None,
+                    chunked=chunked,
                 )
-                with contextlib.closing(upstream):
+                try:
                     count.application = time.perf_counter() - sent
-                    count.answer_headers = list(upstream.headers.items())
-                    check_answer(self._rules, request.method, list(upstream.raw_headers))
-                    response = _head(upstream)
+                    count.raw_answer_headers = upstream.headers
+                    check_answer(self._rules, request.method, upstream.headers)
                     count.status = upstream.status
+                    body = await upstream.read() if upstream.complete and self._is_allowed(upstream.buffered) else None
+                    response = answer_head(upstream.status, upstream.reason, upstream.headers, body)
                     await response.prepare(request)
-                    complete = await self._copy(upstream, response, request, count)
+                    if body is None:
+                        await self._copy(upstream, response, request, count)
+                    else:
+                        count.take_answer(body)
+                        await response.write_eof()  # with the head in one packet
                     self._remark_on_sizes(request, count)
-                    if complete:
-                        await response.write_eof()
-                        upstream.release()
+                finally:
+                    upstream.release()
         except TimeoutError:
             if not limit.expired():
                 raise
             refused = Refused(504, "request_timeout")
         except Refused as error:
             refused = error
-        except aiohttp.ClientError as error:
-            if isinstance(error.__cause__, Refused):
-                refused = error.__cause__
-            elif request.transport is None or request.transport.is_closing():
+        except (Interrupted, aiohttp.ClientError) as error:
+            if request.transport is None or request.transport.is_closing():
                 return _text(count, CLIENT_GONE, "")
-            else:
-                return self._broken(request, instance, count, response, error)
+            return self._broken(request, instance, count, response, error)
         else:
             return response
         if response is None:
@@ -203,38 +205,25 @@ class Gateway:
             yield chunk
         count.read = True
 
+    def _is_allowed(self, size: int) -> bool:
+        """Return whether an answer may have so many bytes (E7)."""
+        return not self._rules.max_response_body or size <= self._rules.max_response_body
+
     async def _copy(
-        self, upstream: aiohttp.ClientResponse, response: web.StreamResponse, request: web.BaseRequest, count: Exchange
-    ) -> bool:
-        """The answer's body as it comes; at the limit the rest is cut off (E7). False: it was."""
+        self, upstream: Connection, response: web.StreamResponse, request: web.BaseRequest, count: Exchange
+    ) -> None:
+        """Pass an answer's body on as it comes; at the limit the rest is cut off (E7)."""
         limit = self._rules.max_response_body
-        async for chunk in upstream.content.iter_any():
+        while chunk := await upstream.read():
             if limit and count.bytes_out + len(chunk) > limit:
                 await response.write(chunk[: limit - count.bytes_out])
                 count.take_answer(chunk[: limit - count.bytes_out])
                 self._fire(request, count, Refused(0, "max_response_body"))
                 _cut_off(request)
-                return False
+                return
             count.take_answer(chunk)
             await response.write(chunk)
-        return True
-
-    def _headers(self, request: web.BaseRequest, target: Target) -> CIMultiDict[str]:
-        """The request's headers and those that LeapCell's proxy adds (E13)."""
-        named = {name.strip().lower() for name in request.headers.get("Connection", "").split(",")}
-        headers = CIMultiDict(
-            (name, value)
-            for name, value in request.headers.items()
-            if name.lower() not in HOP_BY_HOP and name.lower() not in named and name.lower() != "expect"
-        )
-        if target.host:
-            headers["Host"] = target.host
-        client = request.remote or "127.0.0.1"
-        earlier = request.headers.getall("X-Forwarded-For", [])
-        headers["X-Forwarded-For"] = ", ".join([*earlier, client])
-        headers["X-Forwarded-Proto"] = self._rules.forwarded_proto
-        headers["X-Forwarded-Host"] = headers.get("Host", "")
-        return headers
+        await response.write_eof()
 
     def _refuse(self, request: web.BaseRequest, count: Exchange, refused: Refused) -> web.Response:
         """Say which rule stands in the way. The connection ends with it: what is left of the request is not read."""
@@ -259,25 +248,17 @@ class Gateway:
         instance: Instance,
         count: Exchange,
         response: web.StreamResponse | None,
-        error: aiohttp.ClientError,
+        error: Interrupted | aiohttp.ClientError,
     ) -> web.StreamResponse:
         """The instance ended, or closed the connection, with the request in flight."""
         path = f"{request.method} {request.path}"
         # A request that may be repeated was sent again, and met a process that is no more.
-        why = "it has ended" if isinstance(error, aiohttp.ClientConnectorError) else str(error)
+        why = "it has ended" if isinstance(error, InstanceGone) else str(error)
         self._journal.say(f"{instance.name} interrupted {path}: {why}.", level="error", instance=instance.name)
         if response is None:
             return _text(count, 502, "The instance interrupted the request.\n")
         _cut_off(request)
         return response
-
-
-def _head(upstream: aiohttp.ClientResponse) -> web.StreamResponse:
-    response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
-    for name, value in upstream.headers.items():
-        if name.lower() not in HOP_BY_HOP:
-            response.headers.add(name, value)
-    return response
 
 
 def _text(count: Exchange, status: int, text: str) -> web.Response:

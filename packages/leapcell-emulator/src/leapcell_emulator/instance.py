@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -20,17 +21,17 @@ from leapcell_emulator.events import now
 from leapcell_emulator.health import HealthCheck
 from leapcell_emulator.instance_record import InstanceRecord
 from leapcell_emulator.instance_room import instance_room
-from leapcell_emulator.logs import complaint
-from leapcell_emulator.loopback import is_loopback
+from leapcell_emulator.logs import complaint, is_enforced
+from leapcell_emulator.loopback import HOST, is_loopback
 from leapcell_emulator.machine import write_machine
 from leapcell_emulator.metering import Window
 from leapcell_emulator.sandbox import TEMP
 from leapcell_emulator.unfinished import Work
 from leapcell_emulator.unfinished_report import UnfinishedReport
+from leapcell_emulator.upstream import IDLE_CONNECTION, Upstream
+from leapcell_emulator.upstream_connection import LARGEST_HEAD
 
-IDLE_CONNECTION: Final = 1.5  # seconds; below the shortest keep-alive of the usual servers (gunicorn's 2 s)
 SETTLING: Final = 0.003  # seconds that a process gets to finish what an answer leaves to do, if it is busy
-LARGEST_HEAD: Final = 16 * MIB  # bytes that aiohttp may read of a head; our own limits are lower and say more
 _SHOWN_LINES: Final = 50
 
 
@@ -81,7 +82,10 @@ class Instance:
         sleeping = deployment.manifest.runtime != "go"
         self._unfinished = UnfinishedReport(name, self._process, self._journal, sleeping=sleeping)
         self._watch: asyncio.Task[None] | None = None
+        self.upstream: Upstream
+        """Its connections."""
         self.session: aiohttp.ClientSession
+        """For its health and WebSockets."""
 
     # Start
 
@@ -118,11 +122,12 @@ class Instance:
             self.ended = str(error).partition("\n")[0]
             await self._clear()
             raise
+        self.upstream = Upstream(HOST, self._process.port)
         self.record.started(memory=manifest.memory)
         self.state = State.RUNNING
         self.last_used = time.monotonic()
         self._watch = asyncio.create_task(self._watch_end())
-        self._rest()
+        self.rest()
 
     async def _become_healthy(self) -> None:
         """Ask until anything answers (E9), and once for the paths that LeapCell misspells (E10)."""
@@ -168,10 +173,11 @@ class Instance:
         self.last_used = time.monotonic()
         if self.in_hand == 0:
             self.idle.set()
-            self._rest()
+            self.rest()
         self.record.end(window)
 
-    def _rest(self) -> None:
+    def rest(self) -> None:
+        """Stop it, if the rules say so and it has no request."""
         if not self._rules.freeze or self.in_hand:
             return
         if self.last_request and (work := self._unfinished.look()):
@@ -237,12 +243,19 @@ class Instance:
         await self._process.close()
         with contextlib.suppress(AttributeError):
             await self.session.close()
+            self.upstream.close()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     async def wipe(self) -> None:
         """Empty its /tmp, as a move to another machine would."""
-        kept = [self._room.temp / path.relative_to(TEMP) for path in self._room.covered_by_temp()]
-        await asyncio.to_thread(temp.empty, self._room.temp, kept)
+        folder = self._temp()
+        kept = [folder / path.relative_to(TEMP) for path in self._room.covered_by_temp()]
+        await asyncio.to_thread(temp.empty, folder, kept)
+
+    def _temp(self) -> Path:
+        """Its /tmp: a folder of ours, or where its size is limited a separate file system."""
+        limited = self._rules.tmp_size and self._host.sandbox.mounts
+        return (self._process.inside(TEMP) if limited else None) or self._room.temp
 
     def check_memory(self) -> None:
         """Kill it if it exceeds its memory, where the kernel does not cap that. Called now and then."""
@@ -257,19 +270,15 @@ class Instance:
         self._host.on_line(self.name, line)
         self._journal.note_line(self.name, line)
         found = complaint(line, landlock=self._host.sandbox.name == "landlock")
-        if found is None:
-            return
-        name, what = found
-        enforced = self._rules.read_only if name == "read_only" else not self._rules.shared_memory
-        if enforced:
-            self._journal.fire(name, found=what, instance=self.name)
+        if found is not None and is_enforced(self._rules, found[0]):
+            self._journal.fire(found[0], found=found[1], instance=self.name)
 
     def _say(self, message: str, level: str = "warning") -> None:
         self._journal.say(message, level=level, instance=self.name)
 
     def status(self) -> dict[str, Any]:
         """Return its status for the page."""
-        files, size = temp.usage(self._room.temp)
+        files, size = temp.usage(self._temp())
         return {
             "name": self.name,
             "deployment": self.deployment.number,

@@ -23,10 +23,10 @@ class Refused(Exception):
 
 def size_of(headers: RawHeaders) -> int:
     """Bytes of headers as they are sent: name, colon, space, value, line end."""
-    return sum(len(name) + len(value) + 4 for name, value in headers)
+    return sum([len(name) + len(value) + 4 for name, value in headers])
 
 
-def check_head(rules: Rules, method: str, target: str, headers: list[tuple[bytes, bytes]]) -> None:
+def check_head(rules: Rules, method: str, target: str, headers: RawHeaders) -> None:
     """Refuse a request by what stands before its body. Raises `Refused`; the statuses are inferred."""
     line = len(method) + len(target.encode()) + len("  HTTP/1.1")
     if rules.max_request_line and line > rules.max_request_line:
@@ -46,7 +46,7 @@ def check_head(rules: Rules, method: str, target: str, headers: list[tuple[bytes
         raise Refused(431, "max_request_headers", format_size(total))
 
 
-def check_answer(rules: Rules, method: str, headers: list[tuple[bytes, bytes]]) -> None:
+def check_answer(rules: Rules, method: str, headers: RawHeaders) -> None:
     """Refuse an answer by its head, while nothing of it is sent. Raises `Refused`; the statuses are inferred."""
     total = size_of(headers)
     if rules.max_response_headers and total > rules.max_response_headers:

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from leapcell_emulator.rules import Rules
+
 KEPT_LINES: Final = 300
 LONGEST_LINE: Final = 8192  # bytes; the rest of a longer one is left out
 LINES_PER_SECOND: Final = 200  # passed on; a flood is counted and not shown
@@ -18,17 +20,25 @@ _COMPLAINTS: Final = (
     (re.compile(r"(SemLock|/dev/shm|shm_open|shared_memory)"), "shared_memory"),
     (re.compile(r"(Read-only file system|EROFS|read-only file system)"), "read_only"),
     (re.compile(r"Permission denied: ['\"](?P<path>/[^'\"]+)"), "read_only"),
+    (re.compile(r"No space left on device|ENOSPC|database or disk is full"), "tmp_size"),
 )
 # Landlock refuses with EACCES: Python's message, Node.js's, and Go's and the shell's.
 _LANDLOCK: Final = re.compile(
     r"Permission denied: ['\"](?P<path>[^'\"]+)|EACCES: permission denied, \w+ '(?P<node>[^']+)"
     r"|(?P<other>[\w./@+-]+): [Pp]ermission denied"
 )
+# Most lines complain of nothing: one look finds that.
+_SUSPECT: Final = re.compile(
+    r"SemLock|/dev/shm|shm_open|shared_memory|read-only|erofs|permission denied|database|no space left|enospc",
+    re.IGNORECASE,
+)
 _ERROR_PATH: Final = re.compile(r"['\"](/?[\w./@+-]+)['\"]\s*$")
 
 
 def complaint(line: str, *, landlock: bool = False) -> tuple[str, str] | None:
     """The rule that a log line complains of, and what it says was touched."""
+    if _SUSPECT.search(line) is None:
+        return None
     if "database" in line and "readonly" in line:
         return "read_only", "SQLite's database"
     if "unable to open database file" in line:
@@ -40,6 +50,13 @@ def complaint(line: str, *, landlock: bool = False) -> tuple[str, str] | None:
             path = match.groupdict().get("path") or (_ERROR_PATH.search(line) or [None, "The file system"])[1]
             return name, path or ""
     return None
+
+
+def is_enforced(rules: Rules, name: str) -> bool:
+    """Return whether a rule that a line complains of is in force."""
+    if name == "tmp_size":
+        return rules.tmp_size > 0
+    return rules.read_only if name == "read_only" else not rules.shared_memory
 
 
 class LogReader:

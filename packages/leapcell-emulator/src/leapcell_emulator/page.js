@@ -93,6 +93,7 @@
     ];
     set(about.lastChild, ["", ...parts.filter(Boolean)].join(" · "));
     $("open").href = state.urls.public;
+    set($("latency"), `Latency ${state.latency_ms} ms`);
     document.querySelector("header [data-action=deploy]").disabled = state.deploying;
     document.querySelector("header [data-action=deliver-twice]").hidden = !("async_queue" in state.services);
   }
@@ -228,6 +229,27 @@
     }, (line, { text }) => set(line.firstChild, text));
   }
 
+  const LOOKS = ["postgres", "object_storage", "redis", "async_queue"];
+
+  function lookButton(name) {
+    const button = make("button", "look", "Look inside");
+    Object.assign(button, { type: "button" }).dataset.look = name;
+    button.setAttribute("aria-label", `Look inside ${TITLES[name]}`);
+    return button;
+  }
+
+  function databaseButtons() {
+    const box = make("div", "buttons");
+    for (const [text, data] of [["Latency …", { change: "db-latency" }], ["Fail for 10 s", { action: "fail-database", target: "10" }],
+      ["Disconnect all", { action: "disconnect-database" }]]) {
+      const button = make("button", "", text);
+      button.type = "button";
+      Object.assign(button.dataset, data);
+      box.append(button);
+    }
+    return box;
+  }
+
   function showServices() {
     const services = Object.entries(state.services);
     $("services-box").hidden = !services.length;
@@ -235,7 +257,9 @@
       const card = make("article", "card");
       const head = make("div", "card-head");
       head.append(make("h3", "", TITLES[name] ?? words(name)));
+      if (LOOKS.includes(name)) head.append(lookButton(name));
       card.append(head, make("dl", "facts"), make("div"), make("ul", "notices"), make("ul", "recent"));
+      if (name === "postgres") card.append(databaseButtons());
       return card;
     }, updateService);
   }
@@ -277,10 +301,19 @@
       known.append(link(rule.source, rule.evidence));
       const option = make("td", "narrow");
       option.append(make("code", "", rule.option));
-      row.append(make("td", "", rule.id), make("td", "", rule.title), make("td", "narrow", rule.text),
-        make("td", "number"), known, option);
+      const now = make("td", "narrow");
+      if (rule.live) {
+        const button = make("button", "", "Change");
+        button.type = "button";
+        button.setAttribute("aria-label", `Change ${rule.option}`);
+        button.dataset.change = rule.name;
+        now.append(button);
+      }
+      row.append(make("td", "", rule.id), make("td", "", rule.title), make("td", "narrow"),
+        make("td", "number"), known, option, now);
       return row;
     }, (row, rule) => {
+      set(row.children[2], rule.text);
       set(row.children[3], rule.fired || "");
       row.children[3].classList.toggle("fired", rule.fired > 0);
     });
@@ -380,7 +413,8 @@
 
   document.addEventListener("click", ({ target }) => {
     const button = target.closest?.("button[data-action]");
-    if (button) act(button.dataset.action, button.dataset.timer ?? button.closest("[data-instance]")?.dataset.instance);
+    const given = button?.dataset.target ?? button?.dataset.timer;
+    if (button) act(button.dataset.action, given ?? button.closest("[data-instance]")?.dataset.instance);
   });
   $("pause").addEventListener("click", () => setPaused(!paused));
   $("quiet-events").addEventListener("change", () => state && showEvents());
@@ -405,9 +439,13 @@
     else if (event.key === "d") press("[data-action=deploy]", document);
     else if (event.key === "t") press("[data-action=deliver-twice]", document);
     else if (event.key === "p") press("#pause", document);
+    else if (event.key === "z") press("[data-action=sleep-all]", document);
     else if (event.key === "Escape") set($("said"), "");
     else if (/^[1-9]$/.test(event.key)) $("instances").children[event.key - 1]?.focus();
   });
+
+  // For looks.js, which asks about what is shown here.
+  window.emulator = { act, state: () => state };
 
   refresh();
 })();

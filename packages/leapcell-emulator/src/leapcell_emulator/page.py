@@ -11,15 +11,23 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any, Final, Protocol
+from urllib.parse import quote
 
 from aiohttp import hdrs, web
 from yarl import URL
 
 from leapcell_emulator.errors import BadRequest, EmulatorError, Forbidden, NotFound
 from leapcell_emulator.gateway import PAGE
+from leapcell_emulator.services.look import Table
 
 HEADER: Final = "X-Leapcell-Emulator"
 """An action must carry it, with any value."""
+
+LONGEST_NUMBER: Final = 10
+"""Digits."""
+
+# The names that an order may give to what it acts on, or with.
+_TARGETS: Final = ("instance", "request", "timer", "rule", "seconds", "milliseconds")
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -28,6 +36,7 @@ _FILES: Final = {
     f"{PAGE}/page.css": ("page.css", "text/css"),
     f"{PAGE}/page.js": ("page.js", "text/javascript"),
     f"{PAGE}/requests.js": ("requests.js", "text/javascript"),
+    f"{PAGE}/looks.js": ("looks.js", "text/javascript"),
 }
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -42,7 +51,7 @@ _HEADERS: Final = {
 class ForeignHost(Forbidden):
     """The emulator's page is for this machine only."""
 
-    hint = "Open it at http://127.0.0.1 or http://localhost."
+    hint = "Open it at 127.0.0.1, localhost, or a name below localhost."
 
 
 class ForeignOrigin(Forbidden):
@@ -70,6 +79,14 @@ class Watched(Protocol):
 
     def har(self) -> dict[str, Any]:
         """The last requests as an HTTP Archive."""
+        ...
+
+    async def look(self, service: str, name: str, after: int) -> Table:
+        """Return the contents of a service."""
+        ...
+
+    def find_object(self, key: str) -> Path:
+        """Return the file of an object in the bucket."""
         ...
 
     async def act(self, action: str, instance: str | None = None) -> str:
@@ -106,11 +123,20 @@ class Page:
             answer = _json(self._emulator.har())
             answer.headers["Content-Disposition"] = 'attachment; filename="emulator.har"'
             return answer
+        if path.startswith(f"{PAGE}/look/"):
+            after = request.query.get("after", "0")
+            if not (after.isascii() and after.isdigit() and len(after) < LONGEST_NUMBER):
+                raise BadRequest("`after` must be a number.")
+            found = await self._emulator.look(path.rpartition("/")[2], request.query.get("of", ""), int(after))
+            return _json(found.as_json())
+        if path == f"{PAGE}/object":
+            file = await asyncio.to_thread(self._emulator.find_object, request.query.get("key", ""))
+            return _download(file)
         if path in _FILES:
             name, content_type = _FILES[path]
             text = await asyncio.to_thread(Path(__file__).with_name(name).read_text, encoding="utf-8")
             return web.Response(text=text, content_type=content_type, headers=_HEADERS)
-        known = ", ".join(f"{PAGE}{below}" for below in ("", "/state", "/requests/1", "/har", "/act"))
+        known = ", ".join(f"{PAGE}{below}" for below in ("", "/state", "/requests/1", "/har", "/look/postgres", "/act"))
         raise NotFound(f"The emulator has no page {path}.", hint=f"It has {known}.")
 
     async def _act(self, request: web.BaseRequest) -> web.Response:
@@ -136,14 +162,14 @@ def check_host(request: web.BaseRequest) -> None:
         host = URL(f"http://{request.headers.get(hdrs.HOST, '')}").host
     except ValueError:
         host = None
-    if host not in LOOPBACK:
+    if host not in LOOPBACK and not (host or "").endswith(".localhost"):  # which resolves to this machine: RFC 6761
         raise ForeignHost
 
 
 def check_origin(request: web.BaseRequest) -> None:
     """Raises `ForeignOrigin` for what a page of another origin sends, or makes a browser send."""
     origin = request.headers.get(hdrs.ORIGIN)
-    same = origin is None or origin == f"http://{request.headers.get(hdrs.HOST)}"
+    same = origin is None or origin == f"{request.scheme}://{request.headers.get(hdrs.HOST)}"
     if HEADER not in request.headers or not same:
         raise ForeignOrigin
 
@@ -154,12 +180,19 @@ async def _read_order(request: web.BaseRequest) -> tuple[str, str | None]:
     try:
         order = json.loads(await request.read())
         action = order["action"]
-        instance = next((order[key] for key in ("instance", "request", "timer") if order.get(key) is not None), None)
+        instance = next((order[key] for key in _TARGETS if order.get(key) is not None), None)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise BadRequest("The request body is not JSON with an action.", hint=hint) from None
     if not isinstance(action, str) or not isinstance(instance, str | None):
         raise BadRequest("The action and the instance must be strings.", hint=hint)
     return action, instance
+
+
+def _download(file: Path) -> web.FileResponse:
+    """Return an object as a file to save: it may be a page with scripts, which must not run here."""
+    name = quote(file.name, safe="")
+    headers = {**_HEADERS, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+    return web.FileResponse(file, headers={**headers, "Content-Type": "application/octet-stream"})
 
 
 def _json(value: object, *, status: int = 200) -> web.Response:

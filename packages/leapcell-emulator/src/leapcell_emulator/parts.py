@@ -61,7 +61,7 @@ def make_services(
 
             services["redis"] = Redis(RedisOptions(commands=rules.redis_commands), notice=notice)  # type: ignore[arg-type] # as above
         services["async_queue"] = AsyncQueue(
-            lambda: emulator.url,
+            lambda: emulator.local_url,
             AsyncOptions(
                 workers=rules.async_workers,
                 retries=rules.async_retries,
@@ -76,7 +76,7 @@ def make_services(
         )
         if cron is not None:
             variables = read_env_file(emulator.options.env_file) | dict(emulator.options.variables)
-            services["cron"] = Cron(_read(cron, variables), lambda: emulator.url)
+            services["cron"] = Cron(_read(cron, variables), lambda: emulator.local_url)
         return services
 
     return make

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -35,10 +36,10 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def stop(pid: int) -> list[int]:
-    """Stop every descendant, those too that are forked meanwhile; return them, for `resume`."""
+def stop(find: Callable[[], list[int]]) -> list[int]:
+    """Stop every process that is found, those too that are forked meanwhile; return them, for `resume`."""
     stopped: list[int] = []
-    while fresh := [child for child in descendants(pid) if child not in stopped]:
+    while fresh := [child for child in find() if child not in stopped]:
         for child in fresh:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGSTOP)

@@ -41,9 +41,12 @@ def _rule(default: Any, rule_id: str, title: str, message: str, source: str, evi
     return field(default=default, metadata={"rule": rule})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Rules:
-    """The values in force. The defaults are LeapCell's, the newer where its documents disagree."""
+    """The values in force. The defaults are LeapCell's, the newer where its documents disagree.
+
+    Those in `rule_changes.py` may change while the emulator runs.
+    """
 
     # fmt: off
     read_only: bool = _rule(
@@ -54,6 +57,10 @@ class Rules:
         False, "E2", "Whether /dev/shm can be used",
         "/dev/shm was used: there is no shared memory on LeapCell, use pipes or sockets.",  # noqa: S108 - a text
         TROUBLE, Evidence.DOCUMENTED,
+    )
+    tmp_size: int = _rule(
+        0, "E1", "Largest /tmp of an instance, which then counts as its memory (LeapCell's size is unknown)",
+        "/tmp is full: {limit}.", OBSERVED, Evidence.INFERRED, unit="bytes",  # noqa: S108 - a text
     )
     instances: int = _rule(
         2, "E3", "Instances, which take requests in turn",
@@ -243,12 +250,27 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {f.name: replace(f.metadata["rule"], name=f.name, default=f.default) for f in fields(Rules)}
 )
 
-# Where documents disagree, and for those who want every rule at its hardest.
+PERSISTENT: Final = "persistent"
+
+# Where documents disagree, LeapCell's other mode, and for those who want every rule at its hardest.
 PROFILES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "default": {},
         # The stored older copy of the limits page.
         "old": {"max_request_body": 5 * MIB, "cold_start": 0.3},
+        # An always-on server (https://docs.leapcell.io/serverless-vs-persistent): it is writable, speaks WebSocket and
+        # works in the background. That it has no limits on time and answers is inferred.
+        PERSISTENT: {
+            "read_only": False,
+            "shared_memory": True,
+            "instances": 1,
+            "freeze": False,
+            "websockets": True,
+            "cold_start": 0.0,
+            "dormant_after": 0.0,
+            "request_timeout": 0.0,
+            "max_response_body": 0,
+        },
         # KB and MB read as powers of ten, the processor's share, and an async queue that may do all it may do.
         "strict": {
             "max_request_body": 5 * MEGABYTE,

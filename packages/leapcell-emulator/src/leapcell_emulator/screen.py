@@ -57,6 +57,11 @@ def welcome(emulator: Emulator) -> str:
         f"{state['name']} is at {state['urls']['public']} ({len(state['instances'])} instances, up in "
         f"{emulator.start_seconds:.1f} s)",
         *([f"Async requests go to {state['urls']['async']}"] if "async" in state["urls"] else []),
+        *(
+            [f"Its certificate is by an authority of yours: let the browser trust {emulator.authority}, once"]
+            if emulator.authority
+            else []
+        ),
         f"What happens in it: {state['urls']['page']}",
         f"Sandbox: {state['sandbox']}; memory: {_enforced(state, 'memory')}; processor: {_enforced(state, 'cpu')}",
         f"Services: {names}",

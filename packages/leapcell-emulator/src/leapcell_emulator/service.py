@@ -6,6 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from leapcell_emulator.services.look import Table
+
 
 class Service(Protocol):
     """Something that LeapCell offers beside the instances: a database, a bucket, a queue."""
@@ -20,6 +22,10 @@ class Service(Protocol):
 
     def status(self) -> dict[str, Any]:
         """Its use, for the page."""
+        ...
+
+    async def look(self, name: str, after: int) -> Table | None:
+        """Return what it holds, or what is in the part of this name; None: it shows nothing."""
         ...
 
     async def save(self, folder: Path) -> None:

@@ -10,8 +10,11 @@ from time import perf_counter
 from time import time as clock
 from typing import Any, Final
 
-from leapcell_emulator.events import Collected, ServedRequest, now
+from leapcell_emulator.errors import NotFound
+from leapcell_emulator.events import Collected, ServedRequest, as_iso
+from leapcell_emulator.forwarding import decoded
 from leapcell_emulator.metering import Window
+from leapcell_emulator.upstream_connection import RawHeaders
 
 KEPT: Final = 100
 """Exchanges that are kept."""
@@ -21,15 +24,20 @@ KEPT_BODY: Final = 64 * 1024
 Headers = list[tuple[str, str]]
 
 
+class UnknownRequest(NotFound):
+    """There is no such request, or it is too long ago."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Exchange:
     """One request and its answer."""
 
     method: str
     path: str
-    headers: Headers = field(default_factory=list)
+    raw_headers: RawHeaders | tuple[tuple[bytes, bytes], ...] = ()
     number: int = 0
-    time: str = field(default_factory=now)
+    at: float = field(default_factory=clock)
+    """Unix time of its beginning."""
     begun: float = field(default_factory=perf_counter)
     status: int = 0
     instance: str = ""
@@ -40,7 +48,7 @@ class Exchange:
     bytes_out: int = 0
     seconds: float = 0.0
     body: bytearray = field(default_factory=bytearray)
-    answer_headers: Headers = field(default_factory=list)
+    raw_answer_headers: RawHeaders = field(default_factory=list)
     answer_body: bytearray = field(default_factory=bytearray)
     collected: Collected = field(default_factory=Collected)
     cold: float = 0.0
@@ -53,6 +61,16 @@ class Exchange:
     """The time before it that the instance had no request, and the processor time."""
     memory: int | None = None
     """Bytes of the instance after it; known with a record only."""
+
+    @property
+    def headers(self) -> Headers:
+        """Return the request's headers as text."""
+        return decoded(self.raw_headers)
+
+    @property
+    def answer_headers(self) -> Headers:
+        """Return the answer's headers as text."""
+        return decoded(self.raw_answer_headers)
 
     def take_body(self, chunk: bytes) -> None:
         """Count and keep a part of the request's body."""
@@ -83,7 +101,7 @@ class Exchange:
         """Return all of it for the page, times in seconds. `url`: the public address."""
         return {
             "number": self.number,
-            "time": self.time,
+            "time": as_iso(self.at),
             "method": self.method,
             "path": self.path,
             "status": self.status,
@@ -152,9 +170,12 @@ class Traffic:
         exchange.number = self._count
         self._kept.append(exchange)
 
-    def find(self, number: str) -> Exchange | None:
-        """The exchange with this number, if it is kept."""
-        return next((each for each in self._kept if str(each.number) == number), None)
+    def get(self, number: str) -> Exchange:
+        """Return the exchange with this number. Raises `UnknownRequest`."""
+        for each in self._kept:
+            if str(each.number) == number:
+                return each
+        raise UnknownRequest(f"There is no request {number}.", hint=f"The last {KEPT} are kept.")
 
     def har(self, url: str) -> dict[str, Any]:
         """Return them as an HTTP Archive: http://www.softwareishard.com/blog/har-12-spec/."""
@@ -196,7 +217,7 @@ def _entry(each: Exchange, url: str) -> dict[str, Any]:
     if answered["encoding"]:
         content["encoding"] = answered["encoding"]
     return {
-        "startedDateTime": each.time,
+        "startedDateTime": as_iso(each.at),
         "time": each.seconds * 1000,
         "request": request,
         "response": {

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from fastopp.core.dependencies import ClockDep, RuntimeDep, SessionDep
+from fastopp.core.dependencies import ClockDep, PrimarySessionDep, RuntimeDep
 from fastopp.core.runtime import Runtime
 from fastopp.features.account import address
 from fastopp.features.account.pages import account_page, confirm_password, mail_of, redirect
@@ -72,7 +72,7 @@ async def change_address(
 
 @router.get(f"{PAGE}/confirm/{{token}}")
 async def show_confirmation(
-    request: Request, runtime: RuntimeDep, session: SessionDep, user: CurrentUser, clock: ClockDep, token: str
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, user: CurrentUser, clock: ClockDep, token: str
 ) -> Response:
     """The page that a link leads to. Opening it changes nothing: programs that look through mail do so too."""
     link = await address.find_change(session, user, token, clock)
@@ -83,7 +83,7 @@ async def show_confirmation(
 async def confirm_address(
     request: Request,
     runtime: RuntimeDep,
-    session: SessionDep,
+    session: PrimarySessionDep,
     user: PresentUser,
     clock: ClockDep,
     mail: MailDep,
@@ -97,7 +97,7 @@ async def confirm_address(
 
 @router.get(f"{PAGE}/undo/{{token}}")
 async def show_undo(
-    request: Request, runtime: RuntimeDep, session: SessionDep, clock: ClockDep, token: str
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, clock: ClockDep, token: str
 ) -> Response:
     """The page for the owner of the old address, who need not be signed in, and perhaps cannot."""
     link = await find_link(session, "restore email", token, clock=clock)

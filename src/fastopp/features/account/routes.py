@@ -9,7 +9,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from fastopp.core.dependencies import RuntimeDep, SessionDep
+from fastopp.core.dependencies import PrimarySessionDep, RuntimeDep
 from fastopp.core.runtime import Runtime
 from fastopp.errors import FastOppError, Unavailable
 from fastopp.features.account import address_routes, data_routes, password_routes, session_routes, token_routes
@@ -53,7 +53,7 @@ async def show_profile(request: Request, runtime: RuntimeDep, user: CurrentUser)
 
 @router.post(PAGE)
 async def change_profile(
-    request: Request, runtime: RuntimeDep, session: SessionDep, user: PresentUser, form: FormOf[ProfileForm]
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, user: PresentUser, form: FormOf[ProfileForm]
 ) -> Response:
     """Store the form, or show it again with its errors."""
     wanted = form.data

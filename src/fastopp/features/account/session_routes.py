@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from fastopp.core.dependencies import ClockDep, RuntimeDep, SessionDep
+from fastopp.core.dependencies import ClockDep, PrimarySessionDep, RuntimeDep
 from fastopp.features.account.pages import VARY, account_page, redirect
 from fastopp.features.account.programs import Program, describe_program
 from fastopp.features.accounts.client import client_of
@@ -44,7 +44,7 @@ class SessionRead(BaseModel):
 
 @router.get(PAGE, summary="Your sessions", response_model=list[SessionRead])
 async def sessions(
-    request: Request, runtime: RuntimeDep, session: SessionDep, clock: ClockDep, user: CurrentUser
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, clock: ClockDep, user: CurrentUser
 ) -> Response:
     """Browsers and programs that are signed in, the last used first."""
     own = session_of(request)
@@ -56,13 +56,15 @@ async def sessions(
 
 
 @router.delete(f"{PAGE}/{{session_id}}", status_code=204, responses=problems(404), summary="End a session")
-async def end_one(request: Request, session: SessionDep, user: PresentUser, session_id: uuid.UUID) -> None:
+async def end_one(request: Request, session: PrimarySessionDep, user: PresentUser, session_id: uuid.UUID) -> None:
     """Its cookies and tokens are refused from now on."""
     await revoke_session(session, user, session_id, client_of(request))
 
 
 @router.post(f"{PAGE}/{{session_id}}/end", include_in_schema=False)
-async def end_by_form(request: Request, session: SessionDep, user: PresentUser, session_id: uuid.UUID) -> Response:
+async def end_by_form(
+    request: Request, session: PrimarySessionDep, user: PresentUser, session_id: uuid.UUID
+) -> Response:
     """The same for a form. The session of this browser ends too, if it is chosen."""
     await revoke_session(session, user, session_id, client_of(request))
     own = session_of(request)
@@ -75,7 +77,7 @@ async def end_by_form(request: Request, session: SessionDep, user: PresentUser, 
 
 @router.post("/account/sign-out-everywhere", status_code=204, summary="End every session and API token")
 async def sign_out_everywhere(
-    request: Request, runtime: RuntimeDep, session: SessionDep, user: PresentUser
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, user: PresentUser
 ) -> Response:
     """This browser is signed out too."""
     await revoke_all(session, user, client_of(request), clock=runtime.clock)

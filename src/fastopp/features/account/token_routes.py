@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastopp.core.dependencies import ClockDep, RuntimeDep, SessionDep
+from fastopp.core.dependencies import ClockDep, PrimarySessionDep, RuntimeDep
 from fastopp.core.runtime import Runtime
 from fastopp.errors import FastOppError
 from fastopp.features.account.pages import VARY, account_page, redirect
@@ -64,7 +64,7 @@ class TokenCreated(TokenRead):
 
 @router.get(PAGE, summary="Your API tokens", response_model=list[TokenRead])
 async def tokens(
-    request: Request, runtime: RuntimeDep, session: SessionDep, clock: ClockDep, user: CurrentUser
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, clock: ClockDep, user: CurrentUser
 ) -> Response:
     """Their secrets are not among them: they are not kept."""
     if prefers_html(request):
@@ -76,7 +76,12 @@ async def tokens(
 
 @router.post(PAGE, status_code=201, responses=problems(400, 409, 422), summary="Create an API token")
 async def create_token(
-    request: Request, response: Response, session: SessionDep, clock: ClockDep, user: FreshUser, wanted: TokenCreate
+    request: Request,
+    response: Response,
+    session: PrimarySessionDep,
+    clock: ClockDep,
+    user: FreshUser,
+    wanted: TokenCreate,
 ) -> TokenCreated:
     """Its text is in the answer, and nowhere later. The sign-in must be fresh."""
     response.headers.update(NO_STORE)
@@ -89,7 +94,7 @@ async def create_token(
 
 @router.post(f"{PAGE}/new", include_in_schema=False)
 async def create_by_form(
-    request: Request, runtime: RuntimeDep, session: SessionDep, user: FreshUser, form: FormOf[TokenForm]
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, user: FreshUser, form: FormOf[TokenForm]
 ) -> Response:
     """Show the token, this once, or the form again with its errors."""
     wanted = form.data
@@ -114,13 +119,15 @@ async def back_to_tokens(user: CurrentUser) -> Response:
 
 
 @router.delete(f"{PAGE}/{{token_id}}", status_code=204, responses=problems(404), summary="Revoke an API token")
-async def revoke_token(request: Request, session: SessionDep, user: PresentUser, token_id: uuid.UUID) -> None:
+async def revoke_token(request: Request, session: PrimarySessionDep, user: PresentUser, token_id: uuid.UUID) -> None:
     """It is refused from now on."""
     await revoke_session(session, user, token_id, client_of(request))
 
 
 @router.post(f"{PAGE}/{{token_id}}/revoke", include_in_schema=False)
-async def revoke_by_form(request: Request, session: SessionDep, user: PresentUser, token_id: uuid.UUID) -> Response:
+async def revoke_by_form(
+    request: Request, session: PrimarySessionDep, user: PresentUser, token_id: uuid.UUID
+) -> Response:
     """The same for a form."""
     await revoke_session(session, user, token_id, client_of(request))
     return redirect(f"{PAGE}?done=token")

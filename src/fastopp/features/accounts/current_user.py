@@ -20,7 +20,7 @@ from fastopp.core.dependencies import (
     READ_ONLY_METHODS,
     ClockDep,
     DatabaseDep,
-    SessionDep,
+    PrimarySessionDep,
     SettingsDep,
     get_runtime,
 )
@@ -163,7 +163,7 @@ async def operator_door(request: Request) -> User | None:
 
 
 @guarded_by(user_door)
-async def current_user(request: Request, session: SessionDep, settings: SettingsDep, clock: ClockDep) -> User:
+async def current_user(request: Request, session: PrimarySessionDep, settings: SettingsDep, clock: ClockDep) -> User:
     """Dependency: the signed-in user, with or without a role. Raises NotSignedIn, DatabaseUnavailable."""
     user = request.state.user = await load_user(request, session, settings, clock=clock)
     if user is None:
@@ -171,7 +171,9 @@ async def current_user(request: Request, session: SessionDep, settings: Settings
     return user
 
 
-async def optional_user(request: Request, session: SessionDep, settings: SettingsDep, clock: ClockDep) -> User | None:
+async def optional_user(
+    request: Request, session: PrimarySessionDep, settings: SettingsDep, clock: ClockDep
+) -> User | None:
     """Dependency: the signed-in user, for display. None also while the database is down."""
     try:
         user = await load_user(request, session, settings, clock=clock)
@@ -206,7 +208,7 @@ async def superuser(user: CurrentUser) -> User:
 
 @guarded_by(operator_door)
 async def operator(
-    request: Request, session: SessionDep, database: DatabaseDep, settings: SettingsDep, clock: ClockDep
+    request: Request, session: PrimarySessionDep, database: DatabaseDep, settings: SettingsDep, clock: ClockDep
 ) -> User | None:
     """Dependency: a superuser, the holder of OPS_TOKEN, or any client on this machine in local development.
 

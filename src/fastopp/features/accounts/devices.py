@@ -59,7 +59,7 @@ def _serializer(settings: Settings) -> URLSafeTimedSerializer:
     from itsdangerous import URLSafeTimedSerializer  # noqa: PLC0415 - only a sign-in needs it
 
     return URLSafeTimedSerializer(
-        settings.secret_key.get_secret_value(),
+        settings.signing_keys,
         salt="fastopp device cookie v1",
         signer_kwargs={"digest_method": hashlib.sha256},
     )

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastopp.core.dependencies import ClockDep, SessionDep, SettingsDep
+from fastopp.core.dependencies import ClockDep, PrimarySessionDep, SettingsDep
 from fastopp.errors import Conflict, NotFound
 from fastopp.features.accounts import audit
 from fastopp.features.accounts import service as accounts
@@ -65,7 +65,7 @@ class LastSuperuser(Conflict):
 
 
 @router.get("/users", summary="Every account")
-async def users(request: Request, session: SessionDep, superuser: SuperUser) -> Response:
+async def users(request: Request, session: PrimarySessionDep, superuser: SuperUser) -> Response:
     """JSON, or the rows of the page's table for HTMX. Of more than 200 accounts, superusers and staff."""
     listing = await accounts.list_for_page(session)
     if is_htmx(request):
@@ -80,7 +80,7 @@ async def users(request: Request, session: SessionDep, superuser: SuperUser) -> 
 @router.post("/users", summary="Create an account")
 async def create_user(
     request: Request,
-    session: SessionDep,
+    session: PrimarySessionDep,
     superuser: DetachedSuperUser,
     email: Email,
     password: Password,
@@ -106,7 +106,7 @@ async def create_user(
 @router.post("/users/{user_id}", summary="Change an account's rights")
 async def update_user(
     request: Request,
-    session: SessionDep,
+    session: PrimarySessionDep,
     superuser: SuperUser,
     user_id: uuid.UUID,
     active: Annotated[bool | None, Form()] = None,
@@ -131,7 +131,7 @@ async def update_user(
 
 @router.post("/users/{user_id}/sign-out", summary="Sign an account out everywhere")
 async def sign_out(
-    request: Request, session: SessionDep, superuser: SuperUser, clock: ClockDep, user_id: uuid.UUID
+    request: Request, session: PrimarySessionDep, superuser: SuperUser, clock: ClockDep, user_id: uuid.UUID
 ) -> Response:
     """End its sessions and API tokens; of a superuser, emergency access too."""
     user = await session.get(User, user_id)
@@ -143,7 +143,7 @@ async def sign_out(
 
 @router.post("/change-password", summary="Set an account's password")
 async def change_password(
-    request: Request, session: SessionDep, superuser: DetachedSuperUser, email: Email, new_password: Password
+    request: Request, session: PrimarySessionDep, superuser: DetachedSuperUser, email: Email, new_password: Password
 ) -> Response:
     """Ends every sign-in under the old password."""
     user = await accounts.change_password(session, email=email, password=new_password)
@@ -154,7 +154,7 @@ async def change_password(
 @router.post("/user-management", summary="Check the accounts")
 async def user_management(
     request: Request,
-    session: SessionDep,
+    session: PrimarySessionDep,
     settings: SettingsDep,
     superuser: SuperUser,
     command: Annotated[Literal["check_users", "test_auth", "list_users"], Form()],

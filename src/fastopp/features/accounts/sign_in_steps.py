@@ -11,7 +11,6 @@ when a user signs in.
 
 from __future__ import annotations
 
-import hmac
 import uuid
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol, cast
@@ -27,7 +26,7 @@ from fastopp.features.accounts.landing import page_after_sign_in, safe_next
 from fastopp.features.accounts.models import User
 from fastopp.features.accounts.sessions import begin_session
 from fastopp.features.accounts.sign_in import may_sign_in
-from fastopp.features.accounts.tokens import password_fingerprint
+from fastopp.features.accounts.tokens import fingerprint_fits, password_fingerprint
 from fastopp.web.answers import NO_STORE
 
 PART = "sign_in_step"
@@ -92,8 +91,7 @@ async def find_pending(request: Request, runtime: Runtime) -> PendingSignIn | No
             session.expunge(user)
     if user is None or not may_sign_in(user, runtime.settings):
         return None
-    expected = password_fingerprint(user.hashed_password, runtime.settings)
-    if not hmac.compare_digest(expected, note["fingerprint"]):
+    if not fingerprint_fits(note["fingerprint"], user.hashed_password, runtime.settings):
         return None
     return PendingSignIn(user, note["next"])
 

@@ -32,8 +32,7 @@ class Claims(NamedTuple):
 
     def fits(self, user: User, settings: Settings) -> bool:
         """Whether the token was issued to this user under their present password; not whether its session goes on."""
-        expected = password_fingerprint(user.hashed_password, settings)
-        return self.user_id == user.id and hmac.compare_digest(self.fingerprint.encode(), expected.encode())
+        return self.user_id == user.id and fingerprint_fits(self.fingerprint, user.hashed_password, settings)
 
 
 def token_lifetime(settings: Settings) -> timedelta:
@@ -65,24 +64,44 @@ def read_token(token: str, settings: Settings, *, clock: Clock = SYSTEM_CLOCK) -
         return None
     import jwt  # noqa: PLC0415 - as above
 
+    for key in settings.secret_keys:
+        try:
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[ALGORITHM],
+                # Clocks of instances differ: a token from a second ahead is genuine all the same. The end is checked
+                # below.
+                options={"require": ["sub", "exp", "fingerprint"], "verify_iat": False, "verify_exp": False},
+            )
+            break
+        except jwt.InvalidSignatureError:
+            continue
+        except jwt.InvalidTokenError:
+            return None
+    else:
+        return None
     try:
-        claims = jwt.decode(
-            token,
-            settings.secret_key.get_secret_value(),
-            algorithms=[ALGORITHM],
-            # Clocks of instances differ: a token from a second ahead is genuine all the same. The end is checked below.
-            options={"require": ["sub", "exp", "fingerprint"], "verify_iat": False, "verify_exp": False},
-        )
         if int(claims["exp"]) <= clock.time():
             return None
         session_id = uuid.UUID(claims["sid"]) if "sid" in claims else None
         return Claims(uuid.UUID(claims["sub"]), str(claims["fingerprint"]), session_id)
-    except (jwt.InvalidTokenError, TypeError, ValueError, OverflowError, AttributeError):
+    except (TypeError, ValueError, OverflowError, AttributeError):
         return None
 
 
 def password_fingerprint(hashed_password: str, settings: Settings) -> str:
     """A text that changes with the stored hash and reveals nothing about it."""
-    key = settings.secret_key.get_secret_value().encode()
-    digest = hmac.digest(key, b"fastopp password fingerprint\0" + hashed_password.encode(), hashlib.sha256)
+    return _fingerprint(hashed_password, settings.secret_keys[0])
+
+
+def fingerprint_fits(fingerprint: str, hashed_password: str, settings: Settings) -> bool:
+    """Return whether a fingerprint is one of this stored hash, under a key that is accepted."""
+    given = fingerprint.encode(errors="surrogatepass")
+    known = [_fingerprint(hashed_password, key).encode() for key in settings.secret_keys]
+    return any(hmac.compare_digest(given, each) for each in known)
+
+
+def _fingerprint(hashed_password: str, key: str) -> str:
+    digest = hmac.digest(key.encode(), b"fastopp password fingerprint\0" + hashed_password.encode(), hashlib.sha256)
     return base64.urlsafe_b64encode(digest[:FINGERPRINT_BYTES]).decode()

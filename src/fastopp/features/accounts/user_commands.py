@@ -163,6 +163,19 @@ async def reset_factor(email: EmailArgument) -> None:
     say(f"{user.email} signs in with the password alone now, and is signed out everywhere.")
 
 
+@app.command("renew-factors")
+@command
+async def renew_factors() -> None:
+    """Encrypt the secrets of second factors with SECRET_KEY that are encrypted with SECRET_KEY_PREVIOUS."""
+    from fastopp.features.second_factor.renewal import Renewal, renew_some  # noqa: PLC0415 - only this command
+
+    project, renewal = load_project(), Renewal()
+    async with open_runtime(project.settings, project.apps) as runtime:
+        while renewal.after is not None:
+            await renew_some(runtime.database, project.settings, renewal)
+    say(renewal.message)
+
+
 @token_app.command("create")
 @command
 async def create_token(

@@ -22,7 +22,7 @@ from fastopp.tasks.failure import describe, mask
 
 log = logging.getLogger(__name__)
 
-INTERVAL: Final = 30.0  # seconds from one evaluation of the site to the next
+INTERVAL: Final = 15.0  # seconds from one evaluation of the site to the next
 LIMIT: Final = 10.0  # seconds for all measurements
 EACH: Final = 4.0  # seconds for one
 

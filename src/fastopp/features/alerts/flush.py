@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 LAST: Final = True  # rules are about figures, which are written before
 
-PAUSE: Final = 30.0  # seconds for which a process does not ask whether it is its turn
+PAUSE: Final = 15.0  # seconds for which a process does not ask whether it is its turn
 SOON: Final = 5.0  # seconds for which a new one does not: it has its first request to answer
 FOREVER: Final = 1e12
 

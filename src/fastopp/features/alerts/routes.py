@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Path, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastopp.core.dependencies import RuntimeDep, SessionDep
+from fastopp.core.dependencies import PrimarySessionDep, RuntimeDep
 from fastopp.core.runtime import Runtime
 from fastopp.errors import Conflict, NotFound
 from fastopp.features.accounts import audit
@@ -48,7 +48,9 @@ class NoDestination(Conflict):
 
 
 @router.get("", summary="Incidents, and the rules with their newest values")
-async def alerts_page(request: Request, runtime: RuntimeDep, session: SessionDep, operator: Operator) -> Response:
+async def alerts_page(
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, operator: Operator
+) -> Response:
     """The page; JSON for programs."""
     overview = await look(session, runtime)
     headers = NO_STORE | {"Vary": "Accept"}
@@ -69,7 +71,7 @@ async def evaluate(request: Request, runtime: RuntimeDep, operator: DetachedOper
 
 
 @router.post("/test", summary="Queue a test message to each destination")
-async def test(request: Request, runtime: RuntimeDep, session: SessionDep, operator: Operator) -> Response:
+async def test(request: Request, runtime: RuntimeDep, session: PrimarySessionDep, operator: Operator) -> Response:
     """409 without a destination."""
     count = await incidents.queue(session, runtime, "test", [None])
     if not count:
@@ -83,7 +85,7 @@ async def test(request: Request, runtime: RuntimeDep, session: SessionDep, opera
 async def mute(
     request: Request,
     runtime: RuntimeDep,
-    session: SessionDep,
+    session: PrimarySessionDep,
     operator: Operator,
     rule: RuleName,
     hours: Annotated[int, Form(ge=1, le=MAX_HOURS, description="For so long.")] = 24,
@@ -94,7 +96,7 @@ async def mute(
 
 @router.post("/{rule}/unmute", summary="Send messages of a rule again")
 async def unmute(
-    request: Request, runtime: RuntimeDep, session: SessionDep, operator: Operator, rule: RuleName
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, operator: Operator, rule: RuleName
 ) -> Response:
     """Undo `mute`."""
     return await _mute(request, runtime, session, operator, rule, None)

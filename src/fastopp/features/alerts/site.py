@@ -13,7 +13,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.core.runtime import Runtime
 from fastopp.features.alerts.names import SEND
-from fastopp.features.monitor.models import HOUR, MINUTE, MonitorFigures, MonitorInstance
+from fastopp.features.monitor.models import MonitorFigures, MonitorInstance
+from fastopp.features.monitor.periods import HOUR, MINUTE
 from fastopp.recording import BOUNDS, REQUEST, TASK
 
 WINDOW: Final = 300  # seconds: the last five minutes, and the one that has begun

@@ -16,8 +16,8 @@ _SHORTER = "Remove settings that have the default value, and settings of program
 @check("fastopp.E001", "SECRET_KEY is missing, short or published", fix=_PRINT_SECRETS, subject=Subject.SETTINGS)
 def secret_key(context: CheckContext) -> Iterator[Problem]:
     """Sessions and tokens are signed with it. Anyone who knows or guesses it can sign in to any account."""
-    for problem in context.problems_of("SECRET_KEY"):
-        yield Problem(f"SECRET_KEY: {problem.what}", problem.fix)
+    for problem in context.problems_of("SECRET_KEY", "SECRET_KEY_PREVIOUS"):
+        yield Problem(f"{problem.variable}: {problem.what}", problem.fix)
 
 
 @check("fastopp.E002", "OPS_TOKEN or BACKUP_KEY can be guessed", fix=_PRINT_SECRETS, subject=Subject.SETTINGS)
@@ -95,7 +95,7 @@ def weak_secrets(context: CheckContext) -> Iterator[Problem]:
     settings = context.settings
     if settings.development:
         return
-    for name in ("secret_key", "ops_token", "backup_key"):
+    for name in ("secret_key", "secret_key_previous", "ops_token", "backup_key"):
         value = getattr(settings, name).get_secret_value()
         if value and (why := weakness_of_key(value)):
             yield Problem(f"{name.upper()}: {why}")

@@ -16,6 +16,7 @@ from fastopp.database.engine import in_autocommit
 from fastopp.database.session import Database
 from fastopp.errors import FastOppError
 from fastopp.features.database.checks import is_near
+from fastopp.features.database.replica_checks import unused_replica as unused_replica  # a check of this app, too
 
 ROUNDS = 3  # transactions of each of two connections, whose servers are compared
 

@@ -19,7 +19,7 @@ from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette import status
 
-from fastopp.core.dependencies import RuntimeDep, SessionDep
+from fastopp.core.dependencies import PrimarySessionDep, RuntimeDep
 from fastopp.core.runtime import Runtime
 from fastopp.errors import BadRequest, FastOppError
 from fastopp.features.accounts import audit
@@ -99,7 +99,7 @@ def create_router(settings: Settings) -> APIRouter:
 
     @router.post("/reset-password", summary="Set an account's password")
     async def reset_password(
-        request: Request, session: SessionDep, granted: EmergencySession, email: Email, new_password: Password
+        request: Request, session: PrimarySessionDep, granted: EmergencySession, email: Email, new_password: Password
     ) -> Response:
         user = await emergency.reset_password(session, email=email, password=new_password)
         await audit.record(session, user, "emergency password", "User", user.id, request=request)
@@ -107,7 +107,7 @@ def create_router(settings: Settings) -> APIRouter:
 
     @router.post("/reset-factor", summary="Reset the factors of an account")
     async def reset_factor(
-        request: Request, runtime: RuntimeDep, session: SessionDep, granted: EmergencySession, email: Email
+        request: Request, runtime: RuntimeDep, session: PrimarySessionDep, granted: EmergencySession, email: Email
     ) -> Response:
         """Remove its second factor, recovery codes and passkeys, and end its sessions."""
         user, client, mail = (

@@ -11,10 +11,10 @@ import typer
 from fastopp.console.options import JsonOption
 from fastopp.console.output import command, emit_json, fail, print_table, say
 from fastopp.console.project import load_project
+from fastopp.core.release_id import release_id
 from fastopp.core.runtime import open_runtime
 from fastopp.features.errors import groups
 from fastopp.features.errors.models import STATES, ErrorEvent, ErrorGroup, State
-from fastopp.features.errors.release import release_of
 
 MESSAGE_SHOWN = 60  # characters in the table; `show` and --json have all of it
 
@@ -97,7 +97,7 @@ async def reopen(error_id: ErrorArgument) -> None:
 
 async def _change(error_id: int, state: State, *, by_next: bool = False) -> None:
     project = load_project()
-    release = release_of(project.settings, Path.cwd())
+    release = release_id(project.settings, Path.cwd())
     async with open_runtime(project.settings, project.apps) as runtime, runtime.database.transaction() as session:
         now = runtime.clock.now()
         await groups.change_state(session, error_id, state, now=now, release=release, by_next=by_next)

@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from sqlalchemy import inspect
 
+from fastopp.budget import Budget
+from fastopp.core.release_id import release_id
 from fastopp.core.runtime import Runtime
-from fastopp.features.errors.budget import Budget
 from fastopp.features.errors.describing import Description, describe
 from fastopp.features.errors.fingerprint import Fingerprints, Identity
 from fastopp.features.errors.models import MAX_MESSAGE, MAX_NAME, MAX_PLACE, MAX_ROUTE, MAX_TYPE
 from fastopp.features.errors.pending import Event, Pending
-from fastopp.features.errors.release import release_of
 from fastopp.features.errors.storing import ErrorStore, trim
 from fastopp.reporting import ErrorSink, Occurrence
 from fastopp.tasks.failure import storable
@@ -48,7 +48,7 @@ class DatabaseSink:
         self._runtime, self._clock = runtime, runtime.clock
         self._store = ErrorStore(runtime.database)
         self._fingerprints = Fingerprints(Path.cwd())
-        self._release = release_of(runtime.settings, Path.cwd())
+        self._release = release_id(runtime.settings, Path.cwd())
         self._instance = f"{platform.node()}:{os.getpid()}"[:MAX_NAME]
         self._lock = threading.Lock()  # plain functions run in threads
         self._budgets: OrderedDict[str, Budget] = OrderedDict()

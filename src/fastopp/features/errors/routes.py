@@ -11,14 +11,14 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastopp.core.dependencies import RuntimeDep, SessionDep
+from fastopp.core.dependencies import PrimarySessionDep, RuntimeDep
+from fastopp.core.release_id import release_id
 from fastopp.core.runtime import Runtime
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.current_user import Operator
 from fastopp.features.accounts.models import User
 from fastopp.features.errors import groups
 from fastopp.features.errors.models import EVENTS_OF_GROUP, ErrorEvent, ErrorGroup, State
-from fastopp.features.errors.release import release_of
 from fastopp.web.answers import NO_STORE, OperationRoute, is_htmx, prefers_html
 from fastopp.web.api_docs import problems
 from fastopp.web.forms import CleanText
@@ -62,7 +62,11 @@ class WantedEvent(BaseModel):
 
 @router.get("", summary="Errors, and how many there are in each state")
 async def errors_page(
-    request: Request, runtime: RuntimeDep, session: SessionDep, operator: Operator, wanted: Annotated[Wanted, Query()]
+    request: Request,
+    runtime: RuntimeDep,
+    session: PrimarySessionDep,
+    operator: Operator,
+    wanted: Annotated[Wanted, Query()],
 ) -> Response:
     """The page; JSON for programs."""
     found = await groups.list_groups(
@@ -91,7 +95,7 @@ async def errors_page(
 @router.get("/{error_id}", summary="One error, and its occurrences")
 async def show(
     request: Request,
-    session: SessionDep,
+    session: PrimarySessionDep,
     operator: Operator,
     error_id: Number,
     wanted: Annotated[WantedEvent, Query()],
@@ -108,7 +112,7 @@ async def show(
 async def resolve(
     request: Request,
     runtime: RuntimeDep,
-    session: SessionDep,
+    session: PrimarySessionDep,
     operator: Operator,
     error_id: Number,
     by_next: Annotated[bool, Form(description="The release that comes next resolves it.")] = False,  # noqa: FBT002 - a form's field
@@ -119,7 +123,7 @@ async def resolve(
 
 @router.post("/{error_id}/ignore", summary="Ignore an error")
 async def ignore(
-    request: Request, runtime: RuntimeDep, session: SessionDep, operator: Operator, error_id: Number
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, operator: Operator, error_id: Number
 ) -> Response:
     """It is counted, but neither listed as open nor reported again."""
     return await _changed(request, runtime, session, operator, error_id, "ignored")
@@ -127,7 +131,7 @@ async def ignore(
 
 @router.post("/{error_id}/reopen", summary="Open a resolved or ignored error again")
 async def reopen(
-    request: Request, runtime: RuntimeDep, session: SessionDep, operator: Operator, error_id: Number
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, operator: Operator, error_id: Number
 ) -> Response:
     """Undo `resolve` or `ignore`."""
     return await _changed(request, runtime, session, operator, error_id, "open")
@@ -143,7 +147,7 @@ async def _changed(
     *,
     by_next: bool = False,
 ) -> Response:
-    release, now = release_of(runtime.settings, FilePath.cwd()), runtime.clock.now()
+    release, now = release_id(runtime.settings, FilePath.cwd()), runtime.clock.now()
     group = await groups.change_state(session, error_id, state, now=now, release=release, by_next=by_next)
     if operator is not None:
         changes = {"state": state, "type": group.type}

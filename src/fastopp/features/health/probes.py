@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.core.apps import App, Probe
+from fastopp.core.release_id import release_id
 from fastopp.core.runtime import Runtime
 from fastopp.database.errors import outage_reason
 from fastopp.database.migrations.errors import MigrationError
@@ -60,6 +61,7 @@ class HealthReport(NamedTuple):
 
     platform: str
     checks: dict[str, Check]
+    release: str = ""
 
     @property
     def healthy(self) -> bool:
@@ -71,6 +73,7 @@ class HealthReport(NamedTuple):
         return {
             "status": "healthy" if self.healthy else "unhealthy",
             "platform": self.platform,
+            "release": self.release,
             "slow": [name for name, check in self.checks.items() if check.latency_ms >= SLOW * 1000],
             "checks": {name: check.as_json() for name, check in self.checks.items()},
         }
@@ -83,6 +86,7 @@ class HealthMonitor:
         self._running: asyncio.Task[HealthReport] | None = None
         self._finished = 0.0
         self._head: str | None = None
+        self._release: str | None = None
 
     async def report(self, runtime: Runtime) -> HealthReport:
         """The checks' outcome, at most `SHARED_FOR` seconds old. Raises nothing, and lasts two time limits at most."""
@@ -101,7 +105,9 @@ class HealthMonitor:
         if self._head is None:
             with contextlib.suppress(MigrationError, OSError):
                 self._head = await asyncio.to_thread(head_revision)
-        report = await run_checks(runtime, self._head)
+        if self._release is None:
+            self._release = await asyncio.to_thread(release_id, runtime.settings, Path.cwd())
+        report = (await run_checks(runtime, self._head))._replace(release=self._release)
         self._finished = runtime.clock.monotonic()
         return report
 

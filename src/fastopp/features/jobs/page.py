@@ -14,7 +14,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field, Json
 
 from fastopp.clock import Clock
-from fastopp.core.dependencies import ClockDep, DatabaseDep, RuntimeDep, SessionDep, TasksDep
+from fastopp.core.dependencies import ClockDep, DatabaseDep, PrimarySessionDep, RuntimeDep, TasksDep
 from fastopp.core.runtime import Runtime
 from fastopp.errors import NotFound
 from fastopp.features.accounts import audit
@@ -70,7 +70,7 @@ class Wanted(BaseModel):
 async def tasks_page(
     request: Request,
     runtime: RuntimeDep,
-    session: SessionDep,
+    session: PrimarySessionDep,
     tasks: TasksDep,
     superuser: SuperUser,
     wanted: Annotated[Wanted, Query()],
@@ -124,7 +124,7 @@ async def follow(
 async def start(
     request: Request,
     runtime: RuntimeDep,
-    session: SessionDep,
+    session: PrimarySessionDep,
     tasks: TasksDep,
     superuser: SuperUser,
     name: Annotated[CleanText, Form(max_length=MAX_NAME)],
@@ -165,7 +165,12 @@ async def show(
 
 @router.post("/{task_id}/cancel", summary="Take a task out of the queue, or ask a running one to stop")
 async def cancel(
-    request: Request, runtime: RuntimeDep, session: SessionDep, tasks: TasksDep, superuser: SuperUser, task_id: Number
+    request: Request,
+    runtime: RuntimeDep,
+    session: PrimarySessionDep,
+    tasks: TasksDep,
+    superuser: SuperUser,
+    task_id: Number,
 ) -> Response:
     """409 when it has ended."""
     task = await tasks.cancel(task_id)
@@ -175,7 +180,12 @@ async def cancel(
 
 @router.post("/{task_id}/retry", summary="Put a failed, cancelled or stalled task back into the queue")
 async def retry(
-    request: Request, runtime: RuntimeDep, session: SessionDep, tasks: TasksDep, superuser: SuperUser, task_id: Number
+    request: Request,
+    runtime: RuntimeDep,
+    session: PrimarySessionDep,
+    tasks: TasksDep,
+    superuser: SuperUser,
+    task_id: Number,
 ) -> Response:
     """One that is to be tried again later starts now. 409 when it runs, or succeeded."""
     task = await tasks.retry(task_id)

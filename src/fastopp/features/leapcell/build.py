@@ -22,6 +22,7 @@ from fastopp.checks.runner import run_checks, select
 from fastopp.console.checking import print_report, read_context
 from fastopp.console.main_file import find_project_apps
 from fastopp.console.output import EXIT_FAILED, fail, plain_command, say
+from fastopp.core.release_id import write_release
 from fastopp.platforms.leapcell import LEAPCELL
 
 
@@ -37,9 +38,11 @@ def leapcell_build(
         _install()
     if check:  # before the rest, which takes longer, since it may end the build
         _check()
+    say(f"This is release {write_release(Path.cwd())}.")  # of what is in git, before the rest generates more
     _compile_packages()
     _run(context, "compile")
     _compress()
+    _publish()
 
 
 def _run(context: typer.Context, name: str) -> None:
@@ -75,6 +78,13 @@ def _compress() -> None:
     from fastopp.web.statics import compress_ahead  # noqa: PLC0415 - as above
 
     say(f"{compress_ahead(static_folders(find_project_apps(), Path.cwd()))} static files are compressed.")
+
+
+def _publish() -> None:
+    from fastopp.features.static_files.commands import publish_in_build  # noqa: PLC0415 - imports FastAPI
+    from fastopp.settings import read_variables  # noqa: PLC0415 - imports Pydantic
+
+    publish_in_build(read_variables()[0])
 
 
 def _check() -> None:

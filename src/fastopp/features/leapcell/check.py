@@ -11,7 +11,15 @@ from fastopp.checks.catalogue import all_checks, project_checks
 from fastopp.checks.check import Check, Level, Mode, Scope, Subject
 from fastopp.checks.context import CheckContext, is_fastopp_project
 from fastopp.checks.runner import select
-from fastopp.console.checking import FailLevelOption, LiveOption, SkipOption, read_context, report_on
+from fastopp.console.checking import (
+    DriftOption,
+    FailLevelOption,
+    LiveOption,
+    SiteOption,
+    SkipOption,
+    read_context,
+    report_on,
+)
 from fastopp.console.options import JsonOption
 from fastopp.console.output import EXIT_MISUSED, command, fail
 from fastopp.core.apps import App
@@ -25,6 +33,8 @@ ANY_PROJECT = (Subject.MANIFEST, Subject.REQUIREMENTS, Subject.SOURCE, Subject.S
 async def leapcell_check(
     *,
     live: LiveOption = False,
+    drift: DriftOption = False,
+    url: SiteOption = "",
     measure: Annotated[
         bool,
         typer.Option(
@@ -45,13 +55,19 @@ async def leapcell_check(
 
     Of a project that is not FastOpp's: leapcell.yaml, the requirements, the source, and with --measure the start.
     """
-    modes = {Mode.STATIC, Mode.INSTALL, *([Mode.LIVE] if live else []), *([Mode.MEASURE] if measure else [])}
+    modes = {
+        Mode.STATIC,
+        Mode.INSTALL,
+        *([Mode.LIVE] if live else []),
+        *([Mode.DRIFT] if drift else []),
+        *([Mode.MEASURE] if measure else []),
+    }
     folder, checks = Path.cwd(), list[Check]()
     if is_fastopp_project(folder):
-        context = read_context(env_file, platform=LEAPCELL)
+        context = read_context(env_file, platform=LEAPCELL, site=url)
         checks, subjects = list(project_checks(context)), None
-    elif live:
-        fail("--live tries the services of a FastOpp project, and this is none.", status=EXIT_MISUSED)
+    elif live or drift:
+        fail("--live and --drift are for FastOpp projects, and this is none.", status=EXIT_MISUSED)
     else:  # its settings are its own affair
         context = CheckContext(folder, platform=LEAPCELL, load_apps=lambda: (App(folder.name, folder),))
         checks, subjects = [each for each in all_checks() if each.scope != Scope.PROJECT], ANY_PROJECT

@@ -17,6 +17,10 @@ COMMANDS = {
         "fastopp.features.leapcell.build:leapcell_build",
         "Install, check, compile and compress. This is LeapCell's build command.",
     ),
+    "env": (
+        "fastopp.features.leapcell.env_commands:app",
+        "Print the variables of .env.leapcell for the dashboard, or compare them with the deployed site.",
+    ),
     "emulate": (
         "fastopp.features.leapcell.emulate:emulate",
         "Build the project and run it under LeapCell's rules, with a database, a bucket and a queue like LeapCell's.",

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from pydantic import BaseModel, Field
 
-from fastopp.core.dependencies import RuntimeDep, SessionDep, TasksDep
+from fastopp.core.dependencies import PrimarySessionDep, RuntimeDep, TasksDep
 from fastopp.core.runtime import Runtime
 from fastopp.errors import NotFound
 from fastopp.features.accounts import audit
@@ -48,7 +48,11 @@ class Wanted(BaseModel):
 
 @router.get("", summary="Mails, and how many there are in each state")
 async def mails_page(
-    request: Request, runtime: RuntimeDep, session: SessionDep, operator: Operator, wanted: Annotated[Wanted, Query()]
+    request: Request,
+    runtime: RuntimeDep,
+    session: PrimarySessionDep,
+    operator: Operator,
+    wanted: Annotated[Wanted, Query()],
 ) -> Response:
     """The page; JSON for programs. Bodies are not listed."""
     found = await outgoing.list_mails(session, state=wanted.state or None, before=wanted.before, limit=PER_PAGE + 1)
@@ -74,14 +78,14 @@ async def mails_page(
 
 @router.get("/{mail_id}", summary="One mail")
 async def show(
-    request: Request, runtime: RuntimeDep, session: SessionDep, operator: Operator, mail_id: Number
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, operator: Operator, mail_id: Number
 ) -> Response:
     """Its state; in development also its text."""
     return _shown(request, runtime, await outgoing.get_mail(session, mail_id))
 
 
 @router.get("/{mail_id}/html", summary="The HTML of a mail, in development", response_class=HTMLResponse)
-async def show_html(runtime: RuntimeDep, session: SessionDep, operator: Operator, mail_id: Number) -> Response:
+async def show_html(runtime: RuntimeDep, session: PrimarySessionDep, operator: Operator, mail_id: Number) -> Response:
     """404 outside development: a mail may hold what only its recipient may know."""
     mail = await outgoing.get_mail(session, mail_id)
     if not runtime.settings.development or mail.html is None:
@@ -91,7 +95,12 @@ async def show_html(runtime: RuntimeDep, session: SessionDep, operator: Operator
 
 @router.post("/{mail_id}/again", summary="Send a failed mail again")
 async def send_again(
-    request: Request, runtime: RuntimeDep, session: SessionDep, tasks: TasksDep, operator: Operator, mail_id: Number
+    request: Request,
+    runtime: RuntimeDep,
+    session: PrimarySessionDep,
+    tasks: TasksDep,
+    operator: Operator,
+    mail_id: Number,
 ) -> Response:
     """409 when it has not failed, or is older than a day."""
     mail = await outgoing.queue_again(session, mail_id, runtime.clock.now())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 from fastapi import Depends, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from fastopp.core.dependencies import READ_ONLY_METHODS, RuntimeDep, SessionDep
+from fastopp.core.dependencies import READ_ONLY_METHODS, PrimarySessionDep, RuntimeDep
 from fastopp.core.runtime import Runtime
 from fastopp.errors import FastOppError
 from fastopp.features.mail.errors import MailInvalid, MailNotConfigured
@@ -189,7 +189,7 @@ def mail_of_request(request: Request, runtime: Runtime, session: AsyncSession | 
     return Mail(runtime, templates_of(request), session, reader=reader_of_request(request))
 
 
-async def get_mail(request: Request, runtime: RuntimeDep, session: SessionDep) -> Mail:
+async def get_mail(request: Request, runtime: RuntimeDep, session: PrimarySessionDep) -> Mail:
     """Dependency: the mail service; mails are sent only if this request's transaction is committed."""
     return mail_of_request(request, runtime, None if request.method in READ_ONLY_METHODS else session)
 

@@ -8,7 +8,7 @@ from fastopp.tasks.errors import Unfinished
 
 
 async def clean_up(context: TaskContext) -> dict[str, int]:
-    """Roll up the figures of minutes and hours, and remove those older than MONITOR_KEEP_DAYS. Raises Unfinished."""
+    """Roll up the figures of four hours, and remove those older than MONITOR_KEEP_DAYS. Raises Unfinished."""
     runtime = context.runtime
     now = runtime.clock.time()
     while await rolling.roll_up(runtime.database, now):

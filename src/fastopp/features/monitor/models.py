@@ -1,34 +1,27 @@
-"""The tables of the monitor: figures by minute, hour and day with their totals, instances, and slow statements.
+"""The tables of the monitor: figures of several periods with their totals, instances, and slow statements.
 
 A flush writes them with plain SQL (`fastopp.features.monitor.writing`), so that a cold start need not import these.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
 from sqlalchemy import BigInteger, Float, Text
 from sqlmodel import Field, SQLModel
 
 from fastopp.database.framework_tables import MONITOR_FIGURES, MONITOR_INSTANCES, MONITOR_STATEMENTS
 
-TOTAL: Final = 0
-MINUTE: Final = 60
-HOUR: Final = 3600
-DAY: Final = 86400
-"""Periods, in seconds. `TOTAL` is since the first flush."""
-
 
 class MonitorFigures(SQLModel, table=True):
     """The figures of a series in a period. A backup of the database leaves this table out.
 
-    A minute moves to its hour, and an hour to its day, so that each piece of work is in one period beside the total.
+    Each piece of work is in all periods of `periods.WRITTEN`, as long as they are kept. Four hours move to their day,
+    so that it is once in those two together, as in the total.
     """
 
     __tablename__ = MONITOR_FIGURES
 
     period: int = Field(primary_key=True)
-    """`TOTAL`, `MINUTE`, `HOUR` or `DAY`."""
+    """`TOTAL`, `MINUTE`, `HOUR`, `FOUR_HOURS` or `DAY`."""
     since: int = Field(primary_key=True, sa_type=BigInteger)
     """The beginning of the period in seconds since 1970; 0 for the total."""
     kind: str = Field(primary_key=True, max_length=16)

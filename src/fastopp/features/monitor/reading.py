@@ -1,6 +1,6 @@
 """Read the kept figures of a window, added up by slot and by series.
 
-Each query reads `MAX_ROWS` rows of a period at most, the newest, by the table's primary key.
+Each query reads `MAX_ROWS` rows at most, the newest, by the table's primary key.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any, Final
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    CompoundSelect,
     FromClause,
     RowMapping,
     Select,
@@ -22,19 +21,19 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    union_all,
 )
 from sqlmodel import col
 from sqlmodel import select as of_models
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from fastopp.features.monitor.columns import BUCKETS, KEY, SLOWEST, SUMS, VALUES
-from fastopp.features.monitor.models import TOTAL, MonitorFigures, MonitorInstance, MonitorStatement
+from fastopp.features.monitor.models import MonitorFigures, MonitorInstance, MonitorStatement
+from fastopp.features.monitor.periods import TOTAL
 from fastopp.features.monitor.spans import Window
 from fastopp.recording import INSTANCE, OTHER, QUERY, REQUEST, Figures
 from fastopp.web.middleware.recording import LONG_WORK
 
-MAX_ROWS: Final = 100_000  # of the table that a query reads of each period: a second's work at most
+MAX_ROWS: Final = 100_000  # of the table that a query reads: a second's work at most
 MAX_SERIES: Final = 5_000
 MAX_INSTANCES: Final = 50
 MAX_STATEMENTS: Final = 500
@@ -108,26 +107,21 @@ class SlowStatement:
 async def read_work(session: AsyncSession, window: Window, only: Only) -> Work:
     """Return what was recorded in a window, apart from slow statements. Raises TablesMissing."""
     rows = _rows(window, only, _TABLE.c.kind != QUERY)
-    slot = (rows.c.since - rows.c.since % window.span.slot).label("slot")
-    columns = [slot, *_part_and_result(rows, only), *(rows.c[name] for name in (*KEY, *VALUES))]
-    labelled = select(*columns).subquery("labelled")
-    # The rows are read once. What both parts of the answer are added up from is much smaller.
-    together = [labelled.c[name] for name in ("slot", "part", "result", *KEY)]
-    grouped = select(*together, func.count().label("rows"), *_added_up(labelled)).group_by(*together).cte("grouped")
-    read, sums = func.sum(grouped.c.rows).label("rows"), _added_up(grouped)
-    of_slot = [grouped.c[name] for name in ("slot", "part", "result")]
-    timeline = select(*of_slot, literal("").label("method"), literal("").label("outcome"), read, *sums)
-    of_series = [grouped.c[name] for name in KEY]
-    series = select(literal(-1).label("slot"), *of_series, read, *sums).group_by(*of_series)
-    longest = series.order_by(func.sum(grouped.c.seconds).desc(), *of_series).limit(MAX_SERIES).subquery()
-    found = await _all(session, union_all(timeline.group_by(*of_slot), select(longest)))
-    slots = [row for row in found if row["slot"] >= 0]
+    columns = [rows.c[name] for name in ("since", *VALUES)]
+    labelled = select(*_part_and_result(rows, only), *columns).subquery("labelled")
+    of_slot = [labelled.c[name] for name in ("since", "part", "result")]
+    # The table is read twice, which costs less than the rows of each slot and series that both could be added up from.
+    slots = await _all(session, select(*of_slot, func.count().label("rows"), *_added_up(labelled)).group_by(*of_slot))
+    of_series = [rows.c[name] for name in KEY]
+    longest = (
+        select(*of_series, *_added_up(rows)).group_by(*of_series).order_by(func.sum(rows.c.seconds).desc(), *of_series)
+    )
+    series = await _all(session, longest.limit(MAX_SERIES))
     return Work(
-        [Point(int(row["slot"]), row["part"], row["result"], _figures(row)) for row in slots],
-        [Series(row["part"], row["result"], row["method"], row["outcome"], _figures(row))
-         for row in found if row["slot"] < 0],
+        [Point(int(row["since"]), row["part"], row["result"], _figures(row)) for row in slots],
+        [Series(row["kind"], row["name"], row["method"], row["outcome"], _figures(row)) for row in series],
         is_partial=sum(row["rows"] for row in slots) >= MAX_ROWS,
-    )  # fmt: skip
+    )
 
 
 async def read_statements(session: AsyncSession, window: Window | None, limit: int) -> list[SlowStatement]:
@@ -169,19 +163,13 @@ def merge(figures: Iterable[Figures]) -> Figures:
 
 
 def _rows(window: Window | None, only: Only, *conditions: ColumnElement[bool]) -> Subquery:
-    """Return the rows of a window, the newest of each period."""
+    """Return the rows of a window, the newest of them."""
     wanted = [*only.conditions(), *conditions]
     if window is None:
         return select(_TABLE).where(_TABLE.c.period == TOTAL, *wanted).limit(MAX_ROWS).subquery("kept")
-    of_periods = [
-        select(_TABLE)
-        .where(_TABLE.c.period == period, _TABLE.c.since >= window.since, _TABLE.c.since < window.until, *wanted)
-        .order_by(_TABLE.c.since.desc())
-        .limit(MAX_ROWS)
-        .subquery()
-        for period in window.span.periods
-    ]
-    return union_all(*(select(rows) for rows in of_periods)).subquery("kept")
+    shown = _TABLE.c.period == window.span.slot, _TABLE.c.since >= window.since, _TABLE.c.since < window.until
+    newest = select(_TABLE).where(*shown, *wanted).order_by(_TABLE.c.since.desc()).limit(MAX_ROWS)
+    return newest.subquery("kept")
 
 
 def _part_and_result(rows: Subquery, only: Only) -> list[ColumnElement[str]]:
@@ -211,6 +199,6 @@ def _figures(row: RowMapping) -> Figures:
     return figures
 
 
-async def _all(session: AsyncSession, query: Select[Any] | CompoundSelect[Any]) -> Sequence[RowMapping]:
+async def _all(session: AsyncSession, query: Select[Any]) -> Sequence[RowMapping]:
     rows: Sequence[RowMapping] = (await (await session.connection()).execute(query)).mappings().all()
     return rows

@@ -1,7 +1,7 @@
-"""Roll figures up: minutes to hours, hours to days; and remove what is too old.
+"""Roll figures up: four hours to days; and remove what is too old.
 
-A step moves the figures of one hour or one day, in one transaction: a sum over all periods but the total is the same
-before and after.
+A step moves the figures of one day, in one transaction: a sum over four hours and days is the same before and after.
+Minutes and hours are removed, since what is in them is also in their four hours.
 """
 
 from __future__ import annotations
@@ -14,23 +14,31 @@ from sqlmodel import col, delete, or_, select
 from fastopp.database.framework_tables import MONITOR_FIGURES
 from fastopp.database.session import Database
 from fastopp.features.monitor.columns import KEY, PLACE, VALUES, add_to_kept, added_up
-from fastopp.features.monitor.models import DAY, HOUR, MINUTE, TOTAL, MonitorFigures, MonitorInstance, MonitorStatement
+from fastopp.features.monitor.models import MonitorFigures, MonitorInstance, MonitorStatement
+from fastopp.features.monitor.periods import DAY, FOUR_HOURS, HOUR, MINUTE, TOTAL
 
-KEEP_MINUTES: Final = DAY + HOUR  # seconds that minutes are kept: a page shows the last day by them
-KEEP_HOURS: Final = 15 * DAY  # this week, and the last one to compare it with
+KEEP_MINUTES: Final = 3 * HOUR  # a page shows the last hour by them
+KEEP_HOURS: Final = 8 * DAY  # the last day, and the same hours a week ago
+KEEP_FOUR_HOURS: Final = 8 * DAY  # the last week
+_STEPS: Final = ((MINUTE, HOUR, KEEP_MINUTES), (HOUR, DAY, KEEP_HOURS), (FOUR_HOURS, DAY, KEEP_FOUR_HOURS))
 KEEP_INSTANCES: Final = 30 * DAY
 """Longer than any instance is frozen: its row has the number of its last batch."""
 
 
 async def roll_up(database: Database, now: float) -> bool:
-    """Move the oldest minutes or hours that are due, and return whether there were any. Raises DatabaseUnavailable."""
-    for period, into, keep in ((MINUTE, HOUR, KEEP_MINUTES), (HOUR, DAY, KEEP_HOURS)):
+    """Move or remove the oldest figures that are due, and return whether there were any. Raises DatabaseUnavailable."""
+    for period, step, keep in _STEPS:
         async with database.read() as session:
             query = select(func.min(MonitorFigures.since)).where(MonitorFigures.period == period)
             oldest = (await session.exec(query)).one()
-        if oldest is not None and (since := oldest // into * into) + into <= now - keep:
-            await _move(database, period, since, into)
-            return True
+        if oldest is None or (since := oldest // step * step) + step > now - keep:
+            continue
+        if period == FOUR_HOURS:
+            await _move(database, period, since, step)
+        else:
+            async with database.engine.begin() as connection:
+                await connection.execute(text(_DELETE), {"period": period, "since": since, "until": since + step})
+        return True
     return False
 
 
@@ -55,7 +63,7 @@ async def forget(database: Database, now: float, keep_days: int) -> None:
     too_old = int(now - keep_days * DAY)
     async with database.transaction() as session:
         connection = await session.connection()
-        old = or_(figures.c.period == DAY, figures.c.period == HOUR, figures.c.period == MINUTE)
+        old = or_(*(figures.c.period == period for period in (DAY, FOUR_HOURS, HOUR, MINUTE)))
         await connection.execute(delete(MonitorFigures).where(old, figures.c.since < too_old))
         await connection.execute(delete(MonitorFigures).where(figures.c.period == TOTAL, ~is_alive))
         await connection.execute(delete(MonitorStatement).where(~is_used))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from fastopp.features.monitor.models import DAY, HOUR, MINUTE
+from fastopp.features.monitor.periods import DAY, FOUR_HOURS, HOUR, MINUTE
 
 SpanName = Literal["hour", "day", "week"]
 
@@ -18,15 +18,13 @@ class Span:
     name: SpanName
     seconds: int
     slot: int
-    """The length of a bar in charts: a multiple of the longest period in `periods`, and a divisor of a day."""
-    periods: tuple[int, ...]
-    """The periods that hold its figures. Minutes are kept for 25 hours, then they are part of hours."""
+    """The length of a bar in charts, which is also the period that is read."""
 
 
 SPANS: Final[dict[str, Span]] = {
-    "hour": Span("hour", HOUR, MINUTE, (MINUTE,)),
-    "day": Span("day", DAY, 30 * MINUTE, (MINUTE,)),
-    "week": Span("week", 7 * DAY, 4 * HOUR, (MINUTE, HOUR)),
+    "hour": Span("hour", HOUR, MINUTE),
+    "day": Span("day", DAY, HOUR),
+    "week": Span("week", 7 * DAY, FOUR_HOURS),
 }
 
 

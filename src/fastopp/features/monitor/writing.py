@@ -15,6 +15,7 @@ from sqlalchemy import text
 from fastopp.database.framework_tables import MONITOR_FIGURES, MONITOR_INSTANCES, MONITOR_STATEMENTS
 from fastopp.database.session import Database
 from fastopp.features.monitor.columns import COUNTERS, KEY, PLACE, VALUES, add_to_kept, added_up
+from fastopp.features.monitor.periods import TOTAL, WRITTEN
 from fastopp.recording import Batch, Figures
 
 INSTANCE: Final = (
@@ -89,12 +90,15 @@ def _instance(rows: str) -> str:
 
 
 def _figures(rows: str, maximum: str) -> str:
-    """Return the statement that adds rows to their minutes and to the totals."""
+    """Return the statement that adds rows to each of their periods."""
     key, values, place = ", ".join(KEY), ", ".join(VALUES), ", ".join(PLACE)
-    minutes = f"SELECT 60 AS period, since, {key}, {values} FROM {rows}"  # noqa: S608 - our own names
-    totals = f"SELECT 0, 0, {key}, {added_up()} FROM {rows} GROUP BY {key}"  # noqa: S608 - our own names
-    both = f"SELECT * FROM ({minutes} UNION ALL {totals}) AS added WHERE true ORDER BY {place}"  # noqa: S608 - as above
-    return f"INSERT INTO {MONITOR_FIGURES} AS kept ({place}, {values}) {both} {add_to_kept(maximum)}"
+    each = " UNION ALL ".join(f"SELECT {period} AS period" for period in WRITTEN)
+    since = f"CASE period WHEN {TOTAL} THEN 0 ELSE since - since % period END"
+    all_ = (
+        f"SELECT period, {since} AS since, {key}, {added_up()} FROM {rows} CROSS JOIN ({each}) AS periods "  # noqa: S608 - our own names
+        f"GROUP BY 1, 2, {key} ORDER BY 1, 2, {key}"
+    )
+    return f"INSERT INTO {MONITOR_FIGURES} AS kept ({place}, {values}) {all_} {add_to_kept(maximum)}"
 
 
 def _statements(rows: str) -> str:

@@ -20,7 +20,7 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from fastopp.clock import Clock
-from fastopp.features.errors.release import release_of
+from fastopp.core.release_id import release_id
 from fastopp.features.otlp import push
 from fastopp.features.otlp.figures import Totals
 from fastopp.features.otlp.queue import SpanQueue
@@ -49,7 +49,7 @@ class OtlpTracing:
             {
                 "service.name": settings.otel_service_name or "fastopp",
                 "service.instance.id": self.instance,
-                "service.version": release_of(settings, Path.cwd()),
+                "service.version": release_id(settings, Path.cwd()),
                 "deployment.environment.name": settings.environment,
                 "cloud.platform": settings.platform.name,
             }

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import Field
 
-from fastopp.core.dependencies import RuntimeDep, SessionDep
+from fastopp.core.dependencies import PrimarySessionDep, RuntimeDep
 from fastopp.errors import FastOppError, Unavailable
 from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.current_user import CurrentUser, PresentUser
@@ -44,7 +44,7 @@ Name = Annotated[CleanText, Form(), Field(max_length=MAX_NAME)]
 
 
 @router.get("")
-async def show(request: Request, runtime: RuntimeDep, session: SessionDep, user: CurrentUser) -> Response:
+async def show(request: Request, runtime: RuntimeDep, session: PrimarySessionDep, user: CurrentUser) -> Response:
     """The list."""
     check_enabled(runtime.settings)
     context = {"passkeys": await list_passkeys(session, user), "most": MAX_PASSKEYS}
@@ -53,7 +53,11 @@ async def show(request: Request, runtime: RuntimeDep, session: SessionDep, user:
 
 @router.post("")
 async def remove(
-    request: Request, runtime: RuntimeDep, session: SessionDep, user: FreshUser, passkey: Annotated[uuid.UUID, Form()]
+    request: Request,
+    runtime: RuntimeDep,
+    session: PrimarySessionDep,
+    user: FreshUser,
+    passkey: Annotated[uuid.UUID, Form()],
 ) -> Response:
     """Remove one. It is refused from now on."""
     check_enabled(runtime.settings)
@@ -70,7 +74,7 @@ async def show_new(request: Request, runtime: RuntimeDep, user: FreshUser) -> Re
 
 @router.get("/{passkey}/name")
 async def show_name(
-    request: Request, runtime: RuntimeDep, session: SessionDep, user: PresentUser, passkey: uuid.UUID
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, user: PresentUser, passkey: uuid.UUID
 ) -> Response:
     """The form for another name."""
     check_enabled(runtime.settings)
@@ -82,7 +86,7 @@ async def show_name(
 async def rename(
     request: Request,
     runtime: RuntimeDep,
-    session: SessionDep,
+    session: PrimarySessionDep,
     user: PresentUser,
     passkey: uuid.UUID,
     name: Name = "",

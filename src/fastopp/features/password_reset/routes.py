@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from fastopp.core.dependencies import RuntimeDep, SessionDep, TasksDep
+from fastopp.core.dependencies import PrimarySessionDep, RuntimeDep, TasksDep
 from fastopp.core.runtime import Runtime
 from fastopp.errors import FastOppError, NotFound
 from fastopp.features.accounts.client import client_of
@@ -52,7 +52,7 @@ async def show_forgot(request: Request, runtime: RuntimeDep, user: OptionalUser)
 
 @router.post("/forgot-password")
 async def forgot(
-    request: Request, runtime: RuntimeDep, session: SessionDep, tasks: TasksDep, form: FormOf[ForgotForm]
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, tasks: TasksDep, form: FormOf[ForgotForm]
 ) -> Response:
     """Have a link mailed, if there is an account: a task looks, so the answer and its time are always the same."""
     _require_mail(runtime)
@@ -75,7 +75,7 @@ async def forgot(
 
 @router.get("/reset-password")
 async def show_reset(
-    request: Request, runtime: RuntimeDep, session: SessionDep, user: OptionalUser, token: str = ""
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, user: OptionalUser, token: str = ""
 ) -> Response:
     """The form for the new password. It changes nothing: programs that scan mails open links too."""
     owner = await service.find_owner(session, token, runtime.clock)

@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from starlette import status
 
-from fastopp.core.dependencies import RuntimeDep, SessionDep
+from fastopp.core.dependencies import PrimarySessionDep, RuntimeDep
 from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.current_user import CurrentUser
 from fastopp.features.accounts.fresh import CONFIRM_PAGE, DetachedFreshUser, SignInStale
@@ -55,7 +55,7 @@ router = APIRouter(prefix=PAGE, include_in_schema=False, route_class=FreshPageRo
 
 
 @router.get("")
-async def show(request: Request, runtime: RuntimeDep, session: SessionDep, user: CurrentUser) -> Response:
+async def show(request: Request, runtime: RuntimeDep, session: PrimarySessionDep, user: CurrentUser) -> Response:
     """The page."""
     offered = find_providers(runtime.settings)
     rows = await list_identities(session, user.id)

@@ -112,7 +112,7 @@ def _serializer(settings: Settings) -> URLSafeSerializer:
     from itsdangerous import URLSafeSerializer  # noqa: PLC0415 - only these pages need it
 
     return URLSafeSerializer(
-        settings.secret_key.get_secret_value(),
+        settings.signing_keys,
         salt="fastopp identity cookie v1",
         signer_kwargs={"digest_method": hashlib.sha256},
     )

@@ -25,7 +25,7 @@ from fastopp.features.accounts.models import User
 from fastopp.features.accounts.user_sessions import lock_account
 from fastopp.features.mail.service import open_mail
 from fastopp.features.second_factor.codes import clean, digest_of, is_app_code, matching_step
-from fastopp.features.second_factor.encryption import decrypt
+from fastopp.features.second_factor.encryption import decrypt, renew
 from fastopp.features.second_factor.models import RecoveryCode, SecondFactor
 
 
@@ -83,7 +83,8 @@ async def _use(session: AsyncSession, runtime: Runtime, user: User, code: str) -
     if step is None:
         return False
     unused = col(SecondFactor.user_id) == user.id, col(SecondFactor.last_step) < step
-    changed = await session.exec(
-        update(SecondFactor).where(*unused).values(last_step=step, last_used_at=runtime.clock.now())
-    )
+    values = {"last_step": step, "last_used_at": runtime.clock.now()}
+    if renewed := renew(factor.secret, user.id, runtime.settings):
+        values["secret"] = renewed
+    changed = await session.exec(update(SecondFactor).where(*unused).values(**values))
     return changed.rowcount > 0

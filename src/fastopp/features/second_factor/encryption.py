@@ -1,6 +1,7 @@
 """Encrypt secrets of second factors with AES-256-GCM, under a key that is derived from SECRET_KEY.
 
-After a new SECRET_KEY they cannot be read. Recovery codes, which are stored as digests, still work.
+After a new SECRET_KEY they can be read as long as SECRET_KEY_PREVIOUS is the one before; `renewal.py` encrypts them
+again. Otherwise recovery codes, which are stored as digests, still work.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import hmac
 import secrets
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fastopp.errors import Conflict
@@ -31,22 +33,36 @@ class SecretUnreadable(Conflict):
 def encrypt(secret: bytes, user_id: uuid.UUID, settings: Settings) -> str:
     """Return the secret of an account, encrypted. It can be decrypted for this account only."""
     nonce = secrets.token_bytes(NONCE_BYTES)
-    sealed = _cipher(settings).encrypt(nonce, secret, user_id.bytes)
+    sealed = _cipher(settings.secret_keys[0]).encrypt(nonce, secret, user_id.bytes)
     return base64.urlsafe_b64encode(nonce + sealed).decode()
+
+
+def renew(text: str, user_id: uuid.UUID, settings: Settings) -> str | None:
+    """Return an encrypted secret, encrypted under SECRET_KEY; None if it is already. Raises SecretUnreadable."""
+    secret, key = _open(text, user_id, settings)
+    return None if key == settings.secret_keys[0] else encrypt(secret, user_id, settings)
 
 
 def decrypt(text: str, user_id: uuid.UUID, settings: Settings) -> bytes:
     """Return the secret of an account. Raises SecretUnreadable."""
+    return _open(text, user_id, settings)[0]
+
+
+def _open(text: str, user_id: uuid.UUID, settings: Settings) -> tuple[bytes, str]:
+    """Return a secret and the key under which it is encrypted."""
     from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - 20 ms that few processes need
 
     try:
         raw = base64.urlsafe_b64decode(text)
-        return _cipher(settings).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], user_id.bytes)
-    except (InvalidTag, ValueError) as error:
+    except ValueError as error:
         raise SecretUnreadable from error
+    for key in settings.secret_keys:
+        with suppress(InvalidTag, ValueError):
+            return _cipher(key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], user_id.bytes), key
+    raise SecretUnreadable
 
 
-def _cipher(settings: Settings) -> AESGCM:
+def _cipher(key: str) -> AESGCM:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - as above
 
-    return AESGCM(hmac.digest(settings.secret_key.get_secret_value().encode(), PURPOSE, hashlib.sha256))
+    return AESGCM(hmac.digest(key.encode(), PURPOSE, hashlib.sha256))

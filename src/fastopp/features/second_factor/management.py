@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from fastopp.core.dependencies import RuntimeDep, SessionDep
+from fastopp.core.dependencies import PrimarySessionDep, RuntimeDep
 from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.current_user import SuperUser
 from fastopp.features.accounts.factors import mail_of, reset_factors
@@ -20,7 +20,7 @@ router = APIRouter(
 
 @router.post("/reset-factor", summary="Reset the factors of an account")
 async def reset_factor(
-    request: Request, runtime: RuntimeDep, session: SessionDep, superuser: SuperUser, email: Email
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, superuser: SuperUser, email: Email
 ) -> Response:
     """Remove its second factor, recovery codes and passkeys, and end its sessions."""
     user = await get_user(session, email)

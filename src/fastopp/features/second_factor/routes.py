@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from fastopp.core.dependencies import RuntimeDep, SessionDep
+from fastopp.core.dependencies import PrimarySessionDep, RuntimeDep
 from fastopp.core.runtime import Runtime
 from fastopp.errors import FastOppError, Unavailable
 from fastopp.features.accounts.client import client_of
@@ -45,13 +45,13 @@ Password = Annotated[CleanText, Form(max_length=MAX_PASSWORD)]
 
 
 @router.get("")
-async def show(request: Request, runtime: RuntimeDep, session: SessionDep, user: CurrentUser) -> Response:
+async def show(request: Request, runtime: RuntimeDep, session: PrimarySessionDep, user: CurrentUser) -> Response:
     """Whether there is a second factor, and what can be done with it."""
     return await _page(request, runtime, user)
 
 
 @router.get("/set-up")
-async def show_new(request: Request, runtime: RuntimeDep, session: SessionDep, user: FreshUser) -> Response:
+async def show_new(request: Request, runtime: RuntimeDep, session: PrimarySessionDep, user: FreshUser) -> Response:
     """The QR code of a new second factor."""
     if await session.get(SecondFactor, user.id) is not None:
         return _redirect(PAGE)

@@ -18,10 +18,10 @@ from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 from sentry_sdk.utils import Dsn
 
+from fastopp.budget import Budget
 from fastopp.certificates import trusted_certificates
+from fastopp.core.release_id import release_id
 from fastopp.core.runtime import Runtime
-from fastopp.features.errors.budget import Budget
-from fastopp.features.errors.release import release_of
 from fastopp.features.sentry.events import event_of
 from fastopp.reporting import Occurrence
 
@@ -61,7 +61,7 @@ class SentrySink:
         }
         options: dict[str, Any] = {
             "dsn": dsn,
-            "release": release_of(settings, Path.cwd()) or None,
+            "release": release_id(settings, Path.cwd()) or None,
             "environment": settings.environment,
             "server_name": runtime.recorder.instance,
             "include_local_variables": False,

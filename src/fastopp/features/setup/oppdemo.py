@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
-from fastopp.core.dependencies import RuntimeDep, SessionDep, SettingsDep
+from fastopp.core.dependencies import PrimarySessionDep, RuntimeDep, SettingsDep
 from fastopp.core.runtime import Runtime
 from fastopp.database.tables import count_rows
 from fastopp.errors import FastOppError
@@ -40,7 +40,9 @@ router = APIRouter(
 
 
 @router.get("/", include_in_schema=False)
-async def dashboard(request: Request, runtime: RuntimeDep, session: SessionDep, superuser: SuperUser) -> Response:
+async def dashboard(
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, superuser: SuperUser
+) -> Response:
     """The page."""
     context = {
         "steps": init_steps(runtime),
@@ -52,14 +54,16 @@ async def dashboard(request: Request, runtime: RuntimeDep, session: SessionDep, 
 
 
 @router.get("/counts", include_in_schema=False)
-async def counts(request: Request, session: SessionDep, superuser: SuperUser) -> Response:
+async def counts(request: Request, session: PrimarySessionDep, superuser: SuperUser) -> Response:
     """The page's row counts, as a fragment."""
     return render(request, "ops/_counts.html", {"counts": await count_rows(session)})
 
 
 @router.get("/check-users", summary="Report on the accounts")
 @router.get("/test-auth", summary="Report on who may sign in")
-async def check_users(request: Request, session: SessionDep, settings: SettingsDep, superuser: SuperUser) -> Response:
+async def check_users(
+    request: Request, session: PrimarySessionDep, settings: SettingsDep, superuser: SuperUser
+) -> Response:
     """As text in `stdout`."""
     command = "test_auth" if request.url.path.endswith("test-auth") else "check_users"
     report = summarise(await accounts.list_for_page(session), command, settings)

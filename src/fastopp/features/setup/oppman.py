@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from fastopp.core.dependencies import RuntimeDep, SessionDep
+from fastopp.core.dependencies import PrimarySessionDep, RuntimeDep
 from fastopp.features.accounts import service as accounts
 from fastopp.features.accounts.current_user import SuperUser
 from fastopp.features.accounts.management import GROUPS, NO_GROUP
@@ -18,7 +18,9 @@ router = APIRouter(prefix="/oppman")
 
 
 @router.get("/", include_in_schema=False)
-async def dashboard(request: Request, runtime: RuntimeDep, session: SessionDep, superuser: SuperUser) -> Response:
+async def dashboard(
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, superuser: SuperUser
+) -> Response:
     """The page."""
     settings = runtime.settings
     users, complete = await accounts.list_for_page(session)

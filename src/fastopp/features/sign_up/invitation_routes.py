@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from fastopp.core.dependencies import RuntimeDep, SessionDep
+from fastopp.core.dependencies import PrimarySessionDep, RuntimeDep
 from fastopp.core.runtime import Runtime
 from fastopp.errors import NotFound
 from fastopp.features.accounts.client import client_of
@@ -30,7 +30,7 @@ class AcceptForm(NameAndPassword):
 
 @router.get("")
 async def show(
-    request: Request, runtime: RuntimeDep, session: SessionDep, user: OptionalUser, token: str = ""
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, user: OptionalUser, token: str = ""
 ) -> Response:
     """The form for name and password. It changes nothing: programs that scan mails open links too."""
     require_invitations(runtime)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
 
-from fastopp.core.dependencies import RuntimeDep, SessionDep
+from fastopp.core.dependencies import PrimarySessionDep, RuntimeDep
 from fastopp.features.accounts import audit
 from fastopp.features.accounts.client import client_of
 from fastopp.features.accounts.current_user import SuperUser
@@ -33,7 +33,7 @@ router = APIRouter(
 
 
 @router.get("", summary="Invitations that wait")
-async def show(request: Request, runtime: RuntimeDep, session: SessionDep, superuser: SuperUser) -> Response:
+async def show(request: Request, runtime: RuntimeDep, session: PrimarySessionDep, superuser: SuperUser) -> Response:
     """The page, its list for HTMX, or JSON."""
     require_invitations(runtime)
     found = await invitations.list_invitations(session, runtime.clock)
@@ -56,7 +56,7 @@ async def show(request: Request, runtime: RuntimeDep, session: SessionDep, super
 async def invite(
     request: Request,
     runtime: RuntimeDep,
-    session: SessionDep,
+    session: PrimarySessionDep,
     mail: MailDep,
     superuser: SuperUser,
     email: Email,
@@ -81,7 +81,7 @@ async def invite(
 
 @router.post("/{invitation_id}/revoke", summary="Revoke an invitation")
 async def revoke(
-    request: Request, runtime: RuntimeDep, session: SessionDep, superuser: SuperUser, invitation_id: uuid.UUID
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, superuser: SuperUser, invitation_id: uuid.UUID
 ) -> Response:
     """Its link is refused from now on."""
     require_invitations(runtime)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette import status
 
-from fastopp.core.dependencies import RuntimeDep, SessionDep, TasksDep
+from fastopp.core.dependencies import PrimarySessionDep, RuntimeDep, TasksDep
 from fastopp.core.runtime import Runtime
 from fastopp.errors import FastOppError, NotFound
 from fastopp.features.accounts.client import client_of
@@ -73,7 +73,7 @@ async def sign_up(
 
 @router.post("/again")
 async def send_again(
-    request: Request, runtime: RuntimeDep, session: SessionDep, tasks: TasksDep, form: FormOf[AddressForm]
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, tasks: TasksDep, form: FormOf[AddressForm]
 ) -> Response:
     """Mail another link; the answer is the same for every address."""
     _require_open(runtime.settings)
@@ -92,7 +92,7 @@ async def send_again(
 
 @router.get("/confirm")
 async def show_link(
-    request: Request, runtime: RuntimeDep, session: SessionDep, user: OptionalUser, token: str = ""
+    request: Request, runtime: RuntimeDep, session: PrimarySessionDep, user: OptionalUser, token: str = ""
 ) -> Response:
     """Show a button. It changes nothing: programs that scan mails open links too."""
     _require_open(runtime.settings)

@@ -85,8 +85,9 @@ class Bucket:
                 retry_for=retry_for,
             )
 
-    async def put(self, name: str, data: bytes | memoryview, content_type: str) -> str:
+    async def put(self, name: str, data: bytes | memoryview, content_type: str, cache_control: str = "") -> str:
         """Store an object in one request: its ETag."""
+        attributes = {"Content-Type": content_type} | ({"Cache-Control": cache_control} if cache_control else {})
         with explained(self.name):
             result = await call(
                 self.writing,
@@ -94,7 +95,7 @@ class Bucket:
                 self.writing,
                 name,
                 data,
-                attributes={"Content-Type": content_type},
+                attributes=attributes,
                 use_multipart=False,
             )
         return _quoted(result["e_tag"])

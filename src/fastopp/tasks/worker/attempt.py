@@ -84,7 +84,7 @@ class Attempt:
         self._deadline = deadline
         self._limits = runtime.task_process.limits
         self._aborted = False
-        self._cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # or to be cancelled
         self._context = TaskContext(
             runtime=runtime,
             job_id=job.id,
@@ -100,8 +100,8 @@ class Attempt:
 
     def cancel(self) -> None:
         """Cancel the function."""
-        if not self._cancelled.done():
-            self._cancelled.set_result(None)
+        if not self._over.done():
+            self._over.set_result(None)
 
     def abort(self) -> None:
         """Cancel the function, because the job was cancelled."""
@@ -177,7 +177,8 @@ class Attempt:
     async def _call(self, task: Task) -> Ended:
         """Call the function in a separate task, so that nothing it does to cancellations can stop the worker."""
         calling = asyncio.create_task(self._call_inside(task), name=f"{task.name} {self.job.id}")
-        await asyncio.wait((calling, self._cancelled), return_when=asyncio.FIRST_COMPLETED)
+        calling.add_done_callback(lambda _: self.cancel())
+        await self._over
         if not calling.done():
             calling.cancel()
             await asyncio.wait((calling,), timeout=self._limits.cancel_grace)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Collection, Coroutine
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -14,8 +13,9 @@ import anyio
 from fastopp.errors import Unavailable
 from fastopp.tasks.limits import UNSURE
 from fastopp.tasks.outcome import Outcome
+from fastopp.tasks.worker.aborts import look_for_aborts
 from fastopp.tasks.worker.attempt import Attempt
-from fastopp.tasks.worker.finisher import Finisher
+from fastopp.tasks.worker.finisher import GATHER_JOBS, Finisher
 from fastopp.tasks.worker.pace import Pace
 from fastopp.tasks.worker.presence import Presence
 from fastopp.tasks.worker.store import Clash, Job, JobStore
@@ -28,10 +28,9 @@ log = logging.getLogger(__name__)
 GIVE_BACK_AFTER = 1.0
 """Seconds after which it gives jobs back that it could not begin, since the one before took longer than usual."""
 
-ATTEMPTS_AND_ENDINGS = 16
-"""Jobs that a worker holds for each function that may run: those whose end is being written are among them."""
+ENDINGS = 2 * GATHER_JOBS
+"""Jobs that a worker holds though their function has returned, since their end is yet to be written."""
 
-POLL_ABORTS = 2.0  # seconds between two questions whether a running job is to be aborted, where nothing is heard
 _A_LITTLE = 0.005  # seconds; the database's clock is not to be a hair behind
 
 
@@ -69,10 +68,10 @@ class WorkLoop:
         self._queues, self._only, self._until_idle, self._deadline = queues, only, until_idle, deadline
         self._left = 1 if only is not None else limit
         self._pace = Pace(concurrency, runtime.clock)
-        self._most = concurrency * ATTEMPTS_AND_ENDINGS
+        self._most = concurrency + ENDINGS
         # Separate threads: FastAPI's are for requests. A detached one keeps its slot until it ends.
         self._threads = anyio.CapacityLimiter(3 * concurrency)
-        self._finisher = Finisher(store)
+        self._finisher = Finisher(store, more=self._ends_soon)
         self._ready: deque[Job] = deque()
         self._places: dict[int, dict[str, Any]] = {}
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
@@ -117,7 +116,7 @@ class WorkLoop:
     async def _run(self, beside: Collection[Coroutine[Any, Any, None]], stop_timeout: float, poll: float) -> None:
         own = (
             self.presence.keep_alive(self._limits.heartbeat_interval),
-            self._look_for_aborts(),
+            look_for_aborts(self._store, self.presence, self._attempts.values(), self._aborts),
             self._end_in_time(stop_timeout),
         )
         helpers = [asyncio.create_task(each) for each in (*own, *beside)]
@@ -145,7 +144,7 @@ class WorkLoop:
 
     async def _take_jobs(self, poll: float) -> None:
         while not self.stopping.is_set():
-            if self._news and not self._ready and (room := self._room()) > 0:
+            if self._news and (room := self._room()) > 0:
                 await self._fill(room)
             elif self._until_idle and not self._ready and not self._attempts:
                 return
@@ -153,10 +152,16 @@ class WorkLoop:
                 await self._wait(poll)
 
     def _room(self) -> int:
-        """Return the number of jobs to take now."""
-        if not self._pace.free or len(self._attempts) >= self._most:
+        """Return the number of jobs to take now.
+
+        The next are taken before none is left; what was given back, not before a function has ended.
+        """
+        if len(self._attempts) >= self._most or not (self._pace.free or self._ready):
             return 0
-        return self._pace.room() if self._left is None else min(self._pace.room(), self._left)
+        room, held = self._pace.room(), len(self._ready)
+        if held > room // 2:
+            return 0
+        return room - held if self._left is None else min(room - held, self._left)
 
     async def _fill(self, room: int) -> None:
         """Take up to so many jobs."""
@@ -173,23 +178,26 @@ class WorkLoop:
         else:
             self._news = self._news or len(jobs) == room
             # A job that was taken from us while it runs here, and is ours again, is not begun a second time.
-            running = self._job_ids()
-            jobs = [job for job in jobs if job.id not in running]
+            known = self._job_ids()
+            jobs = [job for job in jobs if job.id not in known]
             if self._left is not None:
                 self._left -= len(jobs)
-            self._ready.extend(jobs)
+            self._ready = deque(sorted([*self._ready, *jobs], key=Job.order))
             self._moved_at = self._clock.monotonic()
             self._begin_ready()
 
     async def _take(self, room: int) -> list[Job]:
+        began = self._clock.monotonic()
         if self._only is not None:
             jobs = await self._store.claim(self._only, self.presence.worker_id)
         else:
             jobs = await self._store.fetch(self._queues, self.presence.worker_id, room)
+        self._pace.took(self._clock.monotonic() - began)
         tasks = self._runtime.task_process.registry
         # Of tasks that can ask for it, what earlier attempts have saved.
         asking = [job.id for job in jobs if job.task_name in tasks and tasks[job.task_name].takes_context]
-        self._places = await self._store.places(asking) if asking else {}
+        if asking:
+            self._places |= await self._store.places(asking)
         return jobs
 
     async def _wait(self, poll: float) -> None:
@@ -219,7 +227,7 @@ class WorkLoop:
             working = asyncio.create_task(self._work(attempt), name=f"job {job.id}")
             self._attempts[working] = attempt
             working.add_done_callback(self._ended)
-        if not self._ready:
+        if not self._ready or (self._news and not self._changed.is_set() and self._room() > 0):
             self._changed.set()
 
     async def _work(self, attempt: Attempt) -> None:
@@ -231,7 +239,9 @@ class WorkLoop:
                 self._pace.ended(job.id)
                 self._begin_ready()
             self._count(outcome)
-            mine = outcome.written or await self._finisher.finish(outcome, self.presence.worker_id)
+            mine = outcome.written or await self._finisher.finish(
+                outcome, self.presence.worker_id, at_once=job.lock is not None
+            )
         except Exception:  # the edge: the worker goes on
             log.exception("The end of job %d could not be written; it will be done again", job.id)
             self._unsure_until = self._clock.monotonic() + UNSURE  # by no other, while this worker is alive
@@ -241,8 +251,12 @@ class WorkLoop:
             self._unsure_until = self._clock.monotonic() + UNSURE  # it may have become ours again in this moment
         if outcome.status == "todo":
             asyncio.get_running_loop().call_later(outcome.pause + _A_LITTLE, self.tell)
-        if job.lock is not None or self._until_idle:
+        if job.lock is not None or (self._until_idle and not self._ready):
             self.tell()
+
+    def _ends_soon(self) -> bool:
+        """Return whether more ends than those that wait to be written are to be expected within a moment."""
+        return bool(self._ready) and self._pace.quick
 
     def _ended(self, working: asyncio.Task[None]) -> None:
         del self._attempts[working]
@@ -260,6 +274,7 @@ class WorkLoop:
         """Put back what was taken and not begun."""
         ids = [job.id for job in self._ready]
         self._ready.clear()
+        self._places.clear()
         if self._left is not None:
             self._left += len(ids)
         try:
@@ -274,22 +289,7 @@ class WorkLoop:
         await self._store.put_back(held.keys() - self._job_ids(), self.presence.worker_id)
 
     def _job_ids(self) -> set[int]:
-        return {attempt.job.id for attempt in self._attempts.values()}
-
-    async def _look_for_aborts(self) -> None:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_ABORTS):
-                    await self._aborts.wait()
-            self._aborts.clear()
-            try:
-                held = await self._store.held(self.presence.worker_id) if self._attempts else {}
-            except Unavailable as error:
-                log.debug("Jobs to abort could not be looked for: %s", error)
-                continue
-            for attempt in self._attempts.values():
-                if held.get(attempt.job.id):
-                    attempt.abort()
+        return {attempt.job.id for attempt in self._attempts.values()} | {job.id for job in self._ready}
 
     async def _end_in_time(self, stop_timeout: float) -> None:
         """Cancel what still runs `stop_timeout` seconds after the stop."""

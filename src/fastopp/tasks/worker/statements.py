@@ -2,6 +2,9 @@
 
 Both change only what is this worker's: a process that was frozen, and whose jobs others have taken over, changes
 nothing.
+
+A job that has ended is no worker's. Otherwise the end of a worker, whose row goes, would write each job that it has
+done once more.
 """
 
 # ruff: noqa: S608 - put together of constants of this module, and nothing else
@@ -51,7 +54,7 @@ WITH candidate AS MATERIALIZED (
     FOR UPDATE OF job SKIP LOCKED
 )
 UPDATE procrastinate_jobs AS job SET status = 'doing', worker_id = :worker_id
-FROM candidate WHERE job.id = candidate.id
+WHERE id = ANY (ARRAY(SELECT id FROM candidate))
 RETURNING {", ".join(f"job.{column.name}" for column in _JOB)}
 """).columns(*_JOB),
     finish=text(f"""
@@ -64,6 +67,7 @@ WITH given AS (
     UPDATE procrastinate_jobs AS job SET
         status = CAST(CASE WHEN given.status = 'todo' AND job.abort_requested THEN 'aborted' ELSE given.status END
             AS procrastinate_job_status),
+        worker_id = NULL,
         abort_requested = false,
         attempts = job.attempts + given.counted,
         scheduled_at = CASE
@@ -122,6 +126,7 @@ ON CONFLICT (job_id) DO UPDATE SET {_KEEP}
     finish=text(f"""
 UPDATE procrastinate_jobs AS job SET
     status = CASE WHEN given.status = 'todo' AND job.abort_requested THEN 'aborted' ELSE given.status END,
+    worker_id = NULL,
     abort_requested = 0,
     attempts = job.attempts + given.counted,
     scheduled_at = CASE

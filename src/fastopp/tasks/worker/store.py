@@ -46,11 +46,16 @@ class Job(NamedTuple):
     attempts: int
     """The attempts before this one."""
     lock: str | None
+    priority: int
 
     @classmethod
     def of(cls, row: Row[Any]) -> Job:
         """Return the job of a row."""
-        return cls(row.id, row.task_name, row.args, row.attempts, row.lock)
+        return cls(row.id, row.task_name, row.args, row.attempts, row.lock, row.priority)
+
+    def order(self) -> tuple[int, int]:
+        """Return the key by which jobs are done."""
+        return -self.priority, self.id
 
 
 class JobStore:
@@ -82,7 +87,7 @@ class JobStore:
         given = {"queues": json.dumps(list(queues)) if queues else None, "worker_id": worker_id, "limit": limit}
         async with self._connect() as connection:
             rows = (await connection.execute(self._statements.fetch, given)).all()
-        return [Job.of(row) for row in sorted(rows, key=lambda row: (-row.priority, row.id))]
+        return sorted((Job.of(row) for row in rows), key=Job.order)
 
     async def claim(self, job_id: int, worker_id: int) -> list[Job]:
         """Take this job, whether or not its time has come; nothing when it does not wait or its lock is held.

@@ -85,6 +85,7 @@ async def _run_once(runtime: Host, concurrency: int, stop: asyncio.Event, queues
                 look_for_stalled(),
                 TimeTable(runtime, store.database).keep(loop.wake),
                 *([] if pooled else [_listen(runtime, loop)]),
+                *(beside() for beside in process.beside),
                 stop_timeout=settings.task_stop_timeout,
                 poll=process.limits.pooled_poll if pooled else process.limits.poll,
             )

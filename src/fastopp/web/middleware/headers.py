@@ -110,11 +110,13 @@ class SecurityHeadersMiddleware:
     Over HTTPS, all cookies become `Secure` here.
     """
 
-    def __init__(self, app: ASGIApp, *, production: bool, asset_origin: str = "") -> None:
+    def __init__(self, app: ASGIApp, *, production: bool, asset_origin: str = "", static_source: str = "") -> None:
         self.app = app
+        strict = content_security_policy(asset_origin, static_source)
+        loose = content_security_policy(asset_origin, static_source, loose=True)
         # As they go over the wire: this runs for every answer.
-        self.strict = _raw({**_COMMON, "Content-Security-Policy": content_security_policy(asset_origin)})
-        self.loose = _raw({**_COMMON, "Content-Security-Policy": content_security_policy(asset_origin, loose=True)})
+        self.strict = _raw({**_COMMON, "Content-Security-Policy": strict})
+        self.loose = _raw({**_COMMON, "Content-Security-Policy": loose})
         self.lasting = _raw({"Strict-Transport-Security": HSTS}) if production else []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -168,19 +170,23 @@ def is_personal(scope: Scope) -> bool:
     )
 
 
-def content_security_policy(asset_origin: str = "", *, loose: bool = False) -> str:
+def content_security_policy(asset_origin: str = "", static_source: str = "", *, loose: bool = False) -> str:
     """The policy of our pages, or the loose one of pages that others wrote; see LOOSE_PATH.
 
     `asset_origin` is where uploaded files may come from, and go to, beside this site: origins (scheme and host)
-    with a space between them.
+    with a space between them. `static_source` is the folder of the static files at a CDN. A folder, since other sites
+    may have files of theirs at the same host.
     """
     inline = " 'unsafe-inline'" if loose else ""
+    code = f"'self'{inline} {static_source}".rstrip()
+    images = f"{asset_origin} {static_source}".strip()
     directives = {
         "default-src": "'self'",
-        "script-src": f"'self'{inline}",
-        "style-src": f"'self'{inline}",
-        "img-src": f"'self' data: blob: {asset_origin}".rstrip(),
-        "media-src": f"'self' {asset_origin}".rstrip(),
+        "script-src": code,
+        "style-src": code,
+        **({"font-src": f"'self' {static_source}"} if static_source else {}),
+        "img-src": f"'self' data: blob: {images}".rstrip(),
+        "media-src": f"'self' {images}".rstrip(),
         "connect-src": f"'self' {asset_origin}".rstrip(),
         "object-src": "'none'",
         "base-uri": "'self'",

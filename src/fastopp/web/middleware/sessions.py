@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from itsdangerous import TimestampSigner
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,13 +19,18 @@ _DELETED = f"{SESSION_COOKIE}=null; path=/; Max-Age=0; httponly; samesite=lax; s
 
 
 class SchemeAwareSessions:
-    """Starlette's sessions, whose cookie is `Secure` and named `__Host-session` when the request came over HTTPS."""
+    """Starlette's sessions, whose cookie is `Secure` and named `__Host-session` when the request came over HTTPS.
 
-    def __init__(self, app: ASGIApp, *, secret_key: str) -> None:
+    Parameters
+    ----------
+    signing_keys: keys whose signatures are accepted, the oldest first. The last one signs.
+    """
+
+    def __init__(self, app: ASGIApp, *, signing_keys: Sequence[str]) -> None:
         self._plain, self._secure = (
             SessionMiddleware(
                 app,
-                secret_key=secret_key,
+                secret_key=signing_keys[-1],
                 session_cookie=name,
                 max_age=SESSION_LIFETIME,
                 same_site="lax",
@@ -30,6 +38,8 @@ class SchemeAwareSessions:
             )
             for name, https_only in ((SESSION_COOKIE, False), (SECURE_SESSION_COOKIE, True))
         )
+        for sessions in (self._plain, self._secure):
+            sessions.signer = TimestampSigner([*signing_keys])  # Starlette takes one key only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the connection on with `scope["session"]` filled."""

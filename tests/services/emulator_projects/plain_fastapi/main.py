@@ -54,9 +54,9 @@ def environment() -> dict[str, str]:
 
 
 @app.post("/write")
-def write(path: str) -> str:
+def write(path: str, size: int = 0) -> str:
     try:
-        Path(path).write_text("written")
+        Path(path).write_text("x" * size or "written")
     except OSError as error:
         sys.stderr.write(f"OSError: {error}\n")
         return str(error)

@@ -28,6 +28,7 @@ from yarl import URL
 
 from leapcell_emulator import documented
 from leapcell_emulator.loopback import HOST, listen
+from leapcell_emulator.services.look import Table, shorten
 from leapcell_emulator.services.notices import Notice, Notices
 
 KEPT = 50  # requests that the page shows
@@ -172,6 +173,15 @@ class AsyncQueue:
             **self.counts,
             "requests": [asdict(delivery) for delivery in self.deliveries],
         }
+
+    async def look(self, name: str, after: int) -> Table:
+        """Return the last requests, the newest first, with what became of them."""
+        table = Table(columns=["Number", "Taken", "Request", "Bytes", "State", "Attempts", "Answer"])
+        for each in reversed(self.deliveries):
+            request = shorten(f"{each.method} {each.path}")
+            numbers = (each.number, each.taken, request, each.size, each.state, each.attempts, each.status or "")
+            table.rows.append([str(value) for value in numbers])
+        return table
 
     async def save(self, folder: Path) -> None:
         """Nothing is kept: what LeapCell's queue outlives is not documented."""

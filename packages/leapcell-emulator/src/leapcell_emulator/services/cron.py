@@ -175,6 +175,9 @@ class Cron:
             ]
         }
 
+    async def look(self, name: str, after: int) -> None:
+        """Return nothing: its timers are on the page."""
+
     async def save(self, folder: Path) -> None:
         """Nothing is kept: the file has it all."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import pwd
@@ -37,8 +38,16 @@ def give_up_root(folder: Path) -> None:
         Path("/proc/self/uid_map").write_text(f"{nobody.pw_uid} 0 1")
         Path("/proc/self/gid_map").write_text(f"{nobody.pw_gid} 0 1")
         return
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    try:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        sys.exit(
+            "It does not run as root. This user namespace has no other user, and another one cannot be made: "
+            "run the emulator as a user of the machine, or with --no-database."
+        )
     os.setgroups([])
     os.setgid(nobody.pw_gid)
     os.setuid(nobody.pw_uid)

@@ -24,8 +24,9 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from leapcell_emulator.services import s3_http, s3_oddities, s3_presigned
+from leapcell_emulator.services import s3_http, s3_oddities, s3_presigned, storage_look
 from leapcell_emulator.services.cdn import Cdn
+from leapcell_emulator.services.look import Table
 from leapcell_emulator.services.notices import Notice, Notices
 from leapcell_emulator.services.process import random_text
 from leapcell_emulator.services.rclone import Rclone
@@ -136,6 +137,14 @@ class ObjectStorage:
     def purge_cdn(self) -> None:
         """Let the public address show everything as it is now."""
         self._cdn.forget()
+
+    async def look(self, name: str, after: int) -> Table:
+        """Return its objects."""
+        return await asyncio.to_thread(storage_look.look, self._use.folder, after)
+
+    def find(self, key: str) -> Path:
+        """Return the file of an object. Raises `NotFound`."""
+        return storage_look.find(self._use.folder, key)
 
     async def save(self, folder: Path) -> None:
         """Copy the objects into this folder, in the place of what was saved there before."""

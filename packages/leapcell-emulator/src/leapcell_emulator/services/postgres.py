@@ -20,7 +20,9 @@ from typing import Any, Literal, Self
 
 from psycopg import sql
 
+from leapcell_emulator.services import postgres_look
 from leapcell_emulator.services.certificates import Certificates
+from leapcell_emulator.services.look import Table
 from leapcell_emulator.services.notices import Notice, Notices
 from leapcell_emulator.services.postgres_front import Front
 from leapcell_emulator.services.postgres_pooler import Pooler, Watcher
@@ -109,8 +111,35 @@ class Postgres:
             "refused": front.refused if front else 0,
             "server_connections": self._pooler.connections if self._pooler else None,
             "pool_size": self.options.pool_size,
+            "failing": bool(front and front.failing),
+            "latency_ms": round(self.latency * 1000, 3),
             "notices": self._notices.told,
         }
+
+    async def look(self, name: str, after: int) -> Table:
+        """Return the tables, or rows of one, as the project's own user sees them."""
+        return await postgres_look.look(await self._server.connect(self.database, self.user), name, after)
+
+    def disconnect(self) -> int:
+        """Drop all clients, and return how many there were."""
+        return self._front.drop() if self._front else 0
+
+    def fail(self, seconds: float) -> None:
+        """Drop all clients, and each new one for so long."""
+        if self._front:
+            self._front.fail(seconds)
+
+    @property
+    def latency(self) -> float:
+        """Seconds that a statement takes to the database and back."""
+        return self._pooler.latency if self._pooler else self.options.latency
+
+    @latency.setter
+    def latency(self, seconds: float) -> None:
+        if self._pooler:
+            self._pooler.latency = seconds
+            for client in self._pooler.clients.values():
+                client.latency = seconds
 
     async def save(self, folder: Path) -> None:
         """Write the database to a file in this folder. Raises `ServiceFailed`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 
 from leapcell_emulator.services import postgres_wire as wire
 from leapcell_emulator.services.notices import Notices
@@ -37,6 +38,7 @@ class Front:
         self.refused = 0
         """Clients turned away since there were too many."""
         self._server: asyncio.Server | None = None
+        self._failing_until = 0.0
         self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     @property
@@ -59,12 +61,29 @@ class Front:
             task.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
 
+    @property
+    def failing(self) -> bool:
+        """Whether each client is dropped at the moment."""
+        return time.monotonic() < self._failing_until
+
+    def fail(self, seconds: float) -> None:
+        """Drop all clients, and each new one for so long."""
+        self._failing_until = time.monotonic() + seconds
+        self.drop()
+
+    def drop(self) -> int:
+        """Drop the clients, as a network that fails does, and return how many there were."""
+        for writer in self._clients.values():
+            writer.transport.abort()
+        return len(self._clients)
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task  # noqa: S101 - asyncio.start_server makes one for each connection
         self._clients[task] = writer
         try:
-            await self._greet(reader, writer)
+            if not self.failing:
+                await self._greet(reader, writer)
         except (OSError, asyncio.IncompleteReadError, TimeoutError, asyncio.CancelledError):
             pass  # the client has left, was never one of PostgreSQL's, or we stop
         finally:

@@ -67,9 +67,9 @@ class PostgresServer(Server):
         )
         await self._process.ready(self._answers, within=within)
 
-    async def connect(self, database: str = "postgres") -> psycopg.AsyncConnection[Any]:
-        """A connection of the superuser's, in autocommit."""
-        where: dict[str, Any] = {"host": str(self.folder), "port": self.port, "user": "postgres", "dbname": database}
+    async def connect(self, database: str = "postgres", user: str = "postgres") -> psycopg.AsyncConnection[Any]:
+        """A connection in autocommit, of the superuser's or another's."""
+        where: dict[str, Any] = {"host": str(self.folder), "port": self.port, "user": user, "dbname": database}
         return await psycopg.AsyncConnection.connect(autocommit=True, **where)
 
     async def run(self, program: str, *arguments: str) -> None:

@@ -16,7 +16,9 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from leapcell_emulator.loopback import HOST
+from leapcell_emulator.services import redis_look
 from leapcell_emulator.services.certificates import Certificates
+from leapcell_emulator.services.look import Table
 from leapcell_emulator.services.notices import Notice, Notices
 from leapcell_emulator.services.process import random_text
 from leapcell_emulator.services.redis_front import Front
@@ -76,6 +78,10 @@ class Redis:
             "refused": front.refused if front else 0,
             "notices": self._notices.told,
         }
+
+    async def look(self, name: str, after: int) -> Table:
+        """Return its keys, or what is in one."""
+        return await redis_look.look(self._server.socket, self.password, name)
 
     async def save(self, folder: Path) -> None:
         """Write all it holds to a file in this folder. Raises `ServiceFailed`."""

@@ -99,6 +99,17 @@ class RemoteSite:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._client.close()
 
+    def pause(self, seconds: float, reason: str) -> None:
+        """Wait so long before something is asked again. Raises `OperationFailed` if that is beyond the timeout."""
+        if time.monotonic() + seconds > self._deadline:
+            raise OperationFailed(f"Not finished within --timeout. {reason}", {})
+        self._report(f"{reason} Again in {seconds:g} s.")
+        self._sleep(seconds)
+
+    def page(self, path: str) -> httpx.Response:
+        """Return a page as a browser gets it, regardless of its status. Redirects are not followed."""
+        return self._send("GET", path, headers={"Accept": "text/html,*/*;q=0.8"}, redirects=True)
+
     def health(self) -> Answer:
         """Return the response of `/health`, also where it reports a failure. Raises `NotFastOpp`."""
         response = self._send("GET", "/health")
@@ -146,10 +157,7 @@ class RemoteSite:
                     raise
             if tries > PATIENCE:
                 raise OperationFailed(f"{problem} It was tried {tries} times.", _json(response) or {})
-            if time.monotonic() + pause > self._deadline:
-                raise OperationFailed(f"Not finished within --timeout. {problem}", {})
-            self._report(f"{problem} Again in {pause:g} s.")
-            self._sleep(pause)
+            self.pause(pause, problem)
 
     def _post(
         self,
@@ -157,7 +165,7 @@ class RemoteSite:
         parameters: Mapping[str, Any],
         file: Path | None,
         key: str,
-        **body: Mapping[str, Any] | None,
+        **body: Any,  # noqa: ANN401 - of httpx's types
     ) -> httpx.Response:
         options: dict[str, Any] = {"params": parameters, "headers": {IDEMPOTENCY_KEY: key}}
         if file is None:
@@ -165,7 +173,14 @@ class RemoteSite:
         with file.open("rb") as content:
             return self._send("POST", path, content=content, **options)
 
-    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        redirects: bool = False,
+        **options: Any,  # noqa: ANN401 - httpx's
+    ) -> httpx.Response:
         try:
             response = self._client.request(method, path, **options)
         except httpx.ConnectTimeout:
@@ -178,7 +193,7 @@ class RemoteSite:
             raise NoAnswer(f"{self.url} cannot be reached: {error}.") from None
         except httpx.HTTPError as error:
             raise NoAnswer(f"The connection to {self.url} failed: {error or type(error).__name__}.") from None
-        if response.is_redirect:
+        if response.is_redirect and not redirects:
             # The token must not follow to wherever that leads.
             raise AddressRefused(f"{self.url} redirects to {response.headers['Location']}.", hint="Use that URL.")
         return response
@@ -194,6 +209,14 @@ class RemoteSite:
         if not response.is_success or answer.get("status") == "error":
             raise OperationFailed(_message(response), answer)
         return answer
+
+
+def status_of(url: str) -> int | None:
+    """Return the status of a file, at a CDN perhaps: it is asked for without the token. None if nothing answers."""
+    try:
+        return httpx.get(url, timeout=CONNECT_TIMEOUT).status_code
+    except httpx.HTTPError:
+        return None
 
 
 def site_url(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The number of tracebacks that are written in a storm of errors: some at once, and then one after each pause."""
+"""A number of things that may happen at once, and then one more after each pause: tracebacks in a storm of errors."""
 
 from __future__ import annotations
 
@@ -21,12 +21,16 @@ class Budget:
         self._left = float(size)
         self._since = clock.monotonic()
 
-    def take(self) -> bool:
-        """Take a token. Returns whether there was one."""
+    def has_one(self) -> bool:
+        """Return whether there is a token."""
         now = self._clock.monotonic()
         self._left = min(float(self._size), self._left + (now - self._since) / self._seconds)
         self._since = now
-        if self._left < 1:
+        return self._left >= 1
+
+    def take(self) -> bool:
+        """Take a token. Returns whether there was one."""
+        if not self.has_one():
             return False
         self._left -= 1
         return True
