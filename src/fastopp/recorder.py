@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from fastopp.budget import Budget
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.frozen_time import FrozenTime
 from fastopp.recording import (
@@ -28,6 +27,7 @@ from fastopp.recording import (
     Work,
     working,
 )
+from fastopp.token_bucket import TokenBucket
 
 INTERVAL: Final = 10.0  # seconds from one flush to the next
 SOON_AT_ONCE, SOON_EVERY = 10, 1.0  # flushes after errors (5xx) that may follow each other, and seconds until one more
@@ -73,7 +73,7 @@ class Recorder:
         self._unwritten: Batch | None = None
         self._number = 0
         self._flushed_at = float("-inf")
-        self._soon = Budget(clock, SOON_AT_ONCE, SOON_EVERY)
+        self._soon = TokenBucket(clock, SOON_AT_ONCE, SOON_EVERY)
         self._running = 0
         self._begun = 0
 

@@ -9,11 +9,11 @@ import pytest
 from pydantic import BaseModel, SecretStr
 from starlette.datastructures import FormData
 
-from fastopp.budget import Budget
 from fastopp.clock import SYSTEM_CLOCK
 from fastopp.features.errors.describing import MAX_TEXT, MAX_TRACEBACK, describe
 from fastopp.settings import load_settings
 from fastopp.testing import ManualClock
+from fastopp.token_bucket import TokenBucket
 
 SETTINGS = load_settings(
     {"SECRET_KEY": "canary-key-of-the-settings-0123456789", "DATABASE_URL": "postgresql://jo:p%40ss-canary@h/d"},
@@ -142,10 +142,10 @@ def test_objects_that_misbehave():
 
 def test_a_budget_fills_again():
     clock = ManualClock()
-    budget = Budget(clock, 2, 10.0)
+    budget = TokenBucket(clock, 2, 10.0)
     assert [budget.take() for _ in range(3)] == [True, True, False]
     clock.advance(10)
     assert [budget.take() for _ in range(2)] == [True, False]
     clock.advance(1000)
     assert [budget.take() for _ in range(3)] == [True, True, False]
-    assert Budget(SYSTEM_CLOCK, 1, 1.0).take()
+    assert TokenBucket(SYSTEM_CLOCK, 1, 1.0).take()

@@ -72,9 +72,11 @@ class Cache:
     store: None for no cache: everything is computed.
     """
 
-    def __init__(self, store: Store | None, *, release: Callable[[], str] = str, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, store: Store | None, *, code_version: Callable[[], str] = str, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self.store = store
-        self.release = release
+        self.code_version = code_version
         """Returns another text for another version of the code."""
         self._clock = clock
         self._front = Front(clock)

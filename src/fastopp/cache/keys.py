@@ -1,4 +1,4 @@
-"""Keys: a function, its release and its arguments, as one hash."""
+"""Keys: a function, the version of its code and its arguments, as one hash."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from fastopp.storage.tracking import TrackingSession
 _WRITTEN: Final = (UUID, datetime, date, time, timedelta, Decimal)  # as text, with the name of their type
 
 
-def key_of(function: str, release: str, arguments: Mapping[str, object]) -> str:
+def key_of(function: str, code_version: str, arguments: Mapping[str, object]) -> str:
     """Return the key of a call. Raise NotCacheable for an argument that is no part of one.
 
     Services, like a session or the settings, are left out: they do not choose the value.
     """
     written = {name: _written(value, function) for name, value in arguments.items() if not is_service(value)}
-    return digest(function, release, written)
+    return digest(function, code_version, written)
 
 
 def digest(*parts: object) -> str:

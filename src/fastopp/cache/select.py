@@ -13,9 +13,9 @@ from fastopp.database.session import Database
 from fastopp.settings import Settings
 
 
-def open_cache(settings: Settings, database: Database, release: Callable[[], str], *, clock: Clock) -> Cache:
+def open_cache(settings: Settings, database: Database, code_version: Callable[[], str], *, clock: Clock) -> Cache:
     """Return the cache of a process. Connects to nothing."""
-    return Cache(_store(settings, database, clock), release=release, clock=clock)
+    return Cache(_store(settings, database, clock), code_version=code_version, clock=clock)
 
 
 def _store(settings: Settings, database: Database, clock: Clock) -> Store | None:

@@ -1,7 +1,4 @@
-"""The id of the release that runs: for errors, for `/health`, and for a deployment that waits until it answers.
-
-Not to be confused with `release.py`, whose text is the key of caches and means nothing outside the process.
-"""
+"""The id of the release that runs: for errors, for `/health`, and for a deployment that waits until it answers."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ from fastopp.cache.tags import CACHE
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.core.apps import App
 from fastopp.core.background import BackgroundWork
+from fastopp.core.code_version import code_version_of
 from fastopp.core.features import features_with, find_features
 from fastopp.core.flushing import LIMIT, Flusher, flush_features
 from fastopp.core.process_cache import ProcessCache
-from fastopp.core.release import release_of
 from fastopp.core.tracing import open_tracing
 from fastopp.database.naive_datetimes import refuse_naive_datetimes
 from fastopp.database.session import Database
@@ -94,8 +94,8 @@ async def open_runtime(
     refuse_naive_datetimes()
     database = Database.from_settings(settings, clock=clock)
     storage = storage or open_storage(settings, clock=clock)
-    release = release_of(apps, development=settings.development, clock=clock)
-    cache = open_cache(settings, database, release, clock=clock)
+    code_version = code_version_of(apps, development=settings.development, clock=clock)
+    cache = open_cache(settings, database, code_version, clock=clock)
     database.session_class, database.session_info = TrackingSession, {STORAGE: storage, CLOCK: clock}
     if cache.enabled:
         database.session_info[CACHE] = cache

@@ -19,8 +19,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.engine import create_engine, in_autocommit
 from fastopp.database.errors import DatabaseUnavailable
-from fastopp.database.recorded import add_to_work
-from fastopp.database.statements import record_statements
+from fastopp.database.observed import observe
 from fastopp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -98,11 +97,7 @@ class Replica:
             replica=True,
             clock=clock,
         )
-        if settings.development:
-            record_statements(engine)
-        if settings.monitor:
-            repeated = settings.repeated_queries if settings.development else 0
-            add_to_work(engine, slow=settings.slow_query_ms / 1000, repeated=repeated)
+        observe(engine, settings)
         return cls(engine, clock=clock)
 
     async def open(self, position: int) -> AsyncSession | None:

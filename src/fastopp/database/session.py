@@ -15,9 +15,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from fastopp.clock import SYSTEM_CLOCK, Clock
 from fastopp.database.engine import create_engine, in_autocommit
 from fastopp.database.errors import DatabaseUnavailable, unavailable
-from fastopp.database.recorded import add_to_work
+from fastopp.database.observed import observe
 from fastopp.database.replica import NEVER_REACHED, WRITTEN, Replica, note_write, position_of_lsn
-from fastopp.database.statements import record_statements
 from fastopp.settings import Settings
 from fastopp.settings.database_url import DatabaseURL
 
@@ -77,11 +76,7 @@ class Database:
             timeout=settings.db_timeout,
             clock=clock,
         )
-        if settings.development:
-            record_statements(engine)
-        if settings.monitor:
-            repeated = settings.repeated_queries if settings.development else 0
-            add_to_work(engine, slow=settings.slow_query_ms / 1000, repeated=repeated)
+        observe(engine, settings)
         database = cls(settings.database, engine)
         database.replica = Replica.from_settings(settings, clock=clock)
         return database

@@ -105,11 +105,11 @@ class _Call:
             return self._varying(await self._function(*args, **kwargs), request)
         if request is None and is_in_transaction(arguments.values()):
             return await self._function(*args, **kwargs)
-        release = current.cache.release()
+        code_version = current.cache.code_version()
         if request is not None:
-            key = cached_pages.page_key(self._name, release, request, self._vary)
+            key = cached_pages.page_key(self._name, code_version, request, self._vary)
         else:
-            key = key_of(self._name, release, arguments)
+            key = key_of(self._name, code_version, arguments)
 
         async def compute() -> bytes:
             return self._encode(await self._function(*args, **kwargs), request)

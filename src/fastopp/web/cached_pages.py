@@ -31,10 +31,10 @@ def is_for_everyone(request: Request, vary: Sequence[str]) -> bool:
     return "hx-request" not in request.headers or any(name.lower() == "hx-request" for name in vary)
 
 
-def page_key(function: str, release: str, request: Request, vary: Sequence[str]) -> str:
+def page_key(function: str, code_version: str, request: Request, vary: Sequence[str]) -> str:
     """Return the key of a page: its whole address, the language, and the headers that it varies by."""
     language = reader_of_request(request).language
-    return digest(function, release, str(request.url), language, [request.headers.get(name) for name in vary])
+    return digest(function, code_version, str(request.url), language, [request.headers.get(name) for name in vary])
 
 
 def encode(response: object, request: Request | None, cache_control: str, vary: Sequence[str]) -> bytes:

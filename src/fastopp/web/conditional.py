@@ -62,7 +62,7 @@ class Conditional:
         reader = reader_of_request(request)
         user = getattr(request.state, "user", None)
         return (
-            get_runtime(request).shared_cache.release(),
+            get_runtime(request).shared_cache.code_version(),
             reader.language,
             str(reader.zone),
             str(getattr(user, "id", None)),

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from sqlalchemy import inspect
 
-from fastopp.budget import Budget
 from fastopp.core.release_id import release_id
 from fastopp.core.runtime import Runtime
 from fastopp.features.errors.describing import Description, describe
@@ -23,6 +22,7 @@ from fastopp.features.errors.pending import Event, Pending
 from fastopp.features.errors.storing import ErrorStore, trim
 from fastopp.reporting import ErrorSink, Occurrence
 from fastopp.tasks.failure import storable
+from fastopp.token_bucket import TokenBucket
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ class DatabaseSink:
         self._release = release_id(runtime.settings, Path.cwd())
         self._instance = f"{platform.node()}:{os.getpid()}"[:MAX_NAME]
         self._lock = threading.Lock()  # plain functions run in threads
-        self._budgets: OrderedDict[str, Budget] = OrderedDict()
-        self._new = Budget(self._clock, NEW_AT_ONCE, NEW_EVERY)
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._new = TokenBucket(self._clock, NEW_AT_ONCE, NEW_EVERY)
         self._pending: dict[str, Pending] = {}
         self._dropped = 0
 
@@ -98,16 +98,16 @@ class DatabaseSink:
 
     def _admit(self, identity: Identity) -> tuple[Identity, bool]:
         """Return the group to count an error in, and whether to describe it."""
-        budget = self._budgets.get(identity.fingerprint)
+        budget = self._buckets.get(identity.fingerprint)
         if budget is None:
             if not self._new.take():
                 identity = OVERFLOW
-            budget = self._budgets.get(identity.fingerprint)
+            budget = self._buckets.get(identity.fingerprint)
             if budget is None:
-                budget = self._budgets[identity.fingerprint] = Budget(self._clock, EVENTS_AT_ONCE, EVENTS_EVERY)
-        self._budgets.move_to_end(identity.fingerprint)
-        while len(self._budgets) > KNOWN:
-            self._budgets.popitem(last=False)
+                budget = self._buckets[identity.fingerprint] = TokenBucket(self._clock, EVENTS_AT_ONCE, EVENTS_EVERY)
+        self._buckets.move_to_end(identity.fingerprint)
+        while len(self._buckets) > KNOWN:
+            self._buckets.popitem(last=False)
         return identity, budget.take()
 
     def _event(self, occurrence: Occurrence, identity: Identity) -> Event:

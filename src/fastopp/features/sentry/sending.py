@@ -18,12 +18,12 @@ from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 from sentry_sdk.utils import Dsn
 
-from fastopp.budget import Budget
 from fastopp.certificates import trusted_certificates
 from fastopp.core.release_id import release_id
 from fastopp.core.runtime import Runtime
 from fastopp.features.sentry.events import event_of
 from fastopp.reporting import Occurrence
+from fastopp.token_bucket import TokenBucket
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class SentrySink:
         }
         self._transport = _Waiting(options)
         self._client = Client(**options, transport=self._transport)
-        self._budget = Budget(self._clock, AT_ONCE, EVERY)
+        self._budget = TokenBucket(self._clock, AT_ONCE, EVERY)
         self._lock = threading.Lock()
         self._paused_until = float("-inf")
         self.dropped = 0

@@ -1,4 +1,4 @@
-"""The release of a project: a text that changes with its code and templates, so that caches of another are not read."""
+"""The version of a project's code, templates included: a text that is part of the keys of caches."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ FRAMEWORK: Final = Path(__file__).parents[1] / "__init__.py"  # names the versio
 LOOK_EVERY: Final = 1.0  # seconds, in development
 
 
-def release_of(apps: Sequence[App], *, development: bool, clock: Clock = SYSTEM_CLOCK) -> Callable[[], str]:
-    """Return a function that returns the release. It looks at the files once, and in development again and again.
+def code_version_of(apps: Sequence[App], *, development: bool, clock: Clock = SYSTEM_CLOCK) -> Callable[[], str]:
+    """Return a function that returns the version. It looks at the files once, and in development again and again.
 
     Names, sizes and times of files count. Instances of one build have the same.
     """
     known: list[tuple[float, str]] = []
 
-    def release() -> str:
+    def code_version() -> str:
         now = clock.monotonic()
         if not known or (development and now - known[-1][0] >= LOOK_EVERY):
             known[:] = [(now, _read(apps))]
         return known[0][1]
 
-    return release
+    return code_version
 
 
 def _read(apps: Sequence[App]) -> str:

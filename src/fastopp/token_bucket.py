@@ -1,11 +1,11 @@
-"""A number of things that may happen at once, and then one more after each pause: tracebacks in a storm of errors."""
+"""A token bucket: so many at once, and then one more after each pause. It bounds what a storm of errors may cost."""
 
 from __future__ import annotations
 
 from fastopp.clock import Clock
 
 
-class Budget:
+class TokenBucket:
     """A bucket of tokens that fills again.
 
     Parameters
