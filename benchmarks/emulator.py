@@ -67,7 +67,7 @@ async def _added(*, freeze: bool) -> None:
 
 
 async def _parallel() -> None:
-    """What the gateway costs under load, beside a proxy that does nothing else."""
+    """Print the cost of the gateway under load, beside a proxy that does nothing else."""
     proxy_port, port = free_port(), free_port()
     program = [sys.executable, "-m"]
     async with serve(PLAIN_APP) as server, contextlib.AsyncExitStack() as stack:

@@ -3,8 +3,8 @@
 Revision: 0019
 Revises: 0018
 
-When a worker ends, PostgreSQL looks for the jobs that refer to it, whatever their status. procrastinate's index has those
-that run, so it read the whole table. On SQLite the index is there.
+When a worker ends, PostgreSQL looks for the jobs of any status that refer to it. procrastinate's index has those that run,
+so it read the whole table. On SQLite the index is there.
 """
 
 import sqlalchemy as sa

@@ -143,7 +143,7 @@ class Chaos:
 
 
 class Logged(NamedTuple):
-    """What the emulator has recorded."""
+    """Return the lines of the emulator's record."""
 
     answered: Counts
     """By the application."""

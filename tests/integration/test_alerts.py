@@ -119,7 +119,7 @@ async def add(project: Project, *rows: Any) -> None:
         session.add_all(rows)
 
 
-ELSEWHERE = {"storage", "connections", "backup"}  # further default rules, each with a test of its own below
+ELSEWHERE = {"storage", "connections", "backup"}  # further default rules, each tested below
 ALL_RULES = {
     "health", "server-errors", "latency", "failed-tasks", "old-tasks", "memory", "new-error", "alert_app.stock",
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""A project served by https at a name of its own, with what an application sees of it."""
+"""A project served by https at its own host name, and the addresses that an application sees."""
 
 from __future__ import annotations
 

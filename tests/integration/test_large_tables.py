@@ -54,11 +54,11 @@ async def project(url: str, tmp_path: Path) -> AsyncIterator[Project]:
 
 
 class Verdict(NamedTuple):
-    """What the plan of a statement says."""
+    """Return the plan of a statement."""
 
     address: str
     why: str
-    """What reads too many rows; empty if nothing does."""
+    """Return the parts of a plan that read too many rows."""
     indexes: frozenset[str]
     """The indexes that are read."""
 

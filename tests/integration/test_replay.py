@@ -53,7 +53,7 @@ async def test_a_write_takes_one_hop_and_a_read_none(far: Project, url: str, tmp
 
 async def test_it_is_served_here_if_it_cannot_be_sent(far: Project) -> None:
     async with far.client() as client:
-        # From another region already: never in circles, whatever the two regions believe.
+        # From another region already: it never goes in circles, even if both regions believe that the other one writes.
         answer = await client.post("/api/token", data=SIGN_IN, headers={"fly-replay-src": "region=ams"})
         assert answer.status_code == 200
         assert "access_token" in answer.json()

@@ -154,7 +154,7 @@ async def test_what_a_replica_says_is_not_cached(project: Project, paused: Repli
         assert before["replica"]
         await writer.post(NAMES, params={"name": "Table"})
         assert (await other.get("/region/value")).json() == before  # old, as a replica is, and kept by no cache
-        # A cached page reads the primary, whoever asks, and others get that.
+        # A cached page reads the primary for every client, and others get that.
         page = (await other.get("/region/page")).json()
         assert page == {"count": before["count"] + 1, "replica": False}
         assert (await other.get("/region/value")).json() == {"count": before["count"] + 1, "replica": True}

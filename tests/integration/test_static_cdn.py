@@ -73,7 +73,7 @@ def variables(rclone: RcloneServer, cdn: str) -> dict[str, str]:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with a style sheet of its own, which loads a font by its relative name."""
+    """A project with its own style sheet, which loads a font by its relative name."""
     folder = make_project(tmp_path / "project")
     (folder / "main.py").write_text("app = None\n")
     for name in ("site.css", "fonts/a.woff2", "uploads/secret.txt"):

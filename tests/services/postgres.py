@@ -17,7 +17,7 @@ PASSWORD = "p@ss:w/rd%+?#"  # what breaks a parser that is not careful
 ENCODED_PASSWORD = "p%40ss%3Aw%2Frd%25%2B%3F%23"
 
 
-# What goes on in the background costs a processor, and comes at moments of its own.
+# What goes on in the background costs a processor, and comes at any moment.
 QUIET = {"autovacuum": "off", "bgwriter_lru_maxpages": "0", "checkpoint_timeout": "'1h'", "max_wal_size": "'8GB'"}
 
 
@@ -93,7 +93,7 @@ class Postgres:
         return name
 
     def drop_database(self, name: str) -> None:
-        """Delete a database, whoever is connected to it."""
+        """Delete a database, and end all connections to it."""
         self._manage(f"drop database if exists {name} with (force)")
 
     def _manage(self, statement: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 
 def folder_of_run(config: pytest.Config, paths: pytest.TempPathFactory) -> Path:
-    """Return the folder that the workers of this run share; a run without workers has one of its own."""
+    """Return the folder that the workers of this run share; a run without workers has a separate one."""
     own = paths.getbasetemp()
     return own.parent if hasattr(config, "workerinput") else own
 
