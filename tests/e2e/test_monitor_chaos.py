@@ -143,7 +143,7 @@ class Chaos:
 
 
 class Logged(NamedTuple):
-    """Return the lines of the emulator's record."""
+    """The answers in the emulator's record."""
 
     answered: Counts
     """By the application."""

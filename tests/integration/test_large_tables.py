@@ -54,11 +54,11 @@ async def project(url: str, tmp_path: Path) -> AsyncIterator[Project]:
 
 
 class Verdict(NamedTuple):
-    """Return the plan of a statement."""
+    """The plan of a statement, judged."""
 
     address: str
     why: str
-    """Return the parts of a plan that read too many rows."""
+    """The parts that read too many rows; empty if there are none."""
     indexes: frozenset[str]
     """The indexes that are read."""
 

@@ -66,7 +66,7 @@ def test_slow_statements(settings, url, tmp_path):
 
 @pytest.mark.parametrize("recorded", [True, False])
 def test_slow_statements_of_a_deployed_site(url, tmp_path, capsys, recorded):
-    """Return the output of `remote slow` for an answer of the site."""
+    """`remote slow` prints the statements, or why there are none."""
 
     async def answer(*, fill: bool):
         if fill:
