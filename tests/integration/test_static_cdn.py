@@ -157,8 +157,9 @@ async def test_old_sets_are_deleted_and_half_ones_are_no_sets(
     assert len(set(sets)) == 4
     assert {each.name for each in folder.iterdir() if any(each.rglob("*.css"))} == set(sets[2:])
 
-    (folder / sets[3] / MANIFEST).unlink()
-    rclone.forget()
+    storage = open_object_storage(settings)
+    await storage.delete(f"{PUBLISHED}/{sets[3]}/{MANIFEST}")
+    await storage.aclose()
     _, sent = await upload(read_set(project), settings, keep=2)
     assert sent > 0
     assert (folder / sets[3] / MANIFEST).is_file()
