@@ -110,6 +110,19 @@ async def test_debugging_is_for_operators(tmp_path):
             assert (await client.get("/debug/leapcell")).status_code == 200
 
 
+@pytest.mark.parametrize("email", ["admin@example.com", "staff@example.com"])
+async def test_a_developer_who_is_signed_in_is_shown_as_such(url, tmp_path, email):
+    """On the developer's own machine the pages of operators ask for no account, and show the one that is there."""
+    async with running(url, tmp_path, apps=["demo.users"]) as project, project.client(LOOPBACK) as developer:
+        await developer.post("/async/init-demo")
+        before = (await developer.get("/oppman/errors", headers=BROWSER)).text
+        password = "admin123" if email.startswith("admin") else "test123"
+        assert (await developer.post("/login", data={"username": email, "password": password})).status_code == 302
+        after = (await developer.get("/oppman/errors", headers=BROWSER)).text
+        assert email not in before
+        assert email in after
+
+
 async def test_a_generated_password_is_told_once(tmp_path):
     async with running(f"sqlite:///{tmp_path}/test.db", tmp_path, PRODUCTION) as project, project.client() as client:
         first = (await client.post("/async/init-demo", headers=BEARER)).json()

@@ -17,6 +17,7 @@ from fastopp.features.monitor.periods import DAY, FOUR_HOURS, HOUR, MINUTE
 from fastopp.features.monitor.spans import SPANS, window
 from fastopp.recording import Key
 from fastopp.testing import ManualClock
+from tests.gate import any_database
 from tests.services.databases import url_on
 from tests.services.figures import figures, put, put_instances, put_statement, row
 from tests.services.ops_project import BEARER, BROWSER, HTMX, Project, initialised, running
@@ -220,6 +221,14 @@ async def test_hostile_names_are_shown_as_text(project, clock):
         # The policy refuses inline styles and handlers.
         assert not re.search(r"\sstyle=|\son\w+=", html)
     assert len((await ask(project, route=HOSTILE))["routes"]) == 1
+
+
+@any_database
+async def test_the_page_says_what_a_bar_stands_for(project, clock):
+    await put(project, [row(Key("request", "/", "GET", "2xx"), int(clock.time()), figures(0.1))])
+    for span, slot, bar in (("hour", 60, "a minute"), ("day", 3600, "an hour"), ("week", 14400, "4 hours")):
+        assert (await ask(project, span=span))["slot"] == slot
+        assert f"each bar for {bar}." in await page(project, span=span)
 
 
 async def test_for_operators_only(project):

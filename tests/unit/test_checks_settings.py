@@ -75,6 +75,8 @@ def test_other_settings(project: Path) -> None:
     (finding,) = run("E007", context(project, PORT="many", DATABASE_URL="nix", S3_BUCKET="", SECRET_KEY="x"))
     assert finding.message.startswith("PORT")
     assert run("E007", context(project)) == []
+    (finding,) = run("E007", context(project, DATABASE_READ_URL="sqlite:///x.db"))
+    assert finding.message.startswith("DATABASE_READ_URL: Only PostgreSQL has replicas.")
 
 
 def test_wake(project: Path) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from fastopp.checks.check import Problem, Subject, check
-from fastopp.checks.context import CheckContext
+from fastopp.checks.context import DATABASE, CheckContext
 from fastopp.checks.faults import project_faults
 from fastopp.settings.weak_secrets import weakness_of_key
+
+SIGNING_KEYS = ("SECRET_KEY", "SECRET_KEY_PREVIOUS")
+OTHER_SECRETS = ("OPS_TOKEN", "BACKUP_KEY")
 
 _PRINT_SECRETS = "Run `python oppman.py secrets` and set the line that it prints."
 _SHORTER = "Remove settings that have the default value, and settings of programs that do not run there."
@@ -16,14 +19,14 @@ _SHORTER = "Remove settings that have the default value, and settings of program
 @check("fastopp.E001", "SECRET_KEY is missing, short or published", fix=_PRINT_SECRETS, subject=Subject.SETTINGS)
 def secret_key(context: CheckContext) -> Iterator[Problem]:
     """Sessions and tokens are signed with it. Anyone who knows or guesses it can sign in to any account."""
-    for problem in context.problems_of("SECRET_KEY", "SECRET_KEY_PREVIOUS"):
+    for problem in context.problems_of(*SIGNING_KEYS):
         yield Problem(f"{problem.variable}: {problem.what}", problem.fix)
 
 
 @check("fastopp.E002", "OPS_TOKEN or BACKUP_KEY can be guessed", fix=_PRINT_SECRETS, subject=Subject.SETTINGS)
 def short_secrets(context: CheckContext) -> Iterator[Problem]:
     """OPS_TOKEN permits operations without an account, BACKUP_KEY decrypts backups."""
-    for problem in context.problems_of("OPS_TOKEN", "BACKUP_KEY"):
+    for problem in context.problems_of(*OTHER_SECRETS):
         yield Problem(f"{problem.variable}: {problem.what}", problem.fix)
 
 
@@ -77,11 +80,11 @@ def development(context: CheckContext) -> Iterator[Problem]:
 def other_settings(context: CheckContext) -> Iterator[Problem]:
     """The application does not start."""
     for problem in context.setting_problems:
-        if not problem.variable.startswith(_CHECKED_ELSEWHERE):
+        if problem.variable not in CHECKED_ELSEWHERE and not problem.variable.startswith("S3_"):
             yield Problem(f"{problem.variable}: {problem.what}", problem.fix)
 
 
-_CHECKED_ELSEWHERE = ("SECRET_KEY", "OPS_TOKEN", "BACKUP_KEY", "DATABASE_", "S3_")
+CHECKED_ELSEWHERE = frozenset((*SIGNING_KEYS, *OTHER_SECRETS, *DATABASE))
 
 
 @check(

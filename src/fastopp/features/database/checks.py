@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from fastopp.checks.check import Problem, Scope, Subject, check
-from fastopp.checks.context import CheckContext
+from fastopp.checks.context import DATABASE, CheckContext
 from fastopp.platforms.detection import PLATFORMS
 from fastopp.settings.database_url import DatabaseURL
 
@@ -22,7 +22,7 @@ PRIVATE_DOMAINS = (".internal", ".local", *(name for each in PLATFORMS.values() 
 )
 def database_url(context: CheckContext) -> Iterator[Problem]:
     """The application does not start without a database."""
-    for problem in context.problems_of("DATABASE_URL", "DATABASE_DSN"):
+    for problem in context.problems_of(*DATABASE):
         yield Problem(f"DATABASE_URL: {problem.what}", problem.fix)
 
 
