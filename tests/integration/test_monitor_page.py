@@ -17,7 +17,6 @@ from fastopp.features.monitor.periods import DAY, FOUR_HOURS, HOUR, MINUTE
 from fastopp.features.monitor.spans import SPANS, window
 from fastopp.recording import Key
 from fastopp.testing import ManualClock
-from tests.gate import any_database
 from tests.services.databases import url_on
 from tests.services.figures import figures, put, put_instances, put_statement, row
 from tests.services.ops_project import BEARER, BROWSER, HTMX, Project, initialised, running
@@ -223,7 +222,6 @@ async def test_hostile_names_are_shown_as_text(project, clock):
     assert len((await ask(project, route=HOSTILE))["routes"]) == 1
 
 
-@any_database
 async def test_the_page_says_what_a_bar_stands_for(project, clock):
     await put(project, [row(Key("request", "/", "GET", "2xx"), int(clock.time()), figures(0.1))])
     for span, slot, bar in (("hour", 60, "a minute"), ("day", 3600, "an hour"), ("week", 14400, "4 hours")):
